@@ -1,0 +1,117 @@
+"""What a verification found: frozen, and without a word on how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from porter.errors import ParityError
+from porter.network import Claim
+
+Verdict = Literal["parity", "mismatch", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One step of the legacy program, judged.
+
+    Attributes:
+        layer: its legacy name.
+        port_layer: names of the port's layers that compute it; empty where none does.
+        verdict: ``"parity"``, ``"mismatch"``, ``"uncompared"`` or ``"folded into <layer>"``.
+        isolated: absolute error at the worst element (the one with the largest error over allowed error), the
+            layer fed with the port's own input; None where it was not compared.
+        cumulative: the largest absolute error end to end up to this layer; judges nothing.
+        allowed: what rounding can explain at the worst element.
+        where: the worst element, for people: ``"row 17 of basis probes, unit 3"``.
+        elements: how many elements were compared.
+        exceeding: how many of them rounding cannot explain.
+        rtol: the relative tolerance (of the unit's range) that would have passed.
+        dtype: in which the port computes it.
+    """
+
+    layer: str
+    port_layer: tuple[str, ...]
+    verdict: str
+    isolated: float | None = None
+    cumulative: float | None = None
+    allowed: float | None = None
+    where: str | None = None
+    elements: int = 0
+    exceeding: int = 0
+    rtol: float | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake, named.
+
+    Attributes:
+        code: one of ``porter.diagnosis.CODES``.
+        layer: exactly one row name.
+        port_layer: the port's layers concerned.
+        message: one sentence: what is wrong.
+        evidence: the figures that show it.
+        remedy: what to change, as a line to paste where possible.
+        certain: False where another explanation is left.
+    """
+
+    code: str
+    layer: str
+    port_layer: tuple[str, ...]
+    message: str
+    evidence: str
+    remedy: str
+    certain: bool = True
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a verification.
+
+    Attributes:
+        verdict: "parity", "mismatch" or "inconclusive".
+        links: one verdict a link of the chain. reading: "proven", "declared", "assumed" or "contradicted" (the
+            weakest of its claims); build, save, export: "parity", "mismatch", "inconclusive" or "not checked".
+        link_notes: for each link, what was checked and with what.
+        layers: one row a step of the legacy program.
+        claims: one row a convention.
+        findings: most certain first; empty where parity holds.
+        notes: equivalent forms, platform deviations, coverage, what was not checked.
+        provenance: sources with their SHA-256, versions, seed, options.
+        counterexample: the smallest input found that shows the first mistake, or None.
+        pictures: arrays for renderers, by name; not part of the JSON.
+    """
+
+    verdict: Verdict
+    links: Mapping[str, str]
+    link_notes: Mapping[str, str]
+    layers: tuple[LayerRow, ...]
+    claims: tuple[Claim, ...]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    counterexample: Mapping[str, Any] | None = None
+    pictures: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        from porter.report.terminal import render_text
+
+        return render_text(self)
+
+    def to_json(self) -> str:
+        """The report as JSON; the keys are these attributes' names, beside ``schema_version``."""
+        from porter.report.json import render_json
+
+        return render_json(self)
+
+    def raise_for_mismatch(self) -> None:
+        """Raise unless parity was found.
+
+        Raises:
+            ParityError: the verdict is "mismatch" or "inconclusive"; the message is the report.
+        """
+        if self.verdict != "parity":
+            raise ParityError(str(self))

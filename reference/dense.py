@@ -1,0 +1,66 @@
+"""A dense layer on its kernel as stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.activations import Activation
+from reference.trace import LayerTrace
+
+Array = NDArray[Any]
+Orientation = Literal["units-first", "inputs-first"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """activation(W x + b), on the kernel as stored; a kernel is never transposed.
+
+    Attributes:
+        name: legacy name.
+        inputs: the step whose outputs it takes, in a tuple of one.
+        weights: (units, inputs) where units-first, (inputs, units) where inputs-first.
+        bias: (units,) or None.
+        activation: applied to the preactivation.
+        orientation: which axis of ``weights`` comes first.
+        dtype: in which the arithmetic is done.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    weights: Array
+    bias: Array | None
+    activation: Activation
+    orientation: Orientation = "units-first"
+    dtype: Any = np.float64
+
+    @property
+    def width(self) -> tuple[int, int]:
+        """(inputs, units)."""
+        first, second = self.weights.shape
+        return (second, first) if self.orientation == "units-first" else (first, second)
+
+    def preactivation(self, x: Array) -> Array:
+        """W x + b for x of (rows, inputs); returns (rows, units).
+
+        Units-first kernels multiply columns from the left, as ``np.matmul(W, x.T) + b`` does.
+        """
+        weights = self.weights.astype(self.dtype, copy=False)
+        x = x.astype(self.dtype, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.orientation == "units-first":
+                columns = np.matmul(weights, x.T)
+                if self.bias is not None:
+                    columns = columns + self.bias.astype(self.dtype).reshape(-1, 1)
+                return columns.T
+            rows = np.matmul(x, weights)
+            return rows if self.bias is None else rows + self.bias.astype(self.dtype)
+
+    def __call__(self, x: Array) -> LayerTrace:
+        """(rows, inputs) to (rows, units)."""
+        z = self.preactivation(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return LayerTrace(self.name, self.activation(z), z)

@@ -1,0 +1,1 @@
+"""One file per legacy program: the original's forward pass on its own arrays."""
