@@ -1,0 +1,51 @@
+# Needs Python 3.11 or later, with venv, and make; everything else goes into .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/installed
+WORKERS ?= 2
+FIXTURE := fixtures/ocean_7-100-75-50-25-7.h5
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint type wheel fixtures lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+demo: $(STAMP) ## port a fixture, verify it, and name the report
+	mkdir -p demo
+	$(BIN)/porter port $(FIXTURE) -o demo/ocean.keras --samples $(FIXTURE:.h5=.npz) --force
+	$(BIN)/porter verify $(FIXTURE) demo/ocean.keras --samples $(FIXTURE:.h5=.npz) --json > demo/report.json
+	@echo "port:   demo/ocean.keras"
+	@echo "report: demo/report.json"
+
+test: lint type ## lint, type check, and every test
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+wheel: $(STAMP) ## build dist/*.whl
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+fixtures: $(STAMP) ## make fixtures/ again from its seed
+	$(BIN)/python fixtures/generate.py
+
+lock: ## resolve constraints.txt anew
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet '.[test]' hatchling
+	{ sed -n '/^#/p' constraints.txt; build/lock/bin/python -m pip freeze --all | sed '/^pip==/d; /^keras-porter/d'; } > build/lock.txt
+	mv build/lock.txt constraints.txt
+
+clean: ## remove what the other targets made
+	rm -rf .venv build dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
