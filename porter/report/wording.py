@@ -1,0 +1,155 @@
+"""What every renderer says, in the same words and the same order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from porter.network import Claim
+from porter.report.json import plain
+from porter.report.model import Finding, LayerRow, Report
+
+LINKS: Mapping[str, str] = {
+    "reading": "is the file read as the original software reads it?",
+    "build": "does the port compute what the legacy formula computes?",
+    "save": "does the saved port, loaded again, still?",
+    "export": "does the exported file, run by its own runtime, still?",
+}
+
+EVIDENCE: Mapping[str, str] = {
+    "contradicted": "contradicted",
+    "assumed": "assumed",
+    "declared": "declared",
+    "samples": "proven by golden samples",
+    "shape": "proven by shape",
+}
+
+PROOF = "To prove it, give golden samples of the original software (--samples); or declare it."
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; a dash where there is no number."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    return f"{value:.2e}" if math.isfinite(value) else str(value)
+
+
+def share(exceeding: int, elements: int) -> str:
+    """``"1,200 of 2,000 (60 %)"``; never rounds a few down to none, nor most up to all."""
+    percent = 100 * exceeding / elements if elements else 0.0
+    digits = f"{percent:.3g}" if f"{percent:.0f}" != "100" or exceeding == elements else "> 99"
+    return f"{exceeding:,} of {elements:,} ({digits} %)"
+
+
+def printable(text: object) -> str:
+    """The text without control, direction or other invisible characters, which are spelled out instead."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def links(report: Report) -> list[tuple[str, str, str, str]]:
+    """(link, its question, verdict, evidence) in the order of the chain."""
+    names = [*LINKS, *(name for name in report.links if name not in LINKS)]
+    return [
+        (name, LINKS.get(name, ""), report.links.get(name, "not checked"), report.link_notes.get(name, ""))
+        for name in names
+    ]
+
+
+def headline(report: Report) -> str:
+    """One sentence: what was found, and where."""
+    if report.verdict == "parity":
+        return _parity(report)
+    if report.findings:
+        first = report.findings[0]
+        return f"{first.layer}: {first.message}"
+    layers = [row.layer for row in report.layers if row.verdict == "mismatch"]
+    if layers:
+        return f"{series(layers)}: the port differs by more than rounding explains."
+    return _inconclusive(report)
+
+
+def _parity(report: Report) -> str:
+    assumed = sum(claim.evidence == "assumed" for claim in report.claims)
+    sentence = "The port computes what the legacy formula computes, within rounding, wherever it was compared."
+    if assumed:
+        sentence += f" That formula rests on {plural(assumed, 'assumed convention')}: see below."
+    return sentence
+
+
+def _inconclusive(report: Report) -> str:
+    layers = [row.layer for row in report.layers if row.verdict == "uncompared"]
+    if layers:
+        return f"{series(layers)}: not compared, so parity is not shown."
+    contradicted = [claim.layer for claim in report.claims if claim.evidence == "contradicted"]
+    if contradicted:
+        return f"{series(contradicted)}: a convention is contradicted, so parity is not shown."
+    return "Parity is neither shown nor refuted; the notes say what is missing."
+
+
+def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
+    """The facts of a finding, always in this order; those that were not measured are left out."""
+    row = next((row for row in report.layers if row.layer == finding.layer), None)
+    port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""
+    cause = finding.message if finding.certain else f"{finding.message} (another explanation is left)"
+    told = [("layer", finding.layer + port), *_measured(row), ("cause", cause)]
+    told += [("evidence", finding.evidence)] if finding.evidence else []
+    return [*told, ("remedy", finding.remedy)]
+
+
+def _measured(row: LayerRow | None) -> list[tuple[str, str]]:
+    if row is None or row.isolated is None:
+        return []
+    place = f" at {row.where}" if row.where else ""
+    told = [
+        ("elements", f"{share(row.exceeding, row.elements)} differ by more than rounding explains"),
+        ("worst", f"{number(row.isolated)}{place}; allowed {number(row.allowed)}"),
+    ]
+    if row.rtol is not None:
+        told.append(("would pass", f"rtol={number(row.rtol)}, relative to the unit's range"))
+    return told
+
+
+def evidence_counts(claims: Iterable[Claim]) -> str:
+    """``"1 assumed, 12 proven by shape"``, weakest first."""
+    held = [claim.evidence for claim in claims]
+    return ", ".join(f"{held.count(kind)} {words}" for kind, words in EVIDENCE.items() if kind in held)
+
+
+def unproven(claims: Iterable[Claim]) -> list[tuple[str, str]]:
+    """(what is contradicted or assumed, how to prove it), layers that share a convention in one sentence."""
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    for kind in ("contradicted", "assumed"):
+        for claim in (claim for claim in claims if claim.evidence == kind):
+            key = (kind, claim.convention, claim.value, claim.detail)
+            groups.setdefault(key, []).append(claim.layer)
+    return [
+        (f"{kind.capitalize()}: the {convention} of {series(layers)} is {value}.", detail if detail else PROOF)
+        for (kind, convention, value, detail), layers in groups.items()
+    ]
+
+
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """A nested mapping as (dotted key, text) pairs, in its own order."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        pairs += flatten(value, f"{name}.") if isinstance(value, Mapping) else [(name, _listed(plain(value)))]
+    return pairs
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def series(names: Iterable[str]) -> str:
+    """``"a, b and c"``, each name once."""
+    *most, last = dict.fromkeys(names)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def plural(count: int, noun: str) -> str:
+    """``"1 layer"``, ``"2 layers"``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
