@@ -41,7 +41,7 @@ class Scaling:
         """(rows, n) to (rows, n)."""
         x = x.astype(self.dtype, copy=False)
         first, second = self.first.astype(self.dtype), self.second.astype(self.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             outputs = self._unscale(x, first, second) if self.inverse else self._scale(x, first, second)
         return LayerTrace(self.name, outputs)
 
@@ -63,8 +63,9 @@ class Scaling:
     def affine(self) -> tuple[Array, Array]:
         """(scale, offset), each (n,) in float64, with outputs = scale * x + offset; for bounds, not for tracing."""
         first, second = self.first.astype(np.float64), self.second.astype(np.float64)
-        if self.rule == "mean-std":
-            return (second, first) if self.inverse else (1 / second, -first / second)
-        half = (second - first) / 2 if self.rule == "[-1,1]" else second - first
-        centre = (first + second) / 2 if self.rule == "[-1,1]" else first
-        return (half, centre) if self.inverse else (1 / half, -centre / half)
+        half, centre = second, first
+        if self.rule != "mean-std":
+            half = (second - first) / 2 if self.rule == "[-1,1]" else second - first
+            centre = (first + second) / 2 if self.rule == "[-1,1]" else first
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return (half, centre) if self.inverse else (1 / half, -centre / half)

@@ -1,0 +1,245 @@
+"""The forward pass of OC-SMART's neural networks, on the arrays exactly as they are stored.
+
+Source: Light-and-Life-Lab/OC-SMART, commit 8e973e2: columns, ``np.tanh(np.matmul(W, x.T) + b)`` for every layer but
+the last, which is linear; ``2 * (x - min) / (max - min) - 1`` before; ``(y + 1) / 2 * (max - min) + min`` after.
+
+The order, the orientation and the activations are made out here from the arrays and the declarations alone, so that
+a port and its reference do not share one reading of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.activation_names import parse_activation
+from reference.activations import Activation
+from reference.dense import Dense, Orientation
+from reference.scaling import Rule, Scaling
+from reference.trace import Program, chain
+from reference.transforms import Transform
+
+Array = NDArray[Any]
+Declared = str | Sequence[str] | None
+
+KERNEL_GROUPS = frozenset({"weights", "weight", "w", "kernel", "kernels"})
+BIAS_GROUPS = frozenset({"bias", "biases", "b"})
+RULES = ("[-1,1]", "[0,1]", "mean-std", "none")
+
+ANGLES = 3  # solar zenith, sensor zenith, relative azimuth
+KINDS_WITH_ANGLES = frozenset({"aann", "aodnn", "rrsnn", "lrcann"})
+KINDS_OF_REFLECTANCE = frozenset({"aphnn", "adgnn", "bbpnn", "apnn", "bpnn"})
+
+
+def program(  # noqa: PLR0913 - one keyword a convention that the file may not say
+    arrays: Mapping[str, Array],
+    attributes: Mapping[str, Any],
+    *,
+    activation: Declared = None,
+    output_activation: str | None = None,
+    orientation: Declared = None,
+    scaling: str | None = None,
+    physical: str | None = None,
+    dtype: Any = np.float64,
+) -> Program:
+    """The legacy forward pass, as a program of one input (rows, features) called ``"inputs"``.
+
+    Args:
+        arrays: stored name (``"Weights/Layer1"``) to stored array; kernels of two axes, biases (n,), (n, 1) or (1, n),
+            ``Norm_in`` and ``Norm_out`` of (n, 2).
+        attributes: stored attributes; OC-SMART writes none, and none is read.
+        activation: one spelling for all hidden layers (tanh where None), or a list for all layers, output included.
+        output_activation: spelling for the last layer; linear where None.
+        orientation: ``"units-first"`` or ``"inputs-first"``, for all layers or a list; made out from shapes where None.
+        scaling: ``"[-1,1]"`` (where None), ``"[0,1]"``, ``"mean-std"``, or ``"none"`` to leave the scaling steps out.
+        physical: kind of network (``"aaNN"``) to add its physical transforms; None leaves them out.
+        dtype: in which the arithmetic is done.
+
+    Raises:
+        ValueError: the arrays do not make a network, or a declaration does not fit them.
+    """
+    del attributes
+    kernels, biases = _layers(arrays)
+    norms = {name: array for name in ("Norm_in", "Norm_out") if (array := _member(arrays, name)) is not None}
+    orientations, widths = _orientations(kernels, biases, orientation, _known_widths(arrays, norms, len(kernels)))
+    activations = _activations(len(kernels), activation, output_activation)
+    steps: list[Any] = []
+    if physical is not None:
+        steps.append(Transform("Transform_in", ("inputs",), _functions(physical, widths[0]), dtype))
+    steps += _scaling("Norm_in", steps, norms, widths[0], scaling, dtype)
+    for number, kernel in enumerate(kernels):
+        steps.append(
+            Dense(
+                f"Layer{number + 1}",
+                (_last(steps),),
+                kernel,
+                biases[number],
+                activations[number],
+                orientations[number],
+                dtype,
+            )
+        )
+    steps += _scaling("Norm_out", steps, norms, widths[-1], scaling, dtype)
+    if physical is not None:
+        steps.append(Transform("Transform_out", (_last(steps),), ("pow10",) * widths[-1], dtype))
+    return chain(steps)
+
+
+def _last(steps: Sequence[Any]) -> str:
+    return steps[-1].name if steps else "inputs"
+
+
+def _native(array: Array) -> Array:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _natural(name: str) -> tuple[Any, ...]:
+    """A key that puts ``Layer10`` after ``Layer9``."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part)
+
+
+def _member(arrays: Mapping[str, Array], name: str) -> Array | None:
+    for stored, array in arrays.items():
+        if stored.rpartition("/")[2].lower() == name.lower():
+            return _native(np.asarray(array))
+    return None
+
+
+def _group(arrays: Mapping[str, Array], names: frozenset[str]) -> dict[str, Array]:
+    """The members of the groups of these names, in natural order, by member name."""
+    found: dict[str, Array] = {}
+    for stored, array in arrays.items():
+        group, _, member = stored.rpartition("/")
+        if group.rpartition("/")[2].lower() in names:
+            found[member] = _native(np.asarray(array))
+    return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
+
+
+def _layers(arrays: Mapping[str, Array]) -> tuple[list[Array], list[Array | None]]:
+    """Kernels in order, and for each its bias of (units,) or None; paired by name, else by order."""
+    kernels, biases = _group(arrays, KERNEL_GROUPS), _group(arrays, BIAS_GROUPS)
+    if not kernels:
+        raise ValueError(f"no group of kernels among {', '.join(arrays)}; expected one of {', '.join(KERNEL_GROUPS)}")
+    for name, kernel in kernels.items():
+        if kernel.ndim != 2:  # noqa: PLR2004
+            raise ValueError(f"kernel {name!r} has shape {kernel.shape}; expected two axes")
+    if not set(biases) <= set(kernels):
+        if len(biases) != len(kernels):
+            raise ValueError(f"{len(kernels)} kernels, but {len(biases)} biases of other names")
+        biases = dict(zip(kernels, biases.values(), strict=True))
+    return list(kernels.values()), [_flat(biases[name]) if name in biases else None for name in kernels]
+
+
+def _flat(bias: Array) -> Array:
+    if bias.ndim > 1 and max(bias.shape) != bias.size:
+        raise ValueError(f"a bias has shape {bias.shape}; expected (n,), (n, 1) or (1, n)")
+    return bias.reshape(-1)
+
+
+def _known_widths(arrays: Mapping[str, Array], norms: Mapping[str, Array], layers: int) -> dict[int, set[int]]:
+    """Widths by position (0 the inputs, then each layer) as ``Layers`` and the ranges give them."""
+    known: dict[int, set[int]] = {}
+    sizes = _member(arrays, "Layers")
+    if sizes is not None and sizes.size == layers + 1:
+        known = {place: {int(size)} for place, size in enumerate(sizes.reshape(-1))}
+    for name, place in (("Norm_in", 0), ("Norm_out", layers)):
+        if name in norms:
+            norm = norms[name].shape
+            allowed = {norm[axis] for axis in (0, 1) if norm[1 - axis] == 2}  # noqa: PLR2004
+            known[place] = known.get(place, allowed) & allowed
+    return known
+
+
+def _chains(kernels: Sequence[Array]) -> Iterator[tuple[int, ...]]:
+    """Every sequence of widths through which the kernels chain; that of units-first comes first."""
+    first = kernels[0].shape
+    for start in dict.fromkeys((first[1], first[0])):
+        widths = [start]
+        for kernel in kernels:
+            if widths[-1] not in kernel.shape:
+                break
+            units, inputs = kernel.shape
+            widths.append(units if widths[-1] == inputs else inputs)
+        else:
+            yield tuple(widths)
+
+
+def _orientations(
+    kernels: Sequence[Array], biases: Sequence[Array | None], declared: Declared, known: Mapping[int, set[int]]
+) -> tuple[list[Orientation], tuple[int, ...]]:
+    """One orientation a layer, and the widths: inputs, then the units of each layer."""
+    known = {**known}
+    for number, bias in enumerate(biases):
+        if bias is not None:
+            known[number + 1] = known.get(number + 1, {bias.size}) & {bias.size}
+    wanted = [declared] * len(kernels) if declared is None or isinstance(declared, str) else list(declared)
+    if len(wanted) != len(kernels):
+        raise ValueError(f"{len(wanted)} orientations for {len(kernels)} layers")
+    for widths in _chains(kernels):
+        shaped = [_orientation(kernel, widths[i], widths[i + 1]) for i, kernel in enumerate(kernels)]
+        fits = all(widths[place] in allowed for place, allowed in known.items())
+        if fits and all(want is None or shape in (None, want) for want, shape in zip(wanted, shaped, strict=True)):
+            proven = {shape for shape in shaped if shape is not None}
+            default: Orientation = "inputs-first" if proven == {"inputs-first"} else "units-first"
+            return [shape or _checked(want) or default for shape, want in zip(shaped, wanted, strict=True)], widths
+    shapes = ", ".join(str(kernel.shape) for kernel in kernels)
+    raise ValueError(
+        f"kernels of {shapes} do not chain with the biases, Layers, Norm_in, Norm_out and orientation={declared!r}"
+    )
+
+
+def _orientation(kernel: Array, inputs: int, units: int) -> Orientation | None:
+    """What the shape says, or None for a square kernel."""
+    if inputs == units:
+        return None
+    return "units-first" if kernel.shape == (units, inputs) else "inputs-first"
+
+
+def _checked(orientation: str | None) -> Orientation | None:
+    if orientation not in (None, "units-first", "inputs-first"):
+        raise ValueError(f"orientation {orientation!r}; expected 'units-first' or 'inputs-first'")
+    return cast("Orientation | None", orientation)
+
+
+def _activations(layers: int, activation: Declared, output: str | None) -> list[Activation]:
+    if activation is None or isinstance(activation, str):
+        hidden = "tanh" if activation is None else activation
+        spelt = [hidden] * (layers - 1) + ["linear" if output is None else output]
+    elif output is not None:
+        raise ValueError("a list of activations has one for each layer, output included; leave output_activation out")
+    else:
+        spelt = list(activation)
+    if len(spelt) != layers:
+        raise ValueError(f"{len(spelt)} activations for {layers} layers")
+    return [parse_activation(text) for text in spelt]
+
+
+def _scaling(  # noqa: PLR0913
+    name: str, steps: Sequence[Any], norms: Mapping[str, Array], width: int, rule: str | None, dtype: Any
+) -> list[Scaling]:
+    """The scaling step of that name, where the file has its ranges and the rule is not "none"."""
+    rule = "[-1,1]" if rule is None else rule
+    if rule not in RULES:
+        raise ValueError(f"scaling {rule!r}; expected one of {', '.join(RULES)}")
+    if name not in norms or rule == "none":
+        return []
+    stored = norms[name]
+    pairs = stored if stored.shape == (width, 2) else stored.T
+    return [Scaling(name, (_last(steps),), pairs[:, 0], pairs[:, 1], cast("Rule", rule), name == "Norm_out", dtype)]
+
+
+def _functions(kind: str, inputs: int) -> tuple[str, ...]:
+    """What turns physical inputs into the network's own, column by column.
+
+    Three angles in degrees, then radiances (and last, for aaNN and aodNN, relative humidity); or reflectances alone.
+    """
+    if kind.lower() in KINDS_WITH_ANGLES:
+        return ("cos_degrees",) * ANGLES + ("log10",) * (inputs - ANGLES)
+    if kind.lower() in KINDS_OF_REFLECTANCE:
+        return ("log10",) * inputs
+    known = ", ".join(sorted(KINDS_WITH_ANGLES | KINDS_OF_REFLECTANCE))
+    raise ValueError(f"kind {kind!r} of network; known are {known} (in any case of letters)")
