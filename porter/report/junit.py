@@ -22,9 +22,9 @@ def render_junit(report: Report, name: str) -> str:
         found = [finding for finding in report.findings if finding.layer == row.layer]
         told = "\n".join(f"{key}: {text}" for finding in found for key, text in wording.facts(report, finding))
         short = found[0].message if found else f"isolated {wording.number(row.isolated)}"
-        _case(suite, f"{name}.layers", row.layer, row.verdict, short, told)
+        _case(suite, f"{name}.layers", row.layer, row.verdict, short=short, told=told)
     for link, question, verdict, note in wording.links(report):
-        _case(suite, f"{name}.links", link, verdict, question, note)
+        _case(suite, f"{name}.links", link, verdict, short=question, told=note)
     _count(suite)
     root = ElementTree.Element("testsuites", dict(suite.attrib))
     root.append(suite)
@@ -32,7 +32,7 @@ def render_junit(report: Report, name: str) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, group: str, name: str, verdict: str, short: str, told: str) -> None:
+def _case(suite: ElementTree.Element, group: str, name: str, verdict: str, *, short: str, told: str) -> None:
     case = ElementTree.SubElement(suite, "testcase", classname=printable(group), name=printable(name), time="0")
     message = printable(f"{verdict}: {short}")
     if verdict in FAILURES:

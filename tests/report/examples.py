@@ -51,8 +51,21 @@ def parity() -> Report:
 def mismatch() -> Report:
     """A transposed square kernel in Layer2, a ReLU in Layer1, with every picture."""
     rows = (
-        LayerRow("Layer1", ("dense",), "mismatch", 9.1e-1, 9.1e-1, 6e-8, "row 7 of wide probes, unit 2", 2000, 961, 0.46),
-        LayerRow("Layer2", ("dense_1",), "mismatch", 3.21e-1, 8.7e-1, 4.1e-7, "row 17 of basis probes, unit 3", 2000, 1200, 0.32),
+        LayerRow(
+            "Layer1", ("dense",), "mismatch", 9.1e-1, 9.1e-1, 6e-8, "row 7 of wide probes, unit 2", 2000, 961, 0.46
+        ),
+        LayerRow(
+            "Layer2",
+            ("dense_1",),
+            "mismatch",
+            3.21e-1,
+            8.7e-1,
+            4.1e-7,
+            "row 17 of basis probes, unit 3",
+            2000,
+            1200,
+            0.32,
+        ),
         LayerRow("Layer3", ("dense_2",), "parity", 1.2e-7, 7.9e-1, 8.8e-7, "row 4 of corners, unit 1", 2000, 0, 1e-7),
     )
     findings = (

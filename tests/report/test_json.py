@@ -32,7 +32,12 @@ def test_validates(name):
 
 def test_the_schema_is_one_and_can_refuse():
     jsonschema.Draft202012Validator.check_schema(schema())
-    for spoil in ({"verdict": "fine"}, {"schema_version": 2}, {"layers": [{"layer": "Layer1"}]}, {"links": {"build": "ok"}}):
+    for spoil in (
+        {"verdict": "fine"},
+        {"schema_version": 2},
+        {"layers": [{"layer": "Layer1"}]},
+        {"links": {"build": "ok"}},
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(_strict(mismatch().to_json()) | spoil, schema())
 

@@ -29,7 +29,9 @@ def test_code_to_paste_is_never_broken():
     assert "    model.get_layer('dense_1').set_weights([kernel.T, bias])\n" in render_text(mismatch(), width=40)
 
 
-@pytest.mark.parametrize(("make", "verdict"), [(parity, "PARITY"), (mismatch, "MISMATCH"), (inconclusive, "INCONCLUSIVE")])
+@pytest.mark.parametrize(
+    ("make", "verdict"), [(parity, "PARITY"), (mismatch, "MISMATCH"), (inconclusive, "INCONCLUSIVE")]
+)
 def test_the_verdict_comes_first(make, verdict):
     assert render_text(make()).splitlines()[0] == verdict
 

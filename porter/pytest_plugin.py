@@ -1,0 +1,1 @@
+"""pytest plugin: parity as part of a regression suite."""
