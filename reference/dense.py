@@ -64,3 +64,26 @@ class Dense:
         z = self.preactivation(x)
         with np.errstate(over="ignore", invalid="ignore"):
             return LayerTrace(self.name, self.activation(z), z)
+
+
+@dataclass(frozen=True)
+class Activate:
+    """An activation that stands as a step of its own.
+
+    Attributes:
+        name: legacy name.
+        inputs: the step whose outputs it takes, in a tuple of one.
+        activation: applied to them.
+        dtype: in which the arithmetic is done.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    activation: Activation
+    dtype: Any = np.float64
+
+    def __call__(self, x: Array) -> LayerTrace:
+        """(rows, ...) to the same shape; the preactivation is the input."""
+        z = x.astype(self.dtype, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return LayerTrace(self.name, self.activation(z), z)
