@@ -27,6 +27,9 @@ class Dense:
         activation: applied to the preactivation.
         orientation: which axis of ``weights`` comes first.
         dtype: in which the arithmetic is done.
+        weights_error: how far a port's kernel may lie from ``weights`` beside the cast (what a fold's own
+            arithmetic costs), of its shape; None for not at all.
+        bias_error: the same for the bias, (units,).
     """
 
     name: str
@@ -36,6 +39,8 @@ class Dense:
     activation: Activation
     orientation: Orientation = "units-first"
     dtype: Any = np.float64
+    weights_error: Array | None = None
+    bias_error: Array | None = None
 
     @property
     def width(self) -> tuple[int, int]:

@@ -115,8 +115,8 @@ def _preactivation_error(
         shift = shift + input_error[0]
     magnitude, count = np.abs(x) + shift, np.count_nonzero(x, axis=1)[:, np.newaxis]
     products, displaced = magnitude @ np.abs(weights), shift @ np.abs(weights)
-    moved = magnitude @ precision.variable_error(weights)
-    moved_bias = precision.variable_error(bias)
+    moved = magnitude @ (precision.variable_error(weights) + _folding_error(step))
+    moved_bias = precision.variable_error(bias) + (0.0 if step.bias_error is None else step.bias_error)
     size = products + moved
     offset = np.abs(bias) + moved_bias
     reach = np.abs(z) + displaced + moved + moved_bias
@@ -127,6 +127,13 @@ def _preactivation_error(
     own = _summation_error(products, np.abs(bias), np.abs(z), count, FORMATS[np.dtype(step.dtype).name])
     total = rounding + own + displaced + moved + moved_bias
     return np.where((size + offset + reach) / 2 + rounding > precision.format.largest, np.inf, total)
+
+
+def _folding_error(step: Dense) -> Array | float:
+    """What a fold's arithmetic costs the kernel, (inputs, units)."""
+    if step.weights_error is None:
+        return 0.0
+    return step.weights_error if step.orientation == "inputs-first" else step.weights_error.T
 
 
 def _summation_error(products: Array, bias: Array, z: Array, count: Array, kind: Format) -> Array:
