@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["read"]
 
 
-def read(  # noqa: PLR0913 - one keyword a convention that the file may not say
+def read(
     path: str | Path,
     *,
     activation: str | Sequence[str] | None = None,

@@ -85,10 +85,8 @@ def order_is_proven(layers: Sequence[LayerShape], known: Mapping[int, int]) -> b
     """
     if len({(layer.kernel, layer.bias) for layer in layers}) < len(layers):
         return False
-    steps = 0
     orders: set[tuple[int, ...]] = set()
-    for order in _orders(layers, known):
-        steps += 1
+    for steps, order in enumerate(_orders(layers, known), start=1):
         if order is not None:
             orders.add(order)
         if len(orders) > 1 or steps > LARGEST_SEARCH:

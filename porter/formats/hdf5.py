@@ -282,7 +282,7 @@ def _check_size(where: str, dataset: Any, file_size: int) -> None:
 
 
 def _missing_chunks(dataset: Any, chunk: tuple[int, ...]) -> int:
-    expected = math.prod(-(-size // step) for size, step in zip(dataset.shape, chunk, strict=True))
+    expected: int = math.prod(-(-size // step) for size, step in zip(dataset.shape, chunk, strict=True))
     return max(expected - int(dataset.get_num_chunks()), 0)
 
 

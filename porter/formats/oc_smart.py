@@ -25,7 +25,7 @@ from porter.formats import scalings
 from porter.formats.chain import LayerShape, chains, order_is_proven
 from porter.formats.members import Layout, has_kernels, locate
 from porter.formats.opened import OpenedFile
-from porter.formats.options import Declared, ReadOptions
+from porter.formats.options import HIDDEN, OUTPUT, Declared, ReadOptions
 from porter.formats.registry import Reader
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Layer, Network, Scaling
@@ -93,9 +93,10 @@ def interpret(source: WeightFile, layout: Layout, options: ReadOptions, *, order
         UsageError: an option that does not fit them.
     """
     where, arrays = str(source.path), source.arrays
+    scalings.kind_of(source.path, options.kind)
     _check_values(where, source, layout)
     shapes = _shapes(where, arrays, layout)
-    solved = _solve(where, arrays, layout, shapes, options.orientation, order_declared)
+    solved = _solve(where, arrays, layout, shapes, declared=options.orientation, order_declared=order_declared)
     activations, activation_claims = _activations(options, len(shapes))
     dense = [
         _dense(shape.name, arrays[kernel], None if bias is None else arrays[bias], orientation, activation)
@@ -172,6 +173,7 @@ def _solve(
     arrays: Mapping[str, Array],
     layout: Layout,
     shapes: tuple[LayerShape, ...],
+    *,
     declared: Declared,
     order_declared: bool,
 ) -> Chain:
@@ -213,9 +215,7 @@ def _stated_widths(
         if name is None:
             continue
         shape = arrays[name].shape
-        fitting = {
-            widths[place] for widths in candidates if _fits(widths, known) and _is_range(shape, widths[place])
-        }
+        fitting = {widths[place] for widths in candidates if _fits(widths, known) and _is_range(shape, widths[place])}
         if not fitting:
             either = " or ".join(dict.fromkeys(f"({w[place]}, 2)" for w in candidates if _fits(w, known)))
             raise ScalingShapeError(
@@ -310,7 +310,7 @@ def _activations(options: ReadOptions, layers: int) -> tuple[tuple[Activation, .
         spelt = [options.activation] * (layers - 1) + [options.output_activation]
     found, claims = [], []
     for number, text in enumerate(spelt, start=1):
-        default = "linear" if number == layers else "tanh"
+        default = OUTPUT if number == layers else HIDDEN
         activation = parse_activation(default if text is None else text)
         found.append(activation)
         claims.append(_activation_claim(f"Layer{number}", activation, declared=text is not None))

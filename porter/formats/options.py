@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
@@ -12,9 +11,11 @@ from reference.dense import Orientation
 from reference.scaling import Rule
 
 ORIENTATIONS: tuple[str, ...] = get_args(Orientation)
+HIDDEN, OUTPUT = "tanh", "linear"  # activations of OC-SMART's networks
 RULES: tuple[str, ...] = (*get_args(Rule), "none")
 
-Declared = str | tuple[str, ...] | None
+# An entry of None leaves that layer to the file and the family.
+Declared = str | tuple[str | None, ...] | None
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,15 @@ class ReadOptions:
             parse_activation(name)
 
     def declarations(self) -> dict[str, Any]:
-        """What was declared, as plain data under the options' names; what was not is left out."""
+        """What was declared, as plain data under the options' names; what was not is left out.
+
+        In a list of activations, layers left to the family have the family's.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if isinstance(self.activation, tuple):
+            defaults = (*(HIDDEN,) * (len(self.activation) - 1), OUTPUT)
+            named = zip(self.activation, defaults, strict=True)
+            values["activation"] = tuple(default if name is None else name for name, default in named)
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()
@@ -76,8 +84,8 @@ class ReadOptions:
         Raises:
             OptionContradictionError: both declare the same thing differently.
         """
-        mine, theirs = self.declarations(), other.declarations()
-        for name in mine.keys() & theirs.keys():
+        mine, theirs = ({name: value for name, value in vars(each).items() if value} for each in (self, other))
+        for name in sorted(mine.keys() & theirs.keys()):
             if mine[name] != theirs[name]:
                 raise OptionContradictionError(
                     f"{name}= contradicts the recipe",
@@ -87,7 +95,7 @@ class ReadOptions:
         return ReadOptions(**{**theirs, **mine})
 
 
-def _each(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)
+def _each(value: Declared) -> tuple[str, ...]:
+    if value is None or isinstance(value, str):
+        return () if value is None else (value,)
+    return tuple(name for name in value if name is not None)

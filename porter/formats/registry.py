@@ -64,4 +64,4 @@ def _contents(opened: OpenedFile) -> str:
     if not opened.is_hdf5:
         return f"it begins with {opened.head[:16]!r}"
     names = [*opened.hdf5.groups, *opened.hdf5.datasets]
-    return f"HDF5 with {', '.join(map(repr, names[:12]))}{', ...' if len(names) > 12 else ''}"  # noqa: PLR2004
+    return f"HDF5 with {', '.join(map(repr, names[:12]))}{', ...' if len(names) > 12 else ''}"

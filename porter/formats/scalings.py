@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import ScalingRangeError, ScalingShapeError, UnknownKindError
-from porter.network import Claim, Scaling, Transform
+from porter.network import Claim, Evidence, Scaling, Transform
 
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ def ranges_as_rows(where: str, name: str, stored: Array, width: int) -> tuple[Ar
         ScalingShapeError: it is neither.
     """
     native = stored.astype(stored.dtype.newbyteorder("="))
-    square = width == 2  # noqa: PLR2004
+    square = width == 2
     if native.shape == (width, 2):
         detail = "two columns fit the width only so" if not square else f"a 2 x 2 array; {HOW_TO_PROVE}"
         claim = Claim(name, "range orientation", "one row a column", "assumed" if square else "shape", detail)
@@ -166,7 +166,7 @@ def transforms(where: str, kind: str, inputs: int, outputs: int) -> tuple[Transf
 def transform_claims(kind: str, before: Transform, after: Transform, declared: bool) -> tuple[Claim, Claim]:
     """The claims on both transforms."""
     detail = "" if declared else f"the kind {kind} by the file's name; {HOW_TO_PROVE}"
-    evidence = "declared" if declared else "assumed"
+    evidence: Evidence = "declared" if declared else "assumed"
     angles = before.functions.count("cos_degrees")
     value = f"log10 of {len(before.functions) - angles}"
     value = value if angles == 0 else f"cosine of {angles} angles, {value}"
