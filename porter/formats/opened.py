@@ -92,7 +92,7 @@ def open_file(path: str | Path) -> OpenedFile:
         UnreadableError: missing, a directory, empty, a Git LFS pointer, a stored symbolic link, a pickle, an archive.
     """
     path = Path(path)
-    _check_is_file(path)
+    check_path(path)
     try:
         with path.open("rb") as stream:
             head = stream.read(HEAD)
@@ -105,7 +105,13 @@ def open_file(path: str | Path) -> OpenedFile:
     return OpenedFile(path, head, size, digest)
 
 
-def _check_is_file(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """Refuse what is not a regular file.
+
+    Raises:
+        FileMissingError: nothing of that name.
+        NotAFileError: a directory or a device.
+    """
     if path.is_dir():
         raise NotAFileError(f"{path} is a directory", expected="a file", remedy="name one of the files in it")
     if not path.exists():
