@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def worst_status(outcomes: Iterable[Outcome]) -> int:
 
 
 def run_all(files: Sequence[Path], task: Callable[[Path], Any], notice: Callable[[str], None]) -> list[Outcome]:
-    """Do the task on each file; a refusal is noted and the next file follows.
+    """Do the task on each file; a refusal, or a defect of porter's own, is noted and the next file follows.
 
     Args:
         files: to do, in this order.
@@ -60,7 +61,18 @@ def run_all(files: Sequence[Path], task: Callable[[Path], Any], notice: Callable
         except PorterError as error:
             notice(str(error))
             outcomes.append(Outcome(file, error=error))
+        except Exception as error:
+            notice(traceback.format_exc())
+            outcomes.append(Outcome(file, error=_defect(file, error)))
     return outcomes
+
+
+def _defect(file: Path, error: Exception) -> PorterError:
+    return PorterError(
+        f"{file}: porter itself failed",
+        found=f"{type(error).__name__}: {error}",
+        remedy="report it, with the traceback",
+    )
 
 
 def expand(paths: Iterable[Path], notice: Callable[[str], None]) -> list[Path]:

@@ -64,15 +64,21 @@ Html = Annotated[Path | None, typer.Option(metavar="PATH", help="Write the repor
 Force = Annotated[bool, typer.Option("--force", help="Overwrite; write a port that does not match, too.")]
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         import porter
 
         print(porter.__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
 
 
 @app.command()
@@ -181,7 +187,7 @@ def verify(
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
-    from porter.batch import Outcome
+    from porter.batch import run_all
 
     reading = _reading(
         activation=activation,
@@ -192,9 +198,12 @@ def verify(
         physical=physical,
         recipe=recipe,
     )
-    network = _network(legacy, reading)
-    report = porter.verify(network, ported, samples=samples, seed=seed, search=search, placement=placement)
-    _report([Outcome(legacy, report)], as_json, html, junit)
+
+    def task(file: Path) -> Report:
+        network = _network(file, reading)
+        return porter.verify(network, ported, samples=samples, seed=seed, search=search, placement=placement)
+
+    _report(run_all([legacy], task, console.notice), as_json, html, junit)
 
 
 def _reading(**declared: Any) -> dict[str, Any]:
