@@ -190,8 +190,8 @@ class _View:
 
     @classmethod
     def of(cls, network: Network, model: Any, placement: str | None) -> _View:
-        from porter.port_graph import read_graph
         from porter.examination import examine
+        from porter.port_graph import read_graph
 
         case = examine(network, read_graph(model), seed=0, placement=placement, rows=ROWS // 2)
         paired = ((judged.name, judged.step, judged.pair.block) for judged in case.judged)
