@@ -23,6 +23,7 @@ from porter.probes import blocks, draw_rows, layer_rows
 from porter.programs import build_program
 from reference.dense import Dense
 from reference.folding import fold
+from reference.forms import equivalent_forms
 from reference.scaling import Scaling
 from reference.trace import Program, chain
 from reference.transforms import Transform
@@ -125,6 +126,7 @@ def examine(  # noqa: PLR0913 - the choices of a verification
     judged = tuple(_judge_step(pair, steps, folds, walk, rng, outside) for pair in pairing.pairs)
     if any(one.verdict == "mismatch" for one in judged):
         judged = _with_gauges(judged, graph, inputs)
+        judged = tuple(_in_another_form(one, graph, inputs) for one in judged)
     if outside:
         judged = _with_outside(program, judged)
     found = placement if placement is not None else "folded" if folds else _found_placement(pairing)
@@ -347,6 +349,14 @@ def _with_gauges(judged: tuple[Judged, ...], graph: PortGraph, inputs: Array) ->
         else one
         for one in judged
     )
+
+
+def _in_another_form(one: Judged, graph: PortGraph, inputs: Array) -> Judged:
+    """A layer that agrees once its activation is taken to be written another way."""
+    if one.verdict != "mismatch" or not isinstance(one.step, Dense) or one.pair.block is None:
+        return one
+    tries = (_rejudge(one, form, one.gauge, graph, inputs) for form in equivalent_forms(one.step))
+    return next((other for other in tries if other.verdict == "parity"), one)
 
 
 def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, inputs: Array) -> Judged:

@@ -115,27 +115,37 @@ def _largest_difference(program: Program, golden: Any) -> float:
 def _proven(
     program: Program, claims: Sequence[Claim], golden: Any, unit: float
 ) -> tuple[list[Claim], list[str]]:
-    """Claims whose every alternative the samples refute are proven by them."""
+    """Claims with what the samples say of them, and the readings that the samples cannot tell apart.
+
+    A reading that the samples refute is out. One that gives the very same numbers on every sample is a twin: the
+    convention is proven up to it, and it is named.
+    """
     dtype = "float64" if unit == 2.0**-53 else "float32"
     result, left = [], []
     for claim in claims:
         others = list(_alternatives(program, claim))
-        fitting = [name for name, other in others if misfit(other, golden, dtype, FEW) <= 1]
-        if claim.evidence == "shape" or not others and claim.evidence != "assumed":
-            result.append(claim)
-        elif fitting:
-            left.append(f"{claim.layer} {claim.convention} {claim.value} from {', '.join(fitting)}")
+        fitting = [(name, other) for name, other in others if misfit(other, golden, dtype, FEW) <= 1]
+        fitting = [(name, other) for name, other in fitting if misfit(other, golden, dtype) <= 1]
+        twins = [name for name, other in fitting if _is_twin(program, other, golden)]
+        if fitting:
+            left.append(f"{claim.layer} {claim.convention} {claim.value} and {', '.join(name for name, _ in fitting)}")
+        if claim.evidence == "shape" or len(fitting) > len(twins) or (not others and claim.evidence != "assumed"):
             result.append(claim)
         else:
-            result.append(replace(claim, evidence="samples", detail=_proof(claim, others, golden)))
+            result.append(replace(claim, evidence="samples", detail=_proof(golden, len(others) - len(twins), twins)))
     return result, left
 
 
-def _proof(claim: Claim, others: Sequence[Any], golden: Any) -> str:
-    if not others:
-        return f"{len(golden.inputs)} golden samples are reproduced with it"
-    count = len(others)
-    return f"{len(golden.inputs)} golden samples are reproduced with it, and with none of {count} other readings"
+def _is_twin(program: Program, other: Program, golden: Any) -> bool:
+    """Whether two readings give the same numbers on every sample, so that none of them could tell."""
+    inputs = np.asarray(golden.inputs, np.float64)
+    return bool(np.array_equal(program(inputs)[0], other(inputs)[0]))
+
+
+def _proof(golden: Any, refuted: int, twins: Sequence[str]) -> str:
+    detail = f"{len(golden.inputs)} golden samples are reproduced with it"
+    detail += f" and with none of {refuted} other readings" if refuted else ""
+    return detail + (f"; {', '.join(twins)} gives the same numbers on every one of them" if twins else "")
 
 
 def _alternatives(program: Program, claim: Claim) -> Iterator[tuple[str, Program]]:

@@ -199,6 +199,9 @@ def _notes(case: Case, question: str | None, searched: Counterexample | None, na
     for one in case.judged:
         if one.gauge is not None and one.verdict == "parity":
             notes.append(f"{one.name}: {one.gauge.describe()}, which the next layer makes up for: equivalent")
+        form = getattr(one.step, "form", None)
+        if form is not None and one.verdict == "parity":
+            notes.append(f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero")
         if one.verdict.startswith("folded into "):
             notes.append(f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound")
         if one.comparison.inevitable:

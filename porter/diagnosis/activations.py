@@ -13,6 +13,7 @@ from porter.compare import Comparison
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.suspect import Suspect
 from reference.activations import FUNCTIONS, Activation
+from reference.forms import equivalent_forms
 
 Array = NDArray[Any]
 
@@ -52,6 +53,10 @@ def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> A
     comparison = under(own, None)
     if comparison.is_parity:
         return ActivationReading((), own, comparison)
+    for form in equivalent_forms(suspect.variant(kernel, bias, own)):
+        other = suspect.judge(form)
+        if other.is_parity:
+            return ActivationReading((), own, other)
     tried, fits = 0, []
     for activation in (*candidates(own), *_fitted(suspect, kernel, bias)):
         tried += 1

@@ -125,7 +125,11 @@ def rounding_rules(dtype: str) -> Iterator[tuple[str, Callable[[Array], Array]]]
 
 
 def _decimals(decimals: int) -> Callable[[Array], Array]:
-    return lambda values: np.round(values, decimals)
+    def cut(values: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.round(values, decimals)
+
+    return cut
 
 
 def _significant(digits: int) -> Callable[[Array], Array]:
@@ -133,8 +137,8 @@ def _significant(digits: int) -> Callable[[Array], Array]:
         with np.errstate(divide="ignore", invalid="ignore"):
             magnitude = np.floor(np.log10(np.abs(values)))
         exponents = np.where(np.isfinite(magnitude), magnitude, 0.0)
-        factor = 10.0 ** (digits - 1 - exponents)
         with np.errstate(over="ignore", invalid="ignore"):
+            factor = 10.0 ** (digits - 1 - exponents)
             return np.where(np.isfinite(factor), np.round(values * factor) / factor, values)
 
     return cut
