@@ -161,7 +161,7 @@ def _archive_error(path: Path) -> ArchiveFileError | KerasFileError:
             f"{path} is a Keras model, not a legacy file",
             remedy=f"give the legacy file first: porter verify LEGACY {path.name}",
         )
-    kind = "a NumPy .npz archive" if any(name.endswith(".npy") for name in names) else "a zip archive"
+    kind = "a NumPy .npz archive (zip)" if any(name.endswith(".npy") for name in names) else "a zip archive"
     return ArchiveFileError(
         f"{path} is {kind}",
         expected="HDF5 with the weights",
