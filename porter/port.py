@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,8 +128,9 @@ def _save(job: _Job, report: Report, output: Path, force: bool) -> Report:
         if report.verdict == "mismatch" and not force:
             report = _unsaved(report)
             raise Discard
-        report = replace(report, provenance={**report.provenance, "output": str(output)})
         write_provenance(draft, describe(job.network, report, job.options))
+        place = {"port": str(output), "port_sha256": hashlib.sha256(draft.read_bytes()).hexdigest()}
+        report = replace(report, provenance={**report.provenance, **place})
     return report
 
 
@@ -157,7 +159,9 @@ def _with_save_link(job: _Job, report: Report, reloaded: Any) -> Report:
     differences = compare_models(job.model, reloaded, rows)
     if not differences:
         weights = sum(int(np.prod(weight.shape)) for weight in job.model.weights)
-        return _linked(report, "parity", f"loaded again: the same bits in {len(rows)} outputs and {weights:,} weights")
+        return _linked(
+            report, "parity", f"loaded again: the same bits in {weights:,} weights and the outputs of {len(rows)} rows"
+        )
     again = job.verify(reloaded)
     worse = max(report, again, key=lambda one: ORDER.index(one.verdict))
     return _linked(worse, again.verdict, f"loaded again and verified again, because {'; '.join(differences)}")

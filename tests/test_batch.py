@@ -127,11 +127,18 @@ def test_the_table_has_one_line_a_file_and_says_what_is_the_matter():
     text = render_table([Outcome(Path("a.h5"), report()), mismatch, REFUSED], width=120)
     lines = text.splitlines()
     assert lines[2].split() == ["a.h5", "parity", "assumed", "parity", "not", "checked"]
-    assert "b.h5" in lines[3]
-    assert "Layer1: the port differs by more than rounding explains." in lines[3]
-    assert "refused" in lines[4]
-    assert "c.h5 is empty" in lines[4]
+    assert lines[3].split() == ["b.h5", "mismatch", "assumed", "mismatch", "not", "checked"]
+    assert lines[4].split() == ["c.h5", "refused", "-", "-", "-"]
+    assert "b.h5: Layer1: the port differs by more than rounding explains." in lines
+    assert "c.h5 is empty" in lines
+    assert not any(line.startswith("a.h5:") for line in lines)
     assert "\x1b" not in text
+
+
+def test_paths_where_names_do_not_tell_the_files_apart():
+    text = render_table([Outcome(Path("x/a.h5"), report()), Outcome(Path("y/a.h5"), report())])
+    assert "x/a.h5" in text
+    assert "y/a.h5" in text
 
 
 def test_the_table_in_colour():

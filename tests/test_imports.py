@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -94,11 +94,19 @@ def test_python_m_porter():
 
 
 def test_inspect_takes_under_half_a_second(real):
-    """The best of five, for other processes share the machine."""
-    file = real / "oc_smart" / "PACE_Lrc_aaNN.h5"
-    taken = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "porter", "inspect", str(file)], check=True, capture_output=True)
-        taken.append(time.perf_counter() - start)
-    assert min(taken) < 0.5
+    """Processor time, the best of five, for other processes share the machine; the command has one thread."""
+    command = [sys.executable, "-m", "porter", "inspect", str(real / "oc_smart" / "PACE_Lrc_aaNN.h5")]
+    assert min(processor_time(command) for _ in range(5)) < 0.5
+
+
+def processor_time(command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_clock_runs():
+    """Negative control of the limit above."""
+    code = "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
+    assert processor_time([sys.executable, "-c", code]) > 0.5

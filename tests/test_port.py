@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from importlib import import_module
 
@@ -55,6 +57,9 @@ def test_parity_is_saved_with_its_record(source, tmp_path, judged):
     assert record["verdict"] == record["links"]["save"] == "parity"
     assert record["options"] == {"placement": "inside", "dtype": "float64", "seed": 3, "search": False}
     assert record["claims"]
+    assert str(tmp_path) not in json.dumps(record)
+    assert report.provenance["port"] == str(tmp_path / "aa.keras")
+    assert report.provenance["port_sha256"] == hashlib.sha256((tmp_path / "aa.keras").read_bytes()).hexdigest()
     assert record["versions"].keys() >= {"keras", "tensorflow", "numpy", "porter", "python"}
     (_, model, options), *more = judged.calls
     assert not more

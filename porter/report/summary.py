@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from porter.batch import Outcome, status_of, worst_status
+from porter.batch import Outcome, worst_status
 from porter.errors import UsageError
 from porter.report.junit import render_junit
 from porter.report.model import Report
@@ -25,24 +25,38 @@ LINKS = ("reading", "build", "save")
 
 
 def render_table(outcomes: Sequence[Outcome], width: int = 80, color: bool = False) -> str:
-    """One line a file: its verdict, that of each link, and what is the matter with it."""
+    """One line a file with its verdict and that of each link; then, one by one, what is the matter."""
     table = Table(box=HEAD, padding=(0, 1), pad_edge=False, show_edge=False, header_style="bold")
-    for heading in ("file", "verdict", *LINKS):
-        table.add_column(heading, overflow="fold")
-    table.add_column("", overflow="fold", ratio=1)
-    for outcome in outcomes:
-        verdicts, told = _cells(outcome)
-        cells = (Text(verdict, style(verdict)) for verdict in verdicts)
-        table.add_row(Text(printable(outcome.file)), *cells, Text(printable(told)))
-    return captured(lambda console: console.print(table), width, color)
+    table.add_column("file", overflow="fold")
+    for heading in ("verdict", *LINKS):
+        table.add_column(heading, no_wrap=True)
+    names = _short_names(outcomes)
+    for outcome, name in zip(outcomes, names, strict=True):
+        table.add_row(Text(name), *(Text(verdict, style(verdict)) for verdict in _verdicts(outcome)))
+    remarks = [(name, _remark(outcome)) for outcome, name in zip(outcomes, names, strict=True) if outcome.status]
+
+    def draw(console: Console) -> None:
+        console.print(table)
+        for name, remark in remarks:
+            console.print(Text(f"\n{remark}" if name in remark else f"\n{name}: {remark}"))
+
+    return captured(draw, width, color)
 
 
-def _cells(outcome: Outcome) -> tuple[tuple[str, ...], str]:
+def _short_names(outcomes: Sequence[Outcome]) -> list[str]:
+    """File names, or paths where names are not enough to tell the files apart."""
+    names = [printable(outcome.file.name) for outcome in outcomes]
+    return names if len(set(names)) == len(names) else [printable(outcome.file) for outcome in outcomes]
+
+
+def _verdicts(outcome: Outcome) -> tuple[str, ...]:
     if outcome.error is not None:
-        return ("refused", *("-" for _ in LINKS)), outcome.error.what
-    report = outcome.result
-    told = "" if status_of(report) == 0 else headline(report)
-    return (report.verdict, *(report.links.get(link, "not checked") for link in LINKS)), told
+        return "refused", *("-" for _ in LINKS)
+    return outcome.result.verdict, *(outcome.result.links.get(link, "not checked") for link in LINKS)
+
+
+def _remark(outcome: Outcome) -> str:
+    return printable(outcome.error.what if outcome.error is not None else headline(outcome.result))
 
 
 def captured(draw: Callable[[Console], None], width: int, color: bool) -> str:
