@@ -85,7 +85,7 @@ def compare_outputs(
         ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
         ratio = np.where(inevitable | np.isinf(allowed), 0.0, ratio)
     index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    unit = np.abs(expected[(slice(None), *index[1:])])
+    unit = np.abs(expected[:, *index[1:]])
     return Comparison(
         elements=int(ratio.size - np.count_nonzero(inevitable)),
         exceeding=int(np.count_nonzero(ratio > 1)),

@@ -32,9 +32,9 @@ def coverage_notes(case: Case) -> list[str]:
     notes = []
     for one in case.judged:
         step = one.pair.step
-        if isinstance(step, Dense) and traces[one.name].preactivation is not None:
-            note = _layer_note(step, traces[one.name].preactivation)
-            notes += [note] if note is not None else []
+        z = traces[one.name].preactivation if isinstance(step, Dense) else None
+        note = None if z is None else _layer_note(step, z)
+        notes += [note] if note is not None else []
     return notes
 
 

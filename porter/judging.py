@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.probes import blocks
-from reference.rounding import Precision, allowed_error
+from reference.precision import Precision
+from reference.rounding import allowed_error
 
 Array = NDArray[Any]
 Run = Callable[[Array], Array]

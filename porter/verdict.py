@@ -72,7 +72,9 @@ def _row(case: Case, one: Judged) -> LayerRow:
     found, block = one.comparison, one.pair.block
     if block is None or found.elements == 0:
         outside = case.placement == "outside" and isinstance(one.pair.step, Scaling)
-        return LayerRow(one.name, _folded_names(case, one), one.verdict, where="declared outside the port" if outside else None)
+        return LayerRow(
+            one.name, _folded_names(case, one), one.verdict, where="declared outside the port" if outside else None
+        )
     return LayerRow(
         layer=one.name,
         port_layer=block.names,
@@ -125,8 +127,8 @@ def _evidence(one: Judged, diagnosis: Diagnosis | None, detail: str) -> str:
     if found.exceeding:
         parts.append(
             f"{found.exceeding:,} of {found.elements:,} elements exceed what rounding explains; the worst is off by "
-            f"{found.error:.3g} ({found.actual:.9g} for {found.expected:.9g}; {found.where}), allowed {found.allowed:.3g}; "
-            f"rtol={found.rtol:.2g} would have passed it"
+            f"{found.error:.3g} ({found.actual:.9g} for {found.expected:.9g}; {found.where}), "
+            f"allowed {found.allowed:.3g}; rtol={found.rtol:.2g} would have passed it"
         )
     if one.weights_differ:
         parts.append(f"{one.weights_differ:,} exposed weights are not the cast of the stored ones")
@@ -201,7 +203,9 @@ def _notes(case: Case, question: str | None, searched: Counterexample | None, na
             notes.append(f"{one.name}: {one.gauge.describe()}, which the next layer makes up for: equivalent")
         form = getattr(one.step, "form", None)
         if form is not None and one.verdict == "parity":
-            notes.append(f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero")
+            notes.append(
+                f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero"
+            )
         if one.verdict.startswith("folded into "):
             notes.append(f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound")
         if one.comparison.inevitable:
@@ -210,7 +214,9 @@ def _notes(case: Case, question: str | None, searched: Counterexample | None, na
                 "do not fit the port's dtype"
             )
         if not one.full_basis:
-            notes.append(f"{one.name} is too wide to probe every input: {len(one.probes['basis probes']) // 2:,} were sampled")
+            notes.append(
+                f"{one.name} is too wide to probe every input: {len(one.probes['basis probes']) // 2:,} were sampled"
+            )
     dtypes = {one.pair.block.precision.compute for one in case.judged if one.pair.block is not None}
     if dtypes - {"float32"}:
         notes.append(f"the port computes in {', '.join(sorted(dtypes))}; each layer's bound is that of its dtype")
@@ -219,7 +225,9 @@ def _notes(case: Case, question: str | None, searched: Counterexample | None, na
     if case.placement == "outside":
         notes.append("the scaling steps were declared outside the port and were not checked")
     if case.walk_differs:
-        notes.append("the port called as a whole gives other bits than its layers one by one; the layers were judged one by one")
+        notes.append(
+            "the port called as a whole gives other bits than its layers one by one; the layers were judged one by one"
+        )
     if case.network.input_range is None:
         notes.append("the file documents no input range: standard normal rows at three scales stand for it")
     if searched is not None and searched.row is not None:

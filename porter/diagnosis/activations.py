@@ -132,7 +132,7 @@ def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) 
 
 def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
     remedy = f'layer.activation = keras.activations.get("{own}")' if not own.parameters else f"use {own}"
-    remedy += f"   # recipe: activation = \"{own}\" for {suspect.name}"
+    remedy += f'   # recipe: activation = "{own}" for {suspect.name}'
     if found.name == "linear":
         return Cause("activation.missing", suspect.name, f"the activation {own} is left out", remedy)
     if own.name == "linear":
@@ -153,9 +153,12 @@ def _approximated(
     best = int(np.argmin(gaps)) if z.size else 0
     if z.size and gaps[best] < 0.02:
         near = options[best]
-        message = f"the activation only approximates {near}: off by up to {gaps[best]:.2g} (a table, a rational or a hard form)"
+        form = "a table, a rational or a hard form"
+        message = f"the activation only approximates {near}: off by up to {gaps[best]:.2g} ({form})"
         remedy = f"use {own} itself"
-        return ActivationReading((Cause("activation.replaced", suspect.name, message, remedy),), None, comparison, tried)
+        return ActivationReading(
+            (Cause("activation.replaced", suspect.name, message, remedy),), None, comparison, tried
+        )
     if z.size and np.isfinite(found).all() and _is_elementwise(suspect, kernel):
         message = f"the activation is none of the {tried} that were tried"
         cause = Cause("activation.replaced", suspect.name, message, f"use {own}")

@@ -106,11 +106,10 @@ def _extra_blocks(case: Case) -> list[Named]:
 
 def _source_of(block: Block, layers: Sequence[Stored]) -> Stored | None:
     kernel = None if block.dense is None else block.dense.kernel
-    for layer in layers:
-        if kernel is not None and kernel.shape == layer.kernel.shape:
-            if np.mean(np.isclose(kernel, layer.kernel, rtol=1e-3, atol=0)) > 0.9:
-                return layer
-    return None
+    if kernel is None:
+        return None
+    alike = (layer for layer in layers if layer.kernel.shape == kernel.shape)
+    return next((layer for layer in alike if np.mean(np.isclose(kernel, layer.kernel, rtol=1e-3, atol=0)) > 0.9), None)
 
 
 def _same_once(named: Sequence[Named]) -> list[Named]:
@@ -135,5 +134,3 @@ def _whole_port(case: Case, named: list[Named]) -> list[Named]:
         message=f"every layer: {messages.pop()}, under a dtype that holds more",
     )
     return [replace(first, cause=cause), *named]
-
-

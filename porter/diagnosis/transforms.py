@@ -48,7 +48,9 @@ def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
             other = next((o for o, f in OTHERS.items() if _follows(f, fed[:, column], found[:, column], unit)), None)
             what = f"is {other}" if other is not None else "is none of those that were tried"
             return Cause("transform.replaced", step.name, f"the function of column {column} {what}, for {name}", remedy)
-    return Cause("transform.replaced", step.name, "it differs by more than rounding, function by function alike", remedy)
+    return Cause(
+        "transform.replaced", step.name, "it differs by more than rounding, function by function alike", remedy
+    )
 
 
 def _follows(function: Callable[[Array], Array], x: Array, found: Array, unit: float) -> bool:
