@@ -256,3 +256,11 @@ def test_a_reader_is_registered_once_and_a_miss_lists_what_exists(tmp_path):
     assert "'net/dense/kernel'" in message
     assert all(f"{name}: " in message for name in READERS)
     assert "--recipe" in message
+
+
+def test_a_file_that_no_recipe_can_help_is_not_sent_to_one(tmp_path):
+    path = tmp_path / "net.txt"
+    path.write_text("#planes=4 3 5\n1.0\n")
+    message = refused(errors.UnknownFormatError, path)
+    assert "it begins with b'#planes=" in message
+    assert "--recipe" not in message
