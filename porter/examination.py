@@ -51,7 +51,7 @@ class Judged:
     step: Any
     pair: Pair
     verdict: str
-    comparison: Comparison = Comparison()
+    comparison: Comparison = field(default_factory=Comparison)
     by_probes: Mapping[str, Comparison] = field(default_factory=dict)
     cumulative: float | None = None
     weights_differ: int = 0
@@ -98,11 +98,6 @@ class Case:
         return next(judged for judged in self.judged if judged.name == layer)
 
     @property
-    def ties(self) -> tuple[str, ...]:
-        """Layers that another alignment would have paired just as well."""
-        return self.pairing.ties
-
-    @property
     def layers(self) -> tuple[Stored, ...]:
         """Every dense layer of the file, in canonical form."""
         return tuple(Stored.of(step) for step in self.program.steps if isinstance(step, Dense))
@@ -145,6 +140,8 @@ def _inputs(
     if golden is not None:
         drawn = np.concatenate([np.asarray(golden.inputs, np.float64)[:512], drawn])
     first = program.steps[0]
+    if isinstance(first, Transform):  # the logarithm of a row of zeros says nothing of a port
+        drawn = drawn[np.isfinite(first(drawn).outputs).all(axis=1)]
     return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
 
 

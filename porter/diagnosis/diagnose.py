@@ -15,7 +15,6 @@ from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.examination import Case, Judged
-from porter.judging import smallest_unit
 from reference.dense import Dense
 from reference.scaling import Scaling
 
@@ -72,7 +71,7 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
         return _absent_scaling(case, one, step)
     if one.verdict == "mismatch" and isinstance(step, Scaling) and block is not None:
         others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
-        return [explain_scaling(step, block.run, smallest_unit(block.precision.compute), others).cause]
+        return [explain_scaling(step, block.run, block.precision.format.unit, others).cause]
     if one.verdict == "mismatch" and block is not None:
         return [explain_transform(step, block, case.inputs)]
     return []
