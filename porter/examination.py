@@ -113,7 +113,7 @@ def examine(
     inputs = _inputs(network, program, rows, rng, outside, golden)
     _check_width(network, graph, inputs)
     judging = _without_scaling(program) if outside else program
-    pairing = pair_chain(judging, graph.atoms, graph.inputs[0], inputs, rng)
+    pairing = pair_chain(judging, graph.atoms, inputs, rng)
     folds = {} if outside or placement == "inside" else _folds(pairing, rng)
     steps = _steps(pairing, folds)
     walk = _Walk(graph, steps, pairing, folds)
