@@ -121,7 +121,8 @@ def inputs(draw: st.DrawFn, network: Network, *, max_rows: int = 4) -> Array:
         (rows, inputs) float64.
     """
     low, high = _box(network)
-    return np.stack(draw(st.lists(_row(low, high), min_size=1, max_size=max_rows)))
+    # Hypothesis takes rows out of a counted sequence; of a list it takes out short ones only.
+    return np.stack([draw(_row(low, high)) for _ in range(draw(st.integers(1, max_rows)))])
 
 
 def _box(network: Network) -> tuple[Array, Array]:
@@ -141,9 +142,10 @@ def _row(draw: st.DrawFn, low: Array, high: Array) -> Array:
     first, last = draw(st.sampled_from(((0, FINEST), (0, 2 + len(SPECIAL)), (1, 2))))
     codes = np.array([draw(st.integers(first, last)) for _ in low])
     shares = np.maximum(codes - 3 - len(SPECIAL), 0) / (FINEST - 3 - len(SPECIAL))
-    row = low + (high - low) * shares
-    for code, values in enumerate(((low + high) / 2, high, low, *SPECIAL)):
-        row = np.where(codes == code, values, row)
+    row: Array = low + (high - low) * shares
+    values: list[Any] = [(low + high) / 2, high, low, *SPECIAL]
+    for code, value in enumerate(values):
+        row = np.where(codes == code, value, row)
     return np.clip(row, low, high)
 
 
