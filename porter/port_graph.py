@@ -353,11 +353,17 @@ def _mixes(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> bool:
 
 
 def _width(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> tuple[int | None, int | None]:
+    shapes = _shapes(nodes)
+    return shapes[entry][-1], shapes[leaving][-1]
+
+
+def _shapes(nodes: tuple[PortNode, ...]) -> dict[Key, tuple[int | None, ...]]:
+    """Shape of every tensor that the nodes take or give, the rows' axis included."""
     shapes: dict[Key, Any] = {}
     for node in nodes:
         shapes.update({node.sources[id(tensor)]: tensor.shape for tensor in node.node.arguments.keras_tensors})
         shapes.update(zip(node.outputs, (tensor.shape for tensor in node.node.outputs), strict=True))
-    return shapes[entry][-1], shapes[leaving][-1]
+    return shapes
 
 
 def _describe(node: PortNode) -> str:
@@ -368,13 +374,16 @@ def _describe(node: PortNode) -> str:
 
 
 def _runner(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Callable[[Array], Array]:
+    shape = _shapes(nodes)[entry][1:]
+
     def run(x: Array) -> Array:
         from keras import ops
 
-        values = {entry: ops.convert_to_tensor(x)}
+        fits = len(shape) > 1 and x.ndim != len(shape) + 1 and None not in shape
+        values = {entry: ops.convert_to_tensor(x.reshape(-1, *shape) if fits else x)}
         for node in nodes:
             node.compute(values)
-        return ops.convert_to_numpy(values[leaving])
+        return np.asarray(ops.convert_to_numpy(values[leaving]))
 
     return run
 
