@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from porter.network import Dense
 from porter.placement import PLACEMENTS
 from porter.port_graph import read_graph
 from porter.report.model import Report
+from reference.precision import Precision
 
 IN_PLACE = ("kernel.", "bias.", "biases.", "units.", "inputs.", "outputs.", "layers.swapped", "precision.port")
 """Mistakes that are put right by giving the port's own layers the arrays of the file."""
@@ -33,8 +35,11 @@ def mend(case: Case, named: Sequence[Named]) -> Any:
     Raises:
         UnbuildableError: Keras' own layers cannot express the network as asked.
     """
-    in_place = [_in_place(case, one) for one in named]
-    return _assigned(case, named) if named and all(in_place) else _rebuilt(case)
+    if named and all(_in_place(case, one) for one in named):
+        copied = _copy(case.graph.model)
+        if copied is not None:
+            return _assigned(copied, case, named)
+    return _rebuilt(case)
 
 
 def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Report, Any]:
@@ -63,12 +68,22 @@ def _in_place(case: Case, one: Named) -> bool:
     return shown and not lacks_bias and one.cause.code.startswith(IN_PLACE)
 
 
-def _assigned(case: Case, named: Sequence[Named]) -> Any:
-    """A copy of the port whose suspect layers hold the arrays of the file."""
+def _copy(model: Any) -> Any | None:
+    """A copy of a model; None where its own classes do not allow one."""
     import keras
 
-    model = keras.models.clone_model(case.graph.model)
-    model.set_weights(case.graph.model.get_weights())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            copied = keras.models.clone_model(model)
+            copied.set_weights(model.get_weights())
+        except Exception:  # cloning runs the classes of whoever made the model
+            return None
+    return copied
+
+
+def _assigned(model: Any, case: Case, named: Sequence[Named]) -> Any:
+    """The copy, its suspect layers holding the arrays of the file."""
     wanted = {one.cause.layer for one in named} | {one.judged.name for one in named}
     for layer in case.network.layers:
         block = case[layer.name].pair.block
@@ -97,6 +112,7 @@ def _placement(case: Case) -> str:
 
 
 def _policy(case: Case) -> str:
-    block = next(pair.block for pair in case.pairing.dense if pair.block is not None)
-    compute, variables = block.precision.compute, block.precision.variables
+    precisions = (pair.block.precision for pair in case.pairing.dense if pair.block is not None)
+    precision = next(precisions, Precision("float32", "float32"))
+    compute, variables = precision.compute, precision.variables
     return compute if compute == variables else f"mixed_{compute}"

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from porter.blocks import Block
+from porter.blocks import Atom, Block
 from porter.diagnosis.codes import Cause
-from porter.diagnosis.layers import Diagnosis, explain_layer, share_out
+from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
 from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.examination import Case, Judged
+from porter.judging import judge
 from reference.dense import Dense
 from reference.scaling import Scaling
 
@@ -64,20 +65,44 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
     step, block = one.pair.step, one.pair.block
     if one.name in diagnoses:
         return diagnoses[one.name].causes
-    if isinstance(step, Dense) and block is None:
+    if block is None:
+        return _absent(case, one)
+    if one.verdict != "mismatch":
+        return []
+    if not isinstance(step, Scaling):
+        return [explain_transform(step, block, case.inputs)]
+    stray = _stray_atom(case, one, block)
+    if stray is not None:
+        return [stray_cause(one.name, stray, is_linear=True)]
+    others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
+    return [explain_scaling(step, block.run, block.precision.format.unit, others).cause]
+
+
+def _absent(case: Case, one: Judged) -> Sequence[Cause]:
+    step = one.pair.step
+    if isinstance(step, Scaling):
+        return _absent_scaling(case, one)
+    if isinstance(step, Dense):
         remedy = f"porter.build(network) has it: Dense({step.width[1]}) between its neighbours"
         return [Cause("layers.missing", one.name, "no layer of the port computes it", remedy)]
-    if isinstance(step, Scaling) and block is None:
-        return _absent_scaling(case, one, step)
-    if one.verdict == "mismatch" and isinstance(step, Scaling) and block is not None:
-        others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
-        return [explain_scaling(step, block.run, block.precision.format.unit, others).cause]
-    if one.verdict == "mismatch" and block is not None:
-        return [explain_transform(step, block, case.inputs)]
-    return []
+    remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
+    return [Cause("transform.replaced", one.name, "the port has no such step", remedy)]
 
 
-def _absent_scaling(case: Case, one: Judged, step: Scaling) -> Sequence[Cause]:
+def _stray_atom(case: Case, one: Judged, block: Block) -> Atom | None:
+    """The piece without which a scaling step is right."""
+    active = [atom for atom in block.atoms if atom.kind != "identity"]
+    step = one.pair.step
+    low, high = (-1.0, 1.0) if step.inverse else (case.inputs.min(axis=0), case.inputs.max(axis=0))
+    rows = low + np.linspace(0.0, 1.0, 33)[:, None] * (np.zeros(len(step.first)) + high - low)
+    for atom in active if len(active) > 1 else ():
+        rest = replace(block, atoms=tuple(other for other in active if other is not atom))
+        if judge(step, rest.run, rows, block.precision).is_parity:
+            return atom
+    return None
+
+
+def _absent_scaling(case: Case, one: Judged) -> Sequence[Cause]:
     """A scaling step that nothing in the port computes is a mistake only where it should have been there."""
     if one.verdict != "uncompared" or case.declared_placement == "outside":
         return []

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from porter.blocks import Block
+from porter.blocks import Atom
 from porter.compare import Comparison
 from porter.diagnosis.activations import ActivationReading, explain_activation
 from porter.diagnosis.biases import BiasReading, explain_bias
@@ -127,20 +127,28 @@ def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:
             continue
         after = replace(suspect, block=rest).judge(suspect.step)
         if after.is_parity:
-            return Diagnosis((_stray(suspect, rest, atom),), after, after, 1, activation=suspect.own.activation)
+            cause = stray_cause(suspect.name, atom, suspect.own.activation.name == "linear")
+            return Diagnosis((cause,), after, after, 1, activation=suspect.own.activation)
     return None
 
 
-def _stray(suspect: Suspect, rest: Block, atom: Any) -> Cause:
+def stray_cause(layer: str, atom: Atom, is_linear: bool) -> Cause:
+    """The name of a piece of the port that should not be there.
+
+    Args:
+        layer: the row behind which it stands.
+        atom: the piece.
+        is_linear: whether the file has no activation there.
+    """
     name = ", ".join(atom.names)
     if atom.is_training:
         message = f"{name} ({atom.description}) was built with training=True"
-        return Cause("mode.training", suspect.name, message, f"call {name} without training=True")
-    if suspect.own.activation.name == "linear" and atom.kind == "other":
+        return Cause("mode.training", layer, message, f"call {name} without training=True")
+    if is_linear and atom.kind in ("activation", "other"):
         message = f"{name} ({atom.description}) is applied where there is no activation"
-        return Cause("activation.added", suspect.name, message, f"take {name} out")
-    message = f"{name} ({atom.description}) stands behind the layer; the file has nothing there"
-    return Cause("unexplained", suspect.name, message, f"take {name} out")
+        return Cause("activation.added", layer, message, f"take {name} out")
+    message = f"{name} ({atom.description}) stands behind it; the file has nothing there"
+    return Cause("unexplained", layer, message, f"take {name} out")
 
 
 def _unexplained(suspect: Suspect, before: Comparison) -> Diagnosis:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from porter.blocks import Block
 from porter.compare import Comparison, merge_comparisons
-from porter.diagnosis.numbers import swapped_bytes
+from porter.diagnosis.numbers import equal_within_ulp, swapped_bytes
 from porter.judging import judge
 from reference.activations import Activation
 from reference.dense import Dense
@@ -108,6 +108,13 @@ class Suspect:
     def dtype(self) -> str:
         """In which the port holds its variables."""
         return self.block.precision.variables
+
+    is_shown = True
+    """Whether the port shows its weights; otherwise they were read out through probes, to three digits."""
+
+    def equal(self, found: Array, wanted: Array) -> Array:
+        """Elementwise: are the port's numbers these, as exactly as its variables hold them?"""
+        return equal_within_ulp(found, wanted, self.dtype, self.slack)
 
     def assign(self, *what: str) -> str:
         """Python that gives the port's layer the arrays of the file, in Keras' layout; ``what``: kernel, bias."""
