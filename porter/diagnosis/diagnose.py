@@ -71,11 +71,10 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
         return []
     if not isinstance(step, Scaling):
         return [explain_transform(step, block, case.inputs)]
-    stray = _stray_atom(case, one, block)
-    if stray is not None:
-        return [stray_cause(one.name, stray, is_linear=True)]
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
-    return [explain_scaling(step, block.run, block.precision.format.unit, others).cause]
+    reading = explain_scaling(step, block.run, block.precision.format.unit, others)
+    stray = None if reading.explained else _stray_atom(case, one, block)
+    return [reading.cause if stray is None else stray_cause(one.name, stray, is_linear=True)]
 
 
 def _absent(case: Case, one: Judged) -> Sequence[Cause]:
