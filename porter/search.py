@@ -29,7 +29,7 @@ class Counterexample:
         error: absolute error of that layer on it, the layer fed with the port's own input.
         allowed: what rounding explains there.
         largest: the largest error over allowed error seen on any input.
-        base: (n,) the centre of the range; ``row`` differs from it in ``changed`` entries.
+        changed: the inputs in which ``row`` is not the centre of the range.
         seed: that makes the search again.
     """
 
@@ -39,7 +39,7 @@ class Counterexample:
     error: float = 0.0
     allowed: float = 0.0
     largest: float = 0.0
-    changed: int = 0
+    changed: tuple[int, ...] = ()
     seed: int = 0
 
     @property
@@ -51,14 +51,19 @@ class Counterexample:
         """Plain data for the report."""
         assert self.row is not None
         return {
-            "inputs": self.row.tolist(), "layer": self.layer, "error": self.error, "allowed": self.allowed,
-            "changed": self.changed, "seed": self.seed,
-        }  # fmt: skip
+            "layer": self.layer,
+            "error": self.error,
+            "allowed": self.allowed,
+            "away_from_the_centre": {str(index): float(self.row[index]) for index in self.changed},
+            "inputs": self.row.tolist(),
+            "seed": self.seed,
+        }
 
     def describe(self) -> str:
         """One sentence."""
         assert self.row is not None
-        moved = "the plain centre of the range" if self.changed == 0 else f"{self.changed} inputs away from the centre"
+        count = len(self.changed)
+        moved = "the centre of the range" if count == 0 else f"{count} of {len(self.row)} inputs away from the centre"
         return (
             f"smallest input that shows it ({moved}, seed {self.seed}): {self.layer} is off by {self.error:.3g}, "
             f"allowed {self.allowed:.3g}"
@@ -87,7 +92,7 @@ def search_inputs(case: Case) -> Counterexample:
     row = found["row"]
     if row is None:
         return Counterexample(found["count"], None, largest=found["largest"], seed=case.seed)
-    changed = int(np.count_nonzero(row != box.centre))
+    changed = tuple(int(index) for index in np.flatnonzero(row != box.centre))
     return Counterexample(
         found["count"], row, found["layer"], found["error"], found["allowed"], found["largest"], changed, case.seed
     )

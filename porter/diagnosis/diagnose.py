@@ -11,11 +11,12 @@ import numpy as np
 from porter.blocks import Atom, Block
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
+from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.examination import Case, Judged
-from porter.judging import judge
+from porter.judging import cast, judge
 from reference.dense import Dense
 from reference.scaling import Scaling
 
@@ -47,7 +48,9 @@ def diagnose(case: Case) -> list[Named]:
     named = []
     for one in case.judged:
         named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
-    named += [*_extra_blocks(case), *_merges(case)]
+    named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
+    if case.unaccounted and not named:
+        named.append(_unaccounted(case))
     return _whole_port(case, _same_once(named))
 
 
@@ -145,6 +148,33 @@ def _merges(case: Case) -> list[Named]:
         remedy = f"hand the output of {layer} on alone"
         named.append(Named(Cause("graph.edge", layer, what, remedy), case[layer]))
     return named
+
+
+def _strays(case: Case) -> list[Named]:
+    """What the port does to its inputs where the legacy network has no step."""
+    named = []
+    one = case[case.layers[0].name]
+    rows = cast(case.inputs[:64], case.graph.input_dtypes[0])
+    for block in case.pairing.strays:
+        found = np.asarray(block.run(rows))
+        if np.array_equal(found, rows):
+            continue
+        order = column_order(block.run, rows[-1], rows[-2])
+        if order is None:
+            cause = stray_cause(one.name, block.atoms[0], is_linear=False, where="in front of")
+        else:
+            names = ", ".join(block.names)
+            message = f"{names} picks the inputs in another order: {describe_permutation(order, 'inputs')}"
+            cause = Cause("inputs.permuted", one.name, message, f"take {names} out")
+        named.append(Named(cause, one))
+    return named
+
+
+def _unaccounted(case: Case) -> Named:
+    one = case.judged[-1]
+    message = "the port as a whole gives something else, although every layer is right by itself"
+    remedy = "look for an operation between the layers, or rebuild the port with porter.build(network)"
+    return Named(Cause("unexplained", one.name, message, remedy), one)
 
 
 def _source_of(block: Block, layers: Sequence[Stored]) -> Stored | None:

@@ -30,6 +30,9 @@ EVIDENCE: Mapping[str, str] = {
 
 PROOF = "To prove it, give golden samples of the original software (--samples); or declare it."
 
+LISTED = 12
+"""How many values of a list are shown to a person."""
+
 
 def number(value: float | None) -> str:
     """Three significant digits; a dash where there is no number."""
@@ -187,7 +190,11 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
 
 
 def _listed(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A list in full, or its beginning where it is long; the JSON has the rest."""
+    if not isinstance(value, list):
+        return str(value)
+    shown = ", ".join(map(str, value[:LISTED]))
+    return shown if len(value) <= LISTED else f"{shown}, ... ({len(value)} in all)"
 
 
 def series(names: Iterable[str]) -> str:
