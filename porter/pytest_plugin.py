@@ -97,7 +97,7 @@ class Parity:
             samples: golden samples of the original software, as for ``porter.verify``.
             golden: golden file of the port; by default ``parity/<module>/<test>.npz`` beside the test's file.
             **options: ``porter.verify``'s and ``porter.read``'s; those of the marker ``parity`` hold where none are
-                given here.
+                given here. A suite runs often, so that the search is left out unless ``search=True`` asks for it.
 
         Returns:
             The report, its verdict "parity".
@@ -112,6 +112,7 @@ class Parity:
 
         for marker in self._item.iter_markers("parity"):
             options = {**marker.kwargs, **options}
+        options = {"search": False, **options}
         legacy, port, samples = self._place(legacy), self._place(port), self._place(samples)
         report = verify(legacy, port, samples=samples, **options)
         report, history = self._hold_against_golden(report, legacy, port, self._golden(golden), options)

@@ -160,7 +160,7 @@ def _strays(case: Case) -> list[Named]:
         if np.array_equal(found, rows):
             continue
         order = column_order(block.run, rows[-1], rows[-2])
-        if order is None:
+        if order is None or np.array_equal(order, np.arange(len(order))):
             cause = stray_cause(one.name, block.atoms[0], is_linear=False, where="in front of")
         else:
             names = ", ".join(block.names)
