@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,13 +23,13 @@ IN_PLACE = ("kernel.", "bias.", "biases.", "units.", "inputs.", "outputs.", "lay
 CHECKED_ROWS = 256
 
 
-def mend(case: Case, named: Sequence[Named]) -> Any:
-    """A mended copy of the port; the port itself is left as it is.
+def mends(case: Case, named: Sequence[Named]) -> Iterator[Any]:
+    """Mended copies of the port, the one that changes least first; the port itself is left as it is.
 
     Wrong arrays are replaced in a copy. A wrong activation, scaling or structure cannot be: then the whole port is
     built anew from the file, with the port's placement and dtype.
 
-    Returns:
+    Yields:
         keras.Model
 
     Raises:
@@ -38,8 +38,8 @@ def mend(case: Case, named: Sequence[Named]) -> Any:
     if named and all(_in_place(case, one) for one in named):
         copied = _copy(case.graph.model)
         if copied is not None:
-            return _assigned(copied, case, named)
-    return _rebuilt(case)
+            yield _assigned(copied, case, named)
+    yield _rebuilt(case)
 
 
 def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Report, Any]:
@@ -48,16 +48,25 @@ def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Re
     Returns:
         The report with ``after_remedy``, and the mended keras.Model, or None where none can be made.
     """
+    model, verdict = None, None
     try:
-        model = mend(case, named)
-        again = examine(case.network, read_graph(model), seed=case.seed, placement=_placement(case), rows=CHECKED_ROWS)
+        for model in mends(case, named):
+            verdict = _verdict_on(case, model)
+            if verdict == "parity":
+                break
     except PorterError:
         return report, None
-    declared = _placement(case) == "outside"
-    right = all(one.verdict == "parity" or one.verdict.startswith("folded") or declared for one in again.judged)
-    wrong = any(one.verdict == "mismatch" for one in again.judged)
-    verdict = "mismatch" if wrong else "parity" if right else "inconclusive"
     return replace(report, after_remedy=verdict), model
+
+
+def _verdict_on(case: Case, model: Any) -> str:
+    graph = read_graph(model)
+    again = examine(case.network, graph, seed=case.seed, placement=_placement(case), rows=CHECKED_ROWS)
+    if again.unaccounted or any(one.verdict == "mismatch" for one in again.judged):
+        return "mismatch"
+    declared = _placement(case) == "outside"
+    compared = all(one.verdict == "parity" or one.verdict.startswith("folded") or declared for one in again.judged)
+    return "parity" if compared else "inconclusive"
 
 
 def _in_place(case: Case, one: Named) -> bool:
