@@ -133,6 +133,17 @@ class PortGraph:
     input_dtypes: tuple[str, ...]
     structure: Any
 
+    @cached_property
+    def platform(self) -> tuple[str, str]:
+        """What runs the port: TensorFlow's version ("" for another backend of Keras), and "cpu" or "gpu"."""
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            return "", keras.backend.backend()
+        import tensorflow as tf
+
+        return tf.__version__, "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
+
     def trace(self, feeds: Sequence[Array]) -> dict[Key, Array]:
         """Every tensor of the graph, as NumPy arrays in the port's dtypes.
 
