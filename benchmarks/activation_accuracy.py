@@ -43,7 +43,6 @@ from reference.trace import LayerTrace
 from reference.transforms import Transform
 
 CHUNK = 2**18
-HEADROOM = 4  # an intermediate result may overflow where the value itself does not
 ODD = 7  # length of rows that leave vector code with a remainder, whatever its width
 SAMPLES = 2**14  # in each binade that is not measured exhaustively
 DENSE = (-14, 7)
@@ -189,11 +188,7 @@ def measure(
         allowed += platform_allowance(step, (wide,), single, Precision(kind, kind))
         argument, size = np.abs(wide), np.abs(single.outputs)
         # Subnormal arguments may be flushed to zero; the bound of a dense layer has a term for that.
-        fits = (
-            np.isfinite(size)
-            & (HEADROOM * (size + allowed) < form.largest)
-            & ((argument == 0) | (argument >= form.tiny))
-        )
+        fits = np.isfinite(size) & np.isfinite(allowed) & ((argument == 0) | (argument >= form.tiny))
     if not fits.any():
         return
     weight = np.where(fits, 1 / allowed, 0)

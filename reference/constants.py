@@ -82,7 +82,7 @@ _FLOAT32: Mapping[str, Accuracy] = {
     "gelu": Accuracy(0, 2.3),
     "gelu_tanh": Accuracy(0, 4.1),
     "silu": Accuracy(0, 3.1),
-    "mish": Accuracy(0, 6.0),
+    "mish": Accuracy(0, 6.4),
     "hard_sigmoid": Accuracy(2, 0, 2),
     "hard_sigmoid_keras2": Accuracy(2, 0, 2),
     "hard_tanh": Accuracy(),
