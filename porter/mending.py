@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -49,6 +50,7 @@ def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Re
         The report with ``after_remedy``, and the mended keras.Model, or None where none can be made.
     """
     model, verdict = None, None
+    drawn = random.getstate()  # Keras seeds the initializers of new layers from it
     try:
         for model in mends(case, named):
             verdict = _verdict_on(case, model)
@@ -56,6 +58,8 @@ def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Re
                 break
     except PorterError:
         return report, None
+    finally:
+        random.setstate(drawn)
     return replace(report, after_remedy=verdict), model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,9 @@ def search_inputs(case: Case) -> Counterexample:
             found.update(row=row, layer=layer, error=error, allowed=allowed)
         return ratio <= 1
 
-    _drive(holds, box, case.seed, lambda: found["largest"])
+    # In a thread of its own, for Hypothesis refuses one test inside another, which a user's own may be.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(_drive, holds, box, case.seed, lambda: found["largest"]).result()
     row = found["row"]
     if row is None:
         return Counterexample(found["count"], None, largest=found["largest"], seed=case.seed)

@@ -108,7 +108,7 @@ def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
     """The facts of a finding, always in this order; those that were not measured are left out."""
     port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""
     cause = finding.message if finding.certain else f"{finding.message} (another explanation is left)"
-    row = _row(report, finding)
+    row = None if finding.code.startswith("reading.") else _row(report, finding)  # the row judges the build
     told = [("layer", finding.layer + port), *_measured(row), ("cause", cause), *_evidence(finding)]
     return [*told, ("remedy", finding.remedy), *_afterwards(report, finding)]
 
