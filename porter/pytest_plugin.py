@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Generator, Mapping
+import warnings
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +116,9 @@ class Parity:
             options = {**marker.kwargs, **options}
         options = {"search": False, **options}
         legacy, port, samples = self._place(legacy), self._place(port), self._place(samples)
-        report = verify(legacy, port, samples=samples, **options)
-        report, history = self._hold_against_golden(report, legacy, port, self._golden(golden), options)
+        with _without_foreign_warnings():
+            report = verify(legacy, port, samples=samples, **options)
+            report, history = self._hold_against_golden(report, legacy, port, self._golden(golden), options)
         page = self._show(report, legacy, history)
         if report.verdict != "parity":
             raise ParityError(_message(report, page))
@@ -171,6 +174,14 @@ class Parity:
             summarise(report, self._item.nodeid, str(getattr(legacy, "name", legacy)), page.name, history)
         )
         return page
+
+
+@contextmanager
+def _without_foreign_warnings() -> Iterator[None]:
+    """Keras warns of its own use of NumPy, which a suite that makes errors of warnings cannot help."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(keras|tensorflow|google)\b")
+        yield
 
 
 def _read(legacy: Any, port: Any, options: Mapping[str, Any]) -> tuple[Any, Any]:

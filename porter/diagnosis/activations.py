@@ -157,8 +157,10 @@ def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
 
 def _remedy(suspect: Suspect, own: Activation) -> str:
     units = suspect.own.kernel.shape[1]
+    name = suspect.block.names[0].split("/")[-1]
     return (
-        f'Dense({units}, activation="{own}") for {suspect.name}; if the port is right: activation="..." in the recipe'
+        f'keras.layers.Dense({units}, activation="{own}", name="{name}")\n'
+        f"or, if the port is right and the file is read wrongly, declare the activation of {suspect.name} with activation="
     )
 
 
