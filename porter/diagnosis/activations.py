@@ -160,7 +160,7 @@ def _remedy(suspect: Suspect, own: Activation) -> str:
     name = suspect.block.names[0].split("/")[-1]
     return (
         f'keras.layers.Dense({units}, activation="{own}", name="{name}")\n'
-        f"or, if the port is right and the file is read wrongly, declare the activation of {suspect.name} with activation="
+        f"or, if the port is right and the file is read wrongly, say so for {suspect.name} with activation="
     )
 
 
