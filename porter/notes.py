@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from porter.case import Case, Judged
 from porter.coverage import coverage_notes
-from porter.examination import Case, Judged
 from porter.search import Counterexample
 from reference.constants import PLATFORM_DEVIATIONS, measured_on
 

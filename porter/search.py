@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.examination import Case
+from porter.case import Case
 from porter.judging import cast, judge_values, port_rows
 
 Array = NDArray[Any]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from porter.blocks import Atom, Block
+from porter.case import Case, Judged
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
 from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
-from porter.examination import Case, Judged
 from porter.judging import cast, judge
 from reference.dense import Dense
 from reference.scaling import Scaling
