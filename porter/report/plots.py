@@ -91,7 +91,7 @@ def spread(figure: Any, layers: Mapping[str, Array]) -> None:
 
 
 def scatter(figure: Any, expected: Array, actual: Array) -> None:
-    """Expected against actual outputs, (rows, outputs) each; the worst points, and as many others as a page can hold."""
+    """Expected against actual outputs, (rows, outputs) each."""
     axes = figure.subplots()
     x, y = expected.ravel(), actual.ravel()
     seen = np.isfinite(x) & np.isfinite(y)
