@@ -68,7 +68,8 @@ class Case:
         inputs: (rows, n) what the port was fed.
         outputs: the reference's outputs and the port's, end to end, both (rows, n).
         seed: of the probes.
-        unaccounted: whether the port as a whole is wrong although every layer is right.
+        whole: the port called as a whole against the program: "parity", "mismatch", or "unknown" where its bound is
+            too loose to tell.
         walk_differs: whether the port called as a whole gives something else than its layers one by one.
     """
 
@@ -83,10 +84,17 @@ class Case:
     outputs: tuple[Array, Array]
     seed: int
     walk_differs: bool
-    unaccounted: bool
+    whole: str
 
     def __getitem__(self, layer: str) -> Judged:
         return next(judged for judged in self.judged if judged.name == layer)
+
+    @property
+    def unaccounted(self) -> bool:
+        """Whether the port as a whole is wrong although every layer is right: then something was not looked at."""
+        declared = self.declared_placement == "outside"
+        part = [one for one in self.judged if one.pair.block is not None or not declared]
+        return self.whole == "mismatch" and all(one.verdict == "parity" for one in part)
 
     @property
     def layers(self) -> tuple[Stored, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porter.blocks import Atom, Kind
 from porter.port_nodes import Key, PortNode
-from reference.precision import Precision
+from reference.precision import FORMATS, Precision
 
 Array = NDArray[Any]
 
@@ -62,14 +62,13 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
     kind: Kind = single.kind if single is not None else "other"
     opaque = single is not None and kind == "other" and _is_opaque(single)
     kernel, bias, activation = _weights(single) if kind == "dense" else (None, None, None)
-    dtypes = [node.compute_dtype for node in nodes if node.compute_dtype is not None]
     return Atom(
         names=tuple(dict.fromkeys(node.name for node in nodes)),
         kind=kind,
         run=_runner(nodes, entry, leaving),
         entry=entry,
         key=leaving,
-        precision=_precision(single, dtypes[-1] if dtypes else None),
+        precision=_precision(nodes),
         kernel=kernel,
         bias=bias,
         activation=activation,
@@ -147,6 +146,8 @@ def _weights(node: PortNode | None) -> tuple[Array | None, Array | None, Callabl
 
     assert node is not None
     layer = node.operation
+    if "float" not in str(layer.kernel.dtype):
+        return None, None, None  # quantized: the numbers stored are not the kernel
     kernel = np.asarray(ops.convert_to_numpy(layer.kernel)).astype(np.float64)
     bias = None if layer.bias is None else np.asarray(ops.convert_to_numpy(layer.bias)).astype(np.float64)
     if layer.activation is None:
@@ -158,8 +159,11 @@ def _weights(node: PortNode | None) -> tuple[Array | None, Array | None, Callabl
     return kernel, bias, activate
 
 
-def _precision(node: PortNode | None, dtype: str | None) -> Precision | None:
-    if dtype is None:
+def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:
+    """The coarsest format in which one of the nodes computes; None where none of them computes in floats."""
+    formats = [FORMATS[node.compute_dtype] for node in nodes if node.compute_dtype in FORMATS]
+    if not formats:
         return None
-    variables = getattr(node.operation, "variable_dtype", dtype) if node is not None else dtype
-    return Precision(compute=dtype, variables=variables)
+    compute = max(formats, key=lambda kind: kind.unit).name
+    variables = getattr(nodes[0].operation, "variable_dtype", compute) if len(nodes) == 1 else compute
+    return Precision(compute=compute, variables=str(variables))

@@ -160,7 +160,9 @@ def _function(model: Any) -> Any:
         ) from error
 
 
-def _walk(function: Any, aliases: dict[int, Key], prefix: str, keys: Iterator[Key]) -> Iterable[PortNode]:
+def _walk(
+    function: Any, aliases: dict[int, Key], prefix: str, keys: Iterator[Key], training: bool | None = None
+) -> Iterable[PortNode]:
     for depth in sorted(function._nodes_by_depth, reverse=True):
         for node in function._nodes_by_depth[depth]:
             if node.is_input or node.operation is None:
@@ -169,7 +171,8 @@ def _walk(function: Any, aliases: dict[int, Key], prefix: str, keys: Iterator[Ke
             inner = _inner(node.operation)
             if inner is not None:
                 scope = {id(own): aliases[id(fed)] for own, fed in zip(inner.inputs, node.input_tensors, strict=True)}
-                yield from _walk(inner, scope, f"{prefix}{node.operation.name}/", keys)
+                called = node.arguments.kwargs.get("training", training)
+                yield from _walk(inner, scope, f"{prefix}{node.operation.name}/", keys, called)
                 aliases.update((id(t), scope[id(own)]) for t, own in zip(node.outputs, inner.outputs, strict=True))
                 continue
             aliases.update((id(tensor), next(keys)) for tensor in node.outputs)
@@ -180,6 +183,7 @@ def _walk(function: Any, aliases: dict[int, Key], prefix: str, keys: Iterator[Ke
                 tuple(dict.fromkeys(sources.values())),
                 tuple(aliases[id(tensor)] for tensor in node.outputs),
                 sources,
+                training,
             )
 
 

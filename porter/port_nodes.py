@@ -65,6 +65,7 @@ class PortNode:
         inputs: keys of the tensors it takes.
         outputs: keys of the tensors it gives.
         sources: identity of each symbolic argument to the key of its value.
+        training: of the call of the model that it stands in, where that was built with it; None where not.
     """
 
     name: str
@@ -73,24 +74,31 @@ class PortNode:
     inputs: tuple[Key, ...]
     outputs: tuple[Key, ...]
     sources: Mapping[int, Key]
+    training: bool | None = None
 
     def compute(self, values: dict[Key, Any]) -> None:
         """Add the values of the outputs to ``values``, which holds those of the inputs."""
         from keras import tree
 
         arguments, keywords = self.node.arguments.fill_in({s: values[key] for s, key in self.sources.items()})
+        if self.training is not None and getattr(self.operation, "_call_has_training_arg", False):
+            keywords = {"training": self.training, **keywords}
         results = tree.flatten(self.operation(*arguments, **keywords))
         values.update(zip(self.outputs, results, strict=True))
 
     @property
     def kind(self) -> Kind:
         """What the operation is, as far as its class says; pairing does not rest on it alone."""
+        import keras
+
+        if not type(self.operation).__module__.startswith("keras."):
+            return "other"
         name = type(self.operation).__name__
         if name == "Dense":
             return "dense"
         if name in INACTIVE:
             return "other" if self.is_training else "identity"
-        if name == "Activation" and getattr(self.operation.activation, "__name__", "") == "linear":
+        if name == "Activation" and self.operation.activation is keras.activations.linear:
             return "identity"
         if name in ACTIVATIONS:
             return "activation"
@@ -99,9 +107,10 @@ class PortNode:
     @property
     def is_training(self) -> bool:
         """Whether the call was built in training mode."""
-        return bool(self.node.arguments.kwargs.get("training", False))
+        return bool(self.node.arguments.kwargs.get("training", self.training))
 
     @property
-    def compute_dtype(self) -> str | None:
-        """In which dtype the operation computes; None for operations that follow their input."""
-        return getattr(self.operation, "compute_dtype", None)
+    def compute_dtype(self) -> str:
+        """In which dtype the operation computes; an operation without a policy follows its input."""
+        own = getattr(self.operation, "compute_dtype", None)
+        return str(self.node.outputs[0].dtype) if own is None else str(own)

@@ -48,7 +48,8 @@ def diagnose(case: Case) -> list[Named]:
     named = []
     for one in case.judged:
         named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
-    named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
+    if case.whole != "parity":
+        named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
     if case.unaccounted and not named:
         named.append(_unaccounted(case))
     return _whole_port(case, _same_once(named))
@@ -82,6 +83,8 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
 
 def _absent(case: Case, one: Judged) -> Sequence[Cause]:
     step = one.pair.step
+    if case.whole == "parity":  # built in another way, which could not be paired
+        return []
     if isinstance(step, Scaling):
         return _absent_scaling(case, one)
     if isinstance(step, Dense):
