@@ -310,7 +310,7 @@ def _tanh_table(x: Any) -> Any:
     ops = _ops()
     table = np.tanh(np.linspace(-8, 8, 4097))
     position = ops.clip((x + 8.0) * 256.0, 0.0, 4095.999)
-    below = ops.cast(ops.floor(position), "int32")
+    below = ops.minimum(ops.cast(ops.floor(position), "int32"), 4095)
     left, right = (ops.take(ops.cast(table, x.dtype), below + k) for k in (0, 1))
     return left + (right - left) * (position - ops.cast(below, x.dtype))
 

@@ -46,7 +46,7 @@ class _Recovered(Suspect):
     is_shown = False
 
     def equal(self, found: Array, wanted: Array) -> Array:
-        size = np.max(np.abs(wanted), initial=0.0)
+        size = np.max(np.abs(found), initial=0.0)
         with np.errstate(invalid="ignore"):
             return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
 
