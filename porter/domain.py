@@ -34,7 +34,7 @@ def network_inputs(
     Returns:
         (rows, n) float64, in the units that the port takes.
     """
-    drawn = draw_rows(_domain(program), network.widths[0], rows, rng)
+    drawn = draw_rows(_limits(program), network.widths[0], rows, rng)
     if golden is not None:
         drawn = np.concatenate([np.asarray(golden.inputs, np.float64)[:GOLDEN_ROWS], drawn])
     first = program.steps[0]
@@ -43,7 +43,20 @@ def network_inputs(
     return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
 
 
-def _domain(program: Program) -> Array | None:
+def port_limits(program: Program, *, outside: bool) -> Array | None:
+    """(n, 2) the documented range of what the port takes; None where the file documents none.
+
+    Args:
+        program: the legacy forward pass, whole.
+        outside: whether the port takes what the input scaling gives.
+    """
+    limits, first = _limits(program), program.steps[0]
+    if limits is None or not (outside and isinstance(first, Scaling)):
+        return limits
+    return np.asarray(first(limits.T).outputs).T
+
+
+def _limits(program: Program) -> Array | None:
     """(n, 2) the documented range of the program's own inputs, through its transforms backwards."""
     limits = None
     for step in program.steps:
