@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 PLACE = re.compile(r"<!-- generated: (\w+) -->")
 DISPLAY = re.compile(r"^\$\$\n(.+?)\n\$\$$", re.MULTILINE | re.DOTALL)
+BAR = '<mo stretchy="false">&#x0007C;</mo>'
 INLINE = re.compile(r"\$`(.+?)`\$")
 
 
@@ -36,7 +37,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _mathml(formula: str, display: str) -> str:
     from latex2mathml.converter import convert
 
-    return convert(formula.strip(), display=display)
+    text = convert(formula.strip(), display=display).replace(BAR, f'{BAR[:3]} lspace="0" rspace="0"{BAR[3:]}')
+    # Markdown takes a line that begins with <math> for the end of a paragraph.
+    return f"<span>{text}</span>" if display == "inline" else text
 
 
 def finding_codes() -> Iterator[str]:

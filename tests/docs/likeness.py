@@ -16,6 +16,7 @@ RULES = (
     (re.compile(r"^( *versions\.\S+ +)\S+$", re.MULTILINE), r"\1<version>"),
     (re.compile(r"^( *platform +)\S+$", re.MULTILINE), r"\1<platform>"),
     (re.compile(r"\bin \d+\.\d+s\b"), "in <time>"),
+    (re.compile(r"\bof \d+(?=\s+tried\b)"), "of <count>"),  # grows with every kind of mistake that gets a name
     (re.compile(r"\S*/pytest-of-\S+"), "<folder>"),
 )
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 BLOCK = re.compile(r'^```(?P<kind>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
+VARIABLE = re.compile(r"\$([A-Z]+)\b")
 SHOWN = (0, 1)
 """Exit statuses whose output is that on standard output; beyond them the message on standard error is the point."""
 
@@ -53,6 +54,7 @@ class Reader:
         self._run_pytest = run_pytest
         self._status = 0
         self._names: dict[str, Any] = {"__name__": "__main__"}
+        self._variables: dict[str, str] = {}
 
     def follow(self, page: str) -> str:
         """The page with the output that it gives now."""
@@ -78,11 +80,15 @@ class Reader:
         return f"$ {command}\n{as_shown(output)}"
 
     def _run(self, command: str) -> Output:
+        if assignment := re.fullmatch(r"([A-Z]+)=(\S+)", command):
+            self._variables[assignment[1]] = assignment[2]
+            return 0, ""
         first, sign, rest = re.fullmatch(r"(.*?)(?: ([|>]) (.*))?", command).groups(default="")
-        name, *arguments = shlex.split(first)
+        name, *arguments = shlex.split(VARIABLE.sub(lambda match: self._variables[match[1]], first))
         here = {"porter": run_porter, "python": run_python, "pytest": self._run_pytest}
         if self.in_shell or name not in here:
-            return run_bash(f"(exit {self._status}); {command}")
+            known = "".join(f"{variable}={value}; " for variable, value in self._variables.items())
+            return run_bash(f"{known}(exit {self._status}); {command}")
         status, output = here[name](arguments)
         if sign == ">":
             Path(rest).write_text(output)

@@ -18,6 +18,7 @@ HASH = "8efe3f249b424b580c80ec1503b19d0c32291fe352c5d223001aadae32aa87de"
         ("  versions.keras   3.15.1", "  versions.keras   3.16.0"),
         ("  platform   Linux-6.1", "  platform   Linux-5.4"),
         ("1 passed in 2.31s", "1 passed in 12.05s"),
+        ("no other explanation of 238\n  tried", "no other explanation of 32 tried"),
         ("report: /tmp/pytest-of-me/pytest-3/page.html", "report: /var/pytest-of-you/pytest-0/page.html"),
     ],
 )

@@ -6,8 +6,6 @@ import re
 
 import pytest
 
-pytest_plugins = "pytester"
-
 COMMANDS = re.compile(r"^```(console|pycon)$", re.MULTILINE)
 PAGES = (
     "README.md",

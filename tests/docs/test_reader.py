@@ -14,8 +14,11 @@ print("hello", *sys.argv[1:])
 ```
 
 ```console
-$ python a/greet.py you
+$ NAME=you
+$ python a/greet.py $NAME
 hello you
+$ echo $NAME
+you
 $ python a/greet.py > told.txt
 $ tr a-z A-Z < told.txt
 HELLO
