@@ -16,6 +16,7 @@ HASH = "8efe3f249b424b580c80ec1503b19d0c32291fe352c5d223001aadae32aa87de"
         ("a paragraph that\n  breaks here", "a paragraph\n  that breaks here"),
         (f"port_sha256  {HASH}", f"port_sha256  {HASH[::-1]}"),
         ("  versions.keras   3.15.1", "  versions.keras   3.16.0"),
+        ("  versions.keras-porter   0.1.0\n  seed 0", "  seed 0"),
         ("  platform   Linux-6.1", "  platform   Linux-5.4"),
         ("1 passed in 2.31s", "1 passed in 12.05s"),
         ("no other explanation of 238\n  tried", "no other explanation of 32 tried"),
