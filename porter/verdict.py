@@ -209,8 +209,10 @@ def _provenance(case: Case, source: str | Path | None) -> dict[str, Any]:
 
 
 def _versions() -> Mapping[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("keras-porter", "keras", "tensorflow", "numpy", "h5py", "hypothesis"):
+    from porter import __version__
+
+    found = {"python": platform.python_version(), "porter": __version__}
+    for name in ("keras", "tensorflow", "numpy", "h5py", "hypothesis"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
