@@ -28,8 +28,172 @@ class UsageError(PorterError):
     """An option or an argument that cannot be meant."""
 
 
+class UnknownActivationError(UsageError):
+    """An activation that nobody has heard of, or one with parameters that it does not take."""
+
+
+class UnknownOrientationError(UsageError):
+    """An orientation that is neither "units-first" nor "inputs-first"."""
+
+
+class UnknownScalingError(UsageError):
+    """A scaling rule that does not exist."""
+
+
+class UnknownKindError(UsageError):
+    """A kind of network whose physical transforms are not known."""
+
+
+class ListLengthError(UsageError):
+    """A list of options that has not one entry a layer."""
+
+
+class OptionContradictionError(UsageError):
+    """Options that contradict each other, or what the file proves."""
+
+
+class RecipeError(UsageError):
+    """A recipe that cannot be followed; the message lists every error with its place.
+
+    Attributes:
+        problems: one line an error, each beginning with its place in the recipe.
+    """
+
+    def __init__(self, what: str, problems: tuple[str, ...] = (), *, remedy: str | None = None) -> None:
+        self.problems = problems
+        super().__init__("\n".join((what, *(f"  {problem}" for problem in problems))), remedy=remedy)
+
+
 class UnreadableError(PorterError):
     """A file that is not what it should be; the base of every refusal of a file."""
+
+
+class FileMissingError(UnreadableError):
+    """No file of that name."""
+
+
+class NotAFileError(UnreadableError):
+    """A directory or a device where a file was wanted."""
+
+
+class AccessError(UnreadableError):
+    """A file that the operating system will not let us read."""
+
+
+class EmptyFileError(UnreadableError):
+    """A file of no bytes."""
+
+
+class LfsPointerError(UnreadableError):
+    """The placeholder that Git LFS leaves where the real file was not fetched."""
+
+
+class StoredSymlinkError(UnreadableError):
+    """A symbolic link of Git that was checked out, or downloaded, as a small text file."""
+
+
+class PickleFileError(UnreadableError):
+    """A pickle, which runs code when it is read."""
+
+
+class ArchiveFileError(UnreadableError):
+    """A zip archive, such as NumPy's .npz."""
+
+
+class KerasFileError(UnreadableError):
+    """A Keras model where a legacy file was wanted."""
+
+
+class UnknownFormatError(UnreadableError):
+    """A file that no reader knows."""
+
+
+class NotHdf5Error(UnreadableError):
+    """A file without the signature of HDF5."""
+
+
+class TruncatedFileError(UnreadableError):
+    """A file that ends before its contents do."""
+
+
+class DamagedFileError(UnreadableError):
+    """A file whose structure or data cannot be decoded."""
+
+
+class ExternalLinkError(UnreadableError):
+    """An HDF5 link into another file."""
+
+
+class SoftLinkError(UnreadableError):
+    """An HDF5 link by name."""
+
+
+class SharedObjectError(UnreadableError):
+    """One HDF5 object under two names, or a group that contains itself."""
+
+
+class VirtualDatasetError(UnreadableError):
+    """An HDF5 dataset that is put together from other datasets or files."""
+
+
+class ExternalStorageError(UnreadableError):
+    """An HDF5 dataset whose values lie in another file."""
+
+
+class ShapeBombError(UnreadableError):
+    """A dataset that declares far more values than the file can hold."""
+
+
+class UnwrittenDataError(UnreadableError):
+    """A dataset whose values, or some of them, were never written."""
+
+
+class FilterError(UnreadableError):
+    """A dataset packed by a filter that is not one of HDF5's own."""
+
+
+class StoredTypeError(UnreadableError):
+    """A dataset of a type that weights cannot have: objects, references, strings, compounds, integers."""
+
+
+class UnknownMemberError(UnreadableError):
+    """A group or a dataset that the format does not have."""
+
+
+class DuplicateMemberError(UnreadableError):
+    """Two members that claim the same place."""
+
+
+class MissingMemberError(UnreadableError):
+    """A layer, a kernel or a bias that should be there and is not."""
+
+
+class KernelShapeError(UnreadableError):
+    """A kernel that is not a matrix."""
+
+
+class BiasShapeError(UnreadableError):
+    """A bias that does not fit its kernel."""
+
+
+class WidthError(UnreadableError):
+    """A layer that cannot follow the one before it."""
+
+
+class LayersError(UnreadableError):
+    """The dataset ``Layers`` contradicts the arrays."""
+
+
+class ScalingShapeError(UnreadableError):
+    """A ``Norm_in`` or ``Norm_out`` that does not fit the network."""
+
+
+class ScalingRangeError(UnreadableError):
+    """A range whose maximum is not above its minimum, or a standard deviation that is not positive."""
+
+
+class NonFiniteError(UnreadableError):
+    """NaN or infinite values where numbers should be."""
 
 
 class OutputExistsError(PorterError):
@@ -46,6 +210,18 @@ class PortError(PorterError):
 
 class SamplesError(PorterError):
     """Golden samples that do not fit the network or cannot be read."""
+
+
+class SamplesFormatError(SamplesError):
+    """A file that is neither an .npz with inputs and outputs nor a CSV of numbers."""
+
+
+class SamplesShapeError(SamplesError):
+    """Samples with another number of inputs or outputs than the network."""
+
+
+class SamplesValueError(SamplesError):
+    """Samples that are NaN or infinite."""
 
 
 class ParityError(PorterError, AssertionError):

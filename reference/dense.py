@@ -27,6 +27,9 @@ class Dense:
         activation: applied to the preactivation.
         orientation: which axis of ``weights`` comes first.
         dtype: in which the arithmetic is done.
+        weights_error: how far a port's kernel may lie from ``weights`` beside the cast (what a fold's own
+            arithmetic costs), of its shape; None for not at all.
+        bias_error: the same for the bias, (units,).
     """
 
     name: str
@@ -36,6 +39,8 @@ class Dense:
     activation: Activation
     orientation: Orientation = "units-first"
     dtype: Any = np.float64
+    weights_error: Array | None = None
+    bias_error: Array | None = None
 
     @property
     def width(self) -> tuple[int, int]:
@@ -62,5 +67,28 @@ class Dense:
     def __call__(self, x: Array) -> LayerTrace:
         """(rows, inputs) to (rows, units)."""
         z = self.preactivation(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return LayerTrace(self.name, self.activation(z), z)
+
+
+@dataclass(frozen=True)
+class Activate:
+    """An activation that stands as a step of its own.
+
+    Attributes:
+        name: legacy name.
+        inputs: the step whose outputs it takes, in a tuple of one.
+        activation: applied to them.
+        dtype: in which the arithmetic is done.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    activation: Activation
+    dtype: Any = np.float64
+
+    def __call__(self, x: Array) -> LayerTrace:
+        """(rows, ...) to the same shape; the preactivation is the input."""
+        z = x.astype(self.dtype, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             return LayerTrace(self.name, self.activation(z), z)

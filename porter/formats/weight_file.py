@@ -22,6 +22,8 @@ class WeightFile:
         sha256: hexadecimal digest of the file's bytes.
         arrays: stored name (``"Weights/Layer1"``) to the array in its stored shape, dtype and byte order.
         attributes: stored attributes by name, as plain Python values.
+        places: where a recipe names the arrays: the array's name here to the dataset's name in the file; an array that
+            is missing from it was written out in the recipe. Empty where the names here are those of the file.
     """
 
     path: Path
@@ -29,3 +31,4 @@ class WeightFile:
     sha256: str
     arrays: Mapping[str, Array]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)

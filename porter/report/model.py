@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -106,6 +107,17 @@ class Report:
         from porter.report.json import render_json
 
         return render_json(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report as one self-contained HTML page, whole or not at all."""
+        from porter.report.html import render_html, write_text
+
+        write_text(path, render_html(self))
+
+    def _repr_html_(self) -> str:
+        from porter.report.html import render_frame
+
+        return render_frame(self)
 
     def raise_for_mismatch(self) -> None:
         """Raise unless parity was found.

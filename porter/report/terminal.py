@@ -82,12 +82,11 @@ def _findings(console: Console, report: Report) -> None:
 
 
 def _finding(console: Console, report: Report, finding: Finding) -> None:
-    prose = [line for line in finding.remedy.splitlines() if line == line.lstrip()]
-    code = [line for line in finding.remedy.splitlines() if line != line.lstrip()]
-    facts = dict(wording.facts(report, finding)) | {"remedy": "\n".join(prose)}
-    _grid(console, facts.items())
-    for line in code:
-        console.print(_text(f"  {line}"), soft_wrap=True)
+    blocks = wording.remedy_blocks(finding)
+    prose = "\n".join(text for code, text in blocks if not code)
+    _grid(console, (dict(wording.facts(report, finding)) | {"remedy": prose}).items())
+    for line in (line for code, text in blocks if code for line in text.splitlines()):
+        console.print(_text(f"      {line}"), soft_wrap=True)
 
 
 def _layers(console: Console, rows: tuple[LayerRow, ...]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from textwrap import dedent
 from typing import Any
 
 from porter.network import Claim
@@ -91,12 +93,32 @@ def _inconclusive(report: Report) -> str:
 
 def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
     """The facts of a finding, always in this order; those that were not measured are left out."""
-    row = next((row for row in report.layers if row.layer == finding.layer), None)
     port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""
     cause = finding.message if finding.certain else f"{finding.message} (another explanation is left)"
-    told = [("layer", finding.layer + port), *_measured(row), ("cause", cause)]
-    told += [("evidence", finding.evidence)] if finding.evidence else []
-    return [*told, ("remedy", finding.remedy)]
+    measured = _measured(_row(report, finding))
+    return [
+        ("layer", finding.layer + port),
+        *measured,
+        ("cause", cause),
+        *_evidence(report, finding),
+        ("remedy", finding.remedy),
+    ]
+
+
+def figures(report: Report, finding: Finding) -> list[tuple[str, str]]:
+    """The facts that are measured: those beside layer, cause and remedy."""
+    return [*_measured(_row(report, finding)), *_evidence(report, finding)]
+
+
+def remedy_blocks(finding: Finding) -> list[tuple[bool, str]]:
+    """(whether it is code to paste, text), in order; indented lines are code."""
+    lines = [line for line in finding.remedy.splitlines() if line.strip()]
+    groups = groupby(lines, key=lambda line: line[0].isspace())
+    return [(code, dedent("\n".join(block))) for code, block in groups]
+
+
+def _row(report: Report, finding: Finding) -> LayerRow | None:
+    return next((row for row in report.layers if row.layer == finding.layer), None)
 
 
 def _measured(row: LayerRow | None) -> list[tuple[str, str]]:
@@ -110,6 +132,12 @@ def _measured(row: LayerRow | None) -> list[tuple[str, str]]:
     if row.rtol is not None:
         told.append(("would pass", f"rtol={number(row.rtol)}, relative to the unit's range"))
     return told
+
+
+def _evidence(report: Report, finding: Finding) -> list[tuple[str, str]]:
+    told = [("evidence", finding.evidence)] if finding.evidence else []
+    after = report.pictures.get("after_remedy", {}).get(finding.layer)
+    return told if after is None else [*told, ("afterwards", f"{number(after)} is the worst error after the remedy")]
 
 
 def evidence_counts(claims: Iterable[Claim]) -> str:

@@ -1,0 +1,84 @@
+"""Activations by the names that people give them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import re
+
+from porter.errors import UnknownActivationError
+from reference.activations import FUNCTIONS, Activation
+
+ALIASES = {
+    "identity": "linear",
+    "none": "linear",
+    "purelin": "linear",
+    "tansig": "tanh",
+    "logsig": "sigmoid",
+    "logistic": "sigmoid",
+    "poslin": "relu",
+    "swish": "silu",
+    "satlins": "hard_tanh",
+    "leakyrelu": "leaky_relu",
+    "gelu_exact": "gelu",
+    "gelu_approximate": "gelu_tanh",
+    "exp": "exponential",
+}
+
+_SPELLING = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+
+
+def parse_activation(text: str) -> Activation:
+    """The activation that a spelling such as ``"tanh"`` or ``"leaky_relu(negative_slope=0.1)"`` names.
+
+    Case does not matter, and the names of other tools are understood ("tansig").
+
+    Raises:
+        UnknownActivationError: no such activation, or parameters that it does not take.
+    """
+    match = _SPELLING.fullmatch(text)
+    name = match[1].lower() if match is not None else ""
+    name = ALIASES.get(name, name)
+    if match is None or name not in FUNCTIONS:
+        raise UnknownActivationError(
+            f"activation {text!r} is not known",
+            expected=", ".join(FUNCTIONS),
+            remedy='give one of these names, with parameters as in "leaky_relu(negative_slope=0.1)"',
+        )
+    return Activation(name, _parameters(text, name, match[2]))
+
+
+def format_activation(activation: Activation) -> str:
+    """The spelling that ``parse_activation`` turns into an equal activation; every digit is kept."""
+    inner = ", ".join(f"{key}={value!r}" for key, value in activation.parameters.items())
+    return f"{activation.name}({inner})" if inner else activation.name
+
+
+def _parameters(text: str, name: str, inside: str | None) -> dict[str, float]:
+    """``key=number`` pairs; anything else is refused."""
+    if inside is None or not inside.strip():
+        return {}
+    known = tuple(inspect.signature(FUNCTIONS[name]).parameters)[1:]
+    found: dict[str, float] = {}
+    for part in inside.split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        number = _number(value)
+        if key not in known or number is None or key in found:
+            raise UnknownActivationError(
+                f"activation {text!r}: {part.strip()!r} is not a parameter that {name} takes",
+                expected=", ".join(f"{parameter}=NUMBER" for parameter in known) if known else "no parameters",
+            )
+        found[key] = number
+    return found
+
+
+def _number(text: str) -> float | None:
+    """A finite number as it is spelt: an integer stays one."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,101 @@
+"""What the user may declare about a file, checked for sense before any file is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+from porter.activations import parse_activation
+from porter.errors import OptionContradictionError, UnknownOrientationError, UnknownScalingError
+from reference.dense import Orientation
+from reference.scaling import Rule
+
+ORIENTATIONS: tuple[str, ...] = get_args(Orientation)
+HIDDEN, OUTPUT = "tanh", "linear"  # activations of OC-SMART's networks
+RULES: tuple[str, ...] = (*get_args(Rule), "none")
+
+# An entry of None leaves that layer to the file and the family.
+Declared = str | tuple[str | None, ...] | None
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Declared conventions; None where the file or the family decides.
+
+    Attributes:
+        activation: one for all hidden layers, or one a layer, output included.
+        output_activation: of the last layer.
+        orientation: of all kernels, or one a layer.
+        scaling: the rule of ``Norm_in`` and ``Norm_out``; "none" leaves them out.
+        kind: of network, for its physical transforms: "aaNN", ...
+        physical: whether the physical transforms belong to the network.
+    """
+
+    activation: Declared = None
+    output_activation: str | None = None
+    orientation: Declared = None
+    scaling: str | None = None
+    kind: str | None = None
+    physical: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("activation", "orientation"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                object.__setattr__(self, name, tuple(value))
+        self._check_activations()
+        for orientation in _each(self.orientation):
+            if orientation not in ORIENTATIONS:
+                raise UnknownOrientationError(
+                    f"orientation {orientation!r} is not known", expected=" or ".join(map(repr, ORIENTATIONS))
+                )
+        if self.scaling is not None and self.scaling not in RULES:
+            raise UnknownScalingError(f"scaling {self.scaling!r} is not known", expected=", ".join(map(repr, RULES)))
+
+    def _check_activations(self) -> None:
+        if self.output_activation is not None and isinstance(self.activation, tuple):
+            raise OptionContradictionError(
+                "activation= is a list, and output_activation= is given too",
+                expected="a list has one entry a layer, the output layer's included",
+                remedy="leave output_activation out",
+            )
+        for name in (*_each(self.activation), *_each(self.output_activation)):
+            parse_activation(name)
+
+    def declarations(self) -> dict[str, Any]:
+        """What was declared, as plain data under the options' names; what was not is left out.
+
+        In a list of activations, layers left to the family have the family's.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if isinstance(self.activation, tuple):
+            defaults = (*(HIDDEN,) * (len(self.activation) - 1), OUTPUT)
+            named = zip(self.activation, defaults, strict=True)
+            values["activation"] = tuple(default if name is None else name for name, default in named)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value is not None and value is not False
+        }
+
+    def merged(self, other: ReadOptions) -> ReadOptions:
+        """Both together.
+
+        Raises:
+            OptionContradictionError: both declare the same thing differently.
+        """
+        mine, theirs = ({name: value for name, value in vars(each).items() if value} for each in (self, other))
+        for name in sorted(mine.keys() & theirs.keys()):
+            if mine[name] != theirs[name]:
+                raise OptionContradictionError(
+                    f"{name}= contradicts the recipe",
+                    found=f"option {mine[name]!r}, recipe {theirs[name]!r}",
+                    remedy="leave one of them out",
+                )
+        return ReadOptions(**{**theirs, **mine})
+
+
+def _each(value: Declared) -> tuple[str, ...]:
+    if value is None or isinstance(value, str):
+        return () if value is None else (value,)
+    return tuple(name for name in value if name is not None)

@@ -1,0 +1,182 @@
+"""The record that a saved port carries: from which file, read how, verified with what result."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from porter.errors import UnreadableError
+from porter.network import Network
+from porter.report.json import plain
+from porter.report.model import Report
+
+MEMBER = "porter_provenance.json"
+"""Member of a .keras file, and attribute of an .h5 file; Keras ignores it in both."""
+
+SCHEMA_VERSION = 1
+LARGEST = 16 * 2**20
+"""Bytes; a record that claims to be larger was not written by this package."""
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+NO_RECORD = (
+    "no provenance record: porter has not saved this file, or Keras has saved it again since, which drops the record"
+)
+
+
+def describe(network: Network, report: Report, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a port.
+
+    Args:
+        network: what was ported.
+        report: the verification of the port.
+        options: those that the port was made with.
+
+    Returns:
+        Plain data, ready for JSON.
+    """
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "source": {
+            "name": network.source.path.name,
+            "format": network.source.format,
+            "sha256": network.source.sha256,
+        },
+        "verdict": report.verdict,
+        "links": report.links,
+        "link_notes": report.link_notes,
+        "findings": [
+            {"code": finding.code, "layer": finding.layer, "message": finding.message} for finding in report.findings
+        ],
+        "claims": report.claims,
+        "options": {name: value for name, value in options.items() if value is not None},
+        "verification": report.provenance,
+        "versions": versions(),
+    }
+    return cast("dict[str, Any]", plain(record))
+
+
+def versions() -> dict[str, str]:
+    """The versions of whatever had a part in the numbers, as far as it is loaded."""
+    packages = ("porter", "keras", "tensorflow", "numpy")
+    loaded = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
+    return {"python": platform.python_version(), **loaded}
+
+
+def write_provenance(path: Path, record: Mapping[str, Any]) -> None:
+    """Add the record to a saved ``.keras`` or ``.h5`` file that has none yet."""
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path, "a", compression=zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(MEMBER, text)
+        return
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        file.attrs[MEMBER] = text
+
+
+def read_provenance(path: str | Path) -> dict[str, Any] | None:
+    """The record in a saved model, without TensorFlow.
+
+    Args:
+        path: a ``.keras`` or whole-model ``.h5`` file.
+
+    Returns:
+        The record, or None where the file has none: not saved by porter, or saved again by Keras, which drops it.
+
+    Raises:
+        UnreadableError: neither kind of file, or a record that is not what porter writes.
+    """
+    path = Path(path)
+    text = _stored_text(path)
+    if text is None:
+        return None
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise _broken(path, f"no JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
+        raise _broken(path, "another structure or schema version")
+    return record
+
+
+def is_saved_model(path: str | Path) -> bool:
+    """Whether Keras 3 saved the file as a whole model: a ``.keras`` archive, or HDF5 with a model's config.
+
+    Whole models of Keras 1 and 2 are legacy files, not ports.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return False
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return "config.json" in archive.namelist()
+        return _starts_as_hdf5(path) and _keras_version_of_hdf5(path).startswith("3")
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _keras_version_of_hdf5(path: Path) -> str:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        version = file.attrs.get("keras_version", "") if "model_config" in file.attrs else ""
+    return version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+
+
+def _stored_text(path: Path) -> str | bytes | None:
+    if not path.is_file():
+        raise UnreadableError(f"{path}", found="no such file", expected="a .keras or .h5 file", remedy="check the path")
+    try:
+        if zipfile.is_zipfile(path):
+            return _from_archive(path)
+        if _starts_as_hdf5(path):
+            return _from_hdf5(path)
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise _broken(path, str(error)) from error
+    raise UnreadableError(
+        f"{path}",
+        found="neither a ZIP archive nor HDF5",
+        expected="a model saved by Keras, .keras or .h5",
+        remedy="check that the file is complete",
+    )
+
+
+def _from_archive(path: Path) -> bytes | None:
+    with zipfile.ZipFile(path) as archive:
+        if MEMBER not in archive.namelist():
+            return None
+        if archive.getinfo(MEMBER).file_size > LARGEST:
+            raise _broken(path, f"{archive.getinfo(MEMBER).file_size} bytes")
+        return archive.read(MEMBER)
+
+
+def _from_hdf5(path: Path) -> str | None:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get(MEMBER)
+    if text is not None and not isinstance(text, str):
+        raise _broken(path, f"an attribute of type {type(text).__name__}")
+    return text
+
+
+def _starts_as_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
+
+
+def _broken(path: Path, found: str) -> UnreadableError:
+    return UnreadableError(
+        f"{path}: its provenance record",
+        found=found,
+        expected=f"the record that porter writes (schema version {SCHEMA_VERSION})",
+        remedy="port the legacy file again, or inspect it with the version of porter that saved it",
+    )

@@ -1,0 +1,109 @@
+"""Number formats, and in which of them a port computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating point format.
+
+    Attributes:
+        name: as Keras spells it.
+        unit: unit roundoff, half the distance from 1 to the next number.
+        tiny: absolute error of one operation whose result underflows. Where the platform flushes subnormal numbers
+            to zero that is the smallest normal number; float16 is not flushed: its smallest subnormal.
+        largest: largest finite number.
+    """
+
+    name: str
+    unit: float
+    tiny: float
+    largest: float
+
+
+FORMATS: Mapping[str, Format] = {
+    "float64": Format("float64", 2.0**-53, 2.0**-1022, float(np.finfo(np.float64).max)),
+    "float32": Format("float32", 2.0**-24, 2.0**-126, float(np.finfo(np.float32).max)),
+    "float16": Format("float16", 2.0**-11, 2.0**-24, 65504.0),
+    "bfloat16": Format("bfloat16", 2.0**-8, 2.0**-126, float.fromhex("0x1.fep127")),
+}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a port's layer computes in, and what its variables are kept in.
+
+    Attributes:
+        compute: a name of ``FORMATS``; 16-bit formats accumulate products in float32.
+        variables: a name of ``FORMATS``; variables are cast to ``compute`` before use.
+
+    Raises:
+        ValueError: a name that is not a format; the message lists those that are.
+    """
+
+    compute: str
+    variables: str
+
+    def __post_init__(self) -> None:
+        for name in (self.compute, self.variables):
+            if name not in FORMATS:
+                raise ValueError(f"no number format {name!r}; known are {', '.join(FORMATS)}")
+
+    @property
+    def format(self) -> Format:
+        """The format of results."""
+        return FORMATS[self.compute]
+
+    @property
+    def accumulator(self) -> Format:
+        """The format in which sums of products are kept."""
+        return FORMATS["float64" if self.compute == "float64" else "float32"]
+
+    @property
+    def is_short(self) -> bool:
+        """Whether results are rounded to 16 bits."""
+        return self.format != self.accumulator
+
+    def as_variable(self, array: Array) -> Array:
+        """The values that the port computes with where ``array`` was assigned to a variable; float64."""
+        return round_to(round_to(array, self.variables), self.compute)
+
+    def variable_error(self, array: Array) -> Array:
+        """abs(as_variable(array) - array), exactly; of the two ways to round to float16, the larger error."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = np.abs(self.as_variable(array) - array)
+            if "float16" in (self.variables, self.compute):
+                error = np.maximum(error, np.abs(round_to(round_to(array, "float32"), "float16") - array))
+        return error
+
+
+def round_to(array: Array, name: str) -> Array:
+    """Round to nearest, ties to even; overflows to infinity, silently.
+
+    Args:
+        array: any shape and real dtype.
+        name: a name of ``FORMATS``.
+
+    Returns:
+        The rounded values in float64.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if name == "bfloat16":
+            return _round_to_bfloat16(np.asarray(array, np.float32)).astype(np.float64)
+        return np.asarray(array).astype(name).astype(np.float64)
+
+
+def _round_to_bfloat16(array: Array) -> Array:
+    """The upper 16 bits of each float32, rounded."""
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(array), np.float32(np.nan), rounded.view(np.float32))

@@ -1,0 +1,178 @@
+"""How far an activation can move when its argument does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.activations import FUNCTIONS, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation, sigmoid, softplus
+
+Array = NDArray[Any]
+
+SMALL = 2.0**-10
+"""Up to this radius the Taylor bound is within 0.1 % or so of the truth; above it the ends are evaluated."""
+
+
+def spread(activation: Activation, z: Array, a: Array, radius: Array) -> Array:
+    """A bound on abs(g(t) - g(z)) for every t with abs(t - z) <= radius, elementwise (softmax: jointly).
+
+    Args:
+        activation: g.
+        z: (rows, units) float64.
+        a: g(z), same shape.
+        radius: same shape, non-negative, infinite where nothing is known of t.
+
+    Returns:
+        Same shape; infinite where no bound is known, never NaN where z is a number.
+    """
+    with np.errstate(all="ignore"):
+        bound = _BOUNDS[activation.name](z, a, radius, **activation.parameters)
+        if activation.name in _RANGES:
+            bound = np.fmin(bound, _RANGES[activation.name])
+        return np.where(np.isnan(bound), np.inf, bound)
+
+
+_RANGES: Mapping[str, float] = {
+    "tanh": 2.0,
+    "sigmoid": 1.0,
+    "softsign": 2.0,
+    "relu6": 6.0,
+    "hard_sigmoid": 1.0,
+    "hard_sigmoid_keras2": 1.0,
+    "hard_tanh": 2.0,
+    "softmax": 1.0,
+}
+
+
+def _at_ends(name: str) -> Callable[..., Array]:
+    """For a monotone function: the larger difference at the two ends."""
+
+    def bound(z: Array, a: Array, radius: Array, **parameters: Any) -> Array:
+        function = FUNCTIONS[name]
+        upper, lower = function(z + radius, **parameters), function(z - radius, **parameters)
+        return np.maximum(np.abs(upper - a), np.abs(a - lower))
+
+    return bound
+
+
+def _taylor(slope: Callable[[Array, Array], Array], curvature: float, lipschitz: float) -> Callable[..., Array]:
+    """abs(g'(z)) radius + sup abs(g'') radius^2 / 2, at most sup abs(g') radius."""
+
+    def bound(z: Array, a: Array, radius: Array) -> Array:
+        return np.minimum(np.abs(slope(z, a)) + curvature / 2 * radius, lipschitz) * radius
+
+    return bound
+
+
+def _monotone(name: str, slope: Callable[[Array, Array], Array], curvature: float) -> Callable[..., Array]:
+    """Taylor where every radius is small, which is cheap, else the ends."""
+    near, far = _taylor(slope, curvature, np.inf), _at_ends(name)
+
+    def bound(z: Array, a: Array, radius: Array) -> Array:
+        return (near if np.max(radius, initial=0) <= SMALL else far)(z, a, radius)
+
+    return bound
+
+
+def _linear(z: Array, a: Array, radius: Array) -> Array:
+    return radius
+
+
+def _exponential(z: Array, a: Array, radius: Array) -> Array:
+    return a * np.expm1(radius)
+
+
+def _scaled_tanh(z: Array, a: Array, radius: Array, amplitude: float = 1.7159, slope: float = 2.0 / 3.0) -> Array:
+    inner = _BOUNDS["tanh"](z * slope, a / amplitude, radius * abs(slope))
+    return abs(amplitude) * np.fmin(inner, 2.0)
+
+
+def _relu(
+    z: Array,
+    a: Array,
+    radius: Array,
+    max_value: float | None = None,
+    negative_slope: float = 0.0,
+    threshold: float = 0.0,
+) -> Array:
+    """The ends and every breakpoint in between; at a threshold other than 0 the function jumps."""
+    parameters = {"max_value": max_value, "negative_slope": negative_slope, "threshold": threshold}
+    bound = _at_ends("relu")(z, a, radius, **parameters)
+    ceiling = np.inf if max_value is None else max_value
+    for at, value in ((threshold, threshold), (threshold, 0.0), (ceiling, ceiling)):
+        inside = np.abs(z - at) <= radius
+        bound = np.where(inside, np.maximum(bound, np.abs(min(value, ceiling) - a)), bound)
+    return bound
+
+
+def _leaky_relu(z: Array, a: Array, radius: Array, negative_slope: float = 0.2) -> Array:
+    return _relu(z, a, radius, None, negative_slope)
+
+
+def _elu(z: Array, a: Array, radius: Array, alpha: float = 1.0) -> Array:
+    bound = _at_ends("elu")(z, a, radius, alpha=alpha)
+    return bound if alpha >= 0 else np.where(np.abs(z) <= radius, np.maximum(bound, np.abs(a)), bound)
+
+
+def _selu(z: Array, a: Array, radius: Array) -> Array:
+    return SELU_SCALE * _elu(z, a / SELU_SCALE, radius, SELU_ALPHA)
+
+
+def _gelu_slope(z: Array, a: Array) -> Array:
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    return np.where(z == 0, 0.5, a / z) + np.where(np.isfinite(z), z, 0) * density
+
+
+def _gelu_tanh_slope(z: Array, a: Array) -> Array:
+    gate = sigmoid(2 * GELU_TANH_SCALE * (z + 0.044715 * z**3))
+    inner = 2 * GELU_TANH_SCALE * (z + 3 * 0.044715 * z**3)
+    return gate + np.where(gate * (1 - gate) == 0, 0, inner * gate * (1 - gate))
+
+
+def _silu_slope(z: Array, a: Array) -> Array:
+    gate = sigmoid(z)
+    return gate + a * (1 - gate)
+
+
+def _mish_slope(z: Array, a: Array) -> Array:
+    gate = np.tanh(softplus(z))
+    return gate + np.where(gate == 1, 0, z * (1 - gate * gate)) * sigmoid(z)
+
+
+def _softmax(z: Array, a: Array, radius: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """Each output is monotone in every logit, so that its extremes lie at corners, which are known in closed form."""
+    up, down = np.expm1(radius), -np.expm1(-radius)  # e^r - 1 and 1 - e^-r
+    rest = 1 - a
+    higher = np.sum(a * down, axis=axis, keepdims=True) - a * down
+    lower = np.sum(a * up, axis=axis, keepdims=True) - a * up
+    above = a * (rest * up + higher) / np.maximum(1 + a * up - higher, np.finfo(np.float64).tiny)
+    below = a * (rest * down + lower) / np.maximum(1 - a * down + lower, np.finfo(np.float64).tiny)
+    return np.maximum(np.abs(above), np.abs(below))
+
+
+# sup abs(g'') and sup abs(g'), rounded up: tests/reference/test_spread.py finds them again.
+_BOUNDS: Mapping[str, Callable[..., Array]] = {
+    "linear": _linear,
+    "tanh": _monotone("tanh", lambda z, a: 1 - a * a, 0.77),
+    "relu": _relu,
+    "leaky_relu": _leaky_relu,
+    "relu6": _at_ends("relu6"),
+    "sigmoid": _monotone("sigmoid", lambda z, a: a * (1 - a), 0.0963),
+    "softsign": _monotone("softsign", lambda z, a: (1 - np.abs(a)) ** 2, 2.0),
+    "softplus": _monotone("softplus", lambda z, a: -np.expm1(-a), 0.25),
+    "elu": _elu,
+    "selu": _selu,
+    "exponential": _exponential,
+    "gelu": _taylor(_gelu_slope, 0.798, 1.13),
+    "gelu_tanh": _taylor(_gelu_tanh_slope, 0.80, 1.13),
+    "silu": _taylor(_silu_slope, 0.5, 1.1),
+    "mish": _taylor(_mish_slope, 0.645, 1.09),
+    "hard_sigmoid": _at_ends("hard_sigmoid"),
+    "hard_sigmoid_keras2": _at_ends("hard_sigmoid_keras2"),
+    "hard_tanh": _at_ends("hard_tanh"),
+    "scaled_tanh": _scaled_tanh,
+    "softmax": _softmax,
+}

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from porter.report import html, pictures
+from porter.report.html import bars, render_html, write_text
+from porter.report.model import LayerRow
+from tests.report.examples import EXAMPLES, hostile, inconclusive, mismatch, parity
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class _Page(HTMLParser):
+    """What a page holds: its tags with their attributes, and its text outside of style and pictures."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(html, "draw", lambda report: pictures.Pictures())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_golden(name, golden, no_pictures):
+    golden(f"{name}.html", render_html(EXAMPLES[name]()))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_tag_is_closed(name):
+    assert _Page(render_html(EXAMPLES[name]())).open == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_nothing_is_loaded_and_no_script_runs(name):
+    page = _Page(render_html(EXAMPLES[name]()))
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"}
+    for tag, attributes in page.tags:
+        assert not any(key.startswith("on") for key in attributes), tag
+        for key in ("src", "href", "xlink:href", "srcset"):
+            assert attributes.get(key, "#").startswith(("#", "data:image/png;base64,")), (tag, attributes)
+        assert "url(http" not in attributes.get("style", "")
+    assert "@import" not in render_html(EXAMPLES[name]())
+
+
+def test_every_text_of_a_file_is_escaped():
+    page = render_html(hostile())
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)") > 15
+    assert all(c.isprintable() or c == "\n" for c in page)
+    assert "<script" in unescape(page)  # the example does attack
+
+
+def test_the_verdict_comes_first_and_layer_cause_and_remedy_after_it():
+    text = _Page(render_html(mismatch())).text
+    body = text[text.index("MISMATCH", text.index("MISMATCH") + 1) :]  # after the title
+    places = [
+        body.index(word) for word in ("MISMATCH", "Layer2", "is the transpose", "Transpose the kernel", "1,200 of")
+    ]
+    assert places == sorted(places)
+    assert places[-1] < 600
+
+
+def test_assumptions_and_what_was_not_checked_are_said():
+    text = _Page(render_html(parity())).text
+    assert "Assumed: the activation of Layer1 and Layer2 is tanh." in text
+    assert "export: not checked" in text
+
+
+def test_the_same_report_gives_the_same_page():
+    assert render_html(mismatch()) == render_html(mismatch())
+
+
+def test_ids_of_pictures_do_not_clash():
+    ids = re.findall(r'\bid="([^"]+)"', render_html(mismatch()))
+    assert ids
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("missing", [(), ("outputs",), ("scaled_errors",), ("kernels",), ("activations",)])
+def test_pictures_are_drawn_from_the_arrays_that_are_there(missing):
+    report = mismatch()
+    there = {name: arrays for name, arrays in report.pictures.items() if name not in missing}
+    expected = 6 - sum({"outputs": 2}.get(name, 1) for name in missing)
+    assert render_html(replace(report, pictures=there)).count("<figure>") == expected
+
+
+def test_a_page_without_anything_to_draw_has_no_pictures():
+    report = inconclusive()
+    exact = tuple(replace(row, isolated=0.0, cumulative=0.0) for row in report.layers)
+    assert "<svg" not in render_html(replace(report, layers=exact))
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"expected": np.zeros((3, 2)), "actual": np.zeros((3, 2))},
+        {"expected": np.full((3, 2), np.nan), "actual": np.ones((3, 2))},
+        {"expected": np.ones((3, 2)), "actual": np.full((3, 2), np.inf)},
+        {"expected": np.zeros((0, 2)), "actual": np.zeros((0, 2))},
+        {"expected": np.zeros((3, 2)), "actual": np.zeros((3, 1))},
+        {"expected": np.arange(20000.0).reshape(4000, 5), "actual": np.arange(20000.0).reshape(4000, 5) + 1},
+    ],
+)
+def test_strange_outputs_are_drawn_or_left_out(outputs):
+    page = render_html(replace(mismatch(), pictures={"outputs": outputs}))
+    assert len(page) < 400_000
+
+
+def test_many_layers_stay_readable():
+    rows = tuple(LayerRow(f"Layer{i}", (), "mismatch", 10.0 ** (i % 9), 1.0, 1e-9) for i in range(120))
+    scaled = {row.layer: np.array([row.isolated]) for row in rows}
+    page = render_html(replace(mismatch(), layers=rows, pictures={"scaled_errors": scaled}))
+    assert "The worst 16 of 120 layers." in page
+
+
+def test_without_matplotlib_the_page_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    page = render_html(mismatch())
+    assert "matplotlib is not installed" in page
+    assert "<svg" not in page
+
+
+def test_bars_are_over_just_beyond_the_allowed_error():
+    just = np.nextafter(1e-7, 1)
+    inside, over, nothing, endless, unknown = bars(
+        [
+            LayerRow("a", (), "parity", 1e-7, 1e-7, 1e-7),
+            LayerRow("b", (), "mismatch", just, just, 1e-7),
+            LayerRow("c", (), "parity", 0.0, 0.0, 0.0),
+            LayerRow("d", (), "mismatch", float("nan"), 0.0, 1e-7),
+            LayerRow("e", (), "uncompared"),
+        ]
+    )
+    assert unknown is None
+    assert [bar.over for bar in (inside, over, nothing, endless)] == [False, True, False, True]
+    assert inside.width == inside.bound == 50.0
+    assert (nothing.width, endless.width) == (0.0, 100.0)
+
+
+def test_to_html_writes_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    mismatch().to_html(path)
+    assert path.read_text(encoding="utf-8") == render_html(mismatch())
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_text(path, "half")
+    assert path.read_text(encoding="utf-8") == render_html(mismatch())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_in_a_notebook_the_page_has_a_frame_of_its_own():
+    frame = _Page(hostile()._repr_html_())
+    ((tag, attributes),) = frame.tags
+    assert tag == "iframe"
+    assert attributes["srcdoc"] == render_html(hostile())
+
+
+def _chromium(tmp_path, page, *options):
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    flags += ["--hide-scrollbars"]
+    path = tmp_path / "page.html"
+    path.write_text(page, encoding="utf-8")
+    command = [
+        CHROMIUM,
+        *flags,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--enable-logging=stderr",
+        *options,
+        path.as_uri(),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return run.stdout, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+
+
+@needs_chromium
+@pytest.mark.subprocess
+@pytest.mark.parametrize("name", ["mismatch", "hostile"])
+def test_opens_in_a_browser_without_a_complaint(name, tmp_path):
+    shown, complaints = _chromium(tmp_path, render_html(EXAMPLES[name]()), "--dump-dom")
+    assert complaints == []
+    assert '<span class="badge bad">MISMATCH</span>' in shown
+
+
+@needs_chromium
+@pytest.mark.subprocess
+def test_a_complaint_of_the_browser_would_be_seen(tmp_path):
+    spoiled = render_html(parity()).replace("</header>", "</header><script>throw 1</script>")
+    assert _chromium(tmp_path, spoiled, "--dump-dom")[1]
+
+
+@needs_chromium
+@pytest.mark.subprocess
+def test_nothing_is_wider_than_a_phone(tmp_path):
+    from PIL import Image
+
+    shot = tmp_path / "shot.png"
+    _chromium(tmp_path, render_html(hostile()), f"--screenshot={shot}", "--window-size=500,3000")
+    pixels = np.asarray(Image.open(shot).convert("L"))
+    assert (pixels[:, -6:-1] == pixels[0, -1]).all()  # a bare margin: nothing was cut off
+    assert (pixels[:, 20:-20] != pixels[0, -1]).any()
