@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 WORKERS ?= 2
-FIXTURE := fixtures/ocean_7-100-75-50-25-7.h5
+FIXTURE := fixtures/ocean_7-100-75-50-25-7
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint type wheel fixtures lock clean
@@ -18,10 +18,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## port a fixture, verify it, and name the report
 	mkdir -p demo
-	$(BIN)/porter port $(FIXTURE) -o demo/ocean.keras --samples $(FIXTURE:.h5=.npz) --force
-	$(BIN)/porter verify $(FIXTURE) demo/ocean.keras --samples $(FIXTURE:.h5=.npz) --json > demo/report.json
+	$(BIN)/porter port $(FIXTURE).h5 -o demo/ocean.keras --samples $(FIXTURE).npz --html demo/report.html --force
+	@echo
 	@echo "port:   demo/ocean.keras"
-	@echo "report: demo/report.json"
+	@echo "report: demo/report.html"
 
 test: lint type ## lint, type check, and every test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile

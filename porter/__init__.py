@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from porter.keras_model import build
     from porter.network import Claim, Network
     from porter.port import port
+    from porter.provenance import read_provenance
     from porter.recipe import write_recipe
     from porter.report.model import Finding, LayerRow, Report
-    from porter.saving import read_provenance, save_model
+    from porter.saving import save_model
     from porter.verify import verify
 
 __version__ = "0.1.0"

@@ -18,27 +18,31 @@ ALIASES = {
     "logsig": "sigmoid",
     "logistic": "sigmoid",
     "poslin": "relu",
+    "rectifier": "relu",
     "swish": "silu",
+    "hardtanh": "hard_tanh",
     "satlins": "hard_tanh",
+    "hardsigmoid": "hard_sigmoid",
     "leakyrelu": "leaky_relu",
+    "lecun_tanh": "scaled_tanh",
     "gelu_exact": "gelu",
     "gelu_approximate": "gelu_tanh",
     "exp": "exponential",
 }
 
-_SPELLING = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_SPELLING = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
 def parse_activation(text: str) -> Activation:
     """The activation that a spelling such as ``"tanh"`` or ``"leaky_relu(negative_slope=0.1)"`` names.
 
-    Case does not matter, and the names of other tools are understood ("tansig").
+    Case does not matter, hyphens count as underscores, and the names of other tools are understood ("tansig").
 
     Raises:
         UnknownActivationError: no such activation, or parameters that it does not take.
     """
     match = _SPELLING.fullmatch(text)
-    name = match[1].lower() if match is not None else ""
+    name = match[1].lower().replace("-", "_") if match is not None else ""
     name = ALIASES.get(name, name)
     if match is None or name not in FUNCTIONS:
         raise UnknownActivationError(

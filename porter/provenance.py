@@ -22,6 +22,9 @@ SCHEMA_VERSION = 1
 LARGEST = 16 * 2**20
 """Bytes; a record that claims to be larger was not written by this package."""
 
+TOLD = ("legacy", "legacy_sha256", "port", "port_sha256", "versions", "placement", "seed")
+"""Of a report's provenance, what the record has in another place, and the paths."""
+
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 NO_RECORD = (
@@ -54,11 +57,16 @@ def describe(network: Network, report: Report, options: Mapping[str, Any]) -> di
             {"code": finding.code, "layer": finding.layer, "message": finding.message} for finding in report.findings
         ],
         "claims": report.claims,
-        "options": {name: value for name, value in options.items() if value is not None},
-        "verification": report.provenance,
-        "versions": versions(),
+        "options": {name: _nameless(value) for name, value in options.items() if value is not None},
+        "verification": {name: value for name, value in report.provenance.items() if name not in TOLD},
+        "versions": versions() | dict(report.provenance.get("versions", {})),
     }
     return cast("dict[str, Any]", plain(record))
+
+
+def _nameless(value: Any) -> Any:
+    """A path without its folders, which are nobody's business who gets the port."""
+    return value.name if isinstance(value, Path) else value
 
 
 def versions() -> dict[str, str]:

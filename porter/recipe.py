@@ -23,7 +23,7 @@ from porter.errors import OutputExistsError, PorterError, RecipeError, UsageErro
 from porter.formats import oc_smart
 from porter.formats.hdf5 import Hdf5File
 from porter.formats.members import Layout, locate
-from porter.formats.opened import OpenedFile, open_file
+from porter.formats.opened import OpenedFile, open_file, os_reason
 from porter.formats.options import ReadOptions
 from porter.formats.scalings import KINDS
 from porter.formats.weight_file import WeightFile
@@ -330,4 +330,4 @@ def _write_atomically(path: Path, text: str) -> None:
             draft.write_text(text, encoding="utf-8")
             os.replace(draft, path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written", found=error.strerror or str(error)) from error
+        raise UsageError(f"{path} cannot be written", found=os_reason(error)) from error

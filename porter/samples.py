@@ -15,7 +15,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from porter.errors import SamplesFormatError, SamplesShapeError, SamplesValueError, UnreadableError
-from porter.formats.opened import check_path
+from porter.formats.opened import check_path, os_reason
 from porter.network import Network, Scaling, Transform
 
 Array = NDArray[Any]
@@ -64,8 +64,10 @@ def read_samples(path: str | Path, network: Network) -> Samples:
     try:
         check_path(path)
         head = path.read_bytes()[: len(ZIP_SIGNATURE)]
-    except (UnreadableError, OSError) as error:
-        raise SamplesFormatError(f"golden samples: {error}", expected=HOW_THEY_LOOK) from error
+    except UnreadableError as error:
+        raise SamplesFormatError(f"golden samples {error.what}", expected=HOW_THEY_LOOK) from error
+    except OSError as error:
+        raise SamplesFormatError(f"golden samples {path} cannot be read", found=os_reason(error)) from error
     widths = end_widths(network)
     samples = _read_npz(path) if head == ZIP_SIGNATURE else _read_csv(path, sum(widths), widths[0])
     _check_shapes(samples, widths)

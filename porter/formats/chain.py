@@ -42,8 +42,12 @@ class LayerShape:
         return f"{self.name} (kernel {self.kernel[0]} x {self.kernel[1]}{bias})"
 
 
-def chains(layers: Sequence[LayerShape]) -> tuple[tuple[int, ...], ...]:
+def chains(where: str, layers: Sequence[LayerShape]) -> tuple[tuple[int, ...], ...]:
     """Every sequence of widths (inputs, then units of each layer) that the shapes allow: one or two.
+
+    Args:
+        where: the file, for the message.
+        layers: in order of computation.
 
     Raises:
         WidthError: none; the message names the first layer that cannot follow.
@@ -61,15 +65,15 @@ def chains(layers: Sequence[LayerShape]) -> tuple[tuple[int, ...], ...]:
         else:
             found.append(tuple(widths))
     if not found:
-        raise _width_error(layers, max(stuck, key=len))
+        raise _width_error(where, layers, max(stuck, key=len))
     return tuple(found)
 
 
-def _width_error(layers: Sequence[LayerShape], widths: tuple[int, ...]) -> WidthError:
+def _width_error(where: str, layers: Sequence[LayerShape], widths: tuple[int, ...]) -> WidthError:
     place = len(widths) - 1
     wanted = " or ".join(dict.fromkeys(str(inputs) for inputs, _ in layers[place].readings()))
     return WidthError(
-        f"{layers[place]} cannot follow {layers[place - 1]}",
+        f"{where}: {layers[place]} cannot follow {layers[place - 1]}",
         found=f"{layers[place].name} takes {wanted} inputs",
         expected=f"{widths[-1]}, the units of {layers[place - 1].name}",
         remedy="check the order of the layers and that they belong to one network; a recipe can name them one by one",

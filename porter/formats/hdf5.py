@@ -78,10 +78,6 @@ class Hdf5File:
     attributes: Mapping[str, Any]
     handle: Any
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The declared shape of a dataset."""
-        return tuple(self.datasets[name].shape)
-
     def read(self, name: str) -> Array:
         """A dataset exactly as stored: shape, dtype and byte order.
 
@@ -229,6 +225,8 @@ def _check_storage(opened: OpenedFile, name: str, dataset: Any) -> None:
 
 
 def _check_type(where: str, dataset: Any) -> None:
+    if dataset.shape is None:
+        raise UnwrittenDataError(f"{where} has no values at all", expected="an array of floats")
     kind = dataset.get_type().get_class()
     try:
         stored = dataset.dtype

@@ -178,7 +178,7 @@ def _solve(
     order_declared: bool,
 ) -> Chain:
     """Widths and orientations from the shapes, what the file states, and what was declared, in this order."""
-    candidates = chains(shapes)
+    candidates = chains(where, shapes)
     known = _stated_widths(where, arrays, layout, candidates)
     fitting = [widths for widths in candidates if _fits(widths, known)]
     wanted = _one_a_layer("orientation", declared, len(shapes))

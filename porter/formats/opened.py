@@ -100,7 +100,7 @@ def open_file(path: str | Path) -> OpenedFile:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         size = path.stat().st_size
     except OSError as error:
-        raise AccessError(f"{path} cannot be read", found=error.strerror or str(error)) from error
+        raise AccessError(f"{path} cannot be read", found=os_reason(error)) from error
     _check_head(path, head, size)
     return OpenedFile(path, head, size, digest)
 
@@ -118,6 +118,11 @@ def check_path(path: Path) -> None:
         raise FileMissingError(f"{path} does not exist", remedy="check the spelling and the working directory")
     if not path.is_file():
         raise NotAFileError(f"{path} is not a regular file", expected="a file with the weights")
+
+
+def os_reason(error: OSError) -> str:
+    """What the operating system said, without the path."""
+    return str(error) if error.strerror is None else error.strerror
 
 
 def _check_head(path: Path, head: bytes, size: int) -> None:
@@ -156,7 +161,7 @@ def _archive_error(path: Path) -> ArchiveFileError | KerasFileError:
             f"{path} is a Keras model, not a legacy file",
             remedy=f"give the legacy file first: porter verify LEGACY {path.name}",
         )
-    kind = "a NumPy .npz archive" if any(name.endswith(".npy") for name in names) else "a zip archive"
+    kind = "a NumPy .npz archive (zip)" if any(name.endswith(".npy") for name in names) else "a zip archive"
     return ArchiveFileError(
         f"{path} is {kind}",
         expected="HDF5 with the weights",

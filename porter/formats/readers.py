@@ -5,7 +5,8 @@ from __future__ import annotations
 from porter.formats import keras_hint, oc_smart
 from porter.formats.registry import READERS, Reader, reader_of, register
 
-register(oc_smart.READER)
+# Keras leaves marks of its own, so it is asked first.
 register(keras_hint.READER)
+register(oc_smart.READER)
 
 __all__ = ["READERS", "Reader", "reader_of", "register"]

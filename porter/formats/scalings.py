@@ -169,7 +169,7 @@ def transform_claims(kind: str, before: Transform, after: Transform, declared: b
     evidence: Evidence = "declared" if declared else "assumed"
     angles = before.functions.count("cos_degrees")
     value = f"log10 of {len(before.functions) - angles}"
-    value = value if angles == 0 else f"cosine of {angles} angles, {value}"
+    value = value if angles == 0 else f"cos of {angles}, {value}"
     return (
         Claim(before.name, "transform", value, evidence, detail),
         Claim(after.name, "transform", f"10**y of {len(after.functions)}", evidence, detail),

@@ -115,7 +115,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup) else printable(value),
     )
-    templates.filters |= {"mood": mood, "number": number, "evidence": wording.EVIDENCE.__getitem__}
+    templates.filters |= {
+        "mood": mood,
+        "number": number,
+        "evidence": wording.EVIDENCE.__getitem__,
+        "ratio": lambda value: value if isinstance(value, str) else f"{value:.3g}",
+    }
     return templates
 
 

@@ -49,6 +49,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
+OF_KERNELS = ("kernel", "units", "inputs", "outputs", "layers", "unexplained")
 MOST_LAYERS = 16
 MOST_POINTS = 1500
 MISSING = "The pictures are not drawn: matplotlib is not installed (pip install matplotlib)."
@@ -125,7 +126,7 @@ def _by_finding(report: Report) -> Iterator[tuple[Finding, Picture]]:
     for finding in report.findings:
         family = finding.code.split(".")[0]
         kernel, curve = kernels.get(finding.layer), activations.get(finding.layer)
-        if kernel is not None and family != "activation":
+        if kernel is not None and family in OF_KERNELS:
             yield finding, _kernel_picture(kernel)
         if curve is not None and family == "activation":
             yield finding, _activation_picture(curve)
@@ -202,7 +203,7 @@ def _spread(figure: Any, layers: Mapping[str, Array]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.15, len(layers))
     axes.set_xlim(least, most + 0.2)
-    ticks = np.arange(least, most + 1, max(1, (most - least) // 8))
+    ticks = np.arange(least, most + 1, max(1, -(-(most - least) // 7)))
     axes.set_xticks(ticks, [f"1e{decade:+03.0f}" if decade else "1" for decade in ticks])
     axes.grid(axis="x")
     axes.set_xlabel("error / allowed error")

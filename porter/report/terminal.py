@@ -17,6 +17,7 @@ from porter.report.wording import number, printable
 
 STYLES = {"parity": "green", "proven": "green", "mismatch": "red", "contradicted": "red", "not checked": "dim"}
 DOUBT = "yellow"
+FACT = 10  # columns of a fact's name
 
 # A ruled head in ASCII: the text must survive any pipe and any code page.
 HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
@@ -27,7 +28,7 @@ def render_text(report: Report, width: int = 80, color: bool = False) -> str:
 
     Args:
         report: what to show.
-        width: columns; lines of a remedy that are indented (code to paste) are never broken.
+        width: columns; code to paste is never broken.
         color: whether to write ANSI colours.
 
     Returns:
@@ -82,11 +83,30 @@ def _findings(console: Console, report: Report) -> None:
 
 
 def _finding(console: Console, report: Report, finding: Finding) -> None:
-    blocks = wording.remedy_blocks(finding)
-    prose = "\n".join(text for code, text in blocks if not code)
-    _grid(console, (dict(wording.facts(report, finding)) | {"remedy": prose}).items())
-    for line in (line for code, text in blocks if code for line in text.splitlines()):
-        console.print(_text(f"      {line}"), soft_wrap=True)
+    for name, text in wording.facts(report, finding):
+        if name == "remedy":
+            _remedy(console, finding)
+        else:
+            _fact(console, name, text)
+
+
+def _remedy(console: Console, finding: Finding) -> None:
+    for index, (code, text) in enumerate(wording.remedy_blocks(finding)):
+        show = _unbroken if code else _fact
+        show(console, "" if index else "remedy", text)
+
+
+def _fact(console: Console, name: str, text: str) -> None:
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(width=FACT)
+    grid.add_column(overflow="fold")
+    grid.add_row(_text(name), _text(text))
+    console.print(Padding(grid, (0, 0, 0, 2)))
+
+
+def _unbroken(console: Console, name: str, code: str) -> None:
+    for index, line in enumerate(code.splitlines()):
+        console.print(_text(f"  {'' if index else name:<{FACT}}  {line}"), soft_wrap=True)
 
 
 def _layers(console: Console, rows: tuple[LayerRow, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -66,7 +67,8 @@ def headline(report: Report) -> str:
         return _parity(report)
     if report.findings:
         first = report.findings[0]
-        return f"{first.layer}: {first.message}"
+        named = first.message.startswith(first.layer)
+        return first.message if named else f"{first.layer}: {first.message}"
     layers = [row.layer for row in report.layers if row.verdict == "mismatch"]
     if layers:
         return f"{series(layers)}: the port differs by more than rounding explains."
@@ -95,26 +97,31 @@ def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
     """The facts of a finding, always in this order; those that were not measured are left out."""
     port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""
     cause = finding.message if finding.certain else f"{finding.message} (another explanation is left)"
-    measured = _measured(_row(report, finding))
-    return [
-        ("layer", finding.layer + port),
-        *measured,
-        ("cause", cause),
-        *_evidence(report, finding),
-        ("remedy", finding.remedy),
-    ]
+    row = _row(report, finding)
+    told = [("layer", finding.layer + port), *_measured(row), ("cause", cause), *_evidence(finding)]
+    return [*told, ("remedy", finding.remedy), *_afterwards(report, finding)]
 
 
 def figures(report: Report, finding: Finding) -> list[tuple[str, str]]:
-    """The facts that are measured: those beside layer, cause and remedy."""
-    return [*_measured(_row(report, finding)), *_evidence(report, finding)]
+    """The facts beside layer, cause and remedy."""
+    return [*_measured(_row(report, finding)), *_evidence(finding), *_afterwards(report, finding)]
 
 
 def remedy_blocks(finding: Finding) -> list[tuple[bool, str]]:
-    """(whether it is code to paste, text), in order; indented lines are code."""
+    """(whether it is code to paste, text), in order."""
     lines = [line for line in finding.remedy.splitlines() if line.strip()]
-    groups = groupby(lines, key=lambda line: line[0].isspace())
-    return [(code, dedent("\n".join(block))) for code, block in groups]
+    return [(code, dedent("\n".join(block))) for code, block in groupby(lines, key=_is_code)]
+
+
+def _is_code(line: str) -> bool:
+    """Indented, or a line of Python (which a recipe's lines are as well); sentences are neither."""
+    if line[0].isspace():
+        return True
+    try:
+        ast.parse(line)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _row(report: Report, finding: Finding) -> LayerRow | None:
@@ -134,10 +141,13 @@ def _measured(row: LayerRow | None) -> list[tuple[str, str]]:
     return told
 
 
-def _evidence(report: Report, finding: Finding) -> list[tuple[str, str]]:
-    told = [("evidence", finding.evidence)] if finding.evidence else []
-    after = report.pictures.get("after_remedy", {}).get(finding.layer)
-    return told if after is None else [*told, ("afterwards", f"{number(after)} is the worst error after the remedy")]
+def _evidence(finding: Finding) -> list[tuple[str, str]]:
+    return [("evidence", finding.evidence)] if finding.evidence else []
+
+
+def _afterwards(report: Report, finding: Finding) -> list[tuple[str, str]]:
+    error = report.pictures.get("after_remedy", {}).get(finding.layer)
+    return [] if error is None else [("afterwards", f"{number(error)} is the worst error after the remedy")]
 
 
 def evidence_counts(claims: Iterable[Claim]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from porter.report.terminal import render_text
+from porter.report.wording import printable, remedy_blocks
 from tests.report.examples import EXAMPLES, hostile, inconclusive, mismatch, parity
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -20,13 +21,14 @@ def test_golden(name, golden):
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_fits_the_width(name, width):
     report = EXAMPLES[name]()
-    code = [line.strip() for finding in report.findings for line in finding.remedy.splitlines()[1:]]
-    lines = [line for line in render_text(report, width).splitlines() if line.strip() not in code]
+    blocks = [block for finding in report.findings for block in remedy_blocks(finding)]
+    code = [printable(line) for is_code, text in blocks if is_code for line in text.splitlines()]
+    lines = [line for line in render_text(report, width).splitlines() if not line.endswith(tuple(code))]
     assert max(map(len, lines)) <= width
 
 
 def test_code_to_paste_is_never_broken():
-    assert "    model.get_layer('dense_1').set_weights([kernel.T, bias])\n" in render_text(mismatch(), width=40)
+    assert "  model.get_layer('dense_1').set_weights([kernel.T, bias])\n" in render_text(mismatch(), width=40)
 
 
 @pytest.mark.parametrize(

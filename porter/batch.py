@@ -1,0 +1,148 @@
+"""Several files: one verdict each, and a failure of one does not stop the rest."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from porter.errors import PorterError, UnreadableError, UsageError
+from porter.report.model import Report
+from porter.saving import SUFFIXES
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file.
+
+    Attributes:
+        file: as it was given.
+        result: a report, or whatever else the task returns; None where it was refused.
+        error: the refusal, or None.
+    """
+
+    file: Path
+    result: Any = None
+    error: PorterError | None = None
+
+    @property
+    def status(self) -> int:
+        """0 parity (or no verdict asked for), 1 parity not shown, 2 refused."""
+        if self.error is not None:
+            return 2
+        return status_of(self.result) if isinstance(self.result, Report) else 0
+
+
+def status_of(report: Report) -> int:
+    """0 where parity is shown for every layer, 1 otherwise."""
+    complete = all(row.verdict != "uncompared" for row in report.layers)
+    return 0 if report.verdict == "parity" and complete else 1
+
+
+def worst_status(outcomes: Iterable[Outcome]) -> int:
+    """The exit status of them all."""
+    return max((outcome.status for outcome in outcomes), default=0)
+
+
+def run_all(files: Sequence[Path], task: Callable[[Path], Any], notice: Callable[[str], None]) -> list[Outcome]:
+    """Do the task on each file; a refusal, or a defect of porter's own, is noted and the next file follows.
+
+    Args:
+        files: to do, in this order.
+        task: what to do with one; raises PorterError to refuse it.
+        notice: takes the message of a refusal, for the user to see at once.
+    """
+    outcomes = []
+    for file in files:
+        try:
+            outcomes.append(Outcome(file, task(file)))
+        except PorterError as error:
+            notice(str(error))
+            outcomes.append(Outcome(file, error=error))
+        except Exception as error:
+            notice(traceback.format_exc())
+            outcomes.append(Outcome(file, error=_defect(file, error)))
+    return outcomes
+
+
+def _defect(file: Path, error: Exception) -> PorterError:
+    return PorterError(
+        f"{file}: porter itself failed",
+        found=f"{type(error).__name__}: {error}",
+        remedy="report it, with the traceback",
+    )
+
+
+def expand(paths: Iterable[Path], notice: Callable[[str], None]) -> list[Path]:
+    """The files that are meant: a folder stands for those of its files that a reader knows, by their contents.
+
+    Args:
+        paths: files and folders.
+        notice: takes a line about files of a folder that are left out.
+
+    Raises:
+        UsageError: a folder without any.
+    """
+    found = [file for path in paths for file in (_folder(path, notice) if path.is_dir() else [path])]
+    return list(dict.fromkeys(found))
+
+
+def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    known = [file for file in files if _may_be_legacy(file)]
+    left_out = [file.name for file in files if file not in known]
+    if left_out:
+        notice(f"{folder}: left out, because of no known format: {', '.join(left_out)}")
+    if not known:
+        raise UsageError(
+            f"{folder} holds no legacy network",
+            found=f"{len(files)} other files",
+            expected="at least one file that a reader knows",
+            remedy="name the files, with a recipe that says how to read them: --recipe net.toml",
+        )
+    return known
+
+
+def _may_be_legacy(file: Path) -> bool:
+    """Whether a reader takes the file, or it is broken in a way that the user should hear about."""
+    from porter.errors import UnknownFormatError
+    from porter.formats.opened import open_file
+    from porter.formats.readers import reader_of
+
+    try:
+        with open_file(file) as opened:
+            return reader_of(opened).name != "keras"
+    except UnknownFormatError:
+        return False
+    except UnreadableError:
+        return file.suffix in (".h5", ".hdf5")
+
+
+def destinations(files: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Where the port of each file goes: to the output itself, or into it as a folder, made if need be.
+
+    Raises:
+        UsageError: one output file for several inputs, or two inputs of one name.
+    """
+    is_file = output.suffix in SUFFIXES and not output.is_dir()
+    if is_file and len(files) == 1:
+        return {files[0]: output}
+    if is_file:
+        raise UsageError(
+            f"output {output}", found=f"one file for {len(files)} networks", expected="a folder", remedy="-o FOLDER"
+        )
+    targets = {file: output / f"{file.stem}.keras" for file in files}
+    if len(set(targets.values())) < len(targets):
+        raise UsageError(
+            f"output {output}",
+            found="two networks whose ports would have the same name",
+            expected="names that differ before their suffix",
+            remedy="port them one by one",
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"output {output}", found=error.strerror, expected="a folder that can be made") from error
+    return targets

@@ -1,0 +1,115 @@
+"""The port, in pieces that can be run alone; without a word on the library that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from reference.rounding import Precision
+
+Array = NDArray[Any]
+Kind = Literal["dense", "activation", "affine", "identity", "other"]
+
+
+@dataclass(frozen=True)
+class Atom:
+    """The smallest piece of a port between two tensors through which everything passes.
+
+    Attributes:
+        names: the port's layers in it.
+        kind: what it is, as far as its class says.
+        run: (rows, ...) to (rows, ...), in the port's dtypes.
+        key: the tensor it gives, in the port's trace.
+        precision: in which it computes; None where it follows its input.
+        kernel: (inputs, units) float64 copy of an exposed kernel, or None.
+        bias: (units,) float64 copy of an exposed bias, or None.
+        activation: the activation fused into a dense layer, callable on preactivations; None where there is none.
+        is_training: whether it was built in training mode.
+        is_core: whether it multiplies by a matrix (a dense layer, or anything else that does).
+        width: (inputs, outputs), the last axis of either tensor.
+        description: its class, for people.
+    """
+
+    names: tuple[str, ...]
+    kind: Kind
+    run: Callable[[Array], Array]
+    key: int
+    precision: Precision | None
+    kernel: Array | None = None
+    bias: Array | None = None
+    activation: Callable[[Array], Array] | None = None
+    is_training: bool = False
+    is_core: bool = False
+    width: tuple[int | None, int | None] = (None, None)
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive atoms that together compute one legacy step.
+
+    Attributes:
+        atoms: in order of computation; empty for a step that the port leaves out.
+        entry: key of the tensor that the block takes, in the port's trace.
+        default: the precision of the port as a whole, for blocks that only follow their input.
+    """
+
+    atoms: tuple[Atom, ...]
+    entry: int
+    default: Precision
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The port's layers, those that do nothing left out."""
+        return tuple(name for atom in self.atoms if atom.kind != "identity" for name in atom.names)
+
+    @property
+    def leaving(self) -> int:
+        """Key of the tensor that the block gives."""
+        return self.atoms[-1].key if self.atoms else self.entry
+
+    @property
+    def precision(self) -> Precision:
+        """The first precision that an active atom declares."""
+        for atom in self.atoms:
+            if atom.kind != "identity" and atom.precision is not None:
+                return atom.precision
+        return self.default
+
+    @property
+    def dense(self) -> Atom | None:
+        """The dense atom, if the block has exactly one."""
+        found = [atom for atom in self.atoms if atom.kind == "dense"]
+        return found[0] if len(found) == 1 else None
+
+    @property
+    def is_training(self) -> bool:
+        """Whether any of it was built in training mode."""
+        return any(atom.is_training for atom in self.atoms)
+
+    def run(self, x: Array) -> Array:
+        """(rows, inputs) to (rows, units), in the port's dtypes."""
+        for atom in self.atoms:
+            x = atom.run(x)
+        return x
+
+    @property
+    def tail(self) -> Callable[[Array], Array] | None:
+        """What follows the affine part, on preactivations; None where no dense atom comes first."""
+        active = [atom for atom in self.atoms if atom.kind != "identity"]
+        if not active or active[0].kind != "dense":
+            return None
+
+        def run(z: Array) -> Array:
+            dtype = np.dtype(np.float32 if self.precision.compute in ("float16", "bfloat16") else self.precision.compute)
+            values = z.astype(dtype)
+            if active[0].activation is not None:
+                values = active[0].activation(values)
+            for atom in active[1:]:
+                values = atom.run(values)
+            return values
+
+        return run

@@ -1,0 +1,115 @@
+"""Expected against actual, element by element, within what rounding can explain: pure, silent, total."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of one or more comparisons of the same step.
+
+    Attributes:
+        elements: how many were compared.
+        exceeding: how many lie outside their allowed error.
+        ratio: the largest error over allowed error; above 1 rounding cannot explain it.
+        error: absolute error of that element.
+        allowed: its allowed error.
+        expected: its value on the reference's side.
+        actual: its value on the port's side.
+        where: which element it is, for people.
+        index: (row, unit) of it within its probe set.
+        span: the largest magnitude expected of its unit, to which a relative tolerance would refer.
+        inevitable: elements left out because the port's dtype cannot hold the reference's own value.
+    """
+
+    elements: int = 0
+    exceeding: int = 0
+    ratio: float = 0.0
+    error: float = 0.0
+    allowed: float = 0.0
+    expected: float = 0.0
+    actual: float = 0.0
+    where: str = ""
+    index: tuple[int, ...] = ()
+    span: float = 0.0
+    inevitable: int = 0
+
+    @property
+    def is_parity(self) -> bool:
+        """Something was compared, and nothing exceeds what is allowed."""
+        return self.elements > 0 and self.exceeding == 0
+
+    @property
+    def rtol(self) -> float:
+        """The tolerance, relative to the unit's largest value, that would have passed the worst element."""
+        return self.error / self.span if self.span > 0 else float("inf") if self.error > 0 else 0.0
+
+
+def compare_outputs(
+    expected: Array, actual: Array, allowed: Array, *, probes: str = "rows", largest: float = np.inf
+) -> Comparison:
+    """Compare two arrays of one shape.
+
+    Args:
+        expected: (rows, ...) from the reference.
+        actual: (rows, ...) from the port, any float dtype.
+        allowed: (rows, ...) what rounding can explain; inf allows anything finite or not.
+        probes: what the rows are, for ``where``.
+        largest: the port's largest finite number; where the reference itself exceeds it, overflow is
+            inevitable and the element is left out.
+
+    A NaN on one side only, or an infinity that the other side does not share, exceeds every bound.
+    """
+    if expected.shape != actual.shape:
+        return Comparison(
+            elements=max(expected.size, 1), exceeding=max(expected.size, 1), ratio=float("inf"),
+            error=float("inf"), where=f"shape {actual.shape} for {expected.shape}",
+        )  # fmt: skip
+    if expected.size == 0:
+        return Comparison()
+    wide = np.asarray(actual, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        error = np.abs(wide - expected)
+        same = (wide == expected) | (np.isnan(wide) & np.isnan(expected))
+        error = np.where(same, 0.0, np.where(np.isnan(error), np.inf, error))
+        inevitable = (np.abs(expected) >= largest) | ~np.isfinite(expected)
+        ratio = np.where(error == 0, 0.0, np.where(allowed > 0, error / allowed, np.inf))
+        ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
+        ratio = np.where(inevitable | np.isinf(allowed), 0.0, ratio)
+    index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+    unit = np.abs(expected[(slice(None), *index[1:])])
+    return Comparison(
+        elements=int(ratio.size - np.count_nonzero(inevitable)),
+        exceeding=int(np.count_nonzero(ratio > 1)),
+        ratio=float(ratio[index]),
+        error=float(error[index]),
+        allowed=float(allowed[index]),
+        expected=float(expected[index]),
+        actual=float(wide[index]),
+        where=f"{probes}, row {index[0]}, unit {', '.join(str(i) for i in index[1:])}",
+        index=tuple(int(i) for i in index),
+        span=float(np.max(unit[np.isfinite(unit)], initial=0.0)),
+        inevitable=int(np.count_nonzero(inevitable)),
+    )
+
+
+def merge_comparisons(comparisons: Iterable[Comparison]) -> Comparison:
+    """One comparison over all the elements of several; the worst element is that of the worst."""
+    every = list(comparisons)
+    if not every:
+        return Comparison()
+    worst = max(every, key=lambda one: (one.ratio, one.error))
+    return replace(
+        worst,
+        elements=sum(one.elements for one in every),
+        exceeding=sum(one.exceeding for one in every),
+        inevitable=sum(one.inevitable for one in every),
+    )

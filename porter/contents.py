@@ -1,0 +1,86 @@
+"""What ``porter inspect`` shows: a legacy network, or the provenance of a port."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from porter.batch import Outcome
+from porter.errors import UsageError
+from porter.formats import read
+from porter.network import Network
+from porter.provenance import is_saved_model, read_provenance
+from porter.report.record import render_record
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """A legacy file, read."""
+
+    network: Network
+
+    def to_json(self) -> str:
+        """The network without its arrays."""
+        from porter.inspection import inspection_json
+
+        return inspection_json(self.network)
+
+    def render(self, width: int, color: bool) -> str:
+        """The tables of the network."""
+        from porter.inspection import render_inspection
+        from porter.report.summary import captured
+
+        return captured(lambda console: render_inspection(self.network, console), width, color)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A model that Keras saved, and the record that porter put into it, or None."""
+
+    file: Path
+    record: dict[str, Any] | None
+
+    def to_json(self) -> str:
+        """The file's name and the record, null where there is none."""
+        return json.dumps({"schema_version": 1, "port": self.file.name, "provenance": self.record})
+
+    def render(self, width: int, color: bool) -> str:
+        """The record in lines."""
+        del width, color
+        return render_record(self.record, self.file.name)
+
+
+def read_contents(file: Path, **read_options: Any) -> Legacy | Port:
+    """What the file is, and what is in it.
+
+    Raises:
+        UnreadableError: neither a legacy network that a reader knows nor a port.
+        UsageError: options that cannot be meant.
+    """
+    if is_saved_model(file):
+        return Port(file, read_provenance(file))
+    return Legacy(read(file, **read_options))
+
+
+def render_contents(outcomes: Sequence[Outcome], width: int = 80, color: bool = False) -> str:
+    """One file after the other, those that were refused left out."""
+    return "\n".join(outcome.result.render(width, color) for outcome in outcomes if outcome.error is None)
+
+
+def write_recipe_of(outcomes: Sequence[Outcome], path: Path, *, force: bool = False) -> None:
+    """Write what is known about the one legacy file as a recipe.
+
+    Raises:
+        UsageError: the file is a port.
+        OutputExistsError: the recipe exists and ``force`` is not given.
+    """
+    from porter.recipe import write_recipe
+
+    for outcome in outcomes:
+        if isinstance(outcome.result, Port):
+            raise UsageError(f"{outcome.file}", found="a port", expected="a legacy file to write a recipe for")
+        if outcome.error is None:
+            write_recipe(outcome.result.network, path, force=force)

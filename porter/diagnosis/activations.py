@@ -1,0 +1,183 @@
+"""Which function a port applies to the preactivations, told by what it gives on its own kernel and bias."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.compare import Comparison
+from porter.diagnosis.codes import Cause
+from porter.diagnosis.suspect import Suspect
+from reference.activations import FUNCTIONS, Activation
+from reference.forms import equivalent_forms
+
+Array = NDArray[Any]
+
+PARAMETRIC = {"leaky_relu": "negative_slope", "elu": "alpha", "scaled_tanh": "amplitude"}
+FEW = 24
+
+
+@dataclass(frozen=True)
+class ActivationReading:
+    """The explanation of an activation.
+
+    Attributes:
+        causes: what is wrong with it; empty where nothing is.
+        activation: what the port applies, or None where nothing that was tried fits.
+        comparison: the block against the layer with the port's own kernel and bias and that activation.
+        tried: how many activations were compared.
+        twins: other activations that fit as well on every probe.
+    """
+
+    causes: tuple[Cause, ...]
+    activation: Activation | None
+    comparison: Comparison
+    tried: int = 0
+    twins: tuple[str, ...] = ()
+
+
+def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> ActivationReading:
+    """Find the activation with which the port's own kernel and bias give what the port gives.
+
+    Args:
+        suspect: the layer.
+        kernel: (inputs, units) the port's own, float64.
+        bias: (units,) the port's own, or None.
+    """
+    own = suspect.own.activation
+    under = _under(suspect, kernel, bias)
+    comparison = under(own, None)
+    if comparison.is_parity:
+        return ActivationReading((), own, comparison)
+    for form in equivalent_forms(suspect.variant(kernel, bias, own)):
+        other = suspect.judge(form)
+        if other.is_parity:
+            return ActivationReading((), own, other)
+    tried, fits = 0, []
+    for activation in (*candidates(own), *_fitted(suspect, kernel, bias)):
+        tried += 1
+        if under(activation, FEW).is_parity and under(activation, None).is_parity:
+            fits.append(activation)
+    if fits:
+        cause = _replaced(suspect, own, fits[0])
+        twins = tuple(str(other) for other in fits[1:])
+        return ActivationReading((cause,), fits[0], under(fits[0], None), tried, twins)
+    return _approximated(suspect, kernel, bias, comparison, tried)
+
+
+def _under(suspect: Suspect, kernel: Array, bias: Array | None) -> Callable[[Activation, int | None], Comparison]:
+    def judge(activation: Activation, most: int | None) -> Comparison:
+        return suspect.judge(suspect.variant(kernel, bias, activation), most=most)
+
+    return judge
+
+
+def candidates(own: Activation) -> Iterator[Activation]:
+    """Every other activation, then those with a parameter at the values in common use."""
+    yield from (Activation(name) for name in FUNCTIONS if Activation(name) != own)
+    for slope in (0.01, 0.1, 0.2, 0.25, 0.3):
+        yield Activation("leaky_relu", {"negative_slope": slope})
+    for alpha in (0.1, 0.5, 1.6732632423543772):
+        yield Activation("elu", {"alpha": alpha})
+    for limit in (1.0, 6.0):
+        yield Activation("relu", {"max_value": limit})
+    yield Activation("scaled_tanh", {"amplitude": 1.7159, "slope": 1.0})
+    yield Activation("softmax", {"axis": 0})
+
+
+def _fitted(suspect: Suspect, kernel: Array, bias: Array | None) -> Iterator[Activation]:
+    """Activations whose parameter is read off the port's own curve."""
+    z, found = curve(suspect, kernel, bias)
+    if z.size == 0:
+        return
+    negative = (z < -1e-2) & np.isfinite(found)
+    if negative.any():
+        slope = _snap(float(np.median(found[negative] / z[negative])))
+        yield Activation("leaky_relu", {"negative_slope": slope})
+        alpha = _snap(float(np.median(found[negative] / np.expm1(z[negative]))))
+        yield Activation("elu", {"alpha": alpha})
+    far = np.abs(z) > 6
+    near = (np.abs(z) < 0.05) & (np.abs(z) > 1e-3)
+    if far.any() and near.any():
+        amplitude = float(np.median(np.abs(found[far])))
+        if amplitude > 0:
+            slope = float(np.median(np.arctanh(np.clip(found[near] / amplitude, -0.999, 0.999)) / z[near]))
+            yield Activation("scaled_tanh", {"amplitude": _snap(amplitude), "slope": _snap(slope)})
+
+
+def _snap(value: float) -> float:
+    """The number of five digits that a person would have written, where it is that number to float32."""
+    short = float(f"{value:.5g}")
+    return short if abs(short - value) <= 4e-6 * abs(value) else value
+
+
+def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) -> tuple[Array, Array]:
+    """Points (preactivation, output) of the port's block, in float64, sorted; both (points,)."""
+    tail = suspect.block.tail
+    if tail is None:
+        return np.zeros(0), np.zeros(0)
+    units = kernel.shape[1]
+    z = np.concatenate([np.linspace(-10, 10, most), np.linspace(-0.05, 0.05, 41)])
+    try:
+        found = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64)
+    except Exception:  # a tail that does not take plain preactivations has no curve
+        return np.zeros(0), np.zeros(0)
+    order = np.argsort(z)
+    return z[order], found[order, 0]
+
+
+def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
+    remedy = f'layer.activation = keras.activations.get("{own}")' if not own.parameters else f"use {own}"
+    remedy += f"   # recipe: activation = \"{own}\" for {suspect.name}"
+    if found.name == "linear":
+        return Cause("activation.missing", suspect.name, f"the activation {own} is left out", remedy)
+    if own.name == "linear":
+        return Cause("activation.added", suspect.name, f"{found} is applied where there is no activation", remedy)
+    if own.name == found.name:
+        return Cause("activation.parameter", suspect.name, f"the activation is {found} for {own}", remedy)
+    return Cause("activation.replaced", suspect.name, f"the activation is {found} for {own}", remedy)
+
+
+def _approximated(
+    suspect: Suspect, kernel: Array, bias: Array | None, comparison: Comparison, tried: int
+) -> ActivationReading:
+    """Nothing fits exactly: the nearest function, if the port's curve follows one, or nothing."""
+    z, found = curve(suspect, kernel, bias)
+    own = suspect.own.activation
+    options = [own, *candidates(own)]
+    gaps = [_gap(option, z, found) for option in options]
+    best = int(np.argmin(gaps)) if z.size else 0
+    if z.size and gaps[best] < 0.02:
+        near = options[best]
+        message = f"the activation only approximates {near}: off by up to {gaps[best]:.2g} (a table, a rational or a hard form)"
+        remedy = f"use {own} itself"
+        return ActivationReading((Cause("activation.replaced", suspect.name, message, remedy),), None, comparison, tried)
+    if z.size and np.isfinite(found).all() and _is_elementwise(suspect, kernel):
+        message = f"the activation is none of the {tried} that were tried"
+        cause = Cause("activation.replaced", suspect.name, message, f"use {own}")
+        return ActivationReading((cause,), None, comparison, tried)
+    return ActivationReading((), None, comparison, tried)
+
+
+def _gap(option: Activation, z: Array, found: Array) -> float:
+    if option.name == "softmax" or not z.size:
+        return np.inf
+    with np.errstate(all="ignore"):
+        gap = np.max(np.abs(option(z) - found))
+    return float(gap) if np.isfinite(gap) else np.inf
+
+
+def _is_elementwise(suspect: Suspect, kernel: Array) -> bool:
+    """Whether the tail treats every unit alone: moving one preactivation moves no other output."""
+    tail = suspect.block.tail
+    units = kernel.shape[1]
+    if tail is None or units < 2:
+        return tail is not None
+    base = np.zeros((2, units))
+    base[1, 0] = 1.0
+    out = np.asarray(tail(base)).astype(np.float64)
+    return bool(np.array_equal(out[0, 1:], out[1, 1:]))

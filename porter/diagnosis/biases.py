@@ -1,0 +1,81 @@
+"""How a port's bias came about from the arrays of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.diagnosis.codes import Cause
+from porter.diagnosis.numbers import (
+    describe_entries,
+    describe_permutation,
+    equal_within_ulp,
+    match_vectors,
+    rounded,
+    rounding_rules,
+)
+from porter.diagnosis.suspect import Suspect
+
+Array = NDArray[Any]
+
+
+def explain_bias(suspect: Suspect, columns: Array | None) -> tuple[tuple[Cause, ...], str | None, int]:
+    """The explanation of the exposed bias.
+
+    Args:
+        suspect: the layer.
+        columns: (units,) the order in which the kernel's columns stand, where they are permuted.
+
+    Returns:
+        What is wrong with it, the layer of the file whose numbers it holds (None where none fits), how many
+        explanations were compared.
+    """
+    units = suspect.own.kernel.shape[1]
+    own = np.zeros(units) if suspect.own.bias is None else suspect.own.bias
+    found = np.zeros(units) if suspect.bias is None else suspect.bias
+    wanted = own if columns is None else own[columns]
+    tried = 0
+    for tried, (code, message, source, candidate) in enumerate(_candidates(suspect, own, wanted, found), start=1):
+        if candidate.shape == found.shape and equal_within_ulp(found, candidate, suspect.dtype, suspect.slack).all():
+            causes = (Cause(code, suspect.name, message, _remedy(suspect.name)),) if code else ()
+            return causes, source, tried
+    return (_differs(suspect, own, wanted, found),), None, tried
+
+
+def _remedy(name: str) -> str:
+    return f"layer.bias.assign(biases[{name!r}].ravel())"
+
+
+def _candidates(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Iterator[tuple[str, str, str | None, Array]]:
+    """(code, message, source layer, values), the right one first."""
+    yield "", "", suspect.name, wanted
+    yield "", "", suspect.name, own
+    if own.any() and not found.any():
+        what = "the layer has no bias" if suspect.bias is None else "the bias is zero throughout"
+        yield "bias.missing", f"{what}; the file has one", None, np.zeros_like(own)
+    yield "bias.negated", "the bias has the opposite sign", suspect.name, -wanted
+    for message, rule in rounding_rules(suspect.dtype):
+        yield "bias.values", f"the bias was {message}", suspect.name, rule(wanted)
+    for index, layer in enumerate(suspect.layers):
+        if index != suspect.position and layer.bias is not None:
+            yield "biases.swapped", f"the bias is that of {layer.name}", layer.name, layer.bias
+    yield "bias.values", "the bias is added twice", suspect.name, 2 * wanted
+    yield "bias.values", "the bias stands in reverse order", suspect.name, own[::-1]
+    yield "bias.values", "every entry of the bias is the first element of the stored array", None, np.full_like(own, own[0])
+
+
+def _differs(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Cause:
+    order = match_vectors(found[:, None], own[:, None], suspect.dtype)
+    if order is not None:
+        message = f"the bias stands in another order: {describe_permutation(order[0], 'entries')}"
+    elif np.ptp(found) == 0 and found.size > 1:
+        message = f"every entry of the bias is {found[0]:.6g}: a constant initializer that did not take the array"
+    elif not own.any():
+        message = "the port has a bias where the file has none"
+    else:
+        differs = ~equal_within_ulp(found, wanted, suspect.dtype, suspect.slack)
+        message = f"entries of the bias differ: {describe_entries(found, rounded(wanted, suspect.dtype), differs)}"
+    return Cause("bias.values", suspect.name, message, _remedy(suspect.name))

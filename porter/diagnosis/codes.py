@@ -1,0 +1,73 @@
+"""Every kind of mistake that has a name, and what a finding is made of before it is worded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CODES: dict[str, str] = {
+    "kernel.transposed": "the kernel stands transposed",
+    "kernel.reshaped": "the kernel was reshaped where it should have been transposed (C against Fortran order)",
+    "kernel.flipped": "the kernel's entries stand in reverse order",
+    "kernel.axes": "the axes of the convolution kernel are in another order",
+    "kernel.augmented": "the augmented matrix [bias, kernel] was taken apart at the wrong end",
+    "kernel.values": "entries of the kernel differ",
+    "kernel.precision": "the kernel was rounded to fewer digits than its dtype holds",
+    "kernel.unset": "the kernel still has the values of an initializer",
+    "bias.missing": "the bias is left out",
+    "bias.negated": "the bias has the opposite sign",
+    "bias.values": "entries of the bias differ",
+    "activation.replaced": "another activation",
+    "activation.missing": "the activation is left out",
+    "activation.added": "an activation where there should be none",
+    "activation.parameter": "the activation has another parameter",
+    "units.permuted": "the units stand in another order",
+    "inputs.permuted": "the inputs stand in another order",
+    "outputs.permuted": "the outputs stand in another order",
+    "biases.swapped": "the bias belongs to another layer",
+    "layers.swapped": "the layer has the arrays of another layer",
+    "layers.missing": "the layer is left out",
+    "layers.repeated": "the layer has the arrays of a layer that comes again elsewhere",
+    "scaling.missing": "the scaling is left out or does nothing",
+    "scaling.range": "the scaling maps to or from another range",
+    "scaling.inverted": "the scaling is applied the other way round",
+    "scaling.swapped": "minimum and maximum are exchanged, or multiplied for divided",
+    "scaling.repeated": "the scaling is applied twice",
+    "transform.replaced": "another transform",
+    "batch_norm.epsilon": "another epsilon in the batch normalization",
+    "batch_norm.order": "the parameters of the batch normalization are in another order",
+    "recurrent.gates": "the gates are in another order",
+    "recurrent.reset_after": "the reset gate is applied on the other side of the product",
+    "recurrent.activation": "another activation inside the recurrence",
+    "padding": "another padding",
+    "strides": "another stride or dilation",
+    "pooling": "another pooling",
+    "flatten.order": "flattened in another order of axes",
+    "graph.edge": "a connection of the graph is missing or another",
+    "mode.training": "a layer runs in training mode",
+    "precision.port": "the whole port holds fewer digits than its dtype",
+    "reading.contradicted": "the golden samples contradict the reading of the file",
+    "unexplained": "no explanation that was tried comes within what rounding allows",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What was found to be wrong in one part of one layer.
+
+    Attributes:
+        code: one of ``CODES``.
+        layer: the row that it is named at.
+        message: what is wrong, as half a sentence after the layer's name.
+        remedy: what to change, a line to paste where possible.
+        detail: figures that show it.
+    """
+
+    code: str
+    layer: str
+    message: str
+    remedy: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise KeyError(f"no finding code {self.code!r}; known are {', '.join(CODES)}")

@@ -1,0 +1,139 @@
+"""From judged steps to causes: each mismatched step explained by itself, then what several have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from porter.blocks import Block
+from porter.diagnosis.codes import Cause
+from porter.diagnosis.layers import Diagnosis, explain_layer, share_out
+from porter.diagnosis.scalings import explain_scaling
+from porter.diagnosis.suspect import Stored, Suspect
+from porter.diagnosis.transforms import explain_transform
+from porter.examination import Case, Judged
+from porter.judging import smallest_unit
+from reference.dense import Dense
+from reference.scaling import Scaling
+
+
+@dataclass(frozen=True)
+class Named:
+    """A cause with the step it was found at.
+
+    Attributes:
+        cause: what is wrong.
+        judged: the step that showed it.
+        diagnosis: all that was found there, or None for a mistake of structure.
+    """
+
+    cause: Cause
+    judged: Judged
+    diagnosis: Diagnosis | None = None
+
+
+def diagnose(case: Case) -> list[Named]:
+    """Every mistake of a port, in the order of the layers."""
+    dense = [one for one in case.judged if isinstance(one.pair.step, Dense)]
+    diagnoses: dict[str, Diagnosis] = {}
+    for position, one in enumerate(dense):
+        if one.verdict == "mismatch" and one.pair.block is not None:
+            suspect = Suspect(one.step, one.pair.block, position, case.layers, _probes(case, one), _slack(one))
+            diagnoses[one.name] = explain_layer(suspect, one.comparison)
+    diagnoses = share_out(diagnoses, case.layers)
+    named = []
+    for one in case.judged:
+        named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
+    named += _extra_blocks(case)
+    return _whole_port(case, _same_once(named))
+
+
+def _slack(one: Judged) -> float:
+    """A folded kernel passed through a product of its own: its cast may be some units off."""
+    return 1.0 if one.step.weights_error is None else 8.0
+
+
+def _probes(case: Case, one: Judged) -> dict[str, Any]:
+    """The layer's own probes, and its inputs as the network's inputs make them."""
+    return dict(one.probes)
+
+
+def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequence[Cause]:
+    step, block = one.pair.step, one.pair.block
+    if one.name in diagnoses:
+        return diagnoses[one.name].causes
+    if isinstance(step, Dense) and block is None:
+        remedy = f"porter.build(network) has it: Dense({step.width[1]}) between its neighbours"
+        return [Cause("layers.missing", one.name, "no layer of the port computes it", remedy)]
+    if isinstance(step, Scaling) and block is None:
+        return _absent_scaling(case, one, step)
+    if one.verdict == "mismatch" and isinstance(step, Scaling) and block is not None:
+        others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
+        return [explain_scaling(step, block.run, smallest_unit(block.precision.compute), others).cause]
+    if one.verdict == "mismatch" and block is not None:
+        return [explain_transform(step, block, case.inputs)]
+    return []
+
+
+def _absent_scaling(case: Case, one: Judged, step: Scaling) -> Sequence[Cause]:
+    """A scaling step that nothing in the port computes is a mistake only where it should have been there."""
+    if one.verdict != "uncompared" or case.declared_placement == "outside":
+        return []
+    others = [other for other in case.judged if isinstance(other.pair.step, Scaling) and other.name != one.name]
+    has_other = any(other.pair.block is not None or other.verdict.startswith("folded") for other in others)
+    if case.declared_placement is None and not has_other:
+        return []
+    remedy = f'keras.layers.Rescaling(scale, offset, name="{one.name}"), as porter.build(network) has it'
+    return [Cause("scaling.missing", one.name, "the port has no such step", remedy)]
+
+
+def _extra_blocks(case: Case) -> list[Named]:
+    named = []
+    for block in case.pairing.extra:
+        source = _source_of(block, case.layers)
+        one = case[source.name if source is not None else case.layers[-1].name]
+        names = ", ".join(block.names)
+        if source is not None:
+            cause = Cause("layers.repeated", source.name, f"{names} has its arrays a second time", f"take {names} out")
+        else:
+            cause = Cause("unexplained", one.name, f"{names} has no counterpart in the file", f"take {names} out")
+        named.append(Named(cause, one))
+    return named
+
+
+def _source_of(block: Block, layers: Sequence[Stored]) -> Stored | None:
+    kernel = None if block.dense is None else block.dense.kernel
+    for layer in layers:
+        if kernel is not None and kernel.shape == layer.kernel.shape:
+            if np.mean(np.isclose(kernel, layer.kernel, rtol=1e-3, atol=0)) > 0.9:
+                return layer
+    return None
+
+
+def _same_once(named: Sequence[Named]) -> list[Named]:
+    """One finding a code and layer: the same mistake may show from two sides."""
+    kept: dict[tuple[str, str], Named] = {}
+    for one in named:
+        kept.setdefault((one.cause.code, one.cause.layer), one)
+    return list(kept.values())
+
+
+def _whole_port(case: Case, named: list[Named]) -> list[Named]:
+    """Every layer rounded to the same format is one mistake of the port as a whole; it comes first."""
+    rounded = [one for one in named if one.cause.code == "kernel.precision"]
+    layers = [one for one in case.judged if isinstance(one.pair.step, Dense)]
+    messages = {one.cause.message for one in rounded}
+    if len(layers) < 2 or len(rounded) < len(layers) or len(messages) != 1:
+        return named
+    first = rounded[0]
+    cause = replace(
+        first.cause,
+        code="precision.port",
+        message=f"every layer: {messages.pop()}, under a dtype that holds more",
+    )
+    return [replace(first, cause=cause), *named]
+
+

@@ -1,0 +1,196 @@
+"""One suspect layer explained: kernel, bias and activation, each by itself, then all confirmed together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from porter.blocks import Block
+from porter.compare import Comparison
+from porter.diagnosis.activations import explain_activation
+from porter.diagnosis.biases import explain_bias
+from porter.diagnosis.codes import Cause
+from porter.diagnosis.kernels import KernelReading, explain_kernel
+from porter.diagnosis.recovery import recover_affine
+from porter.diagnosis.suspect import Stored, Suspect
+from reference.activations import Activation
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with one layer.
+
+    Attributes:
+        causes: most certain first.
+        before: the block against the layer of the file.
+        after: the block against what the causes together say that it computes.
+        tried: how many explanations were compared.
+        twins: other readings that explain the layer as well.
+        kernel: (inputs, units) the port's kernel, for pictures; None where it was not found.
+        activation: what the port applies, or None where that was not found.
+        source: the layer of the file whose arrays it holds.
+    """
+
+    causes: tuple[Cause, ...]
+    before: Comparison
+    after: Comparison
+    tried: int
+    twins: tuple[str, ...] = ()
+    kernel: Array | None = None
+    activation: Activation | None = None
+    source: Stored | None = field(default=None, repr=False)
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether the causes account for everything that was seen."""
+        return self.after.is_parity
+
+
+def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
+    """Name what is wrong with a layer."""
+    removed = _without_stray_atoms(suspect)
+    if removed is not None:
+        return replace(removed, before=before)
+    kernel, bias = suspect.kernel, suspect.bias
+    if kernel is None:
+        recovered = recover_affine(suspect)
+        if recovered is None:
+            return _unexplained(suspect, before)
+        suspect, kernel, bias = recovered
+    reading = explain_kernel(suspect)
+    bias_causes, bias_source, bias_tried = explain_bias(suspect, reading.columns)
+    activation = explain_activation(suspect, kernel, bias)
+    causes = _merged(suspect, reading, bias_causes, bias_source, activation.causes, activation.activation)
+    if not causes or not activation.comparison.is_parity and not activation.causes:
+        causes = (*causes, _unexplained_cause(suspect, before))
+    return Diagnosis(
+        causes,
+        before,
+        activation.comparison,
+        reading.tried + bias_tried + activation.tried,
+        (*reading.twins, *activation.twins),
+        kernel,
+        activation.activation,
+        reading.source,
+    )
+
+
+def _merged(
+    suspect: Suspect,
+    reading: KernelReading,
+    bias_causes: tuple[Cause, ...],
+    bias_source: str | None,
+    activation_causes: tuple[Cause, ...],
+    activation: Activation | None,
+) -> tuple[Cause, ...]:
+    """Causes of one layer, those that another one accounts for left out."""
+    source = reading.source
+    is_foreign = source is not None and source.name != suspect.name
+    causes = list(reading.causes)
+    if is_foreign:
+        assert source is not None
+        causes.insert(0, _foreign(suspect, source, bias_source == source.name))
+        if bias_source == source.name:
+            bias_causes = ()
+        if activation == source.activation:
+            activation_causes = ()
+    if any(cause.code == "kernel.unset" for cause in causes):
+        bias_causes = tuple(cause for cause in bias_causes if cause.code != "bias.missing")
+    if any(cause.code == "kernel.augmented" for cause in causes):
+        bias_causes = ()
+    if any(cause.code == "kernel.precision" for cause in causes):
+        bias_causes = tuple(cause for cause in bias_causes if not cause.message.startswith("the bias was "))
+    elif bias_causes and not causes and bias_causes[0].message.startswith("the bias was "):
+        bias_causes = (replace(bias_causes[0], code="kernel.precision"),)
+    return (*causes, *bias_causes, *activation_causes)
+
+
+def _foreign(suspect: Suspect, source: Stored, with_bias: bool) -> Cause:
+    what = "kernel and bias" if with_bias else "kernel"
+    return Cause(
+        "layers.swapped",
+        suspect.name,
+        f"its {what} are those of {source.name}" if with_bias else f"its kernel is that of {source.name}",
+        f"layer.set_weights([weights[{suspect.name!r}].T, biases[{suspect.name!r}].ravel()])",
+    )
+
+
+def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:
+    """Whether the layer is right once one piece behind its affine part is taken out."""
+    atoms = [atom for atom in suspect.block.atoms if atom.kind != "identity"]
+    for atom in atoms[1:]:
+        rest = replace(suspect.block, atoms=tuple(other for other in suspect.block.atoms if other is not atom))
+        if atom.kind == "activation" and not atom.is_training:
+            continue
+        after = replace(suspect, block=rest).judge(suspect.step)
+        if after.is_parity:
+            return Diagnosis((_stray(suspect, rest, atom),), after, after, 1, activation=suspect.own.activation)
+    return None
+
+
+def _stray(suspect: Suspect, rest: Block, atom: Any) -> Cause:
+    name = ", ".join(atom.names)
+    if atom.is_training:
+        message = f"{name} ({atom.description}) was built with training=True"
+        return Cause("mode.training", suspect.name, message, f"call {name} without training=True")
+    if suspect.own.activation.name == "linear" and atom.kind == "other":
+        message = f"{name} ({atom.description}) is applied where there is no activation"
+        return Cause("activation.added", suspect.name, message, f"take {name} out")
+    message = f"{name} ({atom.description}) stands behind the layer; the file has nothing there"
+    return Cause("unexplained", suspect.name, message, f"take {name} out")
+
+
+def _unexplained(suspect: Suspect, before: Comparison) -> Diagnosis:
+    return Diagnosis((_unexplained_cause(suspect, before),), before, before, 0)
+
+
+def _unexplained_cause(suspect: Suspect, before: Comparison) -> Cause:
+    names = ", ".join(suspect.block.names)
+    detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}"
+    if len(suspect.block.atoms) and any(len(atom.names) > 1 for atom in suspect.block.atoms):
+        message = f"{names} stand where one dense layer should: a connection past the layer, or one more input"
+        return Cause("graph.edge", suspect.name, message, "connect the layer to the one before it and to nothing else", detail)
+    message = "rounding does not explain the difference, and nothing that was tried does"
+    return Cause("unexplained", suspect.name, message, f"compare {names} with {suspect.name} by hand", detail)
+
+
+def share_out(diagnoses: dict[str, Diagnosis], layers: Sequence[Stored]) -> dict[str, Diagnosis]:
+    """Tell layers exchanged from layers that come twice, and kernels unset or rounded one by one from all at once."""
+    foreign = {name: d.source.name for name, d in diagnoses.items() if _is_foreign(name, d)}
+    order = {layer.name: i for i, layer in enumerate(layers)}
+    result = dict(diagnoses)
+    for name, source in foreign.items():
+        if source in foreign:
+            continue
+        diagnosis = diagnoses[name]
+        first = replace(
+            diagnosis.causes[0],
+            code="layers.repeated",
+            message=f"it has the arrays of {source}, which stands in its own place "
+            f"{'before' if order[source] < order[name] else 'behind'} it as well",
+        )
+        result[name] = replace(diagnosis, causes=(first, *diagnosis.causes[1:]))
+    if len(foreign) > 2 and _is_text_order(foreign, layers):
+        for name in foreign:
+            diagnosis = result[name]
+            first = diagnosis.causes[0]
+            hint = "; the layers were sorted as text, Layer10 before Layer2"
+            result[name] = replace(diagnosis, causes=(replace(first, message=first.message + hint), *diagnosis.causes[1:]))
+    return result
+
+
+def _is_foreign(name: str, diagnosis: Diagnosis) -> bool:
+    return diagnosis.source is not None and diagnosis.source.name != name and bool(diagnosis.causes)
+
+
+def _is_text_order(foreign: dict[str, str], layers: Sequence[Stored]) -> bool:
+    names = [layer.name for layer in layers]
+    as_text = dict(zip(names, sorted(names), strict=True))
+    return all(as_text[name] == source for name, source in foreign.items())
+
+

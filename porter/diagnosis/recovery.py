@@ -1,0 +1,78 @@
+"""The affine part of a block that does not show its weights, read out through basis probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.diagnosis.suspect import Suspect
+from porter.probes import FULL_BASIS_WIDTH
+
+Array = NDArray[Any]
+
+INVERSES = {
+    "linear": lambda a: a,
+    "tanh": np.arctanh,
+    "sigmoid": lambda a: np.log(a) - np.log1p(-a),
+    "softsign": lambda a: a / (1 - np.abs(a)),
+    "softplus": lambda a: np.log(np.expm1(a)),
+    "exponential": np.log,
+}
+STEP = 2.0**-6
+"""Small enough that most activations are far from saturation, large enough beside float32 rounding."""
+
+
+@dataclass(frozen=True)
+class _Recovered(Suspect):
+    """A suspect whose weights were read out through probes, not off the port."""
+
+    found_kernel: Array | None = None
+    found_bias: Array | None = None
+    found_dtype: str = "float16"
+
+    @property
+    def kernel(self) -> Array | None:
+        return self.found_kernel
+
+    @property
+    def bias(self) -> Array | None:
+        return self.found_bias
+
+    @property
+    def dtype(self) -> str:
+        return self.found_dtype
+
+
+def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
+    """Kernel and bias of a block that hides them, for each invertible activation that it may end in.
+
+    Returns:
+        The suspect with these weights, the kernel (inputs, units) and the bias (units,), float64; None where the
+        block's outputs lie outside every inverse, or are not affine behind it. The weights are good to about three
+        digits, and are compared with the file's at that precision.
+    """
+    width = suspect.own.kernel.shape[0]
+    if width > FULL_BASIS_WIDTH:
+        return None
+    rows = np.vstack([np.zeros(width), STEP * np.eye(width), -STEP * np.eye(width)])
+    found = np.asarray(suspect.block.run(rows.astype(np.float32))).astype(np.float64)
+    own = suspect.own.activation.name
+    names = [own] if own in INVERSES else []
+    for name in [*names, *(n for n in INVERSES if n != own)]:
+        with np.errstate(all="ignore"):
+            z = INVERSES[name](found)
+        if not np.isfinite(z).all():
+            continue
+        kernel = (z[1 : width + 1] - z[width + 1 :]) / (2 * STEP)
+        curvature = np.max(np.abs(z[1 : width + 1] + z[width + 1 :] - 2 * z[0]))
+        if curvature <= 1e-4 * np.max(np.abs(z)):
+            result = _Recovered(
+                suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes, 2.0, kernel, z[0]
+            )
+            return result, kernel, z[0]
+    return None
+
+

@@ -1,0 +1,168 @@
+"""How a port's scaling came about from the ranges of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.diagnosis.codes import Cause
+from porter.diagnosis.numbers import describe_permutation, match_vectors
+from reference.scaling import Scaling
+
+Array = NDArray[Any]
+Affine = tuple[Array, Array]
+
+
+@dataclass(frozen=True)
+class ScalingReading:
+    """What a port's scaling is.
+
+    Attributes:
+        cause: what is wrong with it.
+        tried: how many explanations were compared.
+        explained: whether the explanation accounts for every element.
+    """
+
+    cause: Cause
+    tried: int
+    explained: bool
+
+
+def explain_scaling(
+    step: Scaling, run: Callable[[Array], Array], unit: float, others: tuple[Scaling, ...] = ()
+) -> ScalingReading:
+    """Find what a port's scaling computes instead of the file's.
+
+    Args:
+        step: the legacy step.
+        run: the port's block, (rows, n) to (rows, n).
+        unit: unit roundoff of the port's dtype.
+        others: the other scaling steps of the program.
+    """
+    scale, _ = step.affine
+    grid = _grid(step)
+    found = np.asarray(run(grid)).astype(np.float64)
+    measured = _measure(grid, found)
+    tried = 0
+    for code, message, affine in _candidates(step, others):
+        tried += 1
+        if len(affine[0]) == len(scale) and _fits(affine, grid, found, unit):
+            return ScalingReading(_cause(step, code, message), tried, True)
+    return _measured(step, measured, grid, found, unit, tried)
+
+
+def _grid(step: Scaling) -> Array:
+    low, high = (step.first, step.second) if step.rule != "mean-std" else (step.first - step.second, step.first + step.second)
+    if step.inverse:
+        n = len(step.first)
+        low, high = (np.zeros(n), np.ones(n)) if step.rule == "[0,1]" else (-np.ones(n), np.ones(n))
+    parts = np.array([0.0, 1.0, 0.25, 0.5, 0.75, 1.5, -0.5])[:, None]
+    # The port sees these rows in float32 at the least; take numbers that it holds exactly.
+    return (low[None] + parts * (high - low)[None]).astype(np.float32).astype(np.float64)
+
+
+def _measure(grid: Array, found: Array) -> Affine:
+    with np.errstate(all="ignore"):
+        scale = (found[1] - found[0]) / (grid[1] - grid[0])
+    return scale, found[0] - scale * grid[0]
+
+
+def _fits(affine: Affine, grid: Array, found: Array, unit: float) -> bool:
+    scale, offset = affine
+    with np.errstate(all="ignore"):
+        wanted = scale * grid + offset
+        # Twice the 4 u (|s x| + |o|) that faithful ports keep to: the candidate's own constants are rounded too.
+        allowed = 8 * unit * (np.abs(scale * grid) + np.abs(offset))
+        return bool(np.all(np.abs(found - wanted) <= allowed))
+
+
+def _twice(affine: Affine) -> Affine:
+    scale, offset = affine
+    return scale * scale, scale * offset + offset
+
+
+def _candidates(step: Scaling, others: tuple[Scaling, ...]) -> Iterator[tuple[str, str, Affine]]:
+    n = len(step.first)
+    own = step.affine
+    yield "scaling.missing", "the step does nothing", (np.ones(n), np.zeros(n))
+    for rule in ("[-1,1]", "[0,1]", "mean-std"):
+        if rule != step.rule:
+            with np.errstate(all="ignore"):
+                yield "scaling.range", f"the rule is {rule} for {step.rule}", replace(step, rule=rule).affine
+    yield "scaling.range", "mean and standard deviation of a uniform range for minimum and maximum", _uniform(step)
+    yield "scaling.inverted", "the step is applied the other way round", replace(step, inverse=not step.inverse).affine
+    with np.errstate(all="ignore"):
+        swapped = replace(step, first=step.second, second=step.first).affine
+        yield "scaling.swapped", _SWAPPED[step.rule], swapped
+        scale, offset = own
+        yield "scaling.swapped", "multiplied for divided", _divided(step)
+        yield "scaling.repeated", "the step is applied twice", _twice(own)
+        yield "scaling.range", "the offset is left out", (scale, np.zeros(n))
+        yield "scaling.range", "the scale is left out", (np.ones(n), offset)
+        yield "scaling.range", "the sign of the offset is wrong", (scale, -offset)
+        for other in others:
+            for inverse in (False, True):
+                if len(other.first) == n:
+                    yield "scaling.swapped", f"the range is that of {other.name}", replace(other, inverse=inverse).affine
+
+
+_SWAPPED = {
+    "[-1,1]": "minimum and maximum are exchanged",
+    "[0,1]": "minimum and maximum are exchanged",
+    "mean-std": "mean and standard deviation are exchanged",
+}
+
+
+def _uniform(step: Scaling) -> Affine:
+    """(x - mean) / std of a uniform distribution over the range, or its inverse."""
+    if step.rule == "mean-std":
+        return step.affine
+    mean, deviation = (step.first + step.second) / 2, (step.second - step.first) / np.sqrt(12)
+    return (deviation, mean) if step.inverse else (1 / deviation, -mean / deviation)
+
+
+def _divided(step: Scaling) -> Affine:
+    """Multiplied by the width where it should be divided, or the other way round, about the same centre."""
+    scale, offset = step.affine
+    centre = offset if step.inverse else -offset / scale
+    return (1 / scale, centre) if step.inverse else (1 / scale, -centre / scale)
+
+
+def _cause(step: Scaling, code: str, message: str) -> Cause:
+    scale, offset = step.affine
+    remedy = (
+        f"keras.layers.Rescaling(scale=scale, offset=offset) with ndarrays: "
+        f"scale = [{_numbers(scale)}], offset = [{_numbers(offset)}]"
+    )
+    return Cause(code, step.name, message, remedy)
+
+
+def _numbers(values: Array) -> str:
+    return ", ".join(f"{value:.9g}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
+
+
+def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: float, tried: int) -> ScalingReading:
+    scale, offset = measured
+    own_scale, own_offset = step.affine
+    is_affine = _fits(measured, grid, found, 64 * unit)
+    if not is_affine:
+        message = "the step is not affine, column by column"
+        return ScalingReading(replace(_cause(step, "unexplained", message)), tried, False)
+    pairs, own = np.stack([scale, offset], 1), np.stack([own_scale, own_offset], 1)
+    order = match_vectors(pairs.astype(np.float16).astype(np.float64), own, "float16") if len(scale) > 1 else None
+    if order is not None and not np.array_equal(order[0], np.arange(len(scale))):
+        code = "outputs.permuted" if step.inverse else "inputs.permuted"
+        return ScalingReading(_cause(step, code, describe_permutation(order[0], "columns")), tried, True)
+    with np.errstate(all="ignore"):
+        wanted = own_scale * grid + own_offset
+        differs = (np.abs(found - wanted) > 8 * unit * (np.abs(own_scale * grid) + np.abs(own_offset))).any(axis=0)
+    column = int(np.argmax(differs))
+    message = (
+        f"{int(differs.sum())} of {len(scale)} columns are scaled otherwise (the first: column {column}, "
+        f"{scale[column]:.6g} x + {offset[column]:.6g} for {own_scale[column]:.6g} x + {own_offset[column]:.6g})"
+    )
+    return ScalingReading(_cause(step, "scaling.range", message), tried, True)

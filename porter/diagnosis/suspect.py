@@ -1,0 +1,123 @@
+"""A layer under suspicion, with all that a hypothesis may need to explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.blocks import Block
+from porter.compare import Comparison, merge_comparisons
+from porter.diagnosis.numbers import swapped_bytes
+from porter.judging import judge
+from reference.activations import Activation
+from reference.dense import Dense
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A dense layer of the file, in canonical form.
+
+    Attributes:
+        name: legacy name.
+        kernel: (inputs, units) float64.
+        bias: (units,) float64 or None.
+        activation: as it is read.
+        raw: the kernel as stored, with its dtype and byte order.
+        units_first: whether ``raw`` is (units, inputs).
+    """
+
+    name: str
+    kernel: Array
+    bias: Array | None
+    activation: Activation
+    raw: Array
+    units_first: bool
+
+    def swapped_kernel(self) -> Array:
+        """(inputs, units) what the stored bytes mean in the other byte order."""
+        swapped = swapped_bytes(self.raw)
+        return swapped.T if self.units_first else swapped
+
+    @classmethod
+    def of(cls, step: Dense) -> Stored:
+        """The canonical form of a step of the legacy program."""
+        units_first = step.orientation == "units-first"
+        kernel = step.weights.T if units_first else step.weights
+        bias = None if step.bias is None else np.asarray(step.bias, dtype=np.float64).reshape(-1)
+        return cls(step.name, np.asarray(kernel, dtype=np.float64), bias, step.activation, step.weights, units_first)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A dense step and the block that should compute it.
+
+    Attributes:
+        step: the legacy step.
+        block: the port's block.
+        position: which of ``layers`` it is.
+        layers: every dense layer of the file, in order.
+        probes: the layer's own probe sets, by name.
+        slack: how many units in the last place a weight may be off beside its cast (a folded layer's own arithmetic).
+    """
+
+    step: Dense
+    block: Block
+    position: int
+    layers: Sequence[Stored]
+    probes: Mapping[str, Array]
+    slack: float = 1.0
+
+    @cached_property
+    def own(self) -> Stored:
+        """The layer of the file (with a scaling folded in where the port folds it)."""
+        return Stored.of(self.step)
+
+    @property
+    def name(self) -> str:
+        """Row name of the layer."""
+        return self.step.name
+
+    @property
+    def is_first(self) -> bool:
+        """Whether its inputs are the network's inputs."""
+        return self.position == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its units are the network's outputs."""
+        return self.position == len(self.layers) - 1
+
+    @property
+    def kernel(self) -> Array | None:
+        """(inputs, units) the port's exposed kernel, float64."""
+        return None if self.block.dense is None else self.block.dense.kernel
+
+    @property
+    def bias(self) -> Array | None:
+        """(units,) the port's exposed bias, float64."""
+        return None if self.block.dense is None else self.block.dense.bias
+
+    @property
+    def dtype(self) -> str:
+        """In which the port holds its variables."""
+        return self.block.precision.variables
+
+    def variant(self, kernel: Array, bias: Array | None, activation: Activation | None = None) -> Dense:
+        """The legacy step with other contents: kernel (inputs, units), bias (units,)."""
+        weights = kernel.T if self.step.orientation == "units-first" else kernel
+        return replace(
+            self.step, weights=weights, bias=bias, activation=self.step.activation if activation is None else activation
+        )
+
+    def judge(self, step: Any, *, most: int | None = None) -> Comparison:
+        """The port's block against a step, over all probes (at most ``most`` rows of each set)."""
+        return merge_comparisons(
+            judge(step, self.block.run, rows[:most], self.block.precision, name) for name, rows in self.probes.items()
+        )

@@ -1,0 +1,60 @@
+"""Which functions a port applies between physical units and what the network takes or gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.blocks import Block
+from porter.diagnosis.codes import Cause
+from porter.judging import cast, smallest_unit
+from reference.transforms import FUNCTIONS, Transform
+
+Array = NDArray[Any]
+
+OTHERS: Mapping[str, Callable[[Array], Array]] = {
+    **FUNCTIONS,
+    "cos of radians": np.cos,
+    "sin_degrees": lambda x: np.sin(np.deg2rad(x)),
+    "log2": np.log2,
+    "log1p": np.log1p,
+    "pow2": np.exp2,
+    "degrees to radians": np.deg2rad,
+}
+
+
+def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
+    """Name the columns whose function is another, and which it is.
+
+    Args:
+        step: the legacy step.
+        block: the port's block.
+        inputs: (rows, n) rows that the step may take; used where they are of its width.
+    """
+    n = len(step.functions)
+    rows = inputs[:256] if inputs.shape[1] == n else np.linspace(0.1, 2.0, 64)[:, None].repeat(n, axis=1)
+    rows = np.concatenate([rows, np.linspace(0.1, 2.0, 16)[:, None].repeat(n, axis=1)])
+    fed = cast(rows, block.precision.compute).astype(np.float64)
+    found = np.asarray(block.run(cast(rows, block.precision.compute))).astype(np.float64)
+    remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
+    if found.shape != fed.shape:
+        return Cause("transform.replaced", step.name, f"it gives {found.shape[1]} columns for {n}", remedy)
+    unit = smallest_unit(block.precision.compute)
+    for column, name in enumerate(step.functions):
+        if not _follows(FUNCTIONS[name], fed[:, column], found[:, column], unit):
+            other = next((o for o, f in OTHERS.items() if _follows(f, fed[:, column], found[:, column], unit)), None)
+            what = f"is {other}" if other is not None else "is none of those that were tried"
+            return Cause("transform.replaced", step.name, f"the function of column {column} {what}, for {name}", remedy)
+    return Cause("transform.replaced", step.name, "it differs by more than rounding, function by function alike", remedy)
+
+
+def _follows(function: Callable[[Array], Array], x: Array, found: Array, unit: float) -> bool:
+    """Whether the function gives the same values, to a thousand units: two functions differ by far more."""
+    with np.errstate(all="ignore"):
+        wanted = function(x)
+        usable = np.isfinite(wanted)
+        close = np.abs(found - wanted) <= 1000 * unit * (np.abs(wanted) + np.abs(x) * np.abs(wanted) + 1)
+    return bool(usable.any() and np.all(close[usable]))

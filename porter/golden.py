@@ -1,0 +1,314 @@
+"""Golden files: what a port gave when it was recorded, and whether it still does, within what rounding explains."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from porter.compare import Comparison, compare_outputs
+from porter.errors import PorterError, UnreadableError
+from porter.judging import cast, largest_number
+from porter.network import Network
+from porter.provenance import versions
+from porter.report.json import plain
+from porter.report.model import Report
+from reference.precision import Precision
+from reference.rounding import allowed_error
+
+Array = NDArray[Any]
+
+SCHEMA_VERSION = 1
+ROWS = 96
+LARGEST = 2**30
+"""Bytes of arrays; a golden file that claims more was not written by this package."""
+METADATA, INPUTS, OUTPUTS, TRACE = "metadata", "inputs", "outputs", "trace/"
+AGAIN = "record it anew once the change is known to be meant: pytest --parity-update"
+
+
+class GoldenFormatError(UnreadableError):
+    """A file that is no golden file of this package."""
+
+
+class GoldenStaleError(PorterError):
+    """A golden file of another network, of another reading of it, or of a port of another structure."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A recording of a port.
+
+    Attributes:
+        network: name, SHA-256 and declared options of the legacy network.
+        inputs: (rows, inputs) in the dtype that the port was fed with.
+        traces: what the port's layers gave, (rows, units) by legacy layer, in order of computation.
+        precisions: compute and variable dtype of each of these layers.
+        outputs: (rows, outputs) of the port, called as a whole.
+        command: what recorded it.
+        history: one entry a set of library versions it was recorded with, the last that of these arrays:
+            ``versions``, and ``layers`` with isolated and allowed error by layer.
+    """
+
+    network: Mapping[str, Any]
+    inputs: Array
+    traces: Mapping[str, Array]
+    precisions: Mapping[str, Precision]
+    outputs: Array
+    command: str
+    history: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+def record(
+    network: Network,
+    model: Any,
+    report: Report,
+    *,
+    command: str,
+    placement: str | None = None,
+    earlier: Golden | None = None,
+) -> Golden:
+    """Record what a port gives, layer by layer.
+
+    Args:
+        network: the legacy network.
+        model: keras.Model, its port.
+        report: the verification of this port.
+        command: how to record it again.
+        placement: where the port has the scaling, as for ``porter.verify``.
+        earlier: the recording that this one replaces; its history is kept.
+    """
+    view = _View.of(network, model, placement)
+    inputs = cast(view.rows(), view.dtype)
+    tensors, outputs = view.run(inputs)
+    history = earlier.history if earlier is not None else ()
+    return Golden(
+        _identity(network),
+        inputs,
+        {name: _storable(tensors[block.leaving]) for name, _, block in view.layers},
+        {name: block.precision for name, _, block in view.layers},
+        _storable(outputs),
+        command,
+        _with_entry(history, report),
+    )
+
+
+def compare_golden(
+    golden: Golden, network: Network, model: Any, *, placement: str | None = None
+) -> dict[str, Comparison]:
+    """The port of today against the recording, each layer fed with its recorded inputs.
+
+    Each side may be off the reference by what rounding explains in its own precision; together they may differ by the
+    sum. Nothing else is allowed.
+
+    Returns:
+        A comparison by legacy layer, expected being the recording.
+
+    Raises:
+        GoldenStaleError: the recording is of another network, or of a port of another structure.
+    """
+    check_network(golden, network)
+    view = _View.of(network, model, placement)
+    names = tuple(name for name, _, _ in view.layers)
+    if names != tuple(golden.traces):
+        raise GoldenStaleError(
+            f"the golden recording of {network.name} is of a port of another structure",
+            found=f"a port that computes {', '.join(names)} in layers of their own",
+            expected=", ".join(golden.traces),
+            remedy=AGAIN,
+        )
+    compared, fed = {}, golden.inputs
+    for name, step, block in view.layers:
+        compared[name] = _compare(step, block, fed, golden.traces[name], golden.precisions[name])
+        fed = golden.traces[name]
+    return compared
+
+
+def _compare(step: Any, block: Any, fed: Array, recorded: Array, precision: Precision) -> Comparison:
+    now = np.asarray(block.run(cast(fed, block.precision.compute)))
+    inputs = (fed.astype(np.float64),)
+    trace = step(*inputs)
+    allowed = sum(allowed_error(step, inputs, trace, each) for each in (block.precision, precision))
+    largest = min(largest_number(each.compute) for each in (block.precision, precision))
+    return compare_outputs(
+        recorded.astype(np.float64),
+        now.astype(np.float64),
+        np.asarray(allowed),
+        probes="golden inputs",
+        largest=largest,
+    )
+
+
+def check_network(golden: Golden, network: Network) -> None:
+    """Refuse a recording of another network.
+
+    Raises:
+        GoldenStaleError: the file's hash or the declared options are not those of the recording.
+    """
+    found, expected = _identity(network), golden.network
+    if found["sha256"] != expected["sha256"]:
+        raise GoldenStaleError(
+            f"the network's hash changed since the golden file of {expected['name']} was recorded",
+            found=f"SHA-256 {found['sha256']} ({network.source.path})",
+            expected=f"SHA-256 {expected['sha256']}",
+            remedy=f"restore the network; or {AGAIN}",
+        )
+    if found["declared"] != expected["declared"]:
+        raise GoldenStaleError(
+            f"the network {network.name} is read in another way than when its golden file was recorded",
+            found=f"options {found['declared']}",
+            expected=f"options {expected['declared']}",
+            remedy=f"restore the options; or {AGAIN}",
+        )
+
+
+def _identity(network: Network) -> dict[str, Any]:
+    declared = {key: value for key, value in network.declarations.items() if value is not None}
+    return {"name": network.name, "sha256": network.source.sha256, "declared": plain(declared)}
+
+
+@dataclass(frozen=True)
+class _View:
+    """A port as legacy steps with the blocks that compute them.
+
+    Attributes:
+        layers: (legacy name, the step as judged, the port's block), in order of computation.
+        graph: the port.
+        inputs: (rows, n) that break ports.
+    """
+
+    layers: tuple[tuple[str, Any, Any], ...]
+    graph: Any
+    inputs: Array
+
+    @classmethod
+    def of(cls, network: Network, model: Any, placement: str | None) -> _View:
+        from porter.examination import examine
+        from porter.port_graph import read_graph
+
+        case = examine(network, read_graph(model), seed=0, placement=placement, rows=ROWS // 2)
+        paired = ((judged.name, judged.step, judged.pair.block) for judged in case.judged)
+        return cls(tuple(each for each in paired if each[2] is not None), case.graph, case.inputs)
+
+    @property
+    def dtype(self) -> str:
+        return str(self.graph.input_dtypes[0])
+
+    def rows(self) -> Array:
+        """At most ``ROWS`` of the inputs, spread over all kinds."""
+        picked = np.unique(np.linspace(0, len(self.inputs) - 1, ROWS).round().astype(int))
+        rows: Array = self.inputs[picked]
+        return rows
+
+    def run(self, inputs: Array) -> tuple[Mapping[int, Array], Array]:
+        return self.graph.trace([inputs]), self.graph(inputs)[0]
+
+
+def _storable(values: Any) -> Array:
+    """float16 and bfloat16 in float32, which holds them exactly; everything else as it is."""
+    array = np.asarray(values)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def _with_entry(history: tuple[Mapping[str, Any], ...], report: Report) -> tuple[Mapping[str, Any], ...]:
+    """The history with today's versions last; an earlier entry of the same versions gives way."""
+    entry = history_entry(report)
+    return (*(old for old in history if old["versions"] != entry["versions"]), entry)
+
+
+def history_entry(report: Report) -> dict[str, Any]:
+    """What a history keeps of a verification: versions, and the errors of each layer."""
+    rows = [row for row in report.layers if row.isolated is not None]
+    layers = {row.layer: {"isolated": row.isolated, "allowed": row.allowed} for row in rows}
+    return {"versions": versions(), "verdict": report.verdict, "layers": plain(layers)}
+
+
+def write_golden(path: str | Path, golden: Golden) -> None:
+    """Write a recording as ``.npz``, whole or not at all; folders are made. The same recording gives the same bytes."""
+    path = Path(path)
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "network": golden.network,
+        "command": golden.command,
+        "precisions": {name: [each.compute, each.variables] for name, each in golden.precisions.items()},
+        "history": golden.history,
+    }
+    text = json.dumps(plain(metadata), indent=1, allow_nan=False)
+    arrays: dict[str, Any] = {
+        METADATA: np.frombuffer(text.encode(), np.uint8),
+        INPUTS: golden.inputs,
+        OUTPUTS: golden.outputs,
+    }
+    arrays |= {f"{TRACE}{name}": values for name, values in golden.traces.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_golden(path: str | Path) -> Golden:
+    """Read a recording; nothing pickled is read.
+
+    Raises:
+        GoldenFormatError: no such file, or none that ``write_golden`` wrote.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = dict(_members(archive))
+        return _golden(arrays)
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise GoldenFormatError(
+            f"the golden file {path} cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            expected="an .npz that pytest --parity-record wrote",
+            remedy="restore it, or remove it and record it again",
+        ) from error
+
+
+def _golden(arrays: Mapping[str, Array]) -> Golden:
+    metadata = json.loads(arrays[METADATA].tobytes().decode())
+    if metadata["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema version {metadata['schema_version']}, not {SCHEMA_VERSION}")
+    precisions = {name: Precision(*each) for name, each in metadata["precisions"].items()}
+    return Golden(
+        metadata["network"],
+        arrays[INPUTS],
+        {name: arrays[f"{TRACE}{name}"] for name in precisions},
+        precisions,
+        arrays[OUTPUTS],
+        metadata["command"],
+        tuple(metadata["history"]),
+    )
+
+
+def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, Array]]:
+    """The arrays by name; the declared size of each is held against the stored one before it is allocated."""
+    if sum(info.file_size for info in archive.infolist()) > LARGEST:
+        raise ValueError(f"more than {LARGEST:,} bytes of arrays")
+    for info in archive.infolist():
+        with archive.open(info) as stream:
+            shape, dtype = _header(stream)
+            declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
+            if dtype.kind not in "fu" or declared > info.file_size:
+                raise ValueError(f"{info.filename}: shape {shape} of {dtype} in {info.file_size:,} bytes")
+        with archive.open(info) as stream:
+            yield info.filename.removesuffix(".npy"), npy_format.read_array(stream, allow_pickle=False)
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy_format.read_magic(stream)
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype

@@ -1,0 +1,112 @@
+"""Inputs chosen to break a port: for the network as a whole, and for each layer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+FULL_BASIS_WIDTH = 2048
+"""Up to this many inputs, every weight is read out by a basis probe of its own."""
+SAMPLED_BASIS = 1024
+"""How many inputs are probed in a layer that is wider."""
+STEERED_UNITS = 256
+"""For how many units the preactivation is steered to both sides of zero."""
+WIDE_ROWS = 64
+
+
+def draw_rows(limits: Array | None, width: int, rows: int, rng: np.random.Generator) -> Array:
+    """Inputs for the whole network: inside the documented range, its corners, centre and axes.
+
+    Args:
+        limits: (width, 2) documented minimum and maximum, or None: then standard normal rows, at three scales.
+        width: how many inputs.
+        rows: how many rows at least.
+        rng: the source of randomness.
+
+    Returns:
+        (rows or more, width) float64.
+    """
+    if limits is None:
+        scale = rng.choice([0.1, 1.0, 10.0], size=(rows, 1))
+        axes = np.eye(width)[: min(width, 256)]
+        return np.concatenate([np.zeros((1, width)), axes, -axes, scale * rng.standard_normal((rows, width))])
+    low, high = limits[:, 0].astype(np.float64), limits[:, 1].astype(np.float64)
+    inside = low + (high - low) * rng.random((rows, width))
+    corners = np.where(rng.random((min(64, 2 ** min(width, 6)), width)) < 0.5, low, high)
+    centre = ((low + high) / 2)[None, :]
+    picked = np.arange(width) if width <= 256 else rng.choice(width, 256, replace=False)
+    axes = np.repeat(centre, len(picked), axis=0)
+    axes[np.arange(len(picked)), picked] = high[picked]
+    zeros = np.zeros((1, width))
+    return np.concatenate([low[None], high[None], centre, zeros, corners, axes, inside])
+
+
+def basis_rows(width: int, rng: np.random.Generator) -> tuple[Array, bool]:
+    """0 and +-e_j for every input j, or for a sample of them in a wide layer.
+
+    Returns:
+        (2 n + 1, width) float64, and whether every input is covered.
+    """
+    full = width <= FULL_BASIS_WIDTH
+    picked = np.arange(width) if full else np.sort(rng.choice(width, SAMPLED_BASIS, replace=False))
+    rows = np.zeros((2 * len(picked) + 1, width))
+    rows[1 + np.arange(len(picked)), picked] = 1.0
+    rows[1 + len(picked) + np.arange(len(picked)), picked] = -1.0
+    return rows, full
+
+
+def wide_rows(width: int, rng: np.random.Generator) -> Array:
+    """Hidden vectors far wider than an activation hands on: N(0, 10), and large ones of one sign."""
+    normal = 10 * rng.standard_normal((WIDE_ROWS, width))
+    large = 30 * np.abs(rng.standard_normal((4, width)))
+    return np.concatenate([normal, large, -large])
+
+
+def steered_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) -> Array:
+    """Inputs that bring chosen units' preactivations to both sides of zero and into saturation.
+
+    Args:
+        kernel: (inputs, units) as the reference has it.
+        bias: (units,) or None.
+        rng: picks the units where there are many.
+
+    Returns:
+        (6 n, inputs) with w x + b = -8, -3, -0.7, 0.7, 3, 8 for each picked unit in turn.
+    """
+    units = kernel.shape[1]
+    picked = np.arange(units) if units <= STEERED_UNITS else rng.choice(units, STEERED_UNITS, replace=False)
+    columns = kernel[:, picked].T.astype(np.float64)
+    norms = np.einsum("ui,ui->u", columns, columns)
+    offsets = np.zeros(len(picked)) if bias is None else bias[picked].astype(np.float64)
+    usable = norms > 1e-200
+    columns, norms, offsets = columns[usable], norms[usable], offsets[usable]
+    targets = np.array([-8.0, -3.0, -0.7, 0.7, 3.0, 8.0])
+    lengths = (targets[:, None] - offsets[None, :]) / norms[None, :]
+    rows = (lengths[:, :, None] * columns[None, :, :]).reshape(-1, kernel.shape[0])
+    # A unit whose weights vanish beside its bias would need inputs that no float32 product can hold.
+    return rows[np.max(np.abs(rows), axis=1, initial=0) < 1e6] if len(rows) else rows
+
+
+def layer_rows(
+    kernel: Array, bias: Array | None, rng: np.random.Generator
+) -> tuple[dict[str, Array], bool]:
+    """Every probe set for a dense layer alone, by name, and whether each of its inputs is covered."""
+    width = kernel.shape[0]
+    basis, full = basis_rows(width, rng)
+    sets = {
+        "basis probes": basis,
+        "wide hidden vectors": wide_rows(width, rng),
+        "steered vectors": steered_rows(kernel, bias, rng),
+    }
+    return {name: rows for name, rows in sets.items() if len(rows)}, full
+
+
+def blocks(rows: Array, size: int) -> Iterator[tuple[int, Array]]:
+    """Consecutive blocks of at most ``size`` rows, with the index of the first row of each."""
+    for start in range(0, len(rows), size):
+        yield start, rows[start : start + size]

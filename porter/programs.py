@@ -1,0 +1,41 @@
+"""Which legacy program follows a network's family, run on the arrays exactly as stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from porter.errors import PorterError
+from porter.network import Network
+from reference.programs import oc_smart
+from reference.trace import Program
+
+
+def _oc_smart(network: Network, changes: Mapping[str, Any]) -> Program:
+    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in _OC_SMART_OPTIONS}
+    return oc_smart.program(network.source.arrays, network.source.attributes, **declared)
+
+
+_OC_SMART_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "physical", "dtype")
+
+PROGRAMS: dict[str, Callable[[Network, Mapping[str, Any]], Program]] = {"oc-smart": _oc_smart}
+
+
+def build_program(network: Network, *, dtype: Any = np.float64, **changes: Any) -> Program:
+    """The legacy forward pass of a network.
+
+    Args:
+        network: as read; its declarations are handed on as plain data, for the program to interpret by itself.
+        dtype: in which the arithmetic is done.
+        changes: declarations to replace, for trying another reading.
+
+    Raises:
+        PorterError: no program for the network's family.
+    """
+    if network.family not in PROGRAMS:
+        raise PorterError(
+            f"the network {network.name}", found=f"family {network.family!r}", expected=f"one of {', '.join(PROGRAMS)}"
+        )
+    return PROGRAMS[network.family](network, {"dtype": dtype, **changes})

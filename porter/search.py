@@ -1,0 +1,162 @@
+"""Hypothesis drives the inputs towards a larger error over its bound, and shrinks what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.examination import Case
+from porter.judging import cast, judge_values
+
+Array = NDArray[Any]
+
+EXAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """What the search found.
+
+    Attributes:
+        examples: how many inputs were tried.
+        row: (n,) the smallest network input found that shows a difference, or None.
+        layer: the first layer that differs on it.
+        error: absolute error of that layer on it, the layer fed with the port's own input.
+        allowed: what rounding explains there.
+        largest: the largest error over allowed error seen on any input.
+        base: (n,) the centre of the range; ``row`` differs from it in ``changed`` entries.
+        seed: that makes the search again.
+    """
+
+    examples: int
+    row: Array | None
+    layer: str = ""
+    error: float = 0.0
+    allowed: float = 0.0
+    largest: float = 0.0
+    changed: int = 0
+    seed: int = 0
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether some input showed an error that rounding cannot explain."""
+        return self.row is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the report."""
+        assert self.row is not None
+        return {
+            "inputs": self.row.tolist(), "layer": self.layer, "error": self.error, "allowed": self.allowed,
+            "changed": self.changed, "seed": self.seed,
+        }  # fmt: skip
+
+    def describe(self) -> str:
+        """One sentence."""
+        assert self.row is not None
+        moved = "the plain centre of the range" if self.changed == 0 else f"{self.changed} inputs away from the centre"
+        return (
+            f"smallest input that shows it ({moved}, seed {self.seed}): {self.layer} is off by {self.error:.3g}, "
+            f"allowed {self.allowed:.3g}"
+        )
+
+
+def search_inputs(case: Case) -> Counterexample:
+    """Search the documented range for an input on which some layer exceeds its bound.
+
+    Keeps no database, takes at most ``EXAMPLES`` inputs, and is the same for the same seed; it may run inside a
+    user's own Hypothesis test.
+    """
+    judge_row = _judge(case)
+    box = _box(case.inputs)
+    found: dict[str, Any] = {"row": None, "largest": 0.0, "count": 0}
+
+    def holds(row: Array) -> bool:
+        layer, error, allowed, ratio = judge_row(row)
+        found["count"] += 1
+        found["largest"] = max(found["largest"], ratio)
+        if ratio > 1:
+            found.update(row=row, layer=layer, error=error, allowed=allowed)
+        return ratio <= 1
+
+    _drive(holds, box, case.seed, lambda: found["largest"])
+    row = found["row"]
+    if row is None:
+        return Counterexample(found["count"], None, largest=found["largest"], seed=case.seed)
+    changed = int(np.count_nonzero(row != box.centre))
+    return Counterexample(
+        found["count"], row, found["layer"], found["error"], found["allowed"], found["largest"], changed, case.seed
+    )
+
+
+@dataclass(frozen=True)
+class Box:
+    """The range of the inputs: (n,) lower ends, upper ends and centre."""
+
+    low: Array
+    high: Array
+    centre: Array
+
+
+def _box(inputs: Array) -> Box:
+    low, high = inputs.min(axis=0), inputs.max(axis=0)
+    return Box(low, high, (low + high) / 2)
+
+
+def _judge(case: Case) -> Callable[[Array], tuple[str, float, float, float]]:
+    """The first layer that exceeds its bound on a row, else the one that comes nearest."""
+    compared = [one for one in case.judged if one.pair.block is not None]
+
+    def judge_row(row: Array) -> tuple[str, float, float, float]:
+        tensors = case.graph.trace([cast(row[None], case.graph.input_dtypes[0])])
+        nearest = ("", 0.0, 0.0, 0.0)
+        for one in compared:
+            block = one.pair.block
+            assert block is not None
+            fed = cast(tensors[block.entry], block.precision.compute)
+            result = judge_values(one.step, fed, tensors[block.leaving], block.precision, "search")
+            here = (one.name, result.error, result.allowed, result.ratio)
+            if result.ratio > 1:
+                return here
+            nearest = max(nearest, here, key=lambda item: item[3])
+        return nearest
+
+    return judge_row
+
+
+def _drive(holds: Callable[[Array], bool], box: Box, seed: int, score: Callable[[], float]) -> None:
+    import hypothesis
+    from hypothesis import HealthCheck, Phase, Verbosity, given, settings, target
+    from hypothesis import strategies as st
+
+    n = len(box.centre)
+    # A row is the centre with some entries moved: it shrinks to few entries and plain fractions.
+    moves = st.dictionaries(st.integers(0, n - 1), st.integers(-64, 64), max_size=min(n, 12))
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.target, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(moves)
+    def explore(moved: dict[int, int]) -> None:
+        row = box.centre.copy()
+        for index, step in moved.items():
+            row[index] += step / 64 * (box.high[index] - box.low[index]) / 2
+        before = score()
+        assert holds(row)
+        target(max(score(), before))
+
+    try:
+        explore()
+    except AssertionError:
+        pass  # the smallest row was kept by `holds`

@@ -1,0 +1,293 @@
+"""From an examined case to the report: rows, findings, links, notes, and one verdict."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.compare import Comparison
+from porter.coverage import coverage_notes
+from porter.diagnosis.diagnose import Named, diagnose
+from porter.diagnosis.layers import Diagnosis
+from porter.examination import Case, Judged
+from porter.reading import Reading, check_reading
+from porter.report.model import Finding, LayerRow, Report, Verdict
+from porter.samples import Samples
+from porter.search import Counterexample, search_inputs
+from reference.dense import Dense
+from reference.scaling import Scaling
+
+Array = NDArray[Any]
+
+PICTURE_ROWS = 512
+
+
+def build_report(case: Case, *, golden: Samples | None, search: bool, source: str | Path | None) -> Report:
+    """Explain what differs, judge every link, and word it.
+
+    Args:
+        case: the examined port.
+        golden: golden samples, or None.
+        search: whether Hypothesis goes on looking.
+        source: path of the port, where it came from a file.
+    """
+    reading = check_reading(case.program, case.network.claims, golden)
+    searched = search_inputs(case) if search else None
+    named = diagnose(case)
+    findings = _findings(case, reading, named)
+    rows = tuple(_row(case, one) for one in case.judged)
+    question = _open_question(case)
+    verdict = _verdict(case, reading, findings, question, searched)
+    return Report(
+        verdict=verdict,
+        links={
+            "reading": reading.verdict,
+            "build": _build_link(case, named, question, searched),
+            "save": "not checked",
+            "export": "not checked",
+        },
+        link_notes={
+            "reading": reading.note,
+            "build": _build_note(case, searched),
+            "save": "the port was judged as it was given; porter.port saves, loads and judges again",
+            "export": "no exported file was given",
+        },
+        layers=rows,
+        claims=reading.claims,
+        findings=findings,
+        notes=tuple(_notes(case, question, searched, named)),
+        provenance=_provenance(case, source),
+        counterexample=searched.as_dict() if searched is not None and searched.row is not None else None,
+        pictures=_pictures(case, named),
+    )
+
+
+def _row(case: Case, one: Judged) -> LayerRow:
+    found, block = one.comparison, one.pair.block
+    if block is None or found.elements == 0:
+        outside = case.placement == "outside" and isinstance(one.pair.step, Scaling)
+        return LayerRow(one.name, _folded_names(case, one), one.verdict, where="declared outside the port" if outside else None)
+    return LayerRow(
+        layer=one.name,
+        port_layer=block.names,
+        verdict=one.verdict,
+        isolated=found.error,
+        cumulative=one.cumulative,
+        allowed=found.allowed,
+        where=found.where,
+        elements=found.elements,
+        exceeding=found.exceeding,
+        rtol=found.rtol,
+        dtype=block.precision.compute,
+    )
+
+
+def _folded_names(case: Case, one: Judged) -> tuple[str, ...]:
+    if not one.verdict.startswith("folded into "):
+        return ()
+    block = case[one.verdict.removeprefix("folded into ")].pair.block
+    return block.names if block is not None else ()
+
+
+def _findings(case: Case, reading: Reading, named: Sequence[Named]) -> tuple[Finding, ...]:
+    findings = [_finding(case, one) for one in named]
+    # What is certain stands first; "unexplained" is the least that can be said.
+    findings.sort(key=lambda finding: (finding.code == "unexplained", not finding.certain))
+    if reading.cause is not None:
+        cause = reading.cause
+        findings.insert(0, Finding(cause.code, cause.layer, (), cause.message, cause.detail, cause.remedy))
+    return tuple(findings)
+
+
+def _finding(case: Case, named: Named) -> Finding:
+    cause, one, diagnosis = named.cause, named.judged, named.diagnosis
+    target = case[cause.layer]
+    block = target.pair.block
+    return Finding(
+        code=cause.code,
+        layer=cause.layer,
+        port_layer=block.names if block is not None else (),
+        message=f"{cause.layer}: {cause.message}",
+        evidence=_evidence(one, diagnosis, cause.detail),
+        remedy=cause.remedy,
+        certain=diagnosis is None or (diagnosis.is_explained and not diagnosis.twins),
+    )
+
+
+def _evidence(one: Judged, diagnosis: Diagnosis | None, detail: str) -> str:
+    found, parts = one.comparison, []
+    if found.exceeding:
+        parts.append(
+            f"{found.exceeding:,} of {found.elements:,} elements exceed what rounding explains; the worst is off by "
+            f"{found.error:.3g} ({found.actual:.9g} for {found.expected:.9g}; {found.where}), allowed {found.allowed:.3g}; "
+            f"rtol={found.rtol:.2g} would have passed it"
+        )
+    if one.weights_differ:
+        parts.append(f"{one.weights_differ:,} exposed weights are not the cast of the stored ones")
+    if diagnosis is not None and diagnosis.is_explained:
+        after = diagnosis.after
+        parts.append(
+            f"so explained, the error falls from {diagnosis.before.error:.2g} to {after.error:.2g}; "
+            f"allowed {after.allowed:.2g}"
+        )
+        if diagnosis.twins:
+            parts.append(f"{', '.join(diagnosis.twins)} would explain it as well: no probe tells them apart")
+        elif diagnosis.tried:
+            parts.append(f"no other explanation of {diagnosis.tried} tried comes within the bound")
+    elif diagnosis is not None and diagnosis.tried:
+        parts.append(f"{diagnosis.tried} explanations were tried, and something is left over")
+    return "; ".join([*parts, *([detail] if detail else [])])
+
+
+def _open_question(case: Case) -> str | None:
+    """What has to be declared before a verdict is possible, or None."""
+    if case.declared_placement is not None:
+        return None
+    scalings = [one for one in case.judged if isinstance(one.pair.step, Scaling)]
+    absent = [one for one in scalings if one.verdict == "uncompared" and one.pair.block is None]
+    if not absent or len(absent) < len(scalings):
+        return None
+    names = " and ".join(one.name for one in absent)
+    return f"the port has no {names}: is the scaling done outside of it? Say --placement outside if so"
+
+
+def _verdict(
+    case: Case, reading: Reading, findings: Sequence[Finding], question: str | None, searched: Counterexample | None
+) -> Verdict:
+    if reading.cause is not None or findings or any(one.verdict == "mismatch" for one in case.judged):
+        return "mismatch"
+    if searched is not None and searched.exceeds:
+        return "mismatch"
+    return "inconclusive" if question is not None or not _all_compared(case) else "parity"
+
+
+def _all_compared(case: Case) -> bool:
+    """Every step was compared, is folded into one that was, or was declared to be no part of the port."""
+    declared = case.placement == "outside"
+    compared = [
+        one.verdict == "parity" or one.verdict.startswith("folded") or (declared and isinstance(one.pair.step, Scaling))
+        for one in case.judged
+    ]
+    return any(one.comparison.elements for one in case.judged) and len(compared) > 0 and all(compared)
+
+
+def _build_link(case: Case, named: Sequence[Named], question: str | None, searched: Counterexample | None) -> str:
+    if named or any(one.verdict == "mismatch" for one in case.judged) or (searched is not None and searched.exceeds):
+        return "mismatch"
+    return "inconclusive" if question is not None or not _all_compared(case) else "parity"
+
+
+def _build_note(case: Case, searched: Counterexample | None) -> str:
+    dense = [one for one in case.judged if isinstance(one.step, Dense)]
+    probed = sum(len(rows) for one in dense for rows in one.probes.values())
+    elements = sum(one.comparison.elements for one in case.judged)
+    note = (
+        f"{len(case.inputs):,} network inputs and {probed:,} probes of single layers: {elements:,} elements against "
+        "the bound of their own layer"
+    )
+    return note + (f"; {searched.examples} inputs searched by Hypothesis" if searched is not None else "; no search")
+
+
+def _notes(case: Case, question: str | None, searched: Counterexample | None, named: Sequence[Named]) -> list[str]:
+    notes = [question] if question is not None else []
+    for one in case.judged:
+        if one.gauge is not None and one.verdict == "parity":
+            notes.append(f"{one.name}: {one.gauge.describe()}, which the next layer makes up for: equivalent")
+        form = getattr(one.step, "form", None)
+        if form is not None and one.verdict == "parity":
+            notes.append(f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero")
+        if one.verdict.startswith("folded into "):
+            notes.append(f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound")
+        if one.comparison.inevitable:
+            notes.append(
+                f"{one.name}: {one.comparison.inevitable:,} elements were left out, because the reference's own values "
+                "do not fit the port's dtype"
+            )
+        if not one.full_basis:
+            notes.append(f"{one.name} is too wide to probe every input: {len(one.probes['basis probes']) // 2:,} were sampled")
+    dtypes = {one.pair.block.precision.compute for one in case.judged if one.pair.block is not None}
+    if dtypes - {"float32"}:
+        notes.append(f"the port computes in {', '.join(sorted(dtypes))}; each layer's bound is that of its dtype")
+    if case.ties:
+        notes.append(f"another alignment pairs {', '.join(case.ties)} just as well")
+    if case.placement == "outside":
+        notes.append("the scaling steps were declared outside the port and were not checked")
+    if case.walk_differs:
+        notes.append("the port called as a whole gives other bits than its layers one by one; the layers were judged one by one")
+    if case.network.input_range is None:
+        notes.append("the file documents no input range: standard normal rows at three scales stand for it")
+    if searched is not None and searched.row is not None:
+        notes.append(searched.describe())
+    return [*notes, *coverage_notes(case)]
+
+
+def _provenance(case: Case, source: str | Path | None) -> dict[str, Any]:
+    import hashlib
+
+    digest = None if source is None else hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    return {
+        "legacy": str(case.network.source.path),
+        "legacy_sha256": case.network.source.sha256,
+        "port": None if source is None else str(source),
+        "port_sha256": digest,
+        "seed": case.seed,
+        "placement": case.placement,
+        "declarations": dict(case.network.declarations),
+        "versions": _versions(),
+        "platform": platform.platform(),
+    }
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("keras-porter", "keras", "tensorflow", "numpy", "h5py", "hypothesis"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _pictures(case: Case, named: Sequence[Named]) -> dict[str, Any]:
+    expected, actual = case.outputs
+    pictures: dict[str, Any] = {
+        "outputs": {"expected": expected[:PICTURE_ROWS], "actual": actual[:PICTURE_ROWS]},
+        "scaled_errors": {one.name: _ratios(one.by_probes) for one in case.judged if one.by_probes},
+        "kernels": {},
+        "activations": {},
+        "after_remedy": {},
+    }
+    for one in named:
+        if one.diagnosis is None:
+            continue
+        _add_pictures(pictures, one)
+    return pictures
+
+
+def _add_pictures(pictures: dict[str, Any], named: Named) -> None:
+    diagnosis, judged = named.diagnosis, named.judged
+    assert diagnosis is not None
+    if diagnosis.is_explained:
+        pictures["after_remedy"][judged.name] = diagnosis.after.error
+    if diagnosis.kernel is not None and named.cause.code.startswith(("kernel", "layers", "units", "inputs", "outputs")):
+        step = judged.step
+        stored = step.weights.T if step.orientation == "units-first" else step.weights
+        pictures["kernels"][judged.name] = {"stored": np.asarray(stored), "found": diagnosis.kernel}
+    if named.cause.code.startswith("activation"):
+        z = np.linspace(-4, 4, 161)
+        block = judged.pair.block
+        tail = block.tail if block is not None else None
+        if tail is not None:
+            units = judged.step.width[1]
+            seen = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64)[:, 0]
+            pictures["activations"][judged.name] = {"z": z, "expected": judged.step.activation(z), "actual": seen}
+
+
+def _ratios(by_probes: Mapping[str, Comparison]) -> Array:
+    return np.array([found.ratio for found in by_probes.values()])

@@ -1,0 +1,80 @@
+"""Legacy network against port: the reference's own formula beside the port, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from porter.errors import UsageError
+from porter.examination import examine
+from porter.network import Network
+from porter.placement import PLACEMENTS
+from porter.port_graph import read_graph, read_port
+from porter.report.model import Report
+from porter.samples import Samples, read_samples
+from porter.verdict import build_report
+
+
+def verify(  # noqa: PLR0913 - one keyword a thing that may be declared
+    legacy: Network | str | Path,
+    port: Any,
+    *,
+    samples: Any = None,
+    seed: int = 0,
+    search: bool = True,
+    placement: str | None = None,
+    rows: int = 2000,
+    **options: Any,
+) -> Report:
+    """Judge a port of a legacy network, layer by layer.
+
+    Args:
+        legacy: the network, or the path of its file.
+        port: a keras.Model, or the path of a saved one; never changed.
+        samples: golden samples of the original software: a path (.npz, .csv) or a pair (inputs, outputs).
+        seed: of the probes and the search.
+        search: whether Hypothesis searches the inputs for a larger error.
+        placement: where the port has the scaling: "inside", "folded", "outside"; None to find out.
+        rows: how many random rows inside the documented range.
+        **options: ``read``'s options, where ``legacy`` is a path.
+
+    Returns:
+        The report; it never raises for a mismatch.
+
+    Raises:
+        PorterError: a file that cannot be read, a port that cannot be evaluated, options that cannot be meant.
+    """
+    network = _network(legacy, options)
+    if placement is not None and placement not in PLACEMENTS:
+        raise UsageError("placement", found=repr(placement), expected=f"one of {', '.join(PLACEMENTS)}")
+    model = read_port(port) if isinstance(port, str | Path) else port
+    golden = _samples(samples, network)
+    case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
+    return build_report(case, golden=golden, search=search, source=port if isinstance(port, str | Path) else None)
+
+
+def _network(legacy: Network | str | Path, options: Mapping[str, Any]) -> Network:
+    from porter.formats import read
+
+    if not isinstance(legacy, Network):
+        return read(legacy, **options)
+    if options:
+        raise UsageError(
+            f"verify({', '.join(options)})",
+            found="options for reading beside a network that was read already",
+            expected="the path of the file",
+            remedy="give them to porter.read",
+        )
+    return legacy
+
+
+def _samples(samples: Any, network: Network) -> Samples | None:
+    if samples is None or isinstance(samples, Samples):
+        return samples
+    if isinstance(samples, str | Path):
+        return read_samples(samples, network)
+    inputs, outputs = (np.asarray(part, np.float64) for part in samples)
+    return Samples(Path("given in memory"), inputs, outputs, np.zeros_like(inputs), np.zeros_like(outputs))

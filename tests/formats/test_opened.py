@@ -1,0 +1,98 @@
+"""What is not the file that was meant is refused by name, before anything is decoded."""
+
+import hashlib
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+import porter
+from porter import errors
+from porter.formats.opened import open_file
+from tests.formats.files import write
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 309594\n"
+
+
+def refused(path, kind):
+    with pytest.raises(errors.PorterError) as caught:
+        porter.read(path)
+    assert type(caught.value) is kind, caught.value
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "says"),
+    [
+        (b"", errors.EmptyFileError, "is empty"),
+        (LFS, errors.LfsPointerError, "git lfs pull"),
+        (b"../weights/aa.h5", errors.StoredSymlinkError, "'../weights/aa.h5'"),
+        (b"aa_1.05e+00.nc", errors.StoredSymlinkError, "symbolic link stored as text"),
+        (pickle.dumps([1.0]), errors.PickleFileError, "runs whatever code it holds"),
+        (b"PK\x03\x04 and no more", errors.ArchiveFileError, "zip archive"),
+        (b"Weights: 1.0 2.0\n", errors.UnknownFormatError, "oc-smart: HDF5 with groups"),
+        (b"CDF\x01 old netCDF", errors.UnknownFormatError, "CDF"),
+    ],
+)
+def test_stand_ins_for_the_real_file(tmp_path, content, kind, says):
+    path = tmp_path / "net.h5"
+    path.write_bytes(content)
+    message = refused(path, kind)
+    assert says in message
+    assert str(path) in message
+
+
+def test_every_pickle_protocol_with_a_signature(tmp_path):
+    path = tmp_path / "net.h5"
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        path.write_bytes(pickle.dumps({"Weights": [1.0]}, protocol=protocol))
+        refused(path, errors.PickleFileError)
+
+
+def test_missing(tmp_path):
+    assert "does not exist" in refused(tmp_path / "none.h5", errors.FileMissingError)
+
+
+def test_a_folder(tmp_path):
+    assert "name one of the files in it" in refused(tmp_path, errors.NotAFileError)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    assert "not a regular file" in refused(path, errors.NotAFileError)
+
+
+def test_no_permission(tmp_path, monkeypatch):
+    path = write(tmp_path / "net.h5")
+
+    def denied(*_args, **_keywords):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "open", denied)
+    assert "Permission denied" in refused(path, errors.AccessError)
+
+
+def test_npz_and_keras_archives_are_told_apart(tmp_path):
+    np.savez(tmp_path / "golden.npz", inputs=np.ones((1, 3)))
+    assert "--samples" in refused(tmp_path / "golden.npz", errors.ArchiveFileError)
+    with zipfile.ZipFile(tmp_path / "port.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("metadata.json", "{}")
+    assert "porter verify LEGACY port.keras" in refused(tmp_path / "port.keras", errors.KerasFileError)
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path):
+    path = write(tmp_path / "net.h5")
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_file(path) as opened:
+        assert opened.sha256 == expected
+    assert porter.read(path).source.sha256 == expected
+
+
+def test_text_with_a_line_end_is_no_stored_link(tmp_path):
+    path = tmp_path / "net.txt"
+    path.write_bytes(b"aa.h5\n")
+    refused(path, errors.UnknownFormatError)

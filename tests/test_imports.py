@@ -1,0 +1,112 @@
+"""What is loaded, and when; each in an interpreter of its own."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.subprocess
+
+HEAVY = ("tensorflow", "keras")
+
+
+def run(code, *arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd
+    )
+
+
+def loaded_by(code, names=HEAVY):
+    told = run(f"import sys\n{code}\nprint('loaded:', [name for name in {names!r} if name in sys.modules])")
+    assert told.returncode == 0, told.stderr
+    return told.stdout.rsplit("loaded: ", 1)[1].strip()
+
+
+def cli(*arguments):
+    words = ["porter", *map(str, arguments)]
+    return f"sys.argv = {words!r}\nfrom porter.cli import main\ntry: main()\nexcept SystemExit: pass"
+
+
+def test_the_check_sees_what_is_loaded():
+    """Negative control."""
+    assert loaded_by("sys.modules['keras'] = sys") == "['keras']"
+
+
+def test_import_porter():
+    assert loaded_by("import porter; porter.Network; porter.read; porter.Report; porter.read_provenance") == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["port", "--help"], ["--version"], ["verify", "--bad"]])
+def test_help_and_usage(arguments):
+    assert loaded_by(cli(*arguments), (*HEAVY, "numpy", "h5py")) == "[]"
+
+
+def test_inspect(fixtures):
+    assert loaded_by(cli("inspect", fixtures / "ocean_7-100-75-50-25-7.h5")) == "[]"
+
+
+def test_an_unreadable_file_is_refused_before_keras_is_loaded(tmp_path):
+    (tmp_path / "a.h5").write_text("nothing")
+    code = cli("port", tmp_path / "a.h5", "-o", tmp_path / "a.keras")
+    assert loaded_by(code) == "[]"
+
+
+@pytest.mark.parametrize(
+    "module", ["porter.compare", "porter.diagnosis", "porter.report.model", "porter.report.summary"]
+)
+def test_judging_and_reporting_know_neither_keras_nor_h5py(module):
+    assert loaded_by(f"import {module}", (*HEAVY, "h5py")) == "[]"
+
+
+def test_the_oracle_knows_numpy_alone():
+    code = "import reference.activations, reference.dense, reference.scaling, reference.transforms, reference.trace"
+    assert loaded_by(code, (*HEAVY, "h5py", "porter", "rich")) == "[]"
+
+
+def test_names_are_the_functions_however_the_submodules_were_imported():
+    code = """
+import porter.port, porter.verify, porter
+from porter.port import compare_models
+assert callable(porter.port) and callable(porter.verify), (porter.port, porter.verify)
+from porter import port, verify
+assert callable(port) and callable(verify)
+assert sys.modules['porter.port'].port is porter.port
+"""
+    assert loaded_by(code) == "[]"
+
+
+def test_everything_offered_is_there():
+    code = "import porter; missing = [n for n in porter.__all__ if not hasattr(porter, n)]; assert not missing, missing"
+    loaded_by(code)
+
+
+def test_an_unknown_name():
+    told = run("import porter; porter.nothing")
+    assert "module 'porter' has no attribute 'nothing'" in told.stderr
+
+
+def test_python_m_porter():
+    told = subprocess.run([sys.executable, "-m", "porter", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "0.1.0"
+
+
+def test_inspect_takes_under_half_a_second(real):
+    """Processor time, the best of five, for other processes share the machine; the command has one thread."""
+    command = [sys.executable, "-m", "porter", "inspect", str(real / "oc_smart" / "PACE_Lrc_aaNN.h5")]
+    assert min(processor_time(command) for _ in range(5)) < 0.5
+
+
+def processor_time(command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_clock_runs():
+    """Negative control of the limit above."""
+    code = "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
+    assert processor_time([sys.executable, "-c", code]) > 0.5
