@@ -5,6 +5,7 @@ The table is the allow-list: a class that is not in it is refused by name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -270,7 +271,13 @@ def local(spec: Spec, dims: int) -> Translation:
         raise UnknownModeError(f"{spec.fields.where}: padding {parameters['padding']!r}", expected="'valid'")
     weights = spec.learned()
     if weights:
-        spec.check("kernel", weights["kernel"], (None, None, filters))
+        kernel = spec.check("kernel", weights["kernel"], (None, None, filters))
+        if kernel.shape[1] % math.prod(parameters["size"]):
+            spec.check("kernel", kernel, (None, math.prod(parameters["size"]), filters))
+        if parameters["channels_first"]:
+            # Keras 2 flattens each patch in the layer's own layout; the port's patches have the channels last.
+            apart = kernel.reshape((len(kernel), -1, *parameters["size"], filters))
+            weights["kernel"] = np.moveaxis(apart, 1, -2).reshape(kernel.shape)
         if "bias" in weights:
             spec.check("bias", weights["bias"], (*(None,) * dims, filters))
             weights["bias"] = weights["bias"].reshape((-1, filters))
