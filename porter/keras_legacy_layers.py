@@ -387,13 +387,17 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
             "kernel_size": p["size"], "strides": p["strides"], "dilation_rate": p["dilation"], "padding": rule,
             "data_format": "channels_last",
         }  # fmt: skip
-    made = getattr(layers, p["kind"])(p["units"], **arguments)
+    return getattr(layers, p["kind"])(p["units"], **arguments)
+
+
+def keep_recurrent(made: Any, layer: KerasLayer, site: Site) -> Any:
+    """Remember the arrays of a recurrent layer."""
     return site.keep(made, layer.weights, "kernel", "recurrent_kernel", "bias")
 
 
 def recurrent(layer: KerasLayer, site: Site) -> Apply:
     """A recurrent layer, with initial states and mask where it is given them."""
-    made = make_recurrent(layer, site, legal_name(layer.name))
+    made = keep_recurrent(make_recurrent(layer, site, legal_name(layer.name)), layer, site)
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
         return _as_list(made(tensors[0], **_recurrent_inputs(tensors, masks)))
@@ -416,7 +420,7 @@ def conv_lstm(layer: KerasLayer, site: Site) -> Apply:
     p, name = layer.parameters, legal_name(layer.name)
     if not p["channels_first"]:
         return recurrent(layer, site)
-    made = make_recurrent(layer, site, f"{name}_channels_last")
+    made = keep_recurrent(make_recurrent(layer, site, f"{name}_channels_last"), layer, site)
     ahead = layers.Permute((1, 3, 4, 2), name=f"{name}_turned", dtype=site.policy)
     back = _frames_back(p, name, site)
     states = [layers.Permute((3, 1, 2), name=f"{name}_state{n}", dtype=site.policy) for n in (1, 2)]
@@ -442,10 +446,13 @@ def bidirectional(layer: KerasLayer, site: Site) -> Apply:
     p, name, mode = forward.parameters, legal_name(layer.name), layer.parameters["merge_mode"]
     turned = p["kind"] == "ConvLSTM2D" and p["channels_first"]
     made = layers.Bidirectional(
-        make_recurrent(forward, site, f"{legal_name(forward.name)}_ahead"), merge_mode=None if turned else mode,
+        make_recurrent(forward, site, legal_name(forward.name)), merge_mode=None if turned else mode,
         backward_layer=make_recurrent(backward, site, f"{legal_name(backward.name)}_back"),
         name=f"{name}_directions" if turned else name, dtype=site.policy,
     )  # fmt: skip
+    # Bidirectional makes layers of its own from those that it is given.
+    keep_recurrent(made.forward_layer, forward, site)
+    keep_recurrent(made.backward_layer, backward, site)
     if not turned:
         def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
             return _as_list(made(tensors[0], **_recurrent_inputs(tensors, masks)))
