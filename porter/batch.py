@@ -94,7 +94,7 @@ def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
     known = [file for file in files if _may_be_legacy(file)]
     left_out = [file.name for file in files if file not in known]
     if left_out:
-        notice(f"{folder}: left out, because of no known format: {', '.join(left_out)}")
+        notice(f"{folder}: {len(left_out)} files of no known format left out ({_some(left_out)})")
     if not known:
         raise UsageError(
             f"{folder} holds no legacy network",
@@ -103,6 +103,10 @@ def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
             remedy="name the files, with a recipe that says how to read them: --recipe net.toml",
         )
     return known
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join([*names[:3], "..."] if len(names) > 3 else names)
 
 
 def _may_be_legacy(file: Path) -> bool:

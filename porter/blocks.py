@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.rounding import Precision
+
+from reference.precision import Precision
 
 Array = NDArray[Any]
 Kind = Literal["dense", "activation", "affine", "identity", "other"]
@@ -104,7 +105,9 @@ class Block:
             return None
 
         def run(z: Array) -> Array:
-            dtype = np.dtype(np.float32 if self.precision.compute in ("float16", "bfloat16") else self.precision.compute)
+            dtype = np.dtype(
+                np.float32 if self.precision.compute in ("float16", "bfloat16") else self.precision.compute
+            )
             values = z.astype(dtype)
             if active[0].activation is not None:
                 values = active[0].activation(values)

@@ -27,6 +27,7 @@ class Comparison:
         where: which element it is, for people.
         index: (row, unit) of it within its probe set.
         span: the largest magnitude expected of its unit, to which a relative tolerance would refer.
+        by_platform: elements that only a known inaccuracy of the platform explains.
         inevitable: elements left out because the port's dtype cannot hold the reference's own value.
     """
 
@@ -40,6 +41,7 @@ class Comparison:
     where: str = ""
     index: tuple[int, ...] = ()
     span: float = 0.0
+    by_platform: int = 0
     inevitable: int = 0
 
     @property
@@ -85,7 +87,7 @@ def compare_outputs(
         ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
         ratio = np.where(inevitable | np.isinf(allowed), 0.0, ratio)
     index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    unit = np.abs(expected[(slice(None), *index[1:])])
+    unit = np.abs(expected.reshape(len(expected), -1)[:, int(np.ravel_multi_index(index[1:], ratio.shape[1:]))])
     return Comparison(
         elements=int(ratio.size - np.count_nonzero(inevitable)),
         exceeding=int(np.count_nonzero(ratio > 1)),
@@ -111,5 +113,6 @@ def merge_comparisons(comparisons: Iterable[Comparison]) -> Comparison:
         worst,
         elements=sum(one.elements for one in every),
         exceeding=sum(one.exceeding for one in every),
+        by_platform=sum(one.by_platform for one in every),
         inevitable=sum(one.inevitable for one in every),
     )

@@ -32,9 +32,9 @@ def coverage_notes(case: Case) -> list[str]:
     notes = []
     for one in case.judged:
         step = one.pair.step
-        if isinstance(step, Dense) and traces[one.name].preactivation is not None:
-            note = _layer_note(step, traces[one.name].preactivation)
-            notes += [note] if note is not None else []
+        z = traces[one.name].preactivation if isinstance(step, Dense) else None
+        note = None if z is None else _layer_note(step, z)
+        notes += [note] if note is not None else []
     return notes
 
 
@@ -45,7 +45,8 @@ def _layer_note(step: Dense, z: Array) -> str | None:
         parts = [f"{never_negative} of {units} units never see a negative"] if never_negative else []
         parts += [f"{never_positive} of {units} never a positive"] if never_positive else []
         if parts:
-            return f"{step.name}: {' and '.join(parts)} for inputs of the network; the layer alone was probed on both sides"
+            seen = " and ".join(parts)
+            return f"{step.name}: {seen} for inputs of the network; the layer alone was probed on both sides"
     if step.activation.name in SATURATING:
         near = int(np.sum((np.abs(z) < SATURATION).all(axis=0)))
         if near == units:

@@ -51,7 +51,7 @@ class Judged:
     step: Any
     pair: Pair
     verdict: str
-    comparison: Comparison = Comparison()
+    comparison: Comparison = field(default_factory=Comparison)
     by_probes: Mapping[str, Comparison] = field(default_factory=dict)
     cumulative: float | None = None
     weights_differ: int = 0
@@ -98,17 +98,12 @@ class Case:
         return next(judged for judged in self.judged if judged.name == layer)
 
     @property
-    def ties(self) -> tuple[str, ...]:
-        """Layers that another alignment would have paired just as well."""
-        return self.pairing.ties
-
-    @property
     def layers(self) -> tuple[Stored, ...]:
         """Every dense layer of the file, in canonical form."""
         return tuple(Stored.of(step) for step in self.program.steps if isinstance(step, Dense))
 
 
-def examine(  # noqa: PLR0913 - the choices of a verification
+def examine(
     network: Network, graph: PortGraph, *, seed: int, placement: str | None, rows: int, golden: Any = None
 ) -> Case:
     """Pair the port with the program and judge every step on every probe."""
@@ -130,9 +125,7 @@ def examine(  # noqa: PLR0913 - the choices of a verification
     if outside:
         judged = _with_outside(program, judged)
     found = placement if placement is not None else "folded" if folds else _found_placement(pairing)
-    return Case(
-        network, program, graph, pairing, judged, found, placement, inputs, walk.outputs, seed, walk.differs
-    )
+    return Case(network, program, graph, pairing, judged, found, placement, inputs, walk.outputs, seed, walk.differs)
 
 
 def _found_placement(pairing: Pairing) -> str | None:
@@ -147,6 +140,8 @@ def _inputs(
     if golden is not None:
         drawn = np.concatenate([np.asarray(golden.inputs, np.float64)[:512], drawn])
     first = program.steps[0]
+    if isinstance(first, Transform):  # the logarithm of a row of zeros says nothing of a port
+        drawn = drawn[np.isfinite(first(drawn).outputs).all(axis=1)]
     return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
 
 
@@ -156,7 +151,9 @@ def _domain(program: Program) -> Array | None:
     for step in program.steps:
         if isinstance(step, Scaling) and not step.inverse:
             spread = step.rule == "mean-std"
-            low, high = (step.first - 3 * step.second, step.first + 3 * step.second) if spread else (step.first, step.second)
+            low, high = (
+                (step.first - 3 * step.second, step.first + 3 * step.second) if spread else (step.first, step.second)
+            )
             limits = np.stack([low, high], axis=1).astype(np.float64)
     first = program.steps[0]
     if limits is None or not isinstance(first, Transform):
@@ -248,9 +245,7 @@ def _steps(pairing: Pairing, folds: Mapping[str, str]) -> dict[str, Any]:
 class _Walk:
     """The port's own trace over the network's inputs, each step judged on the port's own input to it."""
 
-    def __init__(
-        self, graph: PortGraph, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]
-    ) -> None:
+    def __init__(self, graph: PortGraph, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]) -> None:
         self._graph, self._steps, self._pairing, self._folds = graph, steps, pairing, folds
         self.comparisons: dict[str, list[Comparison]] = {}
         self.cumulative: dict[str, float] = {}
@@ -300,13 +295,15 @@ def _judge_step(
     found.update({name: judge(step, pair.block.run, rows, pair.block.precision, name) for name, rows in sets.items()})
     total = merge_comparisons(found.values())
     differ = _weights_that_differ(step, pair.block)
-    if total.elements == 0:
-        verdict = "uncompared"
-    else:
-        verdict = "parity" if total.is_parity and differ == 0 else "mismatch"
     return Judged(
-        step, pair, verdict, total, found, walk.cumulative.get(step.name), differ, sets, full
+        step, pair, _verdict_of(total, differ), total, found, walk.cumulative.get(step.name), differ, sets, full
     )
+
+
+def _verdict_of(total: Comparison, weights_differ: int) -> str:
+    if total.elements == 0:
+        return "uncompared"
+    return "parity" if total.is_parity and weights_differ == 0 else "mismatch"
 
 
 def _own_probes(step: Any, rng: np.random.Generator) -> tuple[dict[str, Array], bool]:
@@ -364,13 +361,17 @@ def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, in
     assert block is not None
     tensors = graph.trace([cast(inputs[:BLOCK_ROWS], graph.input_dtypes[0])])
     fed = cast(tensors[block.entry], block.precision.compute)
-    found = {"inputs of the network": judge_values(step, fed, tensors[block.leaving], block.precision, "inputs of the network")}
+    found = {
+        "inputs of the network": judge_values(
+            step, fed, tensors[block.leaving], block.precision, "inputs of the network"
+        )
+    }
     stored = Stored.of(step)
     sets, full = layer_rows(stored.kernel, stored.bias, np.random.default_rng(0))
     found.update({name: judge(step, block.run, rows, block.precision, name) for name, rows in sets.items()})
     total = merge_comparisons(found.values())
     differ = _weights_that_differ(step, block)
-    verdict = "parity" if total.is_parity and differ == 0 else "mismatch"
+    verdict = _verdict_of(total, differ)
     return replace(
         one, step=step, verdict=verdict, comparison=total, by_probes=found, weights_differ=differ, probes=sets,
         full_basis=full, gauge=gauge, cumulative=None if gauge is not None else one.cumulative,

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs
 from porter.errors import PorterError, UnreadableError
-from porter.judging import cast, largest_number
+from porter.judging import cast
 from porter.network import Network
 from porter.provenance import versions
 from porter.report.json import plain
 from porter.report.model import Report
 from reference.precision import Precision
-from reference.rounding import allowed_error
+from reference.rounding import allowed_error, platform_allowance
 
 Array = NDArray[Any]
 
@@ -105,8 +105,8 @@ def compare_golden(
 ) -> dict[str, Comparison]:
     """The port of today against the recording, each layer fed with its recorded inputs.
 
-    Each side may be off the reference by what rounding explains in its own precision; together they may differ by the
-    sum. Nothing else is allowed.
+    Each side may be off the reference by what rounding and its platform explain in its own precision; together they
+    may differ by the sum. Nothing else is allowed.
 
     Returns:
         A comparison by legacy layer, expected being the recording.
@@ -135,8 +135,11 @@ def _compare(step: Any, block: Any, fed: Array, recorded: Array, precision: Prec
     now = np.asarray(block.run(cast(fed, block.precision.compute)))
     inputs = (fed.astype(np.float64),)
     trace = step(*inputs)
-    allowed = sum(allowed_error(step, inputs, trace, each) for each in (block.precision, precision))
-    largest = min(largest_number(each.compute) for each in (block.precision, precision))
+    sides = (block.precision, precision)
+    rounding = sum(allowed_error(step, inputs, trace, each) for each in sides)
+    platform = sum(platform_allowance(step, inputs, trace, each) for each in sides)
+    largest = min(each.format.largest for each in sides)
+    allowed = np.asarray(rounding + platform)
     return compare_outputs(
         recorded.astype(np.float64),
         now.astype(np.float64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,13 @@ from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.probes import blocks
-from reference.rounding import Precision, allowed_error
+from reference.precision import Precision
+from reference.rounding import allowed_error, platform_allowance
 
 Array = NDArray[Any]
 Run = Callable[[Array], Array]
 
 BLOCK_ROWS = 2048
-
-
-def smallest_unit(dtype: str) -> float:
-    """The unit roundoff of a dtype by name, "bfloat16" included."""
-    return {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
-
-
-def largest_number(dtype: str) -> float:
-    """The largest finite number of a dtype by name."""
-    return {
-        "float64": float(np.finfo(np.float64).max),
-        "float32": float(np.finfo(np.float32).max),
-        "float16": 65504.0,
-        "bfloat16": 3.3895313892515355e38,
-    }[dtype]
 
 
 def cast(values: Array, dtype: str) -> Array:
@@ -49,14 +36,15 @@ def judge_values(step: Any, inputs: Array, actual: Array, precision: Precision, 
     """Judge outputs that the port has computed already, from the port's own inputs."""
     fed = np.asarray(inputs).astype(np.float64)
     trace = step(fed)
+    expected, found = np.asarray(trace.outputs, dtype=np.float64), np.asarray(actual).astype(np.float64)
     allowed = allowed_error(step, (fed,), trace, precision)
-    return compare_outputs(
-        np.asarray(trace.outputs, dtype=np.float64),
-        np.asarray(actual).astype(np.float64),
-        allowed,
-        probes=probes,
-        largest=largest_number(precision.compute),
-    )
+    platform = platform_allowance(step, (fed,), trace, precision)
+    largest = precision.format.largest
+    if not platform.any():
+        return compare_outputs(expected, found, allowed, probes=probes, largest=largest)
+    pure = compare_outputs(expected, found, allowed, probes=probes, largest=largest)
+    within = compare_outputs(expected, found, allowed + platform, probes=probes, largest=largest)
+    return replace(within, by_platform=pure.exceeding - within.exceeding)
 
 
 def judge(step: Any, run: Run, rows: Array, precision: Precision, probes: str = "rows") -> Comparison:

@@ -14,7 +14,7 @@ from porter.blocks import Atom, Block
 from porter.judging import judge
 from porter.probes import basis_rows, wide_rows
 from reference.dense import Dense
-from reference.rounding import Precision
+from reference.precision import Precision
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -129,12 +129,8 @@ def _split(
     best: tuple[float, list[Pair]] | None = None
     for cuts in combinations_with_replacement(range(len(positions) + 1), len(steps) - 1):
         edges = [0, *cuts, len(positions)]
-        pairs = [
-            Pair(step, _between(positions[edges[k] : edges[k + 1]], maker)) for k, step in enumerate(steps)
-        ]
-        score = sum(
-            _share_score(pair, probes(pair.step), head if k == 0 else None) for k, pair in enumerate(pairs)
-        )
+        pairs = [Pair(step, _between(positions[edges[k] : edges[k + 1]], maker)) for k, step in enumerate(steps)]
+        score = sum(_share_score(pair, probes(pair.step), head if k == 0 else None) for k, pair in enumerate(pairs))
         if best is None or score > best[0]:
             best = (score, pairs)
     assert best is not None

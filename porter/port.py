@@ -54,7 +54,7 @@ def port(
     force: bool = False,
     placement: str = "inside",
     dtype: str = "float32",
-    samples: str | Path | None = None,
+    samples: Any = None,
     seed: int = 0,
     search: bool = True,
     **read_options: Any,
@@ -67,7 +67,7 @@ def port(
         force: replace an existing output; write it also where the port does not match.
         placement: where the scaling goes: "inside", "folded" or "outside".
         dtype: one of ``porter.keras_model.DTYPES``.
-        samples: golden samples of the original software, ``.npz`` or ``.csv``.
+        samples: golden samples of the original software: a path (``.npz``, ``.csv``) or a pair (inputs, outputs).
         seed: of the probes.
         search: whether to search for a counterexample beyond the probes.
         **read_options: what a file does not say; see ``porter.read``.
@@ -94,7 +94,7 @@ def port(
     def judge(candidate: Any) -> Report:
         return verify(network, candidate, samples=samples, seed=seed, search=search, placement=placement)
 
-    options = {"placement": placement, "dtype": dtype, "samples": samples, "seed": seed, "search": search}
+    options = {"placement": placement, "dtype": dtype, "samples": _named(samples), "seed": seed, "search": search}
     job = _Job(network, model, options | dict(network.declarations), judge, placement == "outside", seed)
     report = judge(model)
     if report.verdict == "mismatch" and not force:
@@ -119,6 +119,13 @@ def as_network(legacy: Network | str | Path, read_options: Mapping[str, Any]) ->
             remedy=f"porter.read(path, {', '.join(f'{name}=...' for name in given)})",
         )
     return legacy
+
+
+def _named(samples: Any) -> str | None:
+    """What the record says of them; folders are nobody's business who gets the port."""
+    if samples is None:
+        return None
+    return Path(samples).name if isinstance(samples, str | Path) else "given as arrays"
 
 
 def _save(job: _Job, report: Report, output: Path, force: bool) -> Report:

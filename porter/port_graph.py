@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.rounding import Precision
 
 from porter.blocks import Atom, Kind
 from porter.errors import PortError
+from reference.precision import Precision
 
 Array = NDArray[Any]
 Key = int

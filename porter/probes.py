@@ -92,9 +92,7 @@ def steered_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) ->
     return rows[np.max(np.abs(rows), axis=1, initial=0) < 1e6] if len(rows) else rows
 
 
-def layer_rows(
-    kernel: Array, bias: Array | None, rng: np.random.Generator
-) -> tuple[dict[str, Array], bool]:
+def layer_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) -> tuple[dict[str, Array], bool]:
     """Every probe set for a dense layer alone, by name, and whether each of its inputs is covered."""
     width = kernel.shape[0]
     basis, full = basis_rows(width, rng)

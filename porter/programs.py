@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from porter.errors import PorterError
+from porter.formats.scalings import physical_kind
 from porter.network import Network
 from reference.programs import oc_smart
 from reference.trace import Program
@@ -15,6 +16,8 @@ from reference.trace import Program
 
 def _oc_smart(network: Network, changes: Mapping[str, Any]) -> Program:
     declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in _OC_SMART_OPTIONS}
+    if declared.get("physical"):
+        declared["physical"] = physical_kind(network.source.path, network.declarations.get("kind"))
     return oc_smart.program(network.source.arrays, network.source.attributes, **declared)
 
 

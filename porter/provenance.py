@@ -57,16 +57,11 @@ def describe(network: Network, report: Report, options: Mapping[str, Any]) -> di
             {"code": finding.code, "layer": finding.layer, "message": finding.message} for finding in report.findings
         ],
         "claims": report.claims,
-        "options": {name: _nameless(value) for name, value in options.items() if value is not None},
+        "options": {name: value for name, value in options.items() if value is not None},
         "verification": {name: value for name, value in report.provenance.items() if name not in TOLD},
         "versions": versions() | dict(report.provenance.get("versions", {})),
     }
     return cast("dict[str, Any]", plain(record))
-
-
-def _nameless(value: Any) -> Any:
-    """A path without its folders, which are nobody's business who gets the port."""
-    return value.name if isinstance(value, Path) else value
 
 
 def versions() -> dict[str, str]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from porter.diagnosis.codes import Cause
 from porter.network import Claim
 from reference.activations import Activation
-from reference.dense import Dense
-from reference.rounding import Precision, allowed_error
+from reference.dense import Dense, Orientation
+from reference.precision import Precision
+from reference.rounding import allowed_error
 from reference.scaling import Scaling
 from reference.trace import Program
 
@@ -112,9 +113,7 @@ def _largest_difference(program: Program, golden: Any) -> float:
     return float(np.max(np.abs(values - golden.outputs), initial=0.0))
 
 
-def _proven(
-    program: Program, claims: Sequence[Claim], golden: Any, unit: float
-) -> tuple[list[Claim], list[str]]:
+def _proven(program: Program, claims: Sequence[Claim], golden: Any, unit: float) -> tuple[list[Claim], list[str]]:
     """Claims with what the samples say of them, and the readings that the samples cannot tell apart.
 
     A reading that the samples refute is out. One that gives the very same numbers on every sample is a twin: the
@@ -152,7 +151,7 @@ def _alternatives(program: Program, claim: Claim) -> Iterator[tuple[str, Program
     """Programs in which this one convention is read otherwise."""
     step = next((s for s in program.steps if s.name == claim.layer), None)
     if claim.convention == "orientation" and isinstance(step, Dense) and step.width[0] == step.width[1]:
-        other = "inputs-first" if step.orientation == "units-first" else "units-first"
+        other: Orientation = "inputs-first" if step.orientation == "units-first" else "units-first"
         yield other, _with(program, replace(step, orientation=other))
     elif claim.convention == "activation" and isinstance(step, Dense):
         for name in ALTERNATIVES:
@@ -188,7 +187,9 @@ def _contradicted(program: Program, claims: Sequence[Claim], golden: Any, ratio:
     remedy = f"read the file with {convention} {value} for {layer}: {_option(program, layer, convention, value)}"
     message = f"the golden samples contradict {convention} as read; they are reproduced with {value}"
     cause = Cause("reading.contradicted", layer, message, remedy, shown)
-    return Reading("contradicted", marked, f"the golden samples are reproduced only with {layer} {convention} {value}", cause)
+    return Reading(
+        "contradicted", marked, f"the golden samples are reproduced only with {layer} {convention} {value}", cause
+    )
 
 
 def _other_reading(program: Program, claims: Sequence[Claim], golden: Any) -> tuple[str, str, str] | None:
@@ -203,8 +204,12 @@ def _other_reading(program: Program, claims: Sequence[Claim], golden: Any) -> tu
 def _option(program: Program, layer: str, convention: str, value: str) -> str:
     names: dict[str, Callable[[], str]] = {
         "scaling": lambda: f'scaling="{value}"',
-        "orientation": lambda: f"orientation={[_orientation(s, layer, value) for s in program.steps if isinstance(s, Dense)]}",
-        "activation": lambda: f"activation={[_activation(s, layer, value) for s in program.steps if isinstance(s, Dense)]}",
+        "orientation": lambda: (
+            f"orientation={[_orientation(s, layer, value) for s in program.steps if isinstance(s, Dense)]}"
+        ),
+        "activation": lambda: (
+            f"activation={[_activation(s, layer, value) for s in program.steps if isinstance(s, Dense)]}"
+        ),
     }
     return names[convention]()
 

@@ -202,7 +202,7 @@ def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> 
     _check_places(hdf5, recipe)
     places = {name: value for _, name, value in recipe.places() if isinstance(value, str)}
     arrays = {name: _array(hdf5, value) for _, name, value in recipe.places()}
-    source = WeightFile(opened.path, oc_smart.FAMILY, opened.sha256, arrays, hdf5.attributes, places)
+    source = WeightFile(opened.path, oc_smart.FAMILY, opened.sha256, arrays, hdf5.fixed_attributes(), places)
     names = [f"Layer{number}" for number in range(1, len(recipe.layers) + 1)]
     layout = Layout(
         kernels=tuple(f"Weights/{name}" for name in names),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,7 +157,5 @@ def _drive(holds: Callable[[Array], bool], box: Box, seed: int, score: Callable[
         assert holds(row)
         target(max(score(), before))
 
-    try:
+    with suppress(AssertionError):  # the smallest row was kept by `holds`
         explore()
-    except AssertionError:
-        pass  # the smallest row was kept by `holds`

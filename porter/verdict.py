@@ -8,24 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from porter.compare import Comparison
-from porter.coverage import coverage_notes
 from porter.diagnosis.diagnose import Named, diagnose
 from porter.diagnosis.layers import Diagnosis
 from porter.examination import Case, Judged
+from porter.illustration import collect_pictures
+from porter.notes import build_notes
 from porter.reading import Reading, check_reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from porter.samples import Samples
 from porter.search import Counterexample, search_inputs
 from reference.dense import Dense
 from reference.scaling import Scaling
-
-Array = NDArray[Any]
-
-PICTURE_ROWS = 512
 
 
 def build_report(case: Case, *, golden: Samples | None, search: bool, source: str | Path | None) -> Report:
@@ -61,10 +54,10 @@ def build_report(case: Case, *, golden: Samples | None, search: bool, source: st
         layers=rows,
         claims=reading.claims,
         findings=findings,
-        notes=tuple(_notes(case, question, searched, named)),
+        notes=build_notes(case, question, searched),
         provenance=_provenance(case, source),
         counterexample=searched.as_dict() if searched is not None and searched.row is not None else None,
-        pictures=_pictures(case, named),
+        pictures=collect_pictures(case, named),
     )
 
 
@@ -72,7 +65,9 @@ def _row(case: Case, one: Judged) -> LayerRow:
     found, block = one.comparison, one.pair.block
     if block is None or found.elements == 0:
         outside = case.placement == "outside" and isinstance(one.pair.step, Scaling)
-        return LayerRow(one.name, _folded_names(case, one), one.verdict, where="declared outside the port" if outside else None)
+        return LayerRow(
+            one.name, _folded_names(case, one), one.verdict, where="declared outside the port" if outside else None
+        )
     return LayerRow(
         layer=one.name,
         port_layer=block.names,
@@ -125,8 +120,8 @@ def _evidence(one: Judged, diagnosis: Diagnosis | None, detail: str) -> str:
     if found.exceeding:
         parts.append(
             f"{found.exceeding:,} of {found.elements:,} elements exceed what rounding explains; the worst is off by "
-            f"{found.error:.3g} ({found.actual:.9g} for {found.expected:.9g}; {found.where}), allowed {found.allowed:.3g}; "
-            f"rtol={found.rtol:.2g} would have passed it"
+            f"{found.error:.3g} ({found.actual:.9g} for {found.expected:.9g}; {found.where}), "
+            f"allowed {found.allowed:.3g}; rtol={found.rtol:.2g} would have passed it"
         )
     if one.weights_differ:
         parts.append(f"{one.weights_differ:,} exposed weights are not the cast of the stored ones")
@@ -194,39 +189,6 @@ def _build_note(case: Case, searched: Counterexample | None) -> str:
     return note + (f"; {searched.examples} inputs searched by Hypothesis" if searched is not None else "; no search")
 
 
-def _notes(case: Case, question: str | None, searched: Counterexample | None, named: Sequence[Named]) -> list[str]:
-    notes = [question] if question is not None else []
-    for one in case.judged:
-        if one.gauge is not None and one.verdict == "parity":
-            notes.append(f"{one.name}: {one.gauge.describe()}, which the next layer makes up for: equivalent")
-        form = getattr(one.step, "form", None)
-        if form is not None and one.verdict == "parity":
-            notes.append(f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero")
-        if one.verdict.startswith("folded into "):
-            notes.append(f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound")
-        if one.comparison.inevitable:
-            notes.append(
-                f"{one.name}: {one.comparison.inevitable:,} elements were left out, because the reference's own values "
-                "do not fit the port's dtype"
-            )
-        if not one.full_basis:
-            notes.append(f"{one.name} is too wide to probe every input: {len(one.probes['basis probes']) // 2:,} were sampled")
-    dtypes = {one.pair.block.precision.compute for one in case.judged if one.pair.block is not None}
-    if dtypes - {"float32"}:
-        notes.append(f"the port computes in {', '.join(sorted(dtypes))}; each layer's bound is that of its dtype")
-    if case.ties:
-        notes.append(f"another alignment pairs {', '.join(case.ties)} just as well")
-    if case.placement == "outside":
-        notes.append("the scaling steps were declared outside the port and were not checked")
-    if case.walk_differs:
-        notes.append("the port called as a whole gives other bits than its layers one by one; the layers were judged one by one")
-    if case.network.input_range is None:
-        notes.append("the file documents no input range: standard normal rows at three scales stand for it")
-    if searched is not None and searched.row is not None:
-        notes.append(searched.describe())
-    return [*notes, *coverage_notes(case)]
-
-
 def _provenance(case: Case, source: str | Path | None) -> dict[str, Any]:
     import hashlib
 
@@ -252,42 +214,3 @@ def _versions() -> Mapping[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _pictures(case: Case, named: Sequence[Named]) -> dict[str, Any]:
-    expected, actual = case.outputs
-    pictures: dict[str, Any] = {
-        "outputs": {"expected": expected[:PICTURE_ROWS], "actual": actual[:PICTURE_ROWS]},
-        "scaled_errors": {one.name: _ratios(one.by_probes) for one in case.judged if one.by_probes},
-        "kernels": {},
-        "activations": {},
-        "after_remedy": {},
-    }
-    for one in named:
-        if one.diagnosis is None:
-            continue
-        _add_pictures(pictures, one)
-    return pictures
-
-
-def _add_pictures(pictures: dict[str, Any], named: Named) -> None:
-    diagnosis, judged = named.diagnosis, named.judged
-    assert diagnosis is not None
-    if diagnosis.is_explained:
-        pictures["after_remedy"][judged.name] = diagnosis.after.error
-    if diagnosis.kernel is not None and named.cause.code.startswith(("kernel", "layers", "units", "inputs", "outputs")):
-        step = judged.step
-        stored = step.weights.T if step.orientation == "units-first" else step.weights
-        pictures["kernels"][judged.name] = {"stored": np.asarray(stored), "found": diagnosis.kernel}
-    if named.cause.code.startswith("activation"):
-        z = np.linspace(-4, 4, 161)
-        block = judged.pair.block
-        tail = block.tail if block is not None else None
-        if tail is not None:
-            units = judged.step.width[1]
-            seen = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64)[:, 0]
-            pictures["activations"][judged.name] = {"z": z, "expected": judged.step.activation(z), "actual": seen}
-
-
-def _ratios(by_probes: Mapping[str, Comparison]) -> Array:
-    return np.array([found.ratio for found in by_probes.values()])

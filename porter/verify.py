@@ -18,7 +18,7 @@ from porter.samples import Samples, read_samples
 from porter.verdict import build_report
 
 
-def verify(  # noqa: PLR0913 - one keyword a thing that may be declared
+def verify(
     legacy: Network | str | Path,
     port: Any,
     *,

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from reference.activations import FUNCTIONS, Activation
 
 ALIASES: Mapping[str, str] = {
     "identity": "linear",
-    "purelin": "linear",
     "none": "linear",
+    "purelin": "linear",
     "tansig": "tanh",
     "logsig": "sigmoid",
     "logistic": "sigmoid",
     "poslin": "relu",
-    "satlins": "hard_tanh",
-    "leakyrelu": "leaky_relu",
+    "rectifier": "relu",
     "swish": "silu",
-    "exp": "exponential",
+    "hardtanh": "hard_tanh",
+    "satlins": "hard_tanh",
+    "hardsigmoid": "hard_sigmoid",
+    "leakyrelu": "leaky_relu",
+    "lecun_tanh": "scaled_tanh",
     "gelu_exact": "gelu",
     "gelu_approximate": "gelu_tanh",
+    "exp": "exponential",
 }
-_SPELLING = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_SPELLING = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
 def parse_activation(text: str) -> Activation:
@@ -38,7 +41,7 @@ def parse_activation(text: str) -> Activation:
     match = _SPELLING.fullmatch(text)
     if match is None:
         raise ValueError(f"activation {text!r}: expected name or name(parameter=value, ...)")
-    spelt = match[1].lower()
+    spelt = match[1].lower().replace("-", "_")
     name = ALIASES.get(spelt, spelt)
     if name not in FUNCTIONS:
         raise ValueError(f"activation {text!r}: no such name; known are {', '.join(sorted({*FUNCTIONS, *ALIASES}))}")
@@ -50,14 +53,25 @@ def parse_activation(text: str) -> Activation:
     return Activation(name, parameters)
 
 
-def _parameters(text: str, inner: str) -> dict[str, Any]:
-    parameters: dict[str, Any] = {}
+def _parameters(text: str, inner: str) -> dict[str, float]:
+    parameters: dict[str, float] = {}
     for item in filter(None, (part.strip() for part in inner.split(","))):
-        key, equals, value = item.partition("=")
-        try:
-            parameters[key.strip()] = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError) as error:
-            raise ValueError(f"activation {text!r}: {item!r} is not parameter=number") from error
-        if not equals or not isinstance(parameters[key.strip()], int | float | None):
-            raise ValueError(f"activation {text!r}: {item!r} is not parameter=number")
+        key, _, spelt = item.partition("=")
+        value = _number(spelt.strip())
+        if value is None or key.strip() in parameters:
+            raise ValueError(f"activation {text!r}: {item!r} is not parameter=number, once")
+        parameters[key.strip()] = value
     return parameters
+
+
+def _number(text: str) -> float | None:
+    """A finite number; whole numbers stay whole, for an axis."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

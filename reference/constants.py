@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from reference.activations import Activation
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,39 @@ ACCURACY: Mapping[str, Mapping[str, Accuracy]] = {
     "float16": _SHORT,
     "bfloat16": _SHORT,
 }
+
+
+def accuracy_of(function: Activation | str, kind: str) -> Accuracy:
+    """The constants of an activation with its parameters, or of a transform by name, in one format.
+
+    Raises:
+        KeyError: nothing was measured for that function or format.
+    """
+    if isinstance(function, str):
+        return ACCURACY[kind][function]
+    constants, parameters = ACCURACY[kind][function.name], function.parameters
+    if function.name == "relu" and not parameters:
+        return Accuracy()
+    if function.name == "relu" and parameters.get("threshold", 0.0):
+        slope, threshold = parameters.get("negative_slope", 0.0), parameters["threshold"]
+        return replace(constants, argument=2 * abs(slope), absolute=2 * abs(slope * threshold))
+    if function.name == "elu":
+        return replace(constants, absolute=constants.absolute * max(1.0, abs(parameters.get("alpha", 1.0))))
+    return constants
+
+
+PLATFORM_DEVIATIONS: Mapping[tuple[str, str], tuple[float, str]] = {
+    ("gelu", "float64"): (4.5e-9, "tf.nn.gelu has sqrt(1/2) as a float32 constant"),
+    ("gelu_tanh", "float64"): (6e-10, "tf.nn.gelu has sqrt(2/pi) as a float32 constant"),
+    ("leaky_relu", "float64"): (2.0**-24, "tf.nn.leaky_relu keeps its slope in float32"),
+}
+"""(activation, format) to the error over abs(x) that the platform makes, and why."""
+
+
+def platform_deviation(activation: Activation, kind: str) -> float:
+    """The error over abs(x) that the platform is known to make beyond its format, 0.0 where none is known."""
+    factor, _ = PLATFORM_DEVIATIONS.get((activation.name, kind), (0.0, ""))
+    if activation.name == "leaky_relu":
+        slope = activation.parameters.get("negative_slope", 0.2)
+        return factor * abs(slope)
+    return factor

@@ -30,6 +30,8 @@ def spread(activation: Activation, z: Array, a: Array, radius: Array) -> Array:
     """
     with np.errstate(all="ignore"):
         bound = _BOUNDS[activation.name](z, a, radius, **activation.parameters)
+        if np.max(radius, initial=0) <= SMALL:  # and no radius is NaN
+            return bound
         if activation.name in _RANGES:
             bound = np.fmin(bound, _RANGES[activation.name])
         return np.where(np.isnan(bound), np.inf, bound)
@@ -62,7 +64,9 @@ def _taylor(slope: Callable[[Array, Array], Array], curvature: float, lipschitz:
     """abs(g'(z)) radius + sup abs(g'') radius^2 / 2, at most sup abs(g') radius."""
 
     def bound(z: Array, a: Array, radius: Array) -> Array:
-        return np.minimum(np.abs(slope(z, a)) + curvature / 2 * radius, lipschitz) * radius
+        steepest = np.abs(slope(z, a))
+        steepest += curvature / 2 * radius
+        return np.minimum(steepest, lipschitz, out=steepest) * radius
 
     return bound
 
@@ -98,9 +102,11 @@ def _relu(
     negative_slope: float = 0.0,
     threshold: float = 0.0,
 ) -> Array:
-    """The ends and every breakpoint in between; at a threshold other than 0 the function jumps."""
+    """The ends and, where it falls or jumps, every breakpoint in between; it jumps at a threshold other than 0."""
     parameters = {"max_value": max_value, "negative_slope": negative_slope, "threshold": threshold}
     bound = _at_ends("relu")(z, a, radius, **parameters)
+    if threshold == 0 and negative_slope >= 0:
+        return bound
     ceiling = np.inf if max_value is None else max_value
     for at, value in ((threshold, threshold), (threshold, 0.0), (ceiling, ceiling)):
         inside = np.abs(z - at) <= radius

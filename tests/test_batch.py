@@ -76,7 +76,7 @@ def test_a_folder_stands_for_its_legacy_files(fixtures, tmp_path):
     notices = []
     found = expand([tmp_path, tmp_path / "truncated.h5"], notices.append)
     assert [file.name for file in found] == ["square_7-7-7-7-7.h5", "truncated.h5"]
-    assert "MANIFEST.json, square_7-7-7-7-7.npz" in notices[0]
+    assert notices == [f"{tmp_path}: 2 files of no known format left out (MANIFEST.json, square_7-7-7-7-7.npz)"]
 
 
 def test_a_folder_without_any(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -46,6 +47,12 @@ def test_help_and_usage(arguments):
 
 def test_inspect(fixtures):
     assert loaded_by(cli("inspect", fixtures / "ocean_7-100-75-50-25-7.h5")) == "[]"
+
+
+def test_inspect_a_port(tmp_path):
+    with zipfile.ZipFile(tmp_path / "aa.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    assert loaded_by(cli("inspect", tmp_path / "aa.keras"), (*HEAVY, "h5py")) == "[]"
 
 
 def test_an_unreadable_file_is_refused_before_keras_is_loaded(tmp_path):
@@ -97,6 +104,27 @@ def test_inspect_takes_under_half_a_second(real):
     """Processor time, the best of five, for other processes share the machine; the command has one thread."""
     command = [sys.executable, "-m", "porter", "inspect", str(real / "oc_smart" / "PACE_Lrc_aaNN.h5")]
     assert min(processor_time(command) for _ in range(5)) < 0.5
+
+
+@pytest.mark.slow
+def test_port_takes_under_twice_the_time_of_importing_keras(real, tmp_path):
+    """Processor time again, which counts the threads of the port's products too."""
+    file = real / "oc_smart" / "PACE_Lrc_aaNN.h5"
+    samples = file.with_name("expected_network.npz")
+    command = [
+        sys.executable,
+        "-m",
+        "porter",
+        "port",
+        file,
+        "-o",
+        tmp_path / "aa.keras",
+        "--samples",
+        samples,
+        "--force",
+    ]
+    port = min(processor_time(command) for _ in range(2))
+    assert port < 2 * min(processor_time([sys.executable, "-c", "import keras"]) for _ in range(2))
 
 
 def processor_time(command):

@@ -1,9 +1,9 @@
 """What `inspect` says of a file, in 80 columns and in JSON."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from io import StringIO
 
 import pytest
@@ -127,8 +127,9 @@ def test_no_tensorflow_and_half_a_second(tmp_path, root):
     path = write(tmp_path / "net.h5", (111, 111, 57, 111, 107))
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", QUICK, path], check=True, cwd=root, capture_output=True)
-        took.append(time.perf_counter() - start)
-    # The best of three: other processes may share the machine.
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    # Processor time, the best of three: other processes may share the machine.
     assert min(took) < 0.5

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import porter
 from porter.errors import UnbuildableError, UsageError
 from porter.network import Dense, Network
 from reference.activations import FUNCTIONS, Activation
@@ -226,3 +227,22 @@ def test_an_unknown_transform_names_itself(build):
     wrong = replace(network.layers[0], functions=("log2",) * 5)
     with pytest.raises(UnbuildableError, match="log2"):
         build(replace(network, layers=(wrong, *network.layers[1:])))
+
+
+@pytest.mark.parametrize("placement", ["inside", "folded"])
+@pytest.mark.parametrize("physical", [False, True])
+def test_the_real_network_gives_what_the_original_software_gave(build, real, placement, physical):
+    folder = real / "oc_smart"
+    network = porter.read(folder / "PACE_Lrc_aaNN.h5", physical=physical)
+    inputs, expected = original(folder, physical)
+    actual = outputs(build(network, placement=placement, dtype="float64"), inputs)
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def original(folder, physical):
+    """Inputs and outputs of the original software, in degrees and radiances or in the network's own units."""
+    samples = np.load(folder / ("expected_physical.npz" if physical else "expected_network.npz"))
+    if not physical:
+        return samples["inputs"], samples["outputs"]
+    columns = [samples[name] for name in ("solz", "senz", "relaz", "lrc", "rh")]
+    return np.column_stack(columns), samples["aann_output"]

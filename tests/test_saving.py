@@ -166,7 +166,7 @@ def test_a_record_says_what_a_report_says():
     network = small_network()
     finding = Finding("kernel.transposed", "Layer2", ("Layer2",), "the kernel is transposed", "", "")
     report = Report("mismatch", {"build": "mismatch"}, {"build": "x"}, (), network.claims, (finding,))
-    record = describe(network, report, {"dtype": "float32", "kind": None})
+    record = describe(network, report, {"dtype": "float32", "samples": None})
     assert record["source"] == {"name": "small.h5", "format": "oc-smart", "sha256": "ab" * 32}
     assert record["verdict"] == "mismatch"
     assert record["findings"] == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,10 @@ Array = NDArray[Any]
 
 PARAMETRIC = {"leaky_relu": "negative_slope", "elu": "alpha", "scaled_tanh": "amplitude"}
 FEW = 24
+NEAR = 0.02
+"""A curve that stays this close to a function is an approximation of it."""
+CLOSE = 1e-6
+"""Closer than a table or a rational would be: the function itself, as exactly as the platform has it."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,7 @@ def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) 
 
 
 def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
-    remedy = f'layer.activation = keras.activations.get("{own}")' if not own.parameters else f"use {own}"
-    remedy += f"   # recipe: activation = \"{own}\" for {suspect.name}"
+    remedy = _remedy(suspect, own)
     if found.name == "linear":
         return Cause("activation.missing", suspect.name, f"the activation {own} is left out", remedy)
     if own.name == "linear":
@@ -140,6 +143,13 @@ def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
     if own.name == found.name:
         return Cause("activation.parameter", suspect.name, f"the activation is {found} for {own}", remedy)
     return Cause("activation.replaced", suspect.name, f"the activation is {found} for {own}", remedy)
+
+
+def _remedy(suspect: Suspect, own: Activation) -> str:
+    units = suspect.own.kernel.shape[1]
+    return (
+        f'Dense({units}, activation="{own}") for {suspect.name}; if the port is right: activation="..." in the recipe'
+    )
 
 
 def _approximated(
@@ -150,17 +160,21 @@ def _approximated(
     own = suspect.own.activation
     options = [own, *candidates(own)]
     gaps = [_gap(option, z, found) for option in options]
-    best = int(np.argmin(gaps)) if z.size else 0
-    if z.size and gaps[best] < 0.02:
-        near = options[best]
-        message = f"the activation only approximates {near}: off by up to {gaps[best]:.2g} (a table, a rational or a hard form)"
-        remedy = f"use {own} itself"
-        return ActivationReading((Cause("activation.replaced", suspect.name, message, remedy),), None, comparison, tried)
-    if z.size and np.isfinite(found).all() and _is_elementwise(suspect, kernel):
+    best = int(np.argmin(gaps))
+    if gaps[best] < NEAR:
+        how = f"approximated to {gaps[best]:.2g} (a table, a rational or a hard form)"
+        if options[best] == own:
+            message = f"the activation {own} is only {how}"
+            cause = Cause("activation.replaced", suspect.name, message, _remedy(suspect, own))
+        else:
+            cause = _replaced(suspect, own, options[best])
+            cause = replace(cause, message=f"{cause.message}, {how}" if gaps[best] > CLOSE else cause.message)
+    elif z.size and np.isfinite(found).all() and _is_elementwise(suspect, kernel):
         message = f"the activation is none of the {tried} that were tried"
-        cause = Cause("activation.replaced", suspect.name, message, f"use {own}")
-        return ActivationReading((cause,), None, comparison, tried)
-    return ActivationReading((), None, comparison, tried)
+        cause = Cause("activation.replaced", suspect.name, message, _remedy(suspect, own))
+    else:
+        return ActivationReading((), None, comparison, tried)
+    return ActivationReading((cause,), None, comparison, tried)
 
 
 def _gap(option: Activation, z: Array, found: Array) -> float:

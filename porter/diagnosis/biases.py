@@ -40,16 +40,20 @@ def explain_bias(suspect: Suspect, columns: Array | None) -> tuple[tuple[Cause, 
     tried = 0
     for tried, (code, message, source, candidate) in enumerate(_candidates(suspect, own, wanted, found), start=1):
         if candidate.shape == found.shape and equal_within_ulp(found, candidate, suspect.dtype, suspect.slack).all():
-            causes = (Cause(code, suspect.name, message, _remedy(suspect.name)),) if code else ()
+            causes = (Cause(code, suspect.name, message, _remedy(suspect)),) if code else ()
             return causes, source, tried
     return (_differs(suspect, own, wanted, found),), None, tried
 
 
-def _remedy(name: str) -> str:
-    return f"layer.bias.assign(biases[{name!r}].ravel())"
+def _remedy(suspect: Suspect) -> str:
+    if suspect.bias is None:
+        return f"build the layer with use_bias=True, then {suspect.assign('bias')}"
+    return suspect.assign("bias")
 
 
-def _candidates(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Iterator[tuple[str, str, str | None, Array]]:
+def _candidates(
+    suspect: Suspect, own: Array, wanted: Array, found: Array
+) -> Iterator[tuple[str, str, str | None, Array]]:
     """(code, message, source layer, values), the right one first."""
     yield "", "", suspect.name, wanted
     yield "", "", suspect.name, own
@@ -64,7 +68,12 @@ def _candidates(suspect: Suspect, own: Array, wanted: Array, found: Array) -> It
             yield "biases.swapped", f"the bias is that of {layer.name}", layer.name, layer.bias
     yield "bias.values", "the bias is added twice", suspect.name, 2 * wanted
     yield "bias.values", "the bias stands in reverse order", suspect.name, own[::-1]
-    yield "bias.values", "every entry of the bias is the first element of the stored array", None, np.full_like(own, own[0])
+    yield (
+        "bias.values",
+        "every entry of the bias is the first element of the stored array",
+        None,
+        np.full_like(own, own[0]),
+    )
 
 
 def _differs(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Cause:
@@ -78,4 +87,4 @@ def _differs(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Cause
     else:
         differs = ~equal_within_ulp(found, wanted, suspect.dtype, suspect.slack)
         message = f"entries of the bias differ: {describe_entries(found, rounded(wanted, suspect.dtype), differs)}"
-    return Cause("bias.values", suspect.name, message, _remedy(suspect.name))
+    return Cause("bias.values", suspect.name, message, _remedy(suspect))

@@ -15,7 +15,6 @@ from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.examination import Case, Judged
-from porter.judging import smallest_unit
 from reference.dense import Dense
 from reference.scaling import Scaling
 
@@ -72,7 +71,7 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
         return _absent_scaling(case, one, step)
     if one.verdict == "mismatch" and isinstance(step, Scaling) and block is not None:
         others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
-        return [explain_scaling(step, block.run, smallest_unit(block.precision.compute), others).cause]
+        return [explain_scaling(step, block.run, block.precision.format.unit, others).cause]
     if one.verdict == "mismatch" and block is not None:
         return [explain_transform(step, block, case.inputs)]
     return []
@@ -106,11 +105,10 @@ def _extra_blocks(case: Case) -> list[Named]:
 
 def _source_of(block: Block, layers: Sequence[Stored]) -> Stored | None:
     kernel = None if block.dense is None else block.dense.kernel
-    for layer in layers:
-        if kernel is not None and kernel.shape == layer.kernel.shape:
-            if np.mean(np.isclose(kernel, layer.kernel, rtol=1e-3, atol=0)) > 0.9:
-                return layer
-    return None
+    if kernel is None:
+        return None
+    alike = (layer for layer in layers if layer.kernel.shape == kernel.shape)
+    return next((layer for layer in alike if np.mean(np.isclose(kernel, layer.kernel, rtol=1e-3, atol=0)) > 0.9), None)
 
 
 def _same_once(named: Sequence[Named]) -> list[Named]:
@@ -135,5 +133,3 @@ def _whole_port(case: Case, named: list[Named]) -> list[Named]:
         message=f"every layer: {messages.pop()}, under a dtype that holds more",
     )
     return [replace(first, cause=cause), *named]
-
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,14 +32,12 @@ class Layout:
         source: which layer of the file.
         code: the mistake, or "" where it stands as it should.
         message: the mistake in words.
-        remedy: a line to paste.
         kernel: (inputs, units) the numbers in that layout, float64.
     """
 
     source: Stored
     code: str
     message: str
-    remedy: str
     kernel: Array
 
 
@@ -65,43 +62,30 @@ class KernelReading:
 
 def layouts(source: Stored, shape: tuple[int, ...]) -> Iterator[Layout]:
     """Every layout of a layer's kernel that has the wanted shape, the right one first; equal ones once."""
-    kernel, raw = source.kernel, source.raw.astype(np.float64)
-    assign = f"layer.kernel.assign(weights[{source.name!r}]"
-    options: list[tuple[str, str, str, Callable[[], Array]]] = [
-        ("", "", "", lambda: kernel),
-        ("kernel.transposed", "the kernel stands transposed", f"{assign}.T)", lambda: kernel.T),
-        *(
-            (
-                "kernel.reshaped",
-                f"the kernel was reshaped in {order} order where it should be transposed",
-                f"{assign}.T)  # not .reshape({shape[0]}, {shape[1]})",
-                partial(np.reshape, raw, shape, order=order),
-            )
-            for order in ("C", "F")
-        ),
-        ("kernel.flipped", "the kernel's rows and columns stand in reverse order", f"{assign}.T)", lambda: kernel[::-1, ::-1]),
-        ("kernel.flipped", "the kernel's columns stand in reverse order", f"{assign}.T)", lambda: kernel[:, ::-1]),
-        ("kernel.flipped", "the kernel's rows stand in reverse order", f"{assign}.T)", lambda: kernel[::-1]),
-    ]  # fmt: skip
-    if source.bias is not None and kernel.shape == shape and kernel.shape[1] == len(source.bias):
-        bias = source.bias
-        options += [
-            ("kernel.augmented", "the bias stands in the kernel's first row, and its rows one further down", f"{assign}.T)",
-             lambda: np.vstack([bias[None], kernel[:-1]])),
-            ("kernel.augmented", "the bias stands in the kernel's last row, and its rows one further up", f"{assign}.T)",
-             lambda: np.vstack([kernel[1:], bias[None]])),
-        ]  # fmt: skip
-    options.append(
-        ("kernel.values", "the kernel's bytes were read in the other byte order", f"{assign}.T)", source.swapped_kernel)
-    )
+    if source.kernel.size != np.prod(shape):
+        return
     seen: list[Array] = []
-    for code, message, remedy, make in options:
-        if kernel.size != np.prod(shape):
-            return
-        candidate = make()
-        if candidate.shape == shape and not any(np.array_equal(candidate, other) for other in seen):
-            seen.append(candidate)
-            yield Layout(source, code, message, remedy, candidate)
+    for code, message, kernel in _options(source, shape):
+        if kernel.shape == shape and not any(np.array_equal(kernel, other) for other in seen):
+            seen.append(kernel)
+            yield Layout(source, code, message, kernel)
+
+
+def _options(source: Stored, shape: tuple[int, ...]) -> Iterator[tuple[str, str, Array]]:
+    kernel, raw = source.kernel, source.raw.astype(np.float64)
+    yield "", "", kernel
+    yield "kernel.transposed", "the kernel stands transposed", kernel.T
+    for order in ("C", "F"):
+        message = f"the kernel was reshaped in {order} order where it should be transposed"
+        yield "kernel.reshaped", message, np.reshape(raw, shape, order=order)
+    yield "kernel.flipped", "the kernel's rows and columns stand in reverse order", kernel[::-1, ::-1]
+    yield "kernel.flipped", "the kernel's columns stand in reverse order", kernel[:, ::-1]
+    yield "kernel.flipped", "the kernel's rows stand in reverse order", kernel[::-1]
+    if source.bias is not None:
+        first, last = np.vstack([source.bias[None], kernel[:-1]]), np.vstack([kernel[1:], source.bias[None]])
+        yield "kernel.augmented", "the bias stands in the kernel's first row, and its rows one further down", first
+        yield "kernel.augmented", "the bias stands in the kernel's last row, and its rows one further up", last
+    yield "kernel.values", "the kernel's bytes were read in the other byte order", source.swapped_kernel()
 
 
 def explain_kernel(suspect: Suspect) -> KernelReading:
@@ -113,61 +97,81 @@ def explain_kernel(suspect: Suspect) -> KernelReading:
     reading = _permuted(suspect, found, candidates[0])
     if reading is not None:
         return reading
-    best = _best(found, candidates, suspect)
-    if best.share >= 0.5 and best.layout is not None:
-        return _reading(suspect, found, best)
-    return _unrelated(suspect, found, best.tried)
+    matches = _matches(found, candidates, suspect)
+    best = max(matches, key=lambda match: match.share, default=_Match(0.0))
+    if best.share >= 0.5:
+        return _reading(suspect, found, matches, best)
+    return _unrelated(suspect, found, len(matches))
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What may have happened to the numbers, whatever their layout."""
+
+    code: str
+    message: str
+    apply: Callable[[Array], Array]
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Match:
-    layout: Layout | None
+    """A layout and a change, and the share of the entries that they account for."""
+
     share: float
-    value_code: str = ""
-    value_message: str = ""
-    change: Callable[[Array], Array] = staticmethod(lambda values: values)
-    tried: int = 0
-    twins: tuple[str, ...] = ()
+    layout: Layout | None = None
+    change: _Change | None = None
 
 
-def _value_changes(layout: Layout, dtype: str) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
-    yield "", "", lambda values: values
-    yield "kernel.values", "every entry of the kernel has the opposite sign", np.negative
-    for message, rule in rounding_rules(dtype):
-        yield "kernel.precision", f"the kernel was {message}", rule
+def _changes(dtype: str) -> list[_Change]:
+    # A rounding leaves many an entry as it was, so that it has to account for nearly all of them.
+    return [
+        _Change("", "", np.asarray),
+        _Change("kernel.values", "every entry of the kernel has the opposite sign", np.negative),
+        *(_Change("kernel.precision", f"the kernel was {name}", rule, 0.9) for name, rule in rounding_rules(dtype)),
+    ]
 
 
-def _best(found: Array, candidates: list[Layout], suspect: Suspect) -> _Match:
+def _matches(found: Array, candidates: list[Layout], suspect: Suspect) -> list[_Match]:
+    """Every layout under every change, in the order of ``candidates``, judged on a sample of a big kernel."""
     positions = sample_positions(found.size)
     seen = found.reshape(-1)[positions]
-    best, tried, twins = _Match(None, 0.0), 0, []
+    changes = _changes(suspect.dtype)
+    result = []
     for layout in candidates:
         sampled = layout.kernel.reshape(-1)[positions]
-        for code, message, change in _value_changes(layout, suspect.dtype):
-            tried += 1
-            share = float(equal_within_ulp(seen, change(sampled), suspect.dtype, suspect.slack).mean())
-            # A rounding that leaves an entry as it was explains nothing: it has to be clearly better.
-            if share > best.share + (0.02 if best.share < 1 and code else 0.0) and share > best.share:
-                best, twins = _Match(layout, share, code, message, change), []
-            elif share == best.share == 1.0 and best.layout is not None and layout.source is not best.layout.source and not code:
-                twins.append(layout.source.name)
-    return _Match(best.layout, best.share, best.value_code, best.value_message, best.change, tried, tuple(twins))
+        for change in changes:
+            equal = equal_within_ulp(seen, change.apply(sampled), suspect.dtype, suspect.slack)
+            share = float(equal.mean())
+            result.append(_Match(share if share >= change.least else 0.0, layout, change))
+    return result
 
 
-def _reading(suspect: Suspect, found: Array, match: _Match) -> KernelReading:
-    layout = match.layout
-    assert layout is not None
+def _twins(best: _Match, matches: list[_Match]) -> tuple[str, ...]:
+    """Other layers of the file that account for every entry as well."""
+    sources = [
+        match.layout.source
+        for match in matches
+        if match.share == best.share == 1 and match.layout is not None and match.change is not None
+        if not match.change.code and match.layout.code == (best.layout.code if best.layout is not None else "")
+    ]
+    own = best.layout.source if best.layout is not None else None
+    return tuple(source.name for source in sources if source is not own)
+
+
+def _reading(suspect: Suspect, found: Array, matches: list[_Match], best: _Match) -> KernelReading:
+    layout, change = best.layout, best.change
+    assert layout is not None and change is not None
     causes = []
     if layout.code:
-        causes.append(Cause(layout.code, suspect.name, layout.message, layout.remedy))
-    if match.value_code:
-        remedy = f"layer.kernel.assign(weights[{layout.source.name!r}].T)  # in the dtype of the file"
-        causes.append(Cause(match.value_code, suspect.name, match.value_message, remedy))
-    wanted = match.change(layout.kernel)
+        causes.append(Cause(layout.code, suspect.name, layout.message, suspect.assign("kernel")))
+    if change.code:
+        causes.append(Cause(change.code, suspect.name, change.message, suspect.assign("kernel")))
+    wanted = change.apply(layout.kernel)
     differs = ~equal_within_ulp(found, wanted, suspect.dtype, suspect.slack)
     if differs.any():
         causes.append(_entries(suspect, found, rounded(wanted, suspect.dtype), differs))
-    return KernelReading(tuple(causes), layout.source, None, match.tried, match.twins)
+    return KernelReading(tuple(causes), layout.source, None, len(matches), _twins(best, matches))
 
 
 def _entries(suspect: Suspect, found: Array, wanted: Array, differs: Array) -> Cause:
@@ -175,7 +179,7 @@ def _entries(suspect: Suspect, found: Array, wanted: Array, differs: Array) -> C
         "kernel.values",
         suspect.name,
         f"entries of the kernel differ: {describe_entries(found, wanted, differs)}",
-        f"layer.kernel.assign(weights[{suspect.name!r}].T)",
+        suspect.assign("kernel"),
     )
 
 
@@ -197,7 +201,7 @@ def _permuted_columns(suspect: Suspect, order: Array) -> KernelReading | None:
     code = "outputs.permuted" if suspect.is_last else "units.permuted"
     what = "outputs" if suspect.is_last else "units"
     message = f"the {what} stand in another order: {describe_permutation(order, what)}"
-    cause = Cause(code, suspect.name, message, _order_remedy(suspect.name, "kernel and bias", order))
+    cause = Cause(code, suspect.name, message, suspect.assign("kernel", "bias"))
     return KernelReading((cause,), suspect.own, order, 2)
 
 
@@ -211,31 +215,21 @@ def _follows(suspect: Suspect, order: Array) -> bool:
 def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
     if suspect.is_first:
         message = f"the inputs stand in another order: {describe_permutation(order, 'inputs')}"
-        cause = Cause("inputs.permuted", suspect.name, message, _order_remedy(suspect.name, "kernel's rows", order))
+        cause = Cause("inputs.permuted", suspect.name, message, suspect.assign("kernel"))
         return KernelReading((cause,), suspect.own, None, 2)
     if np.array_equal(order, np.arange(len(order))[::-1]):
         return None
     before = suspect.layers[suspect.position - 1].name
     message = (
-        f"its units stand in another order than {suspect.name} takes them in: "
-        f"{describe_permutation(order, 'units')}"
+        f"its units stand in another order than {suspect.name} takes them in: {describe_permutation(order, 'units')}"
     )
-    cause = Cause("units.permuted", before, message, _order_remedy(suspect.name, "kernel's rows", order))
+    cause = Cause("units.permuted", before, message, suspect.assign("kernel"))
     return KernelReading((cause,), suspect.own, None, 2)
-
-
-def _order_remedy(name: str, what: str, order: Array) -> str:
-    return f"assign {name}'s {what} in the order of the file (the port has {_short(order)})"
-
-
-def _short(order: Array) -> str:
-    listed = ", ".join(str(int(i)) for i in order[:8])
-    return f"[{listed}{', ...' if len(order) > 8 else ''}]"
 
 
 def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:
     """A kernel of none of the file's numbers: constant, an initializer's, a multiple, or something else."""
-    remedy = f"layer.kernel.assign(weights[{suspect.name!r}].T)"
+    remedy = suspect.assign("kernel")
     initializer = describe_initializer(found, suspect.own.kernel)
     if initializer is not None:
         cause = Cause("kernel.unset", suspect.name, f"the kernel still has initial values: {initializer}", remedy)
@@ -267,7 +261,11 @@ def describe_initializer(found: Array, stored: Array) -> str | None:
         ("random_uniform", 0.05),
     ):
         reach = float(np.max(np.abs(found))) / limit
-        if _is_centred(found) and 1 - 12 / found.size < reach <= 1 and abs(found.std() / limit * np.sqrt(3) - 1) < _noise(found.size):
+        if (
+            _is_centred(found)
+            and 1 - 12 / found.size < reach <= 1
+            and abs(found.std() / limit * np.sqrt(3) - 1) < _noise(found.size)
+        ):
             return f"spread like {name} (largest {np.max(np.abs(found)):.4g}, limit {limit:.4g})"
     for name, deviation in (
         ("glorot_normal", np.sqrt(2 / (inputs + units))),
@@ -293,7 +291,11 @@ def describe_relation(found: Array, stored: Array) -> str | None:
     """A multiple of the stored kernel, as a whole, by row or by column; or one that follows it loosely."""
     scale = float(np.vdot(stored, found) / np.vdot(stored, stored)) if stored.any() else 0.0
     size = np.max(np.abs(stored), initial=0.0)
-    for what, factor in (("every entry", scale), ("rows", _factors(found, stored, 1)), ("columns", _factors(found, stored, 0))):
+    for what, factor in (
+        ("every entry", scale),
+        ("rows", _factors(found, stored, 1)),
+        ("columns", _factors(found, stored, 0)),
+    ):
         if np.max(np.abs(found - factor * stored)) <= 1e-5 * size * np.max(np.abs(factor)):
             spread = f"{scale:.6g}" if np.ndim(factor) == 0 else f"{np.min(factor):.4g} to {np.max(factor):.4g}"
             return f"the kernel is the stored one with {what} multiplied by {spread}"

@@ -66,7 +66,7 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     bias_causes, bias_source, bias_tried = explain_bias(suspect, reading.columns)
     activation = explain_activation(suspect, kernel, bias)
     causes = _merged(suspect, reading, bias_causes, bias_source, activation.causes, activation.activation)
-    if not causes or not activation.comparison.is_parity and not activation.causes:
+    if not causes or (not activation.comparison.is_parity and not activation.causes):
         causes = (*causes, _unexplained_cause(suspect, before))
     return Diagnosis(
         causes,
@@ -116,7 +116,7 @@ def _foreign(suspect: Suspect, source: Stored, with_bias: bool) -> Cause:
         "layers.swapped",
         suspect.name,
         f"its {what} are those of {source.name}" if with_bias else f"its kernel is that of {source.name}",
-        f"layer.set_weights([weights[{suspect.name!r}].T, biases[{suspect.name!r}].ravel()])",
+        suspect.assign("kernel", "bias") if with_bias else suspect.assign("kernel"),
     )
 
 
@@ -154,14 +154,20 @@ def _unexplained_cause(suspect: Suspect, before: Comparison) -> Cause:
     detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}"
     if len(suspect.block.atoms) and any(len(atom.names) > 1 for atom in suspect.block.atoms):
         message = f"{names} stand where one dense layer should: a connection past the layer, or one more input"
-        return Cause("graph.edge", suspect.name, message, "connect the layer to the one before it and to nothing else", detail)
+        return Cause(
+            "graph.edge", suspect.name, message, "connect the layer to the one before it and to nothing else", detail
+        )
     message = "rounding does not explain the difference, and nothing that was tried does"
     return Cause("unexplained", suspect.name, message, f"compare {names} with {suspect.name} by hand", detail)
 
 
 def share_out(diagnoses: dict[str, Diagnosis], layers: Sequence[Stored]) -> dict[str, Diagnosis]:
     """Tell layers exchanged from layers that come twice, and kernels unset or rounded one by one from all at once."""
-    foreign = {name: d.source.name for name, d in diagnoses.items() if _is_foreign(name, d)}
+    foreign = {
+        name: found.source.name
+        for name, found in diagnoses.items()
+        if found.source is not None and _is_foreign(name, found)
+    }
     order = {layer.name: i for i, layer in enumerate(layers)}
     result = dict(diagnoses)
     for name, source in foreign.items():
@@ -180,7 +186,9 @@ def share_out(diagnoses: dict[str, Diagnosis], layers: Sequence[Stored]) -> dict
             diagnosis = result[name]
             first = diagnosis.causes[0]
             hint = "; the layers were sorted as text, Layer10 before Layer2"
-            result[name] = replace(diagnosis, causes=(replace(first, message=first.message + hint), *diagnosis.causes[1:]))
+            result[name] = replace(
+                diagnosis, causes=(replace(first, message=first.message + hint), *diagnosis.causes[1:])
+            )
     return result
 
 
@@ -192,5 +200,3 @@ def _is_text_order(foreign: dict[str, str], layers: Sequence[Stored]) -> bool:
     names = [layer.name for layer in layers]
     as_text = dict(zip(names, sorted(names), strict=True))
     return all(as_text[name] == source for name, source in foreign.items())
-
-

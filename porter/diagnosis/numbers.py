@@ -89,7 +89,7 @@ def _rows_equal(row: Array, candidates: Array, dtype: str) -> Array:
 
 
 def describe_permutation(order: Array, what: str) -> str:
-    """ "rows 3 and 7 exchanged", or how many stand elsewhere."""
+    """Which two are exchanged, or how many stand elsewhere."""
     moved = np.flatnonzero(order != np.arange(len(order)))
     if len(moved) == 2:
         return f"{what} {moved[0]} and {moved[1]} are exchanged"
@@ -99,7 +99,7 @@ def describe_permutation(order: Array, what: str) -> str:
 
 
 def describe_entries(found: Array, wanted: Array, differs: Array) -> str:
-    """ "1 of 12,321 entries differs: [14, 2] -0.31 for 0.31" """
+    """How many entries differ and the first few: "1 of 12,321 entries differs: [14, 2] -0.31 for 0.31"."""
     positions = np.argwhere(differs)
     shown = "; ".join(
         f"[{', '.join(str(int(i)) for i in p)}] {found[tuple(p)]:.6g} for {wanted[tuple(p)]:.6g}" for p in positions[:3]
@@ -120,8 +120,16 @@ def rounding_rules(dtype: str) -> Iterator[tuple[str, Callable[[Array], Array]]]
         yield f"printed with {digits} significant digits", _significant(digits)
     for decimals in range(15 if dtype == "float64" else 8, 0, -1):
         yield f"rounded to {decimals} decimals", _decimals(decimals)
+    if dtype != "bfloat16":
+        yield "cut to bfloat16", _cut_to_bfloat16
     yield "rounded to integers", _decimals(0)
     yield "cut to integers", np.trunc
+
+
+def _cut_to_bfloat16(values: Array) -> Array:
+    """The upper half of each float32, the rest dropped instead of rounded."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+    return bits.view(np.float32).astype(np.float64)
 
 
 def _decimals(decimals: int) -> Callable[[Array], Array]:

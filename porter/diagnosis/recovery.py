@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from porter.probes import FULL_BASIS_WIDTH
 
 Array = NDArray[Any]
 
-INVERSES = {
+INVERSES: Mapping[str, Callable[[Array], Array]] = {
     "linear": lambda a: a,
     "tanh": np.arctanh,
     "sigmoid": lambda a: np.log(a) - np.log1p(-a),
@@ -74,5 +75,3 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
             )
             return result, kernel, z[0]
     return None
-
-

@@ -56,7 +56,9 @@ def explain_scaling(
 
 
 def _grid(step: Scaling) -> Array:
-    low, high = (step.first, step.second) if step.rule != "mean-std" else (step.first - step.second, step.first + step.second)
+    low, high = (
+        (step.first, step.second) if step.rule != "mean-std" else (step.first - step.second, step.first + step.second)
+    )
     if step.inverse:
         n = len(step.first)
         low, high = (np.zeros(n), np.ones(n)) if step.rule == "[0,1]" else (-np.ones(n), np.ones(n))
@@ -107,7 +109,11 @@ def _candidates(step: Scaling, others: tuple[Scaling, ...]) -> Iterator[tuple[st
         for other in others:
             for inverse in (False, True):
                 if len(other.first) == n:
-                    yield "scaling.swapped", f"the range is that of {other.name}", replace(other, inverse=inverse).affine
+                    yield (
+                        "scaling.swapped",
+                        f"the range is that of {other.name}",
+                        replace(other, inverse=inverse).affine,
+                    )
 
 
 _SWAPPED = {

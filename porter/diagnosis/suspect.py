@@ -109,6 +109,12 @@ class Suspect:
         """In which the port holds its variables."""
         return self.block.precision.variables
 
+    def assign(self, *what: str) -> str:
+        """Python that gives the port's layer the arrays of the file, in Keras' layout; ``what``: kernel, bias."""
+        names = "dense" if self.block.dense is None else self.block.dense.names[0]
+        layer = "model" + "".join(f'.get_layer("{name}")' for name in names.split("/"))
+        return "; ".join(f'{layer}.{part}.assign(network.layer("{self.name}").{part})' for part in what)
+
     def variant(self, kernel: Array, bias: Array | None, activation: Activation | None = None) -> Dense:
         """The legacy step with other contents: kernel (inputs, units), bias (units,)."""
         weights = kernel.T if self.step.orientation == "units-first" else kernel

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from porter.blocks import Block
 from porter.diagnosis.codes import Cause
-from porter.judging import cast, smallest_unit
+from porter.judging import cast
 from reference.transforms import FUNCTIONS, Transform
 
 Array = NDArray[Any]
@@ -42,13 +42,15 @@ def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
     remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
     if found.shape != fed.shape:
         return Cause("transform.replaced", step.name, f"it gives {found.shape[1]} columns for {n}", remedy)
-    unit = smallest_unit(block.precision.compute)
+    unit = block.precision.format.unit
     for column, name in enumerate(step.functions):
         if not _follows(FUNCTIONS[name], fed[:, column], found[:, column], unit):
             other = next((o for o, f in OTHERS.items() if _follows(f, fed[:, column], found[:, column], unit)), None)
             what = f"is {other}" if other is not None else "is none of those that were tried"
             return Cause("transform.replaced", step.name, f"the function of column {column} {what}, for {name}", remedy)
-    return Cause("transform.replaced", step.name, "it differs by more than rounding, function by function alike", remedy)
+    return Cause(
+        "transform.replaced", step.name, "it differs by more than rounding, function by function alike", remedy
+    )
 
 
 def _follows(function: Callable[[Array], Array], x: Array, found: Array, unit: float) -> bool:

@@ -10,54 +10,24 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5t, h5z
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 from numpy.typing import NDArray
 
 from porter.errors import (
     DamagedFileError,
     ExternalLinkError,
     ExternalStorageError,
-    FilterError,
     NotHdf5Error,
-    ShapeBombError,
     SharedObjectError,
     SoftLinkError,
-    StoredTypeError,
     TruncatedFileError,
     UnreadableError,
-    UnwrittenDataError,
     VirtualDatasetError,
 )
+from porter.formats import storage
 from porter.formats.opened import OpenedFile
 
 Array = NDArray[Any]
-
-MEBIBYTE = 1 << 20
-# Trained weights hardly compress; a constant array does, and up to here it may.
-FREE_INFLATION = 64 * MEBIBYTE
-LARGEST_RATIO = 64
-OWN_FILTERS = {
-    h5z.FILTER_DEFLATE: "gzip",
-    h5z.FILTER_SHUFFLE: "shuffle",
-    h5z.FILTER_FLETCHER32: "fletcher32",
-    h5z.FILTER_SZIP: "szip",
-    h5z.FILTER_LZF: "lzf",
-    h5z.FILTER_NBIT: "nbit",
-    h5z.FILTER_SCALEOFFSET: "scaleoffset",
-}
-PACKING = {h5z.FILTER_DEFLATE, h5z.FILTER_SZIP, h5z.FILTER_LZF, h5z.FILTER_NBIT, h5z.FILTER_SCALEOFFSET}
-NUMBERS = {h5t.INTEGER: "integer", h5t.FLOAT: "float"}
-OTHER_TYPES = {
-    h5t.STRING: "strings",
-    h5t.REFERENCE: "references to objects",
-    h5t.COMPOUND: "compounds",
-    h5t.VLEN: "variable-length arrays",
-    h5t.OPAQUE: "opaque bytes",
-    h5t.ENUM: "an enumeration",
-    h5t.ARRAY: "arrays",
-    h5t.BITFIELD: "bit fields",
-    h5t.TIME: "times",
-}
 
 
 @dataclass(frozen=True)
@@ -68,14 +38,14 @@ class Hdf5File:
         opened: the file on disk.
         datasets: ``"Weights/Layer1"`` to its low-level identifier, in the order of the file.
         groups: full names of the groups, the root (``""``) left out.
-        attributes: attributes of the root by name, those of other objects as ``"object@name"``, as plain Python
-            values; attributes that are not text or numbers are left out.
+        stored_attributes: attributes of the root by name, those of other objects as ``"object@name"``, not yet read.
+        handle: to be closed.
     """
 
     opened: OpenedFile
     datasets: Mapping[str, Any]
     groups: tuple[str, ...]
-    attributes: Mapping[str, Any]
+    stored_attributes: Mapping[str, Any]
     handle: Any
 
     def read(self, name: str) -> Array:
@@ -86,17 +56,42 @@ class Hdf5File:
         """
         dataset = self.datasets[name]
         where = f"{self.opened.path}: dataset {name!r}"
-        _check_type(where, dataset)
-        _check_filters(where, dataset)
-        _check_size(where, dataset, self.opened.size)
         try:
-            _check_inflation(where, dataset)
+            storage.check_type(where, dataset)
+            storage.check_filters(where, dataset)
+            storage.check_size(where, dataset, self.opened.size)
+            storage.check_inflation(where, dataset)
             array = np.asarray(h5py.Dataset(dataset)[()])
-        except (OSError, RuntimeError, zlib.error) as error:
+        except (OSError, RuntimeError, ValueError, TypeError, zlib.error) as error:
             raise DamagedFileError(
                 f"{where} cannot be decoded", found=_first_line(error), remedy="copy or download the file again"
             ) from error
         return array
+
+    def attribute(self, name: str) -> Any:
+        """One attribute as plain Python values.
+
+        Raises:
+            KeyError: there is none of that name.
+            DamagedFileError: it cannot be decoded, or is neither text nor numbers.
+        """
+        attribute = self.stored_attributes[name]
+        try:
+            if _is_plain(attribute, self.opened.size):
+                return _plain(_attribute_value(attribute))
+            reason = "neither text nor numbers, or more than the file holds"
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            reason = _first_line(error)
+        raise DamagedFileError(f"{self.opened.path}: attribute {name!r} cannot be read", found=reason)
+
+    def fixed_attributes(self) -> dict[str, Any]:
+        """The attributes of fixed size, as plain Python values.
+
+        Text of variable length lies in a heap, at which HDF5 can loop for ever in a damaged file: it is read by
+        ``attribute`` alone, where a format needs it.
+        """
+        names = (name for name, stored in self.stored_attributes.items() if _is_fixed(stored, self.opened.size))
+        return {name: self.attribute(name) for name in names}
 
     def close(self) -> None:
         """Let go of the file."""
@@ -148,13 +143,13 @@ def _open(opened: OpenedFile) -> Any:
 def _contents(opened: OpenedFile, handle: Any) -> Hdf5File:
     datasets: dict[str, Any] = {}
     groups: list[str] = []
-    attributes = dict(_attributes("", handle.id, opened.size))
+    attributes = dict(_attributes("", handle.id))
     for name, entry in _walk(opened, handle):
         if isinstance(entry, h5d.DatasetID):
             datasets[name] = entry
         elif isinstance(entry, h5g.GroupID):
             groups.append(name)
-        attributes.update(_attributes(f"{name}@", entry, opened.size))
+        attributes.update(_attributes(f"{name}@", entry))
     return Hdf5File(opened, datasets, tuple(groups), attributes, handle)
 
 
@@ -224,110 +219,36 @@ def _check_storage(opened: OpenedFile, name: str, dataset: Any) -> None:
         )
 
 
-def _check_type(where: str, dataset: Any) -> None:
-    if dataset.shape is None:
-        raise UnwrittenDataError(f"{where} has no values at all", expected="an array of floats")
-    kind = dataset.get_type().get_class()
-    try:
-        stored = dataset.dtype
-    except TypeError:
-        stored = None
-    if kind not in NUMBERS or stored is None:
-        raise StoredTypeError(
-            f"{where} does not hold numbers that NumPy knows",
-            found=OTHER_TYPES.get(kind, "numbers of an unusual format"),
-            expected="an array of floats",
-        )
-
-
-def _check_filters(where: str, dataset: Any) -> None:
-    properties = dataset.get_create_plist()
-    codes = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
-    for code in codes:
-        if code not in OWN_FILTERS or codes.count(code) > 1:
-            raise FilterError(
-                f"{where} is packed in a way that is not read",
-                found=f"filter {OWN_FILTERS.get(code, code)}" + (", twice" if codes.count(code) > 1 else ""),
-                expected=f"any of {', '.join(OWN_FILTERS.values())}, each once",
-                remedy="repack it: h5repack -f GZIP=4 OLD NEW",
-            )
-
-
-def _check_size(where: str, dataset: Any, file_size: int) -> None:
-    """Declared against stored size, before anything is allocated."""
-    properties = dataset.get_create_plist()
-    chunked = properties.get_layout() == h5d.CHUNKED
-    codes = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())}
-    stored = dataset.get_storage_size()
-    declared = math.prod(dataset.shape) * dataset.dtype.itemsize
-    chunk = math.prod(properties.get_chunk()) * dataset.dtype.itemsize if chunked else 0
-    allowed = max(FREE_INFLATION, LARGEST_RATIO * stored) if codes & PACKING else file_size
-    if max(declared, chunk) > allowed:
-        raise ShapeBombError(
-            f"{where} declares far more than the file holds",
-            found=f"shape {dataset.shape} of {dataset.dtype}: {max(declared, chunk):,} bytes",
-            expected=f"at most {allowed:,} bytes; {stored:,} are stored for it",
-            remedy="the file is damaged or hostile: get it again from its source",
-        )
-    missing = _missing_chunks(dataset, properties.get_chunk()) if chunked else 0
-    if missing or (not chunked and stored < declared):
-        raise UnwrittenDataError(
-            f"{where} was never written in full",
-            found=f"{missing} of its chunks missing" if missing else f"{stored:,} bytes",
-            expected=f"{declared:,} bytes of shape {dataset.shape}",
-            remedy="save the network again: what is missing would be read as fill values",
-        )
-
-
-def _missing_chunks(dataset: Any, chunk: tuple[int, ...]) -> int:
-    expected: int = math.prod(-(-size // step) for size, step in zip(dataset.shape, chunk, strict=True))
-    return max(expected - int(dataset.get_num_chunks()), 0)
-
-
-def _check_inflation(where: str, dataset: Any) -> None:
-    """HDF5 inflates a gzip stream to its end, however long; so see first that it ends where the chunk does."""
-    properties = dataset.get_create_plist()
-    codes = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
-    if h5z.FILTER_DEFLATE not in codes:
-        return
-    # Filters before gzip keep the size but for a checksum of four bytes.
-    limit = math.prod(properties.get_chunk()) * dataset.dtype.itemsize + 4
-    for index in range(dataset.get_num_chunks()):
-        offset = dataset.get_chunk_info(index).chunk_offset
-        mask, packed = dataset.read_direct_chunk(offset)
-        if mask >> codes.index(h5z.FILTER_DEFLATE) & 1:
-            continue
-        stream = zlib.decompressobj()
-        stream.decompress(packed, limit + 1)
-        if not stream.eof:
-            raise ShapeBombError(
-                f"{where}: the compressed chunk at {offset} does not end where it should",
-                expected=f"{limit - 4:,} bytes",
-                remedy="the file is damaged or hostile: get it again from its source",
-            )
-
-
-def _attributes(prefix: str, entry: Any, file_size: int) -> Iterator[tuple[str, Any]]:
-    """Text and numbers of one object, as plain Python values."""
+def _attributes(prefix: str, entry: Any) -> Iterator[tuple[str, Any]]:
+    """Every attribute of one object by its full name, not yet read."""
     for index in range(h5a.get_num_attrs(entry)):
         attribute = h5a.open(entry, index=index)
-        raw = attribute.name
-        if not _is_plain(attribute) or math.prod(attribute.shape or ()) * attribute.get_type().get_size() > file_size:
-            continue
-        value = h5py.AttributeManager(_Holder(entry))[raw]
-        yield prefix + raw.decode("utf-8", "backslashreplace"), _plain(value)
+        yield prefix + attribute.name.decode("utf-8", "backslashreplace"), attribute
 
 
-@dataclass(frozen=True)
-class _Holder:
-    """What h5py's AttributeManager wants to be given for a low-level identifier."""
-
-    id: Any
-
-
-def _is_plain(attribute: Any) -> bool:
+def _is_plain(attribute: Any, file_size: int) -> bool:
+    """Whether it is text or numbers, and no more of them than the file can hold."""
     kind = attribute.get_type().get_class()
-    return attribute.get_space().get_simple_extent_type() != h5py.h5s.NULL and (kind in NUMBERS or kind == h5t.STRING)
+    empty = attribute.get_space().get_simple_extent_type() == h5s.NULL
+    if empty or not (kind in storage.NUMBERS or kind == h5t.STRING):
+        return False
+    size: int = math.prod(attribute.shape) * attribute.get_type().get_size()
+    return size <= file_size
+
+
+def _is_fixed(attribute: Any, file_size: int) -> bool:
+    try:
+        stored = attribute.get_type()
+        variable = stored.get_class() == h5t.STRING and stored.is_variable_str()
+        return not variable and _is_plain(attribute, file_size)
+    except (OSError, RuntimeError, ValueError, TypeError):
+        return False
+
+
+def _attribute_value(attribute: Any) -> Any:
+    value = np.zeros(attribute.shape, dtype=attribute.dtype)
+    attribute.read(value)
+    return value
 
 
 def _plain(value: Any) -> Any:

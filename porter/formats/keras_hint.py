@@ -16,7 +16,7 @@ def matches(opened: OpenedFile) -> bool:
     """HDF5 with the attributes that Keras writes, at the root or in ``model_weights``."""
     if not opened.is_hdf5:
         return False
-    attributes = opened.hdf5.attributes
+    attributes = opened.hdf5.stored_attributes
     return any(sign in attributes or f"model_weights@{sign}" in attributes for sign in SIGNS)
 
 
@@ -27,11 +27,12 @@ def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
         KerasFileError: always.
     """
     del options
-    version = opened.hdf5.attributes.get("keras_version", "unknown")
+    known = "keras_version" in opened.hdf5.stored_attributes
+    version = opened.hdf5.attribute("keras_version") if known else "unknown"
     raise KerasFileError(
         f"{opened.path} is a Keras model in HDF5 (Keras version {version}), which is not read as a legacy file",
         remedy=f"as a port it can be verified: porter verify LEGACY {opened.path.name}",
     )
 
 
-READER = Reader("keras", "HDF5 written by Keras", matches, read)
+READER = Reader("keras", "HDF5 written by Keras (recognized, not yet read)", matches, read)

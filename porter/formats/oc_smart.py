@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,16 @@ from porter.activations import format_activation, parse_activation
 from porter.errors import (
     BiasShapeError,
     KernelShapeError,
-    LayersError,
-    ListLengthError,
     NonFiniteError,
     OptionContradictionError,
-    ScalingShapeError,
     StoredTypeError,
 )
 from porter.formats import scalings
-from porter.formats.chain import LayerShape, chains, order_is_proven
+from porter.formats.chain import LayerShape
 from porter.formats.members import Layout, has_kernels, locate
 from porter.formats.opened import OpenedFile
-from porter.formats.options import HIDDEN, OUTPUT, Declared, ReadOptions
+from porter.formats.options import HIDDEN, OUTPUT, ReadOptions, one_a_layer
+from porter.formats.orientation import solve
 from porter.formats.registry import Reader
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Layer, Network, Scaling
@@ -36,23 +34,6 @@ Array = NDArray[Any]
 FAMILY = "oc-smart"
 LARGEST_RANK = 2
 HOW_TO_PROVE = scalings.HOW_TO_PROVE
-
-
-@dataclass(frozen=True)
-class Chain:
-    """The dense layers' shapes, solved.
-
-    Attributes:
-        layers: shapes as stored.
-        widths: inputs, then the units of each layer.
-        orientations: one a layer, as it will be read.
-        claims: on the orientations and the order.
-    """
-
-    layers: tuple[LayerShape, ...]
-    widths: tuple[int, ...]
-    orientations: tuple[str, ...]
-    claims: tuple[Claim, ...]
 
 
 def matches(opened: OpenedFile) -> bool:
@@ -74,7 +55,7 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
         format=FAMILY,
         sha256=opened.sha256,
         arrays={name: hdf5.read(name) for name in hdf5.datasets},
-        attributes=hdf5.attributes,
+        attributes=hdf5.fixed_attributes(),
     )
     return interpret(source, layout, options)
 
@@ -96,7 +77,7 @@ def interpret(source: WeightFile, layout: Layout, options: ReadOptions, *, order
     scalings.kind_of(source.path, options.kind)
     _check_values(where, source, layout)
     shapes = _shapes(where, arrays, layout)
-    solved = _solve(where, arrays, layout, shapes, declared=options.orientation, order_declared=order_declared)
+    solved = solve(where, arrays, layout, shapes, declared=options.orientation, order_declared=order_declared)
     activations, activation_claims = _activations(options, len(shapes))
     dense = [
         _dense(shape.name, arrays[kernel], None if bias is None else arrays[bias], orientation, activation)
@@ -168,144 +149,9 @@ def _bias_length(where: str, name: str, shape: tuple[int, ...], kernel: str, ker
     return length
 
 
-def _solve(
-    where: str,
-    arrays: Mapping[str, Array],
-    layout: Layout,
-    shapes: tuple[LayerShape, ...],
-    *,
-    declared: Declared,
-    order_declared: bool,
-) -> Chain:
-    """Widths and orientations from the shapes, what the file states, and what was declared, in this order."""
-    candidates = chains(where, shapes)
-    known = _stated_widths(where, arrays, layout, candidates)
-    fitting = [widths for widths in candidates if _fits(widths, known)]
-    wanted = _one_a_layer("orientation", declared, len(shapes))
-    agreeing = [widths for widths in fitting if not _contradictions(shapes, widths, wanted)]
-    if not agreeing:
-        _refuse_orientation(where, shapes, fitting[0], wanted)
-    widths = agreeing[0]
-    orientations, claims = _orientations(shapes, widths, wanted, proven=len(fitting) == 1)
-    order = _order_claim(layout, order_is_proven(shapes, known), order_declared)
-    return Chain(shapes, widths, orientations, (*claims, order))
-
-
-def _fits(widths: Sequence[int], known: Mapping[int, int]) -> bool:
-    return all(widths[place] == width for place, width in known.items())
-
-
-def _stated_widths(
-    where: str, arrays: Mapping[str, Array], layout: Layout, candidates: Sequence[tuple[int, ...]]
-) -> dict[int, int]:
-    """Widths by position that ``Layers`` and the ranges state; each must fit some chain of the kernels."""
-    known: dict[int, int] = {}
-    if layout.widths is not None:
-        stated = arrays[layout.widths]
-        known = dict(enumerate(stated.reshape(-1).tolist()))
-        if len(known) != len(candidates[0]) or not any(_fits(widths, known) for widths in candidates):
-            raise LayersError(
-                f"{where}: {layout.widths!r} contradicts the arrays",
-                found=" ".join(map(str, known.values())),
-                expected=" or ".join(" ".join(map(str, widths)) for widths in candidates)
-                + " (inputs, then the units of each layer)",
-                remedy="one of them is of another network: get the file again, or leave it out in a recipe",
-            )
-    for name, place in ((layout.norm_in, 0), (layout.norm_out, len(candidates[0]) - 1)):
-        if name is None:
-            continue
-        shape = arrays[name].shape
-        fitting = {widths[place] for widths in candidates if _fits(widths, known) and _is_range(shape, widths[place])}
-        if not fitting:
-            either = " or ".join(dict.fromkeys(f"({w[place]}, 2)" for w in candidates if _fits(w, known)))
-            raise ScalingShapeError(
-                f"{where}: {name!r} does not fit the network",
-                found=f"shape {shape}",
-                expected=f"{either}: a minimum and a maximum a column",
-                remedy="check that it belongs to this network",
-            )
-        if len(fitting) == 1:
-            known[place] = fitting.pop()
-    return known
-
-
-def _is_range(shape: tuple[int, ...], width: int) -> bool:
-    return shape in ((width, 2), (2, width))
-
-
-def _one_a_layer(option: str, declared: Declared, layers: int) -> tuple[str | None, ...]:
-    if declared is None or isinstance(declared, str):
-        return (declared,) * layers
-    if len(declared) != layers:
-        raise ListLengthError(
-            f"{option}= is a list of {len(declared)}",
-            expected=f"{layers}, one for each layer, the output layer's included",
-        )
-    return declared
-
-
-def _contradictions(
-    shapes: Sequence[LayerShape], widths: Sequence[int], wanted: Sequence[str | None]
-) -> list[tuple[LayerShape, str, str]]:
-    """Layers whose shape says another orientation than was declared: shape, declared, proven."""
-    found = []
-    for shape, inputs, units, want in zip(shapes, widths, widths[1:], wanted, strict=False):
-        says = shape.orientation(inputs, units)
-        if want is not None and says not in (None, want):
-            found.append((shape, want, str(says)))
-    return found
-
-
-def _refuse_orientation(
-    where: str, shapes: Sequence[LayerShape], widths: Sequence[int], wanted: Sequence[str | None]
-) -> None:
-    shape, want, says = _contradictions(shapes, widths, wanted)[0]
-    raise OptionContradictionError(
-        f"{where}: {shape} is declared {want}, but its shape says otherwise",
-        found=f"orientation={want!r}",
-        expected=f"{says!r}: it must chain with its bias and its neighbours",
-        remedy="leave the option out for this layer: a list has one entry a layer",
-    )
-
-
-def _orientations(
-    shapes: Sequence[LayerShape], widths: Sequence[int], wanted: Sequence[str | None], *, proven: bool
-) -> tuple[tuple[str, ...], list[Claim]]:
-    pairs = zip(shapes, widths, widths[1:], strict=False)
-    said = [shape.orientation(inputs, units) for shape, inputs, units in pairs]
-    default = "inputs-first" if set(said) - {None} == {"inputs-first"} else "units-first"
-    found, claims = [], []
-    for shape, says, want in zip(shapes, said, wanted, strict=True):
-        orientation = says or want or default
-        found.append(orientation)
-        claims.append(_orientation_claim(shape, orientation, says, want, proven=proven))
-    return tuple(found), claims
-
-
-def _orientation_claim(shape: LayerShape, value: str, says: str | None, want: str | None, *, proven: bool) -> Claim:
-    rows, columns = shape.kernel
-    if says is not None and proven:
-        detail = f"{rows} x {columns} chains with its bias and its neighbours only so"
-        return Claim(shape.name, "orientation", value, "shape", detail)
-    if want is not None:
-        return Claim(shape.name, "orientation", value, "declared")
-    why = f"{rows} x {columns} is square: no shape can tell" if says is None else "the chain fits both ways round"
-    return Claim(shape.name, "orientation", value, "assumed", f"{why}; {HOW_TO_PROVE}")
-
-
-def _order_claim(layout: Layout, proven: bool, declared: bool) -> Claim:
-    names = ", ".join(name.rpartition("/")[2] for name in layout.kernels)
-    if proven:
-        return Claim("network", "order", names, "shape", "the layers chain in this order only")
-    if declared:
-        return Claim("network", "order", names, "declared")
-    detail = f"by the numbers in their names; other orders chain too; {HOW_TO_PROVE}"
-    return Claim("network", "order", names, "assumed", detail)
-
-
 def _activations(options: ReadOptions, layers: int) -> tuple[tuple[Activation, ...], list[Claim]]:
     if isinstance(options.activation, tuple):
-        spelt: list[str | None] = list(_one_a_layer("activation", options.activation, layers))
+        spelt: list[str | None] = list(one_a_layer("activation", options.activation, layers))
     else:
         spelt = [options.activation] * (layers - 1) + [options.output_activation]
     found, claims = [], []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from porter.activations import parse_activation
-from porter.errors import OptionContradictionError, UnknownOrientationError, UnknownScalingError
+from porter.errors import ListLengthError, OptionContradictionError, UnknownOrientationError, UnknownScalingError
 from reference.dense import Orientation
 from reference.scaling import Rule
 
@@ -93,6 +93,22 @@ class ReadOptions:
                     remedy="leave one of them out",
                 )
         return ReadOptions(**{**theirs, **mine})
+
+
+def one_a_layer(option: str, declared: Declared, layers: int) -> tuple[str | None, ...]:
+    """What was declared for each layer.
+
+    Raises:
+        ListLengthError: a list of another length.
+    """
+    if declared is None or isinstance(declared, str):
+        return (declared,) * layers
+    if len(declared) != layers:
+        raise ListLengthError(
+            f"{option}= is a list of {len(declared)}",
+            expected=f"{layers}, one for each layer, the output layer's included",
+        )
+    return declared
 
 
 def _each(value: Declared) -> tuple[str, ...]:

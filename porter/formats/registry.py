@@ -56,7 +56,7 @@ def reader_of(opened: OpenedFile) -> Reader:
         f"{opened.path} is of no known format",
         found=_contents(opened),
         expected="; or ".join(f"{reader.name}: {reader.describes}" for reader in READERS.values()),
-        remedy="say where the arrays lie in a recipe: --recipe net.toml",
+        remedy="say where the arrays lie in a recipe: --recipe net.toml" if opened.is_hdf5 else None,
     )
 
 

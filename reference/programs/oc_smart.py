@@ -35,7 +35,7 @@ KINDS_WITH_ANGLES = frozenset({"aann", "aodnn", "rrsnn", "lrcann"})
 KINDS_OF_REFLECTANCE = frozenset({"aphnn", "adgnn", "bbpnn", "apnn", "bpnn"})
 
 
-def program(  # noqa: PLR0913 - one keyword a convention that the file may not say
+def program(
     arrays: Mapping[str, Array],
     attributes: Mapping[str, Any],
     *,
@@ -125,7 +125,7 @@ def _layers(arrays: Mapping[str, Array]) -> tuple[list[Array], list[Array | None
     if not kernels:
         raise ValueError(f"no group of kernels among {', '.join(arrays)}; expected one of {', '.join(KERNEL_GROUPS)}")
     for name, kernel in kernels.items():
-        if kernel.ndim != 2:  # noqa: PLR2004
+        if kernel.ndim != 2:
             raise ValueError(f"kernel {name!r} has shape {kernel.shape}; expected two axes")
     if not set(biases) <= set(kernels):
         if len(biases) != len(kernels):
@@ -149,7 +149,7 @@ def _known_widths(arrays: Mapping[str, Array], norms: Mapping[str, Array], layer
     for name, place in (("Norm_in", 0), ("Norm_out", layers)):
         if name in norms:
             norm = norms[name].shape
-            allowed = {norm[axis] for axis in (0, 1) if norm[1 - axis] == 2}  # noqa: PLR2004
+            allowed = {norm[axis] for axis in (0, 1) if norm[1 - axis] == 2}
             known[place] = known.get(place, allowed) & allowed
     return known
 
@@ -218,7 +218,7 @@ def _activations(layers: int, activation: Declared, output: str | None) -> list[
     return [parse_activation(text) for text in spelt]
 
 
-def _scaling(  # noqa: PLR0913
+def _scaling(
     name: str, steps: Sequence[Any], norms: Mapping[str, Array], width: int, rule: str | None, dtype: Any
 ) -> list[Scaling]:
     """The scaling step of that name, where the file has its ranges and the rule is not "none"."""

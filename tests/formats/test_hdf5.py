@@ -12,8 +12,8 @@ import pytest
 
 import porter
 from porter import errors
-from porter.formats.hdf5 import FREE_INFLATION, LARGEST_RATIO
 from porter.formats.opened import open_file
+from porter.formats.storage import FREE_INFLATION, LARGEST_RATIO
 from tests.formats.files import replace, write
 
 KERNEL = "Weights/Layer1"
@@ -251,14 +251,32 @@ def test_a_user_block_is_skipped(tmp_path):
 def test_attributes_come_as_plain_values(tmp_path):
     def spoil(file):
         file.attrs["text"] = "tanh"
+        file.attrs["texts"] = ["tanh", "linear"]
         file.attrs["fixed"] = np.bytes_("tanh")
         file.attrs["numbers"] = np.array([1, 2], ">i4")
         file.attrs["reference"] = file[KERNEL].ref
         file.attrs["nothing"] = h5py.Empty("f8")
         file[KERNEL].attrs["scale"] = 0.5
 
-    attributes = porter.read(write(tmp_path / "net.h5", spoil=spoil)).source.attributes
-    assert attributes == {"text": "tanh", "fixed": "tanh", "numbers": [1, 2], f"{KERNEL}@scale": 0.5}
+    path = write(tmp_path / "net.h5", spoil=spoil)
+    fixed = {"fixed": "tanh", "numbers": [1, 2], f"{KERNEL}@scale": 0.5}
+    assert porter.read(path).source.attributes == fixed
+    with open_file(path) as opened:
+        read = {name: opened.hdf5.attribute(name) for name in (*fixed, "text", "texts")}
+        assert read == {**fixed, "text": "tanh", "texts": ["tanh", "linear"]}
+        for name in ("reference", "nothing"):
+            with pytest.raises(errors.DamagedFileError, match=f"attribute '{name}' cannot be read"):
+                opened.hdf5.attribute(name)
+
+
+def test_a_damaged_heap_of_text_is_not_touched(tmp_path):
+    """HDF5 1.14.6 loops for ever over some of these."""
+    path = write(tmp_path / "net.h5", spoil=lambda file: file.attrs.__setitem__("text", "tanh"))
+    assert path.read_bytes().count(b"GCOL") == 1
+    path.write_bytes(path.read_bytes().replace(b"GCOL", b"gone"))
+    assert porter.read(path).widths == (3, 4, 2)
+    with open_file(path) as opened, pytest.raises(errors.DamagedFileError, match="attribute 'text' cannot be read"):
+        opened.hdf5.attribute("text")
 
 
 def test_arrays_come_exactly_as_stored(tmp_path):

@@ -46,7 +46,7 @@ def test_the_real_network_reproduces_its_samples(real):
     network = porter.read(real / "oc_smart" / "PACE_Lrc_aaNN.h5")
     with np.load(real / "oc_smart" / "expected_network.npz") as samples:
         values, expected = samples["inputs"], samples["outputs"]
-    # Summation of 111 terms in five layers: measured 3e-14; a wrong reading differs by more than 0.1.
+    # Measured 1.3e-15: sums of 111 terms in four layers; Layer1 read the other way round is 2.7 off.
     assert np.abs(forward(network, values) - expected).max() < 1e-12
     with np.load(real / "oc_smart" / "expected_physical.npz") as samples:
         columns = [samples[name].reshape(512, -1) for name in ("solz", "senz", "relaz", "lrc", "rh")]
@@ -54,7 +54,7 @@ def test_the_real_network_reproduces_its_samples(real):
     physical = porter.read(real / "oc_smart" / "PACE_Lrc_aaNN.h5", physical=True)
     np.testing.assert_allclose(forward(physical, np.concatenate(columns, axis=1)), expected_physical, rtol=3e-12)
     wrong = porter.read(real / "oc_smart" / "PACE_Lrc_aaNN.h5", orientation=["inputs-first", *["units-first"] * 3])
-    assert np.abs(forward(wrong, values) - expected).max() > 0.1
+    assert np.abs(forward(wrong, values) - expected).max() > 1
 
 
 def forward(network, values):
@@ -256,3 +256,11 @@ def test_a_reader_is_registered_once_and_a_miss_lists_what_exists(tmp_path):
     assert "'net/dense/kernel'" in message
     assert all(f"{name}: " in message for name in READERS)
     assert "--recipe" in message
+
+
+def test_a_file_that_no_recipe_can_help_is_not_sent_to_one(tmp_path):
+    path = tmp_path / "net.txt"
+    path.write_text("#planes=4 3 5\n1.0\n")
+    message = refused(errors.UnknownFormatError, path)
+    assert "it begins with b'#planes=" in message
+    assert "--recipe" not in message

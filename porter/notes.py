@@ -1,0 +1,68 @@
+"""What a report says beside its verdict: equivalent forms, the platform's inaccuracies, what was not covered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from porter.coverage import coverage_notes
+from porter.examination import Case, Judged
+from porter.search import Counterexample
+from reference.constants import PLATFORM_DEVIATIONS
+
+
+def build_notes(case: Case, question: str | None, searched: Counterexample | None) -> tuple[str, ...]:
+    """Every note of a report, what has to be declared first.
+
+    Args:
+        case: the examined port.
+        question: what has to be declared before a verdict is possible, or None.
+        searched: what the search found, or None.
+    """
+    notes = [question] if question is not None else []
+    for one in case.judged:
+        notes += [*_equivalence_notes(one), *_allowance_notes(one)]
+    notes += _port_notes(case)
+    if searched is not None and searched.row is not None:
+        notes.append(searched.describe())
+    return (*notes, *coverage_notes(case))
+
+
+def _equivalence_notes(one: Judged) -> Iterator[str]:
+    if one.verdict.startswith("folded into "):
+        yield f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound"
+    if one.verdict != "parity":
+        return
+    if one.gauge is not None:
+        yield f"{one.name}: {one.gauge.describe()}, which the next layer makes up for: equivalent"
+    form = getattr(one.step, "form", None)
+    if form is not None:
+        yield f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero"
+
+
+def _allowance_notes(one: Judged) -> Iterator[str]:
+    block, found = one.pair.block, one.comparison
+    if found.by_platform and block is not None:
+        reason = PLATFORM_DEVIATIONS[one.step.activation.name, block.precision.compute][1]
+        yield f"{one.name}: a known inaccuracy of the platform, no mistake of the port: {reason}"
+    if found.inevitable:
+        yield (
+            f"{one.name}: {found.inevitable:,} elements were left out, because the reference's own values do not fit "
+            "the port's dtype"
+        )
+    if not one.full_basis:
+        sampled = len(one.probes["basis probes"]) // 2
+        yield f"{one.name} is too wide to probe every input: {sampled:,} were sampled"
+
+
+def _port_notes(case: Case) -> Iterator[str]:
+    dtypes = {one.pair.block.precision.compute for one in case.judged if one.pair.block is not None}
+    if dtypes - {"float32"}:
+        yield f"the port computes in {', '.join(sorted(dtypes))}; each layer's bound is that of its dtype"
+    if case.pairing.ties:
+        yield f"another alignment pairs {', '.join(case.pairing.ties)} just as well"
+    if case.placement == "outside":
+        yield "the scaling steps were declared outside the port and were not checked"
+    if case.walk_differs:
+        yield ("the port called as a whole gives other bits than its layers one by one, which is how they were judged")
+    if case.network.input_range is None:
+        yield "the file documents no input range: standard normal rows at three scales stand for it"

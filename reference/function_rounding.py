@@ -1,0 +1,59 @@
+"""Rounding in activations: what becomes of an error of the argument, and the function's own error on both sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.activations import Activation
+from reference.constants import accuracy_of
+from reference.precision import Format
+from reference.spread import spread
+
+Array = NDArray[Any]
+
+FLUSHES = 4
+"""Results that may underflow on the way through one function."""
+
+
+def activation_error(activation: Activation, z: Array, a: Array, error: Array, kind: Format, own: Format) -> Array:
+    """A bound on abs(port - reference) of a = g(z), where the port's argument lies within ``error`` of z.
+
+    Args:
+        activation: g.
+        z: (rows, units) float64.
+        a: g(z) as the reference has it.
+        error: same shape, non-negative.
+        kind: format in which the port computes g.
+        own: format in which the reference did.
+    """
+    if activation.name == "linear":
+        return error
+    breakpoint_ = abs(activation.parameters.get("threshold", 0.0)) * kind.unit
+    moved = spread(activation, z, a, error + breakpoint_ if breakpoint_ else error)
+    if activation.name == "softmax":
+        return moved + _softmax_error(activation, z, a, np.abs(a) + moved, kind, own)
+    accuracies = ((kind.unit, accuracy_of(activation, kind.name)), (own.unit, accuracy_of(activation, own.name)))
+    relative, argument, absolute = (
+        sum(unit * getattr(accuracy, term) for unit, accuracy in accuracies)
+        for term in ("relative", "argument", "absolute")
+    )
+    if relative == argument == absolute == 0:
+        return moved
+    total = moved * (1 + relative) + relative * np.abs(a) + (absolute + FLUSHES * kind.tiny)
+    return np.asarray(total + argument * (np.abs(z) + error) if argument else total)
+
+
+def _softmax_error(activation: Activation, z: Array, a: Array, value: Array, kind: Format, own: Format) -> Array:
+    """exp, sum and division: every exponential inherits the rounding of z - max(z)."""
+    axis = activation.parameters.get("axis", -1)
+    depth = np.max(z, axis=axis, keepdims=True) - z
+    terms = np.prod([z.shape[i] for i in np.atleast_1d(axis)])
+    common = np.sum(np.where(a > 0, a * depth, 0), axis=axis, keepdims=True) + terms
+    units = np.where(value > 0, depth, 0) + common
+    error = (terms + FLUSHES) * kind.tiny
+    for form in (kind, own):
+        error = error + form.unit * value * (units + accuracy_of(activation, form.name).relative)
+    return np.asarray(error)
