@@ -23,7 +23,7 @@ from reference.convolution import (
     SeparableConvolution,
     TransposedConvolution,
 )
-from reference.dense import Dense
+from reference.timewise import TimewiseDense
 from reference.elementwise import Elementwise, PReLU
 from reference.embedding import Embedding, Masking
 from reference.merging import Dot, Merge
@@ -188,7 +188,7 @@ def dilation_of(call: Call, dims: int) -> tuple[int, ...]:
 def dense(call: Call) -> Any:
     """Dense; on more than two axes along the last one. Source: Keras 2 documentation, Dense."""
     act = activation_named(call.get("activation"))
-    return Dense(call.name, call.inputs, call.weights[0], call.bias, act, "inputs-first", call.dtype)
+    return TimewiseDense(call.name, call.inputs, call.weights[0], call.bias, act, "inputs-first", call.dtype)
 
 
 def convolution(call: Call, dims: int) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import reference.layer_rounding  # noqa: F401 - registers the bounds of these steps
 from reference.elementwise import Replacement
 from reference.embedding import Mask
 from reference.programs.keras_layers import Call, Era, UnsupportedError, build

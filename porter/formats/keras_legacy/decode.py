@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def is_keras_hdf5(opened: OpenedFile) -> bool:
     """HDF5 with the attributes that Keras writes, at the root or in ``model_weights``."""
     if not opened.is_hdf5:
         return False
-    attributes = opened.hdf5.attributes
+    attributes = opened.hdf5.stored_attributes
     signs = ("model_config", "layer_names", "layer_names0", "keras_version")
     return any(sign in attributes or f"model_weights@{sign}" in attributes for sign in signs)
 
@@ -45,9 +46,8 @@ def decode_hdf5(opened: OpenedFile) -> WeightFile:
     Raises:
         UnreadableError: damaged, saved by Keras 3, or without what it lists.
     """
-    attributes = opened.hdf5.attributes
     prefix = "model_weights" if "model_weights" in opened.hdf5.groups else ""
-    found: dict[str, Any] = {key: _text(attributes, prefix, key) for key in ("keras_version", "backend")}
+    found: dict[str, Any] = {key: _text(opened, prefix, key) for key in ("keras_version", "backend")}
     _refuse_keras3(opened, found["keras_version"])
     names = _listed(opened, f"{prefix}@" if prefix else "", "layer_names")
     weight_names = {name: _listed(opened, f"{_join(prefix, name)}@", "weight_names") for name in names}
@@ -55,8 +55,8 @@ def decode_hdf5(opened: OpenedFile) -> WeightFile:
     for layer, inner in weight_names.items():
         for name in inner:
             arrays[f"{layer}/{name}"] = _array(opened, _join(prefix, layer, name))
-    if "model_config" in attributes:
-        model = as_model(opened.path, _parse(opened.path, str(attributes["model_config"])))
+    if "model_config" in opened.hdf5.stored_attributes:
+        model = as_model(opened.path, _parse(opened.path, str(opened.hdf5.attribute("model_config"))))
         found["model_config"] = {key: model[key] for key in ("class_name", "config")}
     found |= {"layer_names": names, "weight_names": weight_names}
     return WeightFile(opened.path, FORMAT, opened.sha256, arrays, found)
@@ -130,21 +130,20 @@ def _join(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def _text(attributes: Mapping[str, Any], prefix: str, key: str) -> str | None:
-    value = attributes.get(key, attributes.get(f"{prefix}@{key}"))
-    return value if isinstance(value, str) else None
+def _text(opened: OpenedFile, prefix: str, key: str) -> str | None:
+    for name in (key, f"{prefix}@{key}"):
+        if name in opened.hdf5.stored_attributes:
+            value = opened.hdf5.attribute(name)
+            return value if isinstance(value, str) else None
+    return None
 
 
 def _listed(opened: OpenedFile, prefix: str, key: str) -> list[str]:
     """An attribute that is a list of names; Keras split those of more than 64 KB into numbered parts."""
-    attributes, names = opened.hdf5.attributes, []
-    if prefix + key in attributes:
-        parts = [attributes[prefix + key]]
-    else:
-        parts, number = [], 0
-        while f"{prefix}{key}{number}" in attributes:
-            parts.append(attributes[f"{prefix}{key}{number}"])
-            number += 1
+    there: Mapping[str, Any] = opened.hdf5.stored_attributes
+    names: list[Any] = []
+    numbered = takewhile(there.__contains__, (f"{prefix}{key}{number}" for number in count()))
+    parts = [opened.hdf5.attribute(name) for name in ([prefix + key] if prefix + key in there else numbered)]
     for part in parts:
         names += part if isinstance(part, list) else [part]
     if not parts or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
