@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reference.precision import Precision
 
 Array = NDArray[Any]
-Kind = Literal["dense", "activation", "affine", "identity", "other"]
+Kind = Literal["dense", "activation", "affine", "identity", "merge", "other"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Atom:
         names: the port's layers in it.
         kind: what it is, as far as its class says.
         run: (rows, ...) to (rows, ...), in the port's dtypes.
+        entry: the tensor it takes, in the port's trace.
         key: the tensor it gives, in the port's trace.
         precision: in which it computes; None where it follows its input.
         kernel: (inputs, units) float64 copy of an exposed kernel, or None.
@@ -37,6 +38,7 @@ class Atom:
     names: tuple[str, ...]
     kind: Kind
     run: Callable[[Array], Array]
+    entry: int
     key: int
     precision: Precision | None
     kernel: Array | None = None
@@ -53,13 +55,11 @@ class Block:
     """Consecutive atoms that together compute one legacy step.
 
     Attributes:
-        atoms: in order of computation; empty for a step that the port leaves out.
-        entry: key of the tensor that the block takes, in the port's trace.
+        atoms: in order of computation; at least one.
         default: the precision of the port as a whole, for blocks that only follow their input.
     """
 
     atoms: tuple[Atom, ...]
-    entry: int
     default: Precision
 
     @property
@@ -68,9 +68,14 @@ class Block:
         return tuple(name for atom in self.atoms if atom.kind != "identity" for name in atom.names)
 
     @property
+    def entry(self) -> int:
+        """Key of the tensor that the block takes, in the port's trace."""
+        return self.atoms[0].entry
+
+    @property
     def leaving(self) -> int:
         """Key of the tensor that the block gives."""
-        return self.atoms[-1].key if self.atoms else self.entry
+        return self.atoms[-1].key
 
     @property
     def precision(self) -> Precision:

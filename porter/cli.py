@@ -184,6 +184,7 @@ def verify(
     as_json: Json = False,
     html: Html = None,
     junit: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as JUnit XML, too.")] = None,
+    apply: Annotated[Path | None, typer.Option(metavar="PATH", help="Save a mended port, with every remedy.")] = None,
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
@@ -201,7 +202,9 @@ def verify(
 
     def task(file: Path) -> Report:
         network = _network(file, reading)
-        return porter.verify(network, ported, samples=samples, seed=seed, search=search, placement=placement)
+        return porter.verify(
+            network, ported, samples=samples, seed=seed, search=search, placement=placement, apply=apply
+        )
 
     _report(run_all([legacy], task, console.notice), as_json, html, junit)
 

@@ -15,7 +15,7 @@ from porter.diagnosis.numbers import equal_within_ulp
 from porter.diagnosis.suspect import Stored
 from porter.diagnosis.units import Gauge, apply_gauges, match_gauges
 from porter.errors import PortError
-from porter.judging import BLOCK_ROWS, cast, judge, judge_values
+from porter.judging import BLOCK_ROWS, cast, judge, judge_values, port_rows
 from porter.network import Network
 from porter.pairing import Pair, Pairing, pair_chain
 from porter.port_graph import PortGraph
@@ -113,7 +113,7 @@ def examine(
     inputs = _inputs(network, program, rows, rng, outside, golden)
     _check_width(network, graph, inputs)
     judging = _without_scaling(program) if outside else program
-    pairing = pair_chain(judging, graph.atoms, graph.inputs[0], inputs, rng)
+    pairing = pair_chain(judging, graph.atoms, inputs, rng)
     folds = {} if outside or placement == "inside" else _folds(pairing, rng)
     steps = _steps(pairing, folds)
     walk = _Walk(graph, steps, pairing, folds)
@@ -271,7 +271,8 @@ class _Walk:
     def _judge(self, pair: Pair, block: Block, tensors: Mapping[int, Array], reference: Mapping[str, Any]) -> None:
         name = pair.step.name
         actual = np.asarray(tensors[block.leaving])
-        fed = cast(tensors[block.entry], block.precision.compute)
+        actual = actual.reshape(len(actual), -1)
+        fed = port_rows(tensors[block.entry], block.precision)
         found = judge_values(self._steps[name], fed, actual, block.precision, "inputs of the network")
         self.comparisons.setdefault(name, []).append(found)
         end = next((scaling for scaling, layer in self._folds.items() if layer == name and scaling == "Norm_out"), name)
@@ -360,7 +361,7 @@ def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, in
     block = one.pair.block
     assert block is not None
     tensors = graph.trace([cast(inputs[:BLOCK_ROWS], graph.input_dtypes[0])])
-    fed = cast(tensors[block.entry], block.precision.compute)
+    fed = port_rows(tensors[block.entry], block.precision)
     found = {
         "inputs of the network": judge_values(
             step, fed, tensors[block.leaving], block.precision, "inputs of the network"

@@ -32,11 +32,18 @@ def cast(values: Array, dtype: str) -> Array:
         return np.asarray(values).astype(dtype)
 
 
+def port_rows(tensor: Array, precision: Precision) -> Array:
+    """A tensor of the port's trace as (rows, columns), rounded to what the next layer computes in."""
+    values = np.asarray(tensor)
+    return cast(values.reshape(len(values), -1), precision.compute)
+
+
 def judge_values(step: Any, inputs: Array, actual: Array, precision: Precision, probes: str) -> Comparison:
     """Judge outputs that the port has computed already, from the port's own inputs."""
     fed = np.asarray(inputs).astype(np.float64)
     trace = step(fed)
     expected, found = np.asarray(trace.outputs, dtype=np.float64), np.asarray(actual).astype(np.float64)
+    found = found.reshape(len(found), -1)
     allowed = allowed_error(step, (fed,), trace, precision)
     platform = platform_allowance(step, (fed,), trace, precision)
     largest = precision.format.largest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -43,11 +43,13 @@ class Pairing:
         pairs: one a legacy step, in order.
         extra: blocks of the port that no legacy step accounts for.
         ties: layers that another alignment would have paired just as well.
+        merges: atoms that take more than one tensor, each with the name of the layer in front of it.
     """
 
     pairs: tuple[Pair, ...]
     extra: tuple[Block, ...] = ()
-    ties: tuple[str, ...] = field(default=())
+    ties: tuple[str, ...] = ()
+    merges: tuple[tuple[Atom, str], ...] = ()
 
     def __getitem__(self, layer: str) -> Pair:
         return next(pair for pair in self.pairs if pair.step.name == layer)
@@ -58,23 +60,23 @@ class Pairing:
         return tuple(pair for pair in self.pairs if isinstance(pair.step, Dense))
 
 
-def pair_chain(program: Program, atoms: Sequence[Atom], entry: int, rows: Array, rng: np.random.Generator) -> Pairing:
+def pair_chain(program: Program, pieces: Sequence[Atom], rows: Array, rng: np.random.Generator) -> Pairing:
     """Pair a chain of legacy steps with a chain of the port's atoms.
 
     Args:
         program: a chain: steps before the first dense one, dense steps, steps after the last.
-        atoms: the port's pieces in order of computation.
-        entry: key of the port's input tensor.
+        pieces: the port's atoms in order of computation.
         rows: (rows, inputs) of the network, to judge the steps before the first layer with.
         rng: draws the probes that decide.
     """
+    atoms = [atom for atom in pieces if atom.kind != "merge"]
     steps = program.steps
     dense = [i for i, step in enumerate(steps) if isinstance(step, Dense)]
     before, layers, after = steps[: dense[0]], steps[dense[0] : dense[-1] + 1], steps[dense[-1] + 1 :]
     default = _default_precision(atoms)
     cores = [i for i, atom in enumerate(atoms) if atom.is_core]
     first = cores[0] if cores else len(atoms)
-    maker = _Maker(atoms, entry, default)
+    maker = _Maker(atoms, default)
     last = cores[-1] if cores else len(atoms)
     bounds = [*cores, len(atoms)]
     groups = [maker.block(bounds[k], bounds[k + 1]) for k in range(len(cores) - 1)]
@@ -83,18 +85,27 @@ def pair_chain(program: Program, atoms: Sequence[Atom], entry: int, rows: Array,
     ending = maker.block(last, last + 1) if cores else None
     matched, extra, ties = _align(layers, [*groups, *([ending] if ending is not None else [])], rng)
     tail = _split((matched[-1].step, *after), trailing, maker, lambda step: _local(step, rng), ending)
-    return Pairing((*pairs, *matched[:-1], *_attach(matched[-1], tail, ending)), tuple(extra), tuple(ties))
+    found = (*pairs, *matched[:-1], *_attach(matched[-1], tail, ending))
+    return Pairing(found, tuple(extra), tuple(ties), _merges(found, pieces))
+
+
+def _merges(pairs: Sequence[Pair], pieces: Sequence[Atom]) -> tuple[tuple[Atom, str], ...]:
+    owner = {atom.key: pair.step.name for pair in pairs if pair.block is not None for atom in pair.block.atoms}
+    found, before = [], pairs[0].step.name
+    for atom in pieces:
+        before = owner.get(atom.key, before)
+        if atom.kind == "merge":
+            found.append((atom, before))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
 class _Maker:
     atoms: Sequence[Atom]
-    entry: int
     default: Precision
 
     def block(self, start: int, stop: int) -> Block:
-        entry = self.atoms[start - 1].key if start > 0 else self.entry
-        return Block(tuple(self.atoms[start:stop]), entry, self.default)
+        return Block(tuple(self.atoms[start:stop]), self.default)
 
 
 def _default_precision(atoms: Sequence[Atom]) -> Precision:

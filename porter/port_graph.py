@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -270,19 +270,28 @@ def _inner(operation: Any) -> Any:
 
 
 def _atoms(graph: PortGraph) -> Iterable[Atom]:
-    last_use = {key: index for index, node in enumerate(graph.nodes) for key in node.inputs}
-    needed = _ancestors(graph)
-    nodes = [node for node in graph.nodes if node in needed]
+    nodes = _ancestors(graph)
     last_use = {key: index for index, node in enumerate(nodes) for key in node.inputs}
-    live, pending, entry = {graph.inputs[0]}, [], graph.inputs[0]
+    live, entry = {graph.inputs[0]}, graph.inputs[0]
+    pending: list[PortNode] = []
     for index, node in enumerate(nodes):
         pending.append(node)
         live |= set(node.outputs)
         live = {key for key in live if last_use.get(key, -1) > index or key in graph.outputs}
         if len(live) == 1:
             (leaving,) = live
-            yield _atom(tuple(pending), entry, leaving)
+            yield from _pieces(tuple(pending), entry, leaving)
             entry, pending = leaving, []
+
+
+def _pieces(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Iterable[Atom]:
+    """One atom; or one a node, where layers run beside each other or past each other."""
+    if sum(_is_core(node) for node in nodes) < 2:
+        yield _atom(nodes, entry, leaving)
+        return
+    for node in nodes:
+        atom = _atom((node,), node.inputs[0], node.outputs[0])
+        yield atom if len(node.inputs) == 1 else replace(atom, kind="merge")
 
 
 def _ancestors(graph: PortGraph) -> list[PortNode]:
@@ -297,19 +306,21 @@ def _ancestors(graph: PortGraph) -> list[PortNode]:
 def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
     single = nodes[0] if len(nodes) == 1 else None
     kind: Kind = single.kind if single is not None else "other"
+    opaque = single is not None and kind == "other" and _is_opaque(single)
     kernel, bias, activation = _weights(single) if kind == "dense" else (None, None, None)
     dtypes = [node.compute_dtype for node in nodes if node.compute_dtype is not None]
     return Atom(
         names=tuple(dict.fromkeys(node.name for node in nodes)),
         kind=kind,
         run=_runner(nodes, entry, leaving),
+        entry=entry,
         key=leaving,
         precision=_precision(single, dtypes[-1] if dtypes else None),
         kernel=kernel,
         bias=bias,
         activation=activation,
         is_training=any(node.is_training for node in nodes),
-        is_core=any(_is_core(node) for node in nodes),
+        is_core=any(_is_core(node) for node in nodes) or (opaque and _mixes(nodes, entry, leaving)),
         width=_width(nodes, entry, leaving),
         description=_describe(single) if single is not None else "",
     )
@@ -324,12 +335,35 @@ def _is_core(node: PortNode) -> bool:
     return name in MATRIX_PRODUCTS or any(len(weight.shape) >= 2 for weight in weights)
 
 
+def _is_opaque(node: PortNode) -> bool:
+    """Whether only running it tells what the operation does: a Lambda, or a class that is not Keras' own."""
+    kind = type(node.operation)
+    return kind.__name__ == "Lambda" or not kind.__module__.startswith("keras.")
+
+
+def _mixes(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> bool:
+    """Whether an output depends on other inputs than its own, as behind a matrix."""
+    inputs, outputs = _width(nodes, entry, leaving)
+    if inputs is None or inputs != outputs:
+        return inputs is not None
+    rows = np.repeat(np.linspace(0.1, 0.9, inputs)[None], 2, axis=0).astype(np.float32)
+    rows[1, 0] += 0.5
+    found = _runner(nodes, entry, leaving)(rows)
+    return not np.array_equal(found[0, 1:], found[1, 1:])
+
+
 def _width(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> tuple[int | None, int | None]:
+    shapes = _shapes(nodes)
+    return shapes[entry][-1], shapes[leaving][-1]
+
+
+def _shapes(nodes: tuple[PortNode, ...]) -> dict[Key, tuple[int | None, ...]]:
+    """Shape of every tensor that the nodes take or give, the rows' axis included."""
     shapes: dict[Key, Any] = {}
     for node in nodes:
         shapes.update({node.sources[id(tensor)]: tensor.shape for tensor in node.node.arguments.keras_tensors})
         shapes.update(zip(node.outputs, (tensor.shape for tensor in node.node.outputs), strict=True))
-    return shapes[entry][-1], shapes[leaving][-1]
+    return shapes
 
 
 def _describe(node: PortNode) -> str:
@@ -340,13 +374,16 @@ def _describe(node: PortNode) -> str:
 
 
 def _runner(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Callable[[Array], Array]:
+    shape = _shapes(nodes)[entry][1:]
+
     def run(x: Array) -> Array:
         from keras import ops
 
-        values = {entry: ops.convert_to_tensor(x)}
+        fits = len(shape) > 1 and x.ndim != len(shape) + 1 and None not in shape
+        values = {entry: ops.convert_to_tensor(x.reshape(-1, *shape) if fits else x)}
         for node in nodes:
             node.compute(values)
-        return ops.convert_to_numpy(values[leaving])
+        return np.asarray(ops.convert_to_numpy(values[leaving]))
 
     return run
 

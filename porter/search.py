@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination import Case
-from porter.judging import cast, judge_values
+from porter.judging import cast, judge_values, port_rows
 
 Array = NDArray[Any]
 
@@ -117,7 +117,7 @@ def _judge(case: Case) -> Callable[[Array], tuple[str, float, float, float]]:
         for one in compared:
             block = one.pair.block
             assert block is not None
-            fed = cast(tensors[block.entry], block.precision.compute)
+            fed = port_rows(tensors[block.entry], block.precision)
             result = judge_values(one.step, fed, tensors[block.leaving], block.precision, "search")
             here = (one.name, result.error, result.allowed, result.ratio)
             if result.ratio > 1:

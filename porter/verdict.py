@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from porter.diagnosis.diagnose import Named, diagnose
+from porter.diagnosis.diagnose import Named
 from porter.diagnosis.layers import Diagnosis
 from porter.examination import Case, Judged
 from porter.illustration import collect_pictures
@@ -21,18 +21,20 @@ from reference.dense import Dense
 from reference.scaling import Scaling
 
 
-def build_report(case: Case, *, golden: Samples | None, search: bool, source: str | Path | None) -> Report:
-    """Explain what differs, judge every link, and word it.
+def build_report(
+    case: Case, named: Sequence[Named], *, golden: Samples | None, search: bool, source: str | Path | None
+) -> Report:
+    """Judge every link, and word what was found.
 
     Args:
         case: the examined port.
+        named: what is wrong with it, by ``diagnose``.
         golden: golden samples, or None.
         search: whether Hypothesis goes on looking.
         source: path of the port, where it came from a file.
     """
     reading = check_reading(case.program, case.network.claims, golden)
     searched = search_inputs(case) if search else None
-    named = diagnose(case)
     findings = _findings(case, reading, named)
     rows = tuple(_row(case, one) for one in case.judged)
     question = _open_question(case)
@@ -117,7 +119,7 @@ def _finding(case: Case, named: Named) -> Finding:
 
 def _evidence(one: Judged, diagnosis: Diagnosis | None, detail: str) -> str:
     found, parts = one.comparison, []
-    if found.exceeding:
+    if found.exceeding and (diagnosis is None or not diagnosis.is_explained):
         parts.append(
             f"{found.exceeding:,} of {found.elements:,} elements exceed what rounding explains; the worst is off by "
             f"{found.error:.3g} ({found.actual:.9g} for {found.expected:.9g}; {found.where}), "
@@ -128,7 +130,7 @@ def _evidence(one: Judged, diagnosis: Diagnosis | None, detail: str) -> str:
     if diagnosis is not None and diagnosis.is_explained:
         after = diagnosis.after
         parts.append(
-            f"so explained, the error falls from {diagnosis.before.error:.2g} to {after.error:.2g}; "
+            f"with that taken into account the error falls from {diagnosis.before.error:.2g} to {after.error:.2g}; "
             f"allowed {after.allowed:.2g}"
         )
         if diagnosis.twins:

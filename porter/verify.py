@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from porter.errors import UsageError
+from porter.diagnosis.diagnose import diagnose
+from porter.errors import UnbuildableError, UsageError
 from porter.examination import examine
+from porter.mending import check_remedy
 from porter.network import Network
 from porter.placement import PLACEMENTS
 from porter.port_graph import read_graph, read_port
 from porter.report.model import Report
 from porter.samples import Samples, read_samples
+from porter.saving import staged, write_model
 from porter.verdict import build_report
 
 
@@ -27,6 +30,7 @@ def verify(
     search: bool = True,
     placement: str | None = None,
     rows: int = 2000,
+    apply: str | Path | None = None,
     **options: Any,
 ) -> Report:
     """Judge a port of a legacy network, layer by layer.
@@ -39,12 +43,14 @@ def verify(
         search: whether Hypothesis searches the inputs for a larger error.
         placement: where the port has the scaling: "inside", "folded", "outside"; None to find out.
         rows: how many random rows inside the documented range.
+        apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity.
         **options: ``read``'s options, where ``legacy`` is a path.
 
     Returns:
         The report; it never raises for a mismatch.
 
     Raises:
+        UnbuildableError: the mended port asked for cannot be made, or the remedies do not restore parity.
         PorterError: a file that cannot be read, a port that cannot be evaluated, options that cannot be meant.
     """
     network = _network(legacy, options)
@@ -53,7 +59,26 @@ def verify(
     model = read_port(port) if isinstance(port, str | Path) else port
     golden = _samples(samples, network)
     case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
-    return build_report(case, golden=golden, search=search, source=port if isinstance(port, str | Path) else None)
+    named = diagnose(case)
+    source = port if isinstance(port, str | Path) else None
+    report = build_report(case, named, golden=golden, search=search, source=source)
+    if named:
+        report, mended = check_remedy(report, case, named)
+        if apply is not None:
+            _save(mended, apply, report)
+    return report
+
+
+def _save(mended: Any, path: str | Path, report: Report) -> None:
+    if mended is None or report.after_remedy != "parity":
+        raise UnbuildableError(
+            f"{path} is not written",
+            found=f"a mended port that is {report.after_remedy or 'impossible to build'}",
+            expected="parity once every remedy is applied",
+            remedy="follow the remedies of the report by hand, or build the port anew with porter.port",
+        )
+    with staged(path) as draft:
+        write_model(mended, draft)
 
 
 def _network(legacy: Network | str | Path, options: Mapping[str, Any]) -> Network:

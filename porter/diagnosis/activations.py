@@ -101,9 +101,11 @@ def _fitted(suspect: Suspect, kernel: Array, bias: Array | None) -> Iterator[Act
     negative = (z < -1e-2) & np.isfinite(found)
     if negative.any():
         slope = _snap(float(np.median(found[negative] / z[negative])))
-        yield Activation("leaky_relu", {"negative_slope": slope})
+        if slope != 0:  # a slope of 0 is relu
+            yield Activation("leaky_relu", {"negative_slope": slope})
         alpha = _snap(float(np.median(found[negative] / np.expm1(z[negative]))))
-        yield Activation("elu", {"alpha": alpha})
+        if alpha != 0:
+            yield Activation("elu", {"alpha": alpha})
     far = np.abs(z) > 6
     near = (np.abs(z) < 0.05) & (np.abs(z) > 1e-3)
     if far.any() and near.any():
@@ -115,7 +117,7 @@ def _fitted(suspect: Suspect, kernel: Array, bias: Array | None) -> Iterator[Act
 
 def _snap(value: float) -> float:
     """The number of five digits that a person would have written, where it is that number to float32."""
-    short = float(f"{value:.5g}")
+    short = 0.0 if abs(value) < 1e-9 else float(f"{value:.5g}")
     return short if abs(short - value) <= 4e-6 * abs(value) else value
 
 

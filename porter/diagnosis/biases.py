@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,29 @@ from porter.diagnosis.suspect import Suspect
 Array = NDArray[Any]
 
 
-def explain_bias(suspect: Suspect, columns: Array | None) -> tuple[tuple[Cause, ...], str | None, int]:
+@dataclass(frozen=True)
+class BiasReading:
+    """The explanation of a bias.
+
+    Attributes:
+        causes: what is wrong with it; empty where nothing is.
+        source: name of the layer of the file whose numbers it holds, or None where none fits.
+        tried: how many explanations were compared.
+        exact: (units,) the numbers that it stands for, or None where entries are left over.
+    """
+
+    causes: tuple[Cause, ...]
+    source: str | None
+    tried: int
+    exact: Array | None = None
+
+
+def explain_bias(suspect: Suspect, columns: Array | None) -> BiasReading:
     """The explanation of the exposed bias.
 
     Args:
         suspect: the layer.
         columns: (units,) the order in which the kernel's columns stand, where they are permuted.
-
-    Returns:
-        What is wrong with it, the layer of the file whose numbers it holds (None where none fits), how many
-        explanations were compared.
     """
     units = suspect.own.kernel.shape[1]
     own = np.zeros(units) if suspect.own.bias is None else suspect.own.bias
@@ -41,8 +55,8 @@ def explain_bias(suspect: Suspect, columns: Array | None) -> tuple[tuple[Cause, 
     for tried, (code, message, source, candidate) in enumerate(_candidates(suspect, own, wanted, found), start=1):
         if candidate.shape == found.shape and equal_within_ulp(found, candidate, suspect.dtype, suspect.slack).all():
             causes = (Cause(code, suspect.name, message, _remedy(suspect)),) if code else ()
-            return causes, source, tried
-    return (_differs(suspect, own, wanted, found),), None, tried
+            return BiasReading(causes, source, tried, candidate)
+    return BiasReading((_differs(suspect, own, wanted, found),), None, tried)
 
 
 def _remedy(suspect: Suspect) -> str:

@@ -46,7 +46,7 @@ def diagnose(case: Case) -> list[Named]:
     named = []
     for one in case.judged:
         named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
-    named += _extra_blocks(case)
+    named += [*_extra_blocks(case), *_merges(case)]
     return _whole_port(case, _same_once(named))
 
 
@@ -93,13 +93,33 @@ def _extra_blocks(case: Case) -> list[Named]:
     named = []
     for block in case.pairing.extra:
         source = _source_of(block, case.layers)
-        one = case[source.name if source is not None else case.layers[-1].name]
+        one = case[source.name if source is not None else _in_front(case, block)]
         names = ", ".join(block.names)
         if source is not None:
             cause = Cause("layers.repeated", source.name, f"{names} has its arrays a second time", f"take {names} out")
         else:
-            cause = Cause("unexplained", one.name, f"{names} has no counterpart in the file", f"take {names} out")
+            cause = Cause(
+                "unexplained", one.name, f"{names}, behind it, has no counterpart in the file", f"take {names} out"
+            )
         named.append(Named(cause, one))
+    return named
+
+
+def _in_front(case: Case, block: Block) -> str:
+    """The layer whose output an extra block takes."""
+    fed = (
+        pair.step.name for pair in case.pairing.dense if pair.block is not None and pair.block.leaving == block.entry
+    )
+    return next(fed, case.layers[0].name)
+
+
+def _merges(case: Case) -> list[Named]:
+    """Tensors that come together where the legacy network is a chain."""
+    named = []
+    for atom, layer in case.pairing.merges:
+        what = f"{', '.join(atom.names)} joins its output with another tensor; the file has a plain chain"
+        remedy = f"hand the output of {layer} on alone"
+        named.append(Named(Cause("graph.edge", layer, what, remedy), case[layer]))
     return named
 
 

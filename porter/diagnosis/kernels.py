@@ -51,6 +51,7 @@ class KernelReading:
         columns: (units,) the order of the units where they are permuted, or None.
         tried: how many explanations were compared.
         twins: other layers of the file that explain it just as well.
+        exact: (inputs, units) the numbers of the file that it stands for, or None where entries are left over.
     """
 
     causes: tuple[Cause, ...]
@@ -58,6 +59,7 @@ class KernelReading:
     columns: Array | None = None
     tried: int = 0
     twins: tuple[str, ...] = ()
+    exact: Array | None = None
 
 
 def layouts(source: Stored, shape: tuple[int, ...]) -> Iterator[Layout]:
@@ -171,7 +173,8 @@ def _reading(suspect: Suspect, found: Array, matches: list[_Match], best: _Match
     differs = ~equal_within_ulp(found, wanted, suspect.dtype, suspect.slack)
     if differs.any():
         causes.append(_entries(suspect, found, rounded(wanted, suspect.dtype), differs))
-    return KernelReading(tuple(causes), layout.source, None, len(matches), _twins(best, matches))
+    exact = None if differs.any() else wanted
+    return KernelReading(tuple(causes), layout.source, None, len(matches), _twins(best, matches), exact)
 
 
 def _entries(suspect: Suspect, found: Array, wanted: Array, differs: Array) -> Cause:
@@ -202,7 +205,7 @@ def _permuted_columns(suspect: Suspect, order: Array) -> KernelReading | None:
     what = "outputs" if suspect.is_last else "units"
     message = f"the {what} stand in another order: {describe_permutation(order, what)}"
     cause = Cause(code, suspect.name, message, suspect.assign("kernel", "bias"))
-    return KernelReading((cause,), suspect.own, order, 2)
+    return KernelReading((cause,), suspect.own, order, 2, exact=suspect.own.kernel[:, order])
 
 
 def _follows(suspect: Suspect, order: Array) -> bool:
@@ -216,7 +219,7 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
     if suspect.is_first:
         message = f"the inputs stand in another order: {describe_permutation(order, 'inputs')}"
         cause = Cause("inputs.permuted", suspect.name, message, suspect.assign("kernel"))
-        return KernelReading((cause,), suspect.own, None, 2)
+        return KernelReading((cause,), suspect.own, None, 2, exact=suspect.own.kernel[order])
     if np.array_equal(order, np.arange(len(order))[::-1]):
         return None
     before = suspect.layers[suspect.position - 1].name
@@ -224,7 +227,7 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
         f"its units stand in another order than {suspect.name} takes them in: {describe_permutation(order, 'units')}"
     )
     cause = Cause("units.permuted", before, message, suspect.assign("kernel"))
-    return KernelReading((cause,), suspect.own, None, 2)
+    return KernelReading((cause,), suspect.own, None, 2, exact=suspect.own.kernel[order])
 
 
 def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from porter.blocks import Block
 from porter.compare import Comparison
-from porter.diagnosis.activations import explain_activation
-from porter.diagnosis.biases import explain_bias
+from porter.diagnosis.activations import ActivationReading, explain_activation
+from porter.diagnosis.biases import BiasReading, explain_bias
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.kernels import KernelReading, explain_kernel
 from porter.diagnosis.recovery import recover_affine
@@ -56,23 +56,24 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     removed = _without_stray_atoms(suspect)
     if removed is not None:
         return replace(removed, before=before)
-    kernel, bias = suspect.kernel, suspect.bias
-    if kernel is None:
-        recovered = recover_affine(suspect)
-        if recovered is None:
-            return _unexplained(suspect, before)
-        suspect, kernel, bias = recovered
+    recovered = recover_affine(suspect) if suspect.kernel is None else (suspect, suspect.kernel, suspect.bias)
+    if recovered is None:
+        return _unexplained(suspect, before)
+    is_shown = suspect.kernel is not None
+    suspect, kernel, bias = recovered
     reading = explain_kernel(suspect)
-    bias_causes, bias_source, bias_tried = explain_bias(suspect, reading.columns)
+    bias_reading = explain_bias(suspect, reading.columns)
+    if not is_shown and reading.exact is not None and bias_reading.exact is not None:
+        kernel, bias = reading.exact, bias_reading.exact  # probes give three digits; the file has them all
     activation = explain_activation(suspect, kernel, bias)
-    causes = _merged(suspect, reading, bias_causes, bias_source, activation.causes, activation.activation)
+    causes = _merged(suspect, reading, bias_reading, activation)
     if not causes or (not activation.comparison.is_parity and not activation.causes):
         causes = (*causes, _unexplained_cause(suspect, before))
     return Diagnosis(
         causes,
         before,
         activation.comparison,
-        reading.tried + bias_tried + activation.tried,
+        reading.tried + bias_reading.tried + activation.tried,
         (*reading.twins, *activation.twins),
         kernel,
         activation.activation,
@@ -81,14 +82,11 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
 
 
 def _merged(
-    suspect: Suspect,
-    reading: KernelReading,
-    bias_causes: tuple[Cause, ...],
-    bias_source: str | None,
-    activation_causes: tuple[Cause, ...],
-    activation: Activation | None,
+    suspect: Suspect, reading: KernelReading, bias_reading: BiasReading, activation_reading: ActivationReading
 ) -> tuple[Cause, ...]:
     """Causes of one layer, those that another one accounts for left out."""
+    bias_causes, bias_source = bias_reading.causes, bias_reading.source
+    activation_causes, activation = activation_reading.causes, activation_reading.activation
     source = reading.source
     is_foreign = source is not None and source.name != suspect.name
     causes = list(reading.causes)

@@ -123,13 +123,20 @@ def rounding_rules(dtype: str) -> Iterator[tuple[str, Callable[[Array], Array]]]
     if dtype != "bfloat16":
         yield "cut to bfloat16", _cut_to_bfloat16
     yield "rounded to integers", _decimals(0)
-    yield "cut to integers", np.trunc
+    yield "cut to integers", _cut_to_integers
 
 
 def _cut_to_bfloat16(values: Array) -> Array:
     """The upper half of each float32, the rest dropped instead of rounded."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+    with np.errstate(over="ignore", invalid="ignore"):
+        short = np.ascontiguousarray(values, dtype=np.float32)
+    bits = short.view(np.uint32) & np.uint32(0xFFFF0000)
     return bits.view(np.float32).astype(np.float64)
+
+
+def _cut_to_integers(values: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return np.trunc(values)
 
 
 def _decimals(decimals: int) -> Callable[[Array], Array]:

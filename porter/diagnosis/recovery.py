@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.diagnosis.numbers import equal_within_ulp
 from porter.diagnosis.suspect import Suspect
 from porter.probes import FULL_BASIS_WIDTH
 
@@ -60,18 +61,31 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
         return None
     rows = np.vstack([np.zeros(width), STEP * np.eye(width), -STEP * np.eye(width)])
     found = np.asarray(suspect.block.run(rows.astype(np.float32))).astype(np.float64)
+    found = found.reshape(len(found), -1)
     own = suspect.own.activation.name
-    names = [own] if own in INVERSES else []
-    for name in [*names, *(n for n in INVERSES if n != own)]:
-        with np.errstate(all="ignore"):
-            z = INVERSES[name](found)
-        if not np.isfinite(z).all():
-            continue
-        kernel = (z[1 : width + 1] - z[width + 1 :]) / (2 * STEP)
-        curvature = np.max(np.abs(z[1 : width + 1] + z[width + 1 :] - 2 * z[0]))
-        if curvature <= 1e-4 * np.max(np.abs(z)):
-            result = _Recovered(
-                suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes, 2.0, kernel, z[0]
-            )
-            return result, kernel, z[0]
-    return None
+    names = [name for name in (own, *INVERSES) if name in INVERSES]
+    options = [option for name in dict.fromkeys(names) if (option := _invert(name, found, width)) is not None]
+    if not options or options[0][0].shape != suspect.own.kernel.shape:
+        return None
+    kernel, bias = max(options, key=lambda option: _likeness(suspect, option[0]))
+    recovered = _Recovered(
+        suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes, 2.0, kernel, bias
+    )
+    return recovered, kernel, bias
+
+
+def _invert(name: str, found: Array, width: int) -> tuple[Array, Array] | None:
+    """Kernel and bias if the block ends in that activation; None where its outputs say that it does not."""
+    with np.errstate(all="ignore"):
+        z = INVERSES[name](found)
+    if not np.isfinite(z).all():
+        return None
+    curvature = np.max(np.abs(z[1 : width + 1] + z[width + 1 :] - 2 * z[0]))
+    if curvature > 1e-4 * np.max(np.abs(z)):
+        return None
+    return (z[1 : width + 1] - z[width + 1 :]) / (2 * STEP), z[0]
+
+
+def _likeness(suspect: Suspect, kernel: Array) -> float:
+    """Share of the entries that are the file's, to the precision of probes."""
+    return float(equal_within_ulp(kernel, suspect.own.kernel, "float16", 2.0).mean())

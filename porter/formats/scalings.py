@@ -77,7 +77,7 @@ def _check_ranges(where: str, name: str, first: Array, second: Array, rule: str)
     pair = "mean and standard deviation" if rule == "mean-std" else "minimum and maximum"
     raise ScalingRangeError(
         f"{where}: {name} has {wrong.size} impossible range(s), the first in column {column}",
-        found=f"{pair} {first[column]!r}, {second[column]!r}",
+        found=f"{pair} {first[column]:.6g}, {second[column]:.6g}",
         expected="a positive standard deviation" if rule == "mean-std" else "a maximum above the minimum",
         remedy='declare the rule that holds ("mean-std", "none"), or repair the file',
     )

@@ -58,6 +58,7 @@ def render_html(report: Report) -> str:
     context = {
         "report": report,
         "headline": wording.headline(report),
+        "mended": wording.mended(report),
         "cards": cards,
         "rows": list(zip(report.layers, bars(report.layers), strict=True)),
         "pictures": pictures,

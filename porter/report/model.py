@@ -83,6 +83,7 @@ class Report:
         notes: equivalent forms, platform deviations, coverage, what was not checked.
         provenance: sources with their SHA-256, versions, seed, options.
         counterexample: the smallest input found that shows the first mistake, or None.
+        after_remedy: the verdict of the layers once every remedy is applied, verified again; None without findings.
         pictures: arrays for renderers, by name; not part of the JSON.
     """
 
@@ -95,6 +96,7 @@ class Report:
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     counterexample: Mapping[str, Any] | None = None
+    after_remedy: str | None = None
     pictures: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:

@@ -74,6 +74,9 @@ def _title(console: Console, title: str) -> None:
 def _verdict(console: Console, report: Report) -> None:
     console.print(_text(report.verdict.upper(), f"bold {style(report.verdict)}"))
     console.print(_text(wording.headline(report)))
+    mended = wording.mended(report)
+    if mended is not None:
+        console.print(_text(mended))
 
 
 def _findings(console: Console, report: Report) -> None:

@@ -93,6 +93,14 @@ def _inconclusive(report: Report) -> str:
     return "Parity is neither shown nor refuted; the notes say what is missing."
 
 
+def mended(report: Report) -> str | None:
+    """What becomes of the port once every remedy is applied; None where that was not tried."""
+    if report.after_remedy is None:
+        return None
+    remedies = "the remedy" if len(report.findings) == 1 else "all remedies"
+    return f"With {remedies} applied, the port was verified again: {report.after_remedy}."
+
+
 def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
     """The facts of a finding, always in this order; those that were not measured are left out."""
     port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""

@@ -97,6 +97,7 @@ def mismatch() -> Report:
         notes=(COVERAGE, "Layer1 and Layer2 are judged alone: the error of one does not hide the other."),
         provenance=PROVENANCE,
         counterexample={"layer": "Layer2", "inputs": [0.0, 1.0, 0.0], "expected": 0.25, "actual": -0.071},
+        after_remedy="parity",
         pictures=_pictures(),
     )
 

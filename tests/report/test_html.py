@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from html import unescape
 from html.parser import HTMLParser
 
@@ -15,7 +16,7 @@ import pytest
 from porter.report import html, pictures
 from porter.report.html import bars, render_html, write_text
 from porter.report.model import LayerRow
-from tests.report.examples import EXAMPLES, hostile, inconclusive, mismatch, parity
+from tests.report.examples import EXAMPLES, hostile, inconclusive, mismatch
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -46,6 +47,12 @@ class _Page(HTMLParser):
             self.text += data
 
 
+@cache
+def _rendered(name):
+    """The page of an example; pages take a while to draw, and examples do not change."""
+    return render_html(EXAMPLES[name]())
+
+
 @pytest.fixture
 def no_pictures(monkeypatch):
     monkeypatch.setattr(html, "draw", lambda report: pictures.Pictures())
@@ -58,23 +65,23 @@ def test_golden(name, golden, no_pictures):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_tag_is_closed(name):
-    assert _Page(render_html(EXAMPLES[name]())).open == []
+    assert _Page(_rendered(name)).open == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_nothing_is_loaded_and_no_script_runs(name):
-    page = _Page(render_html(EXAMPLES[name]()))
+    page = _Page(_rendered(name))
     assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"}
     for tag, attributes in page.tags:
         assert not any(key.startswith("on") for key in attributes), tag
         for key in ("src", "href", "xlink:href", "srcset"):
             assert attributes.get(key, "#").startswith(("#", "data:image/png;base64,")), (tag, attributes)
         assert "url(http" not in attributes.get("style", "")
-    assert "@import" not in render_html(EXAMPLES[name]())
+    assert "@import" not in _rendered(name)
 
 
 def test_every_text_of_a_file_is_escaped():
-    page = render_html(hostile())
+    page = _rendered("hostile")
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)") > 15
     assert all(c.isprintable() or c == "\n" for c in page)
@@ -82,7 +89,7 @@ def test_every_text_of_a_file_is_escaped():
 
 
 def test_the_verdict_comes_first_and_layer_cause_and_remedy_after_it():
-    text = _Page(render_html(mismatch())).text
+    text = _Page(_rendered("mismatch")).text
     body = text[text.index("MISMATCH", text.index("MISMATCH") + 1) :]  # after the title
     places = [
         body.index(word) for word in ("MISMATCH", "Layer2", "is the transpose", "Transpose the kernel", "1,200 of")
@@ -92,17 +99,17 @@ def test_the_verdict_comes_first_and_layer_cause_and_remedy_after_it():
 
 
 def test_assumptions_and_what_was_not_checked_are_said():
-    text = _Page(render_html(parity())).text
+    text = _Page(_rendered("parity")).text
     assert "Assumed: the activation of Layer1 and Layer2 is tanh." in text
     assert "export: not checked" in text
 
 
 def test_the_same_report_gives_the_same_page():
-    assert render_html(mismatch()) == render_html(mismatch())
+    assert render_html(mismatch()) == _rendered("mismatch")
 
 
 def test_ids_of_pictures_do_not_clash():
-    ids = re.findall(r'\bid="([^"]+)"', render_html(mismatch()))
+    ids = re.findall(r'\bid="([^"]+)"', _rendered("mismatch"))
     assert ids
     assert len(ids) == len(set(ids))
 
@@ -171,11 +178,11 @@ def test_bars_are_over_just_beyond_the_allowed_error():
 def test_to_html_writes_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     mismatch().to_html(path)
-    assert path.read_text(encoding="utf-8") == render_html(mismatch())
+    assert path.read_text(encoding="utf-8") == _rendered("mismatch")
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_text(path, "half")
-    assert path.read_text(encoding="utf-8") == render_html(mismatch())
+    assert path.read_text(encoding="utf-8") == _rendered("mismatch")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -183,7 +190,7 @@ def test_in_a_notebook_the_page_has_a_frame_of_its_own():
     frame = _Page(hostile()._repr_html_())
     ((tag, attributes),) = frame.tags
     assert tag == "iframe"
-    assert attributes["srcdoc"] == render_html(hostile())
+    assert attributes["srcdoc"] == _rendered("hostile")
 
 
 def _chromium(tmp_path, page, *options):
@@ -210,7 +217,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not in
 @pytest.mark.subprocess
 @pytest.mark.parametrize("name", ["mismatch", "hostile"])
 def test_opens_in_a_browser_without_a_complaint(name, tmp_path):
-    shown, complaints = _chromium(tmp_path, render_html(EXAMPLES[name]()), "--dump-dom")
+    shown, complaints = _chromium(tmp_path, _rendered(name), "--dump-dom")
     assert complaints == []
     assert '<span class="badge bad">MISMATCH</span>' in shown
 
@@ -218,7 +225,7 @@ def test_opens_in_a_browser_without_a_complaint(name, tmp_path):
 @needs_chromium
 @pytest.mark.subprocess
 def test_a_complaint_of_the_browser_would_be_seen(tmp_path):
-    spoiled = render_html(parity()).replace("</header>", "</header><script>throw 1</script>")
+    spoiled = _rendered("parity").replace("</header>", "</header><script>throw 1</script>")
     assert _chromium(tmp_path, spoiled, "--dump-dom")[1]
 
 
@@ -228,7 +235,7 @@ def test_nothing_is_wider_than_a_phone(tmp_path):
     from PIL import Image
 
     shot = tmp_path / "shot.png"
-    _chromium(tmp_path, render_html(hostile()), f"--screenshot={shot}", "--window-size=500,3000")
+    _chromium(tmp_path, _rendered("hostile"), f"--screenshot={shot}", "--window-size=500,3000")
     pixels = np.asarray(Image.open(shot).convert("L"))
     assert (pixels[:, -6:-1] == pixels[0, -1]).all()  # a bare margin: nothing was cut off
     assert (pixels[:, 20:-20] != pixels[0, -1]).any()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from porter.report.wording import facts, headline, number, printable, remedy_blocks, series, share, unproven
+from porter.report.wording import facts, headline, mended, number, printable, remedy_blocks, series, share, unproven
 from tests.report.examples import inconclusive, mismatch, parity
 
 
@@ -78,6 +78,13 @@ def test_assumptions_are_grouped_and_say_how_to_prove_them():
     assert "--samples" in detail
     silent = [replace(claim, detail="") for claim in parity().claims]
     assert unproven(silent)[0][1].startswith("To prove it")
+
+
+def test_what_the_remedies_lead_to_is_said():
+    assert mended(mismatch()) == "With all remedies applied, the port was verified again: parity."
+    one = replace(mismatch(), findings=mismatch().findings[:1], after_remedy="mismatch")
+    assert mended(one) == "With the remedy applied, the port was verified again: mismatch."
+    assert mended(parity()) is None
 
 
 def test_series():

@@ -1,0 +1,102 @@
+"""The remedies of a report, applied: a port in which every named mistake is put right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from porter.diagnosis.diagnose import Named
+from porter.errors import PorterError
+from porter.examination import Case, examine
+from porter.network import Dense
+from porter.placement import PLACEMENTS
+from porter.port_graph import read_graph
+from porter.report.model import Report
+
+IN_PLACE = ("kernel.", "bias.", "biases.", "units.", "inputs.", "outputs.", "layers.swapped", "precision.port")
+"""Mistakes that are put right by giving the port's own layers the arrays of the file."""
+CHECKED_ROWS = 256
+
+
+def mend(case: Case, named: Sequence[Named]) -> Any:
+    """A mended copy of the port; the port itself is left as it is.
+
+    Wrong arrays are replaced in a copy. A wrong activation, scaling or structure cannot be: then the whole port is
+    built anew from the file, with the port's placement and dtype.
+
+    Returns:
+        keras.Model
+
+    Raises:
+        UnbuildableError: Keras' own layers cannot express the network as asked.
+    """
+    in_place = [_in_place(case, one) for one in named]
+    return _assigned(case, named) if named and all(in_place) else _rebuilt(case)
+
+
+def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Report, Any]:
+    """Verify the mended port again, and say so in the report.
+
+    Returns:
+        The report with ``after_remedy``, and the mended keras.Model, or None where none can be made.
+    """
+    try:
+        model = mend(case, named)
+        again = examine(case.network, read_graph(model), seed=case.seed, placement=_placement(case), rows=CHECKED_ROWS)
+    except PorterError:
+        return report, None
+    declared = _placement(case) == "outside"
+    right = all(one.verdict == "parity" or one.verdict.startswith("folded") or declared for one in again.judged)
+    wrong = any(one.verdict == "mismatch" for one in again.judged)
+    verdict = "mismatch" if wrong else "parity" if right else "inconclusive"
+    return replace(report, after_remedy=verdict), model
+
+
+def _in_place(case: Case, one: Named) -> bool:
+    block = case[one.cause.layer].pair.block
+    folded = case[one.cause.layer].step is not case[one.cause.layer].pair.step
+    shown = block is not None and block.dense is not None and block.dense.kernel is not None and not folded
+    lacks_bias = shown and block.dense.bias is None and one.cause.code.startswith(("bias", "layers"))  # type: ignore[union-attr]
+    return shown and not lacks_bias and one.cause.code.startswith(IN_PLACE)
+
+
+def _assigned(case: Case, named: Sequence[Named]) -> Any:
+    """A copy of the port whose suspect layers hold the arrays of the file."""
+    import keras
+
+    model = keras.models.clone_model(case.graph.model)
+    model.set_weights(case.graph.model.get_weights())
+    wanted = {one.cause.layer for one in named} | {one.judged.name for one in named}
+    for layer in case.network.layers:
+        block = case[layer.name].pair.block
+        if isinstance(layer, Dense) and layer.name in wanted and block is not None and block.dense is not None:
+            _assign(model, block.dense.names[0], layer)
+    return model
+
+
+def _assign(model: Any, path: str, layer: Dense) -> None:
+    target = model
+    for name in path.split("/"):
+        target = target.get_layer(name)
+    target.kernel.assign(layer.kernel)
+    if target.bias is not None:
+        target.bias.assign(np.zeros(layer.kernel.shape[1]) if layer.bias is None else layer.bias)
+
+
+def _rebuilt(case: Case) -> Any:
+    from porter.keras_model import build
+
+    return build(case.network, placement=_placement(case), dtype=_policy(case))
+
+
+def _placement(case: Case) -> str:
+    return case.placement if case.placement in PLACEMENTS else "inside"
+
+
+def _policy(case: Case) -> str:
+    block = next(pair.block for pair in case.pairing.dense if pair.block is not None)
+    compute, variables = block.precision.compute, block.precision.variables
+    return compute if compute == variables else f"mixed_{compute}"
