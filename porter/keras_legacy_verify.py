@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,8 +15,11 @@ from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy_faults import explain
 from porter.keras_legacy_model import pairs
+from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
 from porter.keras_model import legal_name
+from porter.network import Claim
 from porter.programs import build_program
+from porter.provenance import versions
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from reference.elementwise import Replacement
 from reference.embedding import Embedding, Mask
@@ -50,14 +52,14 @@ class Judged:
 
 
 def verify_legacy(
-    network: KerasNetwork, model: Any, *, inputs: Sequence[Array] | None = None, seed: int = 0, wide: bool = True
+    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True
 ) -> Report:
     """Judge a port of a legacy Keras network, layer by layer.
 
     Args:
         network: as read, with weights.
         model: a keras.Model that bears the legacy layers' names; never changed.
-        inputs: (rows, ...) for each input, instead of random ones.
+        samples: recorded inputs and outputs: the path of an .npz, or a pair; the inputs then replace random ones.
         seed: of the random inputs.
         wide: whether every layer is also fed with wide random numbers of its own.
 
@@ -69,7 +71,9 @@ def verify_legacy(
     """
     program, tensors = build_program(network), pairs(network, model)
     rng = np.random.default_rng(seed)
-    feeds = _feeds(network, model, inputs, rng)
+    golden = None if samples is None else read_keras_samples(samples)
+    contradiction = None if golden is None else disagreement(program, golden)
+    feeds = draw_feeds(network, model, None if golden is None else golden.inputs, rng)
     values = _trace_port(model, program, tensors, feeds)
     reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
     judged = []
@@ -79,10 +83,28 @@ def verify_legacy(
             one = _judge_wide(one, tensors, values, rng)
         judged.append(one)
     whole = _whole_differs(model, network, values, feeds)
-    return _report(network, model, judged, feeds, seed, whole)
+    report = _report(network, model, judged, feeds, seed, whole)
+    return report if golden is None else _with_samples(report, network, golden, contradiction)
 
 
-def _feeds(
+def _with_samples(report: Report, network: KerasNetwork, golden: KerasSamples, contradiction: str | None) -> Report:
+    """The report with what the recorded outputs say about the reading."""
+    if contradiction is None:
+        note = f"the reference reproduces {golden.name}, {len(golden.inputs[0])} rows"
+        claims = (*report.claims, Claim(network.name, "outputs", "as recorded", "samples", note))
+        links = {**report.links, "reading": "proven"}
+        return replace(report, claims=claims, links=links, link_notes={**report.link_notes, "reading": note})
+    finding = Finding(
+        "reading.contradicted", report.layers[-1].layer, (), "the reference does not reproduce the recorded outputs",
+        contradiction, "check backend=, and that the samples are this model's",
+    )  # fmt: skip
+    return replace(
+        report, verdict="mismatch", findings=(finding, *report.findings), links={**report.links, "reading": "contradicted"},
+        link_notes={**report.link_notes, "reading": contradiction},
+    )  # fmt: skip
+
+
+def draw_feeds(
     network: KerasNetwork, model: Any, given: Sequence[Array] | None, rng: np.random.Generator
 ) -> dict[str, Array]:
     """Rows for each input, in the port's own dtype: whole numbers where an Embedding looks them up."""
@@ -293,9 +315,8 @@ def _report(
         findings=findings,
         notes=tuple(notes),
         provenance={
-            "legacy": str(network.source.path), "sha256": network.source.sha256, "seed": seed, "rows": count,
-            "keras": keras.__version__, "python": platform.python_version(), "numpy": np.__version__,
-            **network.declarations,
+            "legacy": str(network.source.path), "legacy_sha256": network.source.sha256, "seed": seed, "rows": count,
+            "versions": versions(), **network.declarations,
         },
     )  # fmt: skip
 

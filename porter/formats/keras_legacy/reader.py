@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from porter.errors import NonFiniteError, UsageError
-from porter.formats.keras_legacy.decode import decode_hdf5, decode_json, is_json, is_keras_hdf5
+from porter.formats.keras_legacy.decode import FORMAT, decode_hdf5, decode_json, is_json, is_keras_hdf5
 from porter.formats.keras_legacy.errors import (
     ArchitectureMissingError,
     NotAModelError,
@@ -19,49 +19,32 @@ from porter.formats.keras_legacy.errors import (
 )
 from porter.formats.keras_legacy.fields import reading
 from porter.formats.keras_legacy.graph import Era, KerasNetwork
+from porter.formats.keras_legacy.options import KerasOptions
 from porter.formats.keras_legacy.roles import Stored
 from porter.formats.keras_legacy.walk import Opening
 from porter.formats.opened import OpenedFile, open_file
+from porter.formats.options import ReadOptions
+from porter.formats.registry import Reader
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim
 
-BACKENDS = ("tensorflow", "theano", "cntk")
 # Arguments that only Keras 1 had, by which a file without a version is told.
 KERAS1_ARGUMENTS = frozenset(
     ("nb_filter", "border_mode", "W_regularizer", "W_constraint", "inner_activation", "dim_ordering", "consume_less")
 )
 
 
-@dataclass(frozen=True)
-class KerasOptions:
-    """What the user says about a legacy Keras file.
-
-    Attributes:
-        backend: that trained it, where the file does not say.
-        weights: a file of weights beside a JSON architecture.
-        replace: functions of tensors, by the path of the layer whose place they take.
-    """
-
-    backend: str | None = None
-    weights: str | Path | None = None
-    replace: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.backend is not None and self.backend not in BACKENDS:
-            raise UsageError("backend", found=repr(self.backend), expected=f"one of {', '.join(BACKENDS)}")
-        for layer, function in self.replace.items():
-            if not callable(function):
-                raise ReplacementError(
-                    f"the replacement of layer {layer!r} cannot be called", found=type(function).__name__
-                )
-
-
 def matches(opened: OpenedFile) -> bool:
-    """Whether a file is Keras' HDF5, or text that may be a JSON architecture."""
-    return is_keras_hdf5(opened) or is_json(opened)
+    """Whether a file is HDF5 of Keras 1 or 2, or text that may be a JSON architecture."""
+    if is_json(opened):
+        return True
+    if not is_keras_hdf5(opened):
+        return False
+    known = "keras_version" in opened.hdf5.stored_attributes
+    return not (known and str(opened.hdf5.attribute("keras_version")).startswith("3"))
 
 
-def read(opened: OpenedFile, options: KerasOptions = KerasOptions()) -> KerasNetwork:  # noqa: B008 - frozen
+def read_keras(opened: OpenedFile, options: KerasOptions = KerasOptions()) -> KerasNetwork:  # noqa: B008 - frozen
     """Read a whole model, or an architecture with the weights that ``options`` names.
 
     Raises:
@@ -80,6 +63,22 @@ def read(opened: OpenedFile, options: KerasOptions = KerasOptions()) -> KerasNet
         source = _with_weights(source, options.weights)
     with reading(str(source.path)):
         return _network(source, options)
+
+
+def _read(opened: OpenedFile, options: ReadOptions) -> KerasNetwork:
+    """For the registry: refuse declarations that a Keras file makes itself.
+
+    Raises:
+        UsageError: such a declaration.
+    """
+    given = [name for name, value in options.declarations().items() if value]
+    if given:
+        raise UsageError(
+            f"{', '.join(f'{name}=' for name in given)} for {opened.path}",
+            found="a Keras file, which says that itself",
+            remedy="leave the option out",
+        )
+    return read_keras(opened, options.keras or KerasOptions())
 
 
 def _with_weights(source: WeightFile, weights: str | Path) -> WeightFile:
@@ -199,3 +198,6 @@ def _mentions(value: Any, keys: Any) -> bool:
     if isinstance(value, Mapping):
         return not keys.isdisjoint(value) or any(_mentions(inner, keys) for inner in value.values())
     return isinstance(value, list) and any(_mentions(inner, keys) for inner in value)
+
+
+READER = Reader(FORMAT, "a model or an architecture of Keras 1 or 2 (.h5, .json)", matches, _read)
