@@ -262,17 +262,19 @@ def _judge_wide(
     step = one.step
     if isinstance(step, Embedding | Mask) or any(name not in tensors for name in step.inputs):
         return one
-    shapes = [values[name].shape for name in step.inputs]
-    if sum(int(np.prod(shape[1:])) for shape in shapes) * 4 > 4 * ELEMENTS:
+    # A layer may take the same tensor twice, as attention does.
+    shapes = {name: values[name].shape[1:] for name in step.inputs}
+    if sum(int(np.prod(shape)) for shape in shapes.values()) > ELEMENTS:
         return one
-    fed = []
-    for name, shape in zip(step.inputs, shapes, strict=True):
-        dtype = tensors[name].dtype
-        drawn = rng.normal(0, 4, (3, *shape[1:])) if dtype != "bool" else np.ones((3, *shape[1:]), bool)
-        fed.append(drawn.astype(dtype))
-    alone = keras.Model([tensors[name] for name in step.inputs], tensors[step.name])
-    actual = np.asarray(alone(fed, training=False), np.float64)
-    found = compare_step(step, tuple(np.asarray(x, np.float64) for x in fed), actual, one.precision, "wide rows")
+    drawn = {
+        name: np.ones((3, *shape), bool) if tensors[name].dtype == "bool" else rng.normal(0, 4, (3, *shape))
+        for name, shape in shapes.items()
+    }
+    drawn = {name: array.astype(tensors[name].dtype) for name, array in drawn.items()}
+    alone = keras.Model([tensors[name] for name in shapes], tensors[step.name])
+    actual = np.asarray(alone(list(drawn.values()), training=False), np.float64)
+    fed = tuple(np.asarray(drawn[name], np.float64) for name in step.inputs)
+    found = compare_step(step, fed, actual, one.precision, "wide rows")
     merged = merge_comparisons([one.comparison, found])
     return replace(one, comparison=merged, verdict="parity" if merged.is_parity and not one.weights_differ else "mismatch")
 

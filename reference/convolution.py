@@ -19,6 +19,8 @@ from reference.windows import Padding, as_stored, channels_last, pad_for_windows
 
 Array = NDArray[Any]
 
+FEW_CHANNELS = 16
+
 
 def convolve(x: Array, kernel: Array, strides: Sequence[int], dilation: Sequence[int], groups: int = 1) -> Array:
     """Cross-correlate (rows, *space, channels) with (*window, channels / groups, filters), nothing padded.
@@ -29,10 +31,22 @@ def convolve(x: Array, kernel: Array, strides: Sequence[int], dilation: Sequence
     if groups > 1:
         parts = zip(np.split(x, groups, axis=-1), np.split(kernel, groups, axis=-1), strict=True)
         return np.concatenate([convolve(part, matrix, strides, dilation) for part, matrix in parts], axis=-1)
-    total: Any = 0
-    for offset, view in slide(x, window, strides, dilation):
-        total = total + view @ kernel[offset]
-    return np.asarray(total)
+    views = slide(x, window, strides, dilation)
+    if kernel.shape[-2] <= FEW_CHANNELS:
+        # Products of a few channels alone would be slow: all places of the window side by side.
+        columns = np.concatenate([view for _, view in views], axis=-1)
+        return _times(columns, kernel.reshape((-1, kernel.shape[-1])))
+    offset, view = next(views)
+    total = _times(view, kernel[offset])
+    for offset, view in views:
+        total += _times(view, kernel[offset])
+    return total
+
+
+def _times(x: Array, matrix: Array) -> Array:
+    """(..., n) times (n, m), as one product of two matrices."""
+    rows = np.ascontiguousarray(x).reshape((-1, x.shape[-1]))
+    return (rows @ matrix).reshape((*x.shape[:-1], matrix.shape[-1]))
 
 
 def convolve_depthwise(x: Array, kernel: Array, strides: Sequence[int], dilation: Sequence[int]) -> Array:
@@ -40,10 +54,18 @@ def convolve_depthwise(x: Array, kernel: Array, strides: Sequence[int], dilation
 
     Source: Keras 2 documentation, DepthwiseConv2D; tf.nn.depthwise_conv2d.
     """
-    total: Any = 0
-    for offset, view in slide(x, kernel.shape[:-2], strides, dilation):
-        total = total + view[..., np.newaxis] * kernel[offset]
-    return np.asarray(total).reshape((*total.shape[:-2], -1))
+    views = slide(x, kernel.shape[:-2], strides, dilation)
+    if kernel.shape[-1] > 1:
+        total: Any = 0
+        for offset, view in views:
+            total = total + view[..., np.newaxis] * kernel[offset]
+        return np.asarray(total).reshape((*total.shape[:-2], -1))
+    offset, view = next(views)
+    single = view * kernel[offset][:, 0]
+    product = np.empty_like(single)
+    for offset, view in views:
+        single += np.multiply(view, kernel[offset][:, 0], out=product)
+    return np.asarray(single)
 
 
 def convolve_transposed(

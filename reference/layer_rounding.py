@@ -109,10 +109,11 @@ def _count(step: Any) -> int:
 
 def _convolution(step: Any, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
     """A dense layer on patches."""
-    x = np.abs(inputs[0])
+    # Magnitudes in float32, which is twice as fast, and raised by what that rounds away.
+    x = np.abs(inputs[0]).astype(np.float32)
     kernels = (step.depthwise, step.pointwise) if isinstance(step, SeparableConvolution) else (step.kernel,)
-    wide = [np.abs(kernel.astype(np.float64)) for kernel in kernels]
-    size = step.linear(x, *wide)
+    wide = [np.abs(kernel).astype(np.float32) for kernel in kernels]
+    size = step.linear(x, *wide).astype(np.float64) * (1 + (_count(step) + 4) * 2.0**-23) + 2.0**-126 * _count(step)
     bias = 0.0 if step.bias is None else np.abs(np.asarray(trace.preactivation)) + size
     error = sum_error(size, _count(step), precision, _own(step)) + precision.format.unit * bias
     for at, kernel in enumerate(kernels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -161,12 +162,38 @@ def find_era(source: WeightFile, declared: str | None) -> tuple[Era, list[Claim]
     Raises:
         UsageError: the user says another backend than the file.
     """
-    attributes, config = source.attributes, source.attributes["model_config"]["config"]
-    text = attributes.get("keras_version")
+    config, text = source.attributes["model_config"]["config"], source.attributes.get("keras_version")
+    version, backend = version_of(source), known_backend(source, declared)
+    claims = [Claim(source.path.stem, "keras", str(text or f"{version[0]}, by its arguments"), "declared")]
+    if backend is not None and backend not in (source.attributes.get("backend"), declared):
+        detail = "weight names end in ':0', which only TensorFlow's do"
+        claims.append(Claim(source.path.stem, "backend", backend, "shape", detail))
+    elif backend is not None:
+        claims.append(Claim(source.path.stem, "backend", backend, "declared"))
+    is_tf = "-tf" in str(text) or version >= (2, 4)
+    return Era(version, backend, is_tf, _centres(version, is_tf, config)), claims
+
+
+def version_of(source: WeightFile) -> tuple[int, ...]:
+    """The version of Keras as numbers; where the file has none, 1 or 2 by the arguments and names that it uses."""
+    text = source.attributes.get("keras_version")
     numbers = [part for part in str(text).split("-")[0].split(".") if part.isdigit()]
-    version = tuple(map(int, numbers)) if text and numbers else ((1,) if _mentions(config, KERAS1_ARGUMENTS) else (2,))
-    stated = attributes.get("backend")
-    names = [name for inner in attributes["weight_names"].values() for name in inner]
+    if text and numbers:
+        return tuple(map(int, numbers))
+    if "model_config" in source.attributes:
+        return (1,) if _mentions(source.attributes["model_config"]["config"], KERAS1_ARGUMENTS) else (2,)
+    names = [name for inner in source.attributes["weight_names"].values() for name in inner]
+    return (1,) if any(re.search(r"_[WUb](_[icfozrh])?(:0)?$", name) for name in names) else (2,)
+
+
+def known_backend(source: WeightFile, declared: str | None) -> str | None:
+    """What the file says, what its weight names show, or what the user says.
+
+    Raises:
+        UsageError: the user says another backend than the file.
+    """
+    stated = source.attributes.get("backend")
+    names = [name for inner in source.attributes["weight_names"].values() for name in inner]
     shown = "tensorflow" if any(name.endswith(":0") for name in names) else None
     known = stated or shown
     if declared is not None and known is not None and declared != known:
@@ -175,14 +202,7 @@ def find_era(source: WeightFile, declared: str | None) -> tuple[Era, list[Claim]
             found=f"backend {known!r} in the file" if stated else "weight names ending in ':0', as TensorFlow's do",
             remedy="leave the option out",
         )
-    backend = known or declared
-    evidence = "declared" if stated or (declared and not shown) else "samples" if backend is None else "shape"
-    claims = [Claim(source.path.stem, "keras", str(text or f"{version[0]}, by its arguments"), "declared")]
-    if backend is not None:
-        detail = "" if stated or not shown else "weight names end in ':0', which only TensorFlow's do"
-        claims.append(Claim(source.path.stem, "backend", backend, evidence, detail))  # type: ignore[arg-type]
-    is_tf = "-tf" in str(text) or version >= (2, 4)
-    return Era(version, backend, is_tf, _centres(version, is_tf, config)), claims
+    return known or declared
 
 
 def _centres(version: tuple[int, ...], is_tf: bool, config: Any) -> bool | None:
