@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.blocks import Block
-from porter.compare import Comparison, merge_comparisons
+from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.diagnosis.numbers import equal_within_ulp
 from porter.diagnosis.suspect import Stored
 from porter.diagnosis.units import Gauge, apply_gauges, match_gauges
@@ -24,11 +24,14 @@ from porter.programs import build_program
 from reference.dense import Dense
 from reference.folding import fold
 from reference.forms import equivalent_forms
+from reference.rounding import end_to_end
 from reference.scaling import Scaling
 from reference.trace import Program, chain
 from reference.transforms import Transform
 
 Array = NDArray[Any]
+
+END_TO_END_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Case:
         inputs: (rows, n) what the port was fed.
         outputs: the reference's outputs and the port's, end to end, both (rows, n).
         seed: of the probes.
+        unaccounted: whether the port as a whole is wrong although every layer is right.
         walk_differs: whether the port called as a whole gives something else than its layers one by one.
     """
 
@@ -93,6 +97,7 @@ class Case:
     outputs: tuple[Array, Array]
     seed: int
     walk_differs: bool
+    unaccounted: bool
 
     def __getitem__(self, layer: str) -> Judged:
         return next(judged for judged in self.judged if judged.name == layer)
@@ -122,10 +127,42 @@ def examine(
     if any(one.verdict == "mismatch" for one in judged):
         judged = _with_gauges(judged, graph, inputs)
         judged = tuple(_in_another_form(one, graph, inputs) for one in judged)
+    unaccounted = not folds and _exceeds_end_to_end(judging, judged, graph, inputs)
     if outside:
         judged = _with_outside(program, judged)
     found = placement if placement is not None else "folded" if folds else _found_placement(pairing)
-    return Case(network, program, graph, pairing, judged, found, placement, inputs, walk.outputs, seed, walk.differs)
+    return Case(
+        network,
+        program,
+        graph,
+        pairing,
+        judged,
+        found,
+        placement,
+        inputs,
+        walk.outputs,
+        seed,
+        walk.differs,
+        unaccounted,
+    )
+
+
+def _exceeds_end_to_end(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs: Array) -> bool:
+    """Whether layers that are right one by one give a wrong port together: then something was not looked at.
+
+    The bound is loose, but no correct port exceeds it.
+    """
+    if any(
+        one.verdict != "parity" or one.gauge is not None or type(one.step) is not type(one.pair.step) for one in judged
+    ):
+        return False
+    precisions = {one.name: one.pair.block.precision for one in judged if one.pair.block is not None}
+    fed = cast(inputs[:END_TO_END_ROWS], graph.input_dtypes[0])
+    rows = fed.astype(np.float64)
+    allowed = end_to_end(program, rows, precisions)[program.steps[-1].name]
+    expected = np.asarray(program(rows)[0])
+    found = np.asarray(graph(fed)[0]).astype(np.float64).reshape(len(fed), -1)
+    return not compare_outputs(expected, found, allowed).is_parity
 
 
 def _found_placement(pairing: Pairing) -> str | None:

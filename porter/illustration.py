@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.compare import Comparison
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.suspect import Stored
 from porter.examination import Case
+from porter.judging import cast, error_ratios, port_rows
 
 Array = NDArray[Any]
 
 PICTURE_ROWS = 512
+SCALED_ROWS = 64
 
 
 def collect_pictures(case: Case, named: Sequence[Named]) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def collect_pictures(case: Case, named: Sequence[Named]) -> dict[str, Any]:
     expected, actual = case.outputs
     pictures: dict[str, Any] = {
         "outputs": {"expected": expected[:PICTURE_ROWS], "actual": actual[:PICTURE_ROWS]},
-        "scaled_errors": {one.name: _ratios(one.by_probes) for one in case.judged if one.by_probes},
+        "scaled_errors": _scaled_errors(case),
         "kernels": {},
         "activations": {},
         "after_remedy": {},
@@ -52,5 +53,13 @@ def _add_pictures(pictures: dict[str, Any], named: Named) -> None:
             pictures["activations"][judged.name] = {"z": z, "expected": judged.step.activation(z), "actual": seen}
 
 
-def _ratios(by_probes: Mapping[str, Comparison]) -> Array:
-    return np.array([found.ratio for found in by_probes.values()])
+def _scaled_errors(case: Case) -> dict[str, Array]:
+    """Error over allowed error of every element of each compared step, on some of the network's inputs."""
+    tensors = case.graph.trace([cast(case.inputs[:SCALED_ROWS], case.graph.input_dtypes[0])])
+    result = {}
+    for one in case.judged:
+        block = one.pair.block
+        if block is not None and one.comparison.elements:
+            fed = port_rows(tensors[block.entry], block.precision)
+            result[one.name] = error_ratios(one.step, fed, tensors[block.leaving], block.precision).ravel()
+    return result

@@ -40,18 +40,30 @@ def port_rows(tensor: Array, precision: Precision) -> Array:
 
 def judge_values(step: Any, inputs: Array, actual: Array, precision: Precision, probes: str) -> Comparison:
     """Judge outputs that the port has computed already, from the port's own inputs."""
-    fed = np.asarray(inputs).astype(np.float64)
-    trace = step(fed)
-    expected, found = np.asarray(trace.outputs, dtype=np.float64), np.asarray(actual).astype(np.float64)
-    found = found.reshape(len(found), -1)
-    allowed = allowed_error(step, (fed,), trace, precision)
-    platform = platform_allowance(step, (fed,), trace, precision)
+    expected, found, allowed, platform = _sides(step, inputs, actual, precision)
     largest = precision.format.largest
     if not platform.any():
         return compare_outputs(expected, found, allowed, probes=probes, largest=largest)
     pure = compare_outputs(expected, found, allowed, probes=probes, largest=largest)
     within = compare_outputs(expected, found, allowed + platform, probes=probes, largest=largest)
     return replace(within, by_platform=pure.exceeding - within.exceeding)
+
+
+def error_ratios(step: Any, inputs: Array, actual: Array, precision: Precision) -> Array:
+    """Error over allowed error, (rows, units), for showing how the errors are spread."""
+    expected, found, allowed, platform = _sides(step, inputs, actual, precision)
+    with np.errstate(all="ignore"):
+        return np.nan_to_num(np.abs(found - expected) / (allowed + platform), posinf=np.inf)
+
+
+def _sides(step: Any, inputs: Array, actual: Array, precision: Precision) -> tuple[Array, Array, Array, Array]:
+    """Expected, found, allowed, and what the platform's known inaccuracies add, each (rows, units)."""
+    fed = np.asarray(inputs).astype(np.float64)
+    trace = step(fed)
+    found = np.asarray(actual).astype(np.float64)
+    allowed = allowed_error(step, (fed,), trace, precision)
+    platform = platform_allowance(step, (fed,), trace, precision)
+    return np.asarray(trace.outputs, dtype=np.float64), found.reshape(len(found), -1), allowed, platform
 
 
 def judge(step: Any, run: Run, rows: Array, precision: Precision, probes: str = "rows") -> Comparison:

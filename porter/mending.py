@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,26 +17,30 @@ from porter.network import Dense
 from porter.placement import PLACEMENTS
 from porter.port_graph import read_graph
 from porter.report.model import Report
+from reference.precision import Precision
 
 IN_PLACE = ("kernel.", "bias.", "biases.", "units.", "inputs.", "outputs.", "layers.swapped", "precision.port")
 """Mistakes that are put right by giving the port's own layers the arrays of the file."""
 CHECKED_ROWS = 256
 
 
-def mend(case: Case, named: Sequence[Named]) -> Any:
-    """A mended copy of the port; the port itself is left as it is.
+def mends(case: Case, named: Sequence[Named]) -> Iterator[Any]:
+    """Mended copies of the port, the one that changes least first; the port itself is left as it is.
 
     Wrong arrays are replaced in a copy. A wrong activation, scaling or structure cannot be: then the whole port is
     built anew from the file, with the port's placement and dtype.
 
-    Returns:
+    Yields:
         keras.Model
 
     Raises:
         UnbuildableError: Keras' own layers cannot express the network as asked.
     """
-    in_place = [_in_place(case, one) for one in named]
-    return _assigned(case, named) if named and all(in_place) else _rebuilt(case)
+    if named and all(_in_place(case, one) for one in named):
+        copied = _copy(case.graph.model)
+        if copied is not None:
+            yield _assigned(copied, case, named)
+    yield _rebuilt(case)
 
 
 def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Report, Any]:
@@ -43,16 +49,28 @@ def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Re
     Returns:
         The report with ``after_remedy``, and the mended keras.Model, or None where none can be made.
     """
+    model, verdict = None, None
+    drawn = random.getstate()  # Keras seeds the initializers of new layers from it
     try:
-        model = mend(case, named)
-        again = examine(case.network, read_graph(model), seed=case.seed, placement=_placement(case), rows=CHECKED_ROWS)
+        for model in mends(case, named):
+            verdict = _verdict_on(case, model)
+            if verdict == "parity":
+                break
     except PorterError:
         return report, None
-    declared = _placement(case) == "outside"
-    right = all(one.verdict == "parity" or one.verdict.startswith("folded") or declared for one in again.judged)
-    wrong = any(one.verdict == "mismatch" for one in again.judged)
-    verdict = "mismatch" if wrong else "parity" if right else "inconclusive"
+    finally:
+        random.setstate(drawn)
     return replace(report, after_remedy=verdict), model
+
+
+def _verdict_on(case: Case, model: Any) -> str:
+    graph = read_graph(model)
+    again = examine(case.network, graph, seed=case.seed, placement=_placement(case), rows=CHECKED_ROWS)
+    if again.unaccounted or any(one.verdict == "mismatch" for one in again.judged):
+        return "mismatch"
+    declared = _placement(case) == "outside"
+    compared = all(one.verdict == "parity" or one.verdict.startswith("folded") or declared for one in again.judged)
+    return "parity" if compared else "inconclusive"
 
 
 def _in_place(case: Case, one: Named) -> bool:
@@ -63,12 +81,22 @@ def _in_place(case: Case, one: Named) -> bool:
     return shown and not lacks_bias and one.cause.code.startswith(IN_PLACE)
 
 
-def _assigned(case: Case, named: Sequence[Named]) -> Any:
-    """A copy of the port whose suspect layers hold the arrays of the file."""
+def _copy(model: Any) -> Any | None:
+    """A copy of a model; None where its own classes do not allow one."""
     import keras
 
-    model = keras.models.clone_model(case.graph.model)
-    model.set_weights(case.graph.model.get_weights())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            copied = keras.models.clone_model(model)
+            copied.set_weights(model.get_weights())
+        except Exception:  # cloning runs the classes of whoever made the model
+            return None
+    return copied
+
+
+def _assigned(model: Any, case: Case, named: Sequence[Named]) -> Any:
+    """The copy, its suspect layers holding the arrays of the file."""
     wanted = {one.cause.layer for one in named} | {one.judged.name for one in named}
     for layer in case.network.layers:
         block = case[layer.name].pair.block
@@ -97,6 +125,7 @@ def _placement(case: Case) -> str:
 
 
 def _policy(case: Case) -> str:
-    block = next(pair.block for pair in case.pairing.dense if pair.block is not None)
-    compute, variables = block.precision.compute, block.precision.variables
+    precisions = (pair.block.precision for pair in case.pairing.dense if pair.block is not None)
+    precision = next(precisions, Precision("float32", "float32"))
+    compute, variables = precision.compute, precision.variables
     return compute if compute == variables else f"mixed_{compute}"

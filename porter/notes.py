@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from porter.coverage import coverage_notes
 from porter.examination import Case, Judged
 from porter.search import Counterexample
-from reference.constants import PLATFORM_DEVIATIONS
+from reference.constants import PLATFORM_DEVIATIONS, measured_on
 
 
 def build_notes(case: Case, question: str | None, searched: Counterexample | None) -> tuple[str, ...]:
@@ -64,5 +64,9 @@ def _port_notes(case: Case) -> Iterator[str]:
         yield "the scaling steps were declared outside the port and were not checked"
     if case.walk_differs:
         yield ("the port called as a whole gives other bits than its layers one by one, which is how they were judged")
+    version, device = case.graph.platform
+    if not measured_on(version, device):
+        runtime = f"TensorFlow {version} on {device}" if version else device
+        yield f"no accuracy of activations was measured for {runtime}: the bounds take the nearest measured platform's"
     if case.network.input_range is None:
         yield "the file documents no input range: standard normal rows at three scales stand for it"

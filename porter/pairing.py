@@ -14,7 +14,9 @@ from porter.blocks import Atom, Block
 from porter.judging import judge
 from porter.probes import basis_rows, wide_rows
 from reference.dense import Dense
+from reference.forms import equivalent_forms
 from reference.precision import Precision
+from reference.scaling import Scaling
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -43,6 +45,7 @@ class Pairing:
         pairs: one a legacy step, in order.
         extra: blocks of the port that no legacy step accounts for.
         ties: layers that another alignment would have paired just as well.
+        strays: pieces without a matrix that stand where the legacy network has no step.
         merges: atoms that take more than one tensor, each with the name of the layer in front of it.
     """
 
@@ -50,6 +53,7 @@ class Pairing:
     extra: tuple[Block, ...] = ()
     ties: tuple[str, ...] = ()
     merges: tuple[tuple[Atom, str], ...] = ()
+    strays: tuple[Block, ...] = ()
 
     def __getitem__(self, layer: str) -> Pair:
         return next(pair for pair in self.pairs if pair.step.name == layer)
@@ -86,7 +90,13 @@ def pair_chain(program: Program, pieces: Sequence[Atom], rows: Array, rng: np.ra
     matched, extra, ties = _align(layers, [*groups, *([ending] if ending is not None else [])], rng)
     tail = _split((matched[-1].step, *after), trailing, maker, lambda step: _local(step, rng), ending)
     found = (*pairs, *matched[:-1], *_attach(matched[-1], tail, ending))
-    return Pairing(found, tuple(extra), tuple(ties), _merges(found, pieces))
+    claimed = {
+        atom.key for block in (*(pair.block for pair in found), *extra) if block is not None for atom in block.atoms
+    }
+    strays = [
+        maker.block(i, i + 1) for i, atom in enumerate(atoms) if atom.key not in claimed and atom.kind != "identity"
+    ]
+    return Pairing(found, tuple(extra), tuple(ties), _merges(found, pieces), tuple(strays))
 
 
 def _merges(pairs: Sequence[Pair], pieces: Sequence[Atom]) -> tuple[tuple[Atom, str], ...]:
@@ -158,17 +168,18 @@ def _share_score(pair: Pair, rows: Array, head: Block | None) -> float:
         atoms = (*head.atoms, *(block.atoms if block is not None else ()))
         score = _agreement(pair.step, replace(head, atoms=atoms), rows)
         kinds = [atom.kind for atom in (block.atoms if block is not None else ())]
-        return score + sum({"activation": 0.3, "affine": -0.2}.get(kind, 0.0) for kind in kinds)
+        return score + (0.1 if "activation" in kinds else -0.05 * len(kinds))
     if block is None:
         return 0.0
-    kinds = [atom.kind for atom in block.atoms]
-    preferred = sum(0.2 if kind == "affine" and type(pair.step).__name__ == "Scaling" else 0.0 for kind in kinds)
-    return _agreement(pair.step, block, rows) + preferred + 0.01
+    is_affine = all(atom.kind == "affine" for atom in block.atoms)
+    preferred = (0.2 if is_affine else -0.2) if isinstance(pair.step, Scaling) else 0.01
+    return _agreement(pair.step, block, rows) + preferred
 
 
 def _agreement(step: Any, block: Block, rows: Array) -> float:
+    forms = (step, *(equivalent_forms(step) if isinstance(step, Dense) else ()))
     try:
-        return 1.0 if judge(step, block.run, rows, block.precision).is_parity else 0.0
+        return 1.0 if any(judge(form, block.run, rows, block.precision).is_parity for form in forms) else 0.0
     except Exception:  # a wrong grouping may not even run; then it does not agree
         return 0.0
 

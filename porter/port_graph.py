@@ -123,6 +123,7 @@ class PortGraph:
         outputs: keys of the model's outputs.
         nodes: in an order of computation.
         input_dtypes: dtype of each input.
+        structure: how the model wants its inputs packed (one tensor, a list, a dictionary).
     """
 
     model: Any
@@ -130,6 +131,18 @@ class PortGraph:
     outputs: tuple[Key, ...]
     nodes: tuple[PortNode, ...]
     input_dtypes: tuple[str, ...]
+    structure: Any
+
+    @cached_property
+    def platform(self) -> tuple[str, str]:
+        """What runs the port: TensorFlow's version ("" for another backend of Keras), and "cpu" or "gpu"."""
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            return "", keras.backend.backend()
+        import tensorflow as tf
+
+        return tf.__version__, "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
 
     def trace(self, feeds: Sequence[Array]) -> dict[Key, Array]:
         """Every tensor of the graph, as NumPy arrays in the port's dtypes.
@@ -154,7 +167,7 @@ class PortGraph:
         inputs = [
             ops.convert_to_tensor(feed, dtype=dtype) for feed, dtype in zip(feeds, self.input_dtypes, strict=True)
         ]
-        results = tree.flatten(self.model(inputs[0] if len(inputs) == 1 else inputs, training=False))
+        results = tree.flatten(self.model(tree.pack_sequence_as(self.structure, inputs), training=False))
         return tuple(ops.convert_to_numpy(result) for result in results)
 
     @cached_property
@@ -212,7 +225,8 @@ def read_graph(model: Any) -> PortGraph:
     inputs = tuple(aliases[id(tensor)] for tensor in function.inputs)
     nodes = tuple(_walk(function, aliases, "", keys))
     outputs = tuple(aliases[id(tensor)] for tensor in function.outputs)
-    return PortGraph(model, inputs, outputs, nodes, tuple(tensor.dtype for tensor in function.inputs))
+    dtypes = tuple(tensor.dtype for tensor in function.inputs)
+    return PortGraph(model, inputs, outputs, nodes, dtypes, function._inputs_struct)
 
 
 def _function(model: Any) -> Any:

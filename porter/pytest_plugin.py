@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Generator, Mapping
+import warnings
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +99,7 @@ class Parity:
             samples: golden samples of the original software, as for ``porter.verify``.
             golden: golden file of the port; by default ``parity/<module>/<test>.npz`` beside the test's file.
             **options: ``porter.verify``'s and ``porter.read``'s; those of the marker ``parity`` hold where none are
-                given here.
+                given here. A suite runs often, so that the search is left out unless ``search=True`` asks for it.
 
         Returns:
             The report, its verdict "parity".
@@ -112,9 +114,11 @@ class Parity:
 
         for marker in self._item.iter_markers("parity"):
             options = {**marker.kwargs, **options}
+        options = {"search": False, **options}
         legacy, port, samples = self._place(legacy), self._place(port), self._place(samples)
-        report = verify(legacy, port, samples=samples, **options)
-        report, history = self._hold_against_golden(report, legacy, port, self._golden(golden), options)
+        with _without_foreign_warnings():
+            report = verify(legacy, port, samples=samples, **options)
+            report, history = self._hold_against_golden(report, legacy, port, self._golden(golden), options)
         page = self._show(report, legacy, history)
         if report.verdict != "parity":
             raise ParityError(_message(report, page))
@@ -170,6 +174,14 @@ class Parity:
             summarise(report, self._item.nodeid, str(getattr(legacy, "name", legacy)), page.name, history)
         )
         return page
+
+
+@contextmanager
+def _without_foreign_warnings() -> Iterator[None]:
+    """Keras warns of its own use of NumPy, which a suite that makes errors of warnings cannot help."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(keras|tensorflow|google)\b")
+        yield
 
 
 def _read(legacy: Any, port: Any, options: Mapping[str, Any]) -> tuple[Any, Any]:

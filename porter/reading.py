@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from reference.activations import Activation
 from reference.dense import Dense, Orientation
 from reference.precision import Precision
 from reference.rounding import allowed_error
-from reference.scaling import Scaling
+from reference.scaling import Rule, Scaling
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -103,6 +103,8 @@ def misfit(program: Program, golden: Any, dtype: str, most: int | None = None) -
     if values.shape != outputs.shape:
         return np.inf
     allowed = error + np.asarray(golden.resolution, np.float64)[:most]
+    if not np.isfinite(allowed).all():  # a bound that allows anything proves nothing
+        return np.inf
     with np.errstate(all="ignore"):
         ratio = np.where(values == outputs, 0.0, np.abs(values - outputs) / allowed)
     return float(np.max(np.where(np.isnan(ratio), np.inf, ratio), initial=0.0))
@@ -147,76 +149,91 @@ def _proof(golden: Any, refuted: int, twins: Sequence[str]) -> str:
     return detail + (f"; {', '.join(twins)} gives the same numbers on every one of them" if twins else "")
 
 
+@dataclass(frozen=True)
+class _Other:
+    """Another reading of the file: one convention, of one layer or of all that it concerns, read otherwise."""
+
+    convention: str
+    layers: tuple[str, ...]
+    value: str
+    program: Program
+
+
 def _alternatives(program: Program, claim: Claim) -> Iterator[tuple[str, Program]]:
     """Programs in which this one convention is read otherwise."""
     step = next((s for s in program.steps if s.name == claim.layer), None)
-    if claim.convention == "orientation" and isinstance(step, Dense) and step.width[0] == step.width[1]:
-        other: Orientation = "inputs-first" if step.orientation == "units-first" else "units-first"
-        yield other, _with(program, replace(step, orientation=other))
-    elif claim.convention == "activation" and isinstance(step, Dense):
+    for value, other in _readings(step, claim.convention):
+        yield value, _with(program, [other])
+
+
+def _readings(step: Any, convention: str) -> Iterator[tuple[str, Any]]:
+    """The step with one convention read otherwise, by the name of that reading."""
+    if convention == "orientation" and isinstance(step, Dense) and step.width[0] == step.width[1]:
+        flipped: Orientation = "inputs-first" if step.orientation == "units-first" else "units-first"
+        yield flipped, replace(step, orientation=flipped)
+    elif convention == "activation" and isinstance(step, Dense):
         for name in ALTERNATIVES:
             if name != step.activation.name:
-                yield name, _with(program, replace(step, activation=Activation(name)))
-    elif isinstance(step, Scaling) and claim.convention == "scaling":
-        for rule in ("[-1,1]", "[0,1]", "mean-std"):
-            if rule != step.rule:
-                yield rule, _with(program, replace(step, rule=rule))
+                yield name, replace(step, activation=Activation(name))
+    elif convention == "scaling" and isinstance(step, Scaling):
+        rules: tuple[Rule, ...] = ("[-1,1]", "[0,1]", "mean-std")
+        for rule in rules:
+            impossible = rule == "mean-std" and bool((step.second <= 0).any())
+            if rule != step.rule and not impossible:
+                yield rule, replace(step, rule=rule)
 
 
-def _with(program: Program, step: Any) -> Program:
-    return replace(program, steps=tuple(step if old.name == step.name else old for old in program.steps))
+def _other_readings(program: Program, claims: Sequence[Claim]) -> Iterator[_Other]:
+    """One convention of one layer read otherwise; then of all layers at once, as an option sets it."""
+    for claim in claims:
+        for value, other in _alternatives(program, claim):
+            yield _Other(claim.convention, (claim.layer,), value, other)
+    last = next(step.name for step in reversed(program.steps) if isinstance(step, Dense))
+    for convention in ("scaling", "activation", "orientation"):
+        steps = [s for s in program.steps if convention != "activation" or s.name != last]
+        by_value: dict[str, list[Any]] = {}
+        for step in steps:
+            for value, other in _readings(step, convention):
+                by_value.setdefault(value, []).append(other)
+        for value, changed in by_value.items():
+            yield _Other(convention, tuple(step.name for step in changed), value, _with(program, changed))
+
+
+def _with(program: Program, steps: Sequence[Any]) -> Program:
+    changed = {step.name: step for step in steps}
+    return replace(program, steps=tuple(changed.get(old.name, old) for old in program.steps))
 
 
 def _contradicted(program: Program, claims: Sequence[Claim], golden: Any, ratio: float) -> Reading:
     worst = _largest_difference(program, golden)
-    fitting = _other_reading(program, claims, golden)
-    last = program.steps[-1].name
     shown = f"largest difference {worst:.4g}, {ratio:.3g} times what rounding allows, over {len(golden.inputs)} rows"
+    tries = _other_readings(program, claims)
+    fitting = next((other for other in tries if misfit(other.program, golden, "float32", FEW) <= 1), None)
     if fitting is None:
         remedy = "check activation=, orientation=, scaling=, and that the samples are in the network's own units"
-        cause = Cause("reading.contradicted", last, "the golden samples are not reproduced", remedy, shown)
+        message = "the golden samples are not reproduced"
+        cause = Cause("reading.contradicted", program.steps[-1].name, message, remedy, shown)
         marked = tuple(replace(c, evidence="contradicted") if c.evidence == "assumed" else c for c in claims)
         return Reading("contradicted", marked, f"the reference does not reproduce the golden samples: {shown}", cause)
-    layer, convention, value = fitting
     marked = tuple(
-        replace(c, evidence="contradicted", detail=f"the golden samples are reproduced with {value}")
-        if (c.layer, c.convention) == (layer, convention)
+        replace(c, evidence="contradicted", detail=f"the golden samples are reproduced with {fitting.value}")
+        if c.layer in fitting.layers and c.convention == fitting.convention
         else c
         for c in claims
     )
-    remedy = f"read the file with {convention} {value} for {layer}: {_option(program, layer, convention, value)}"
-    message = f"the golden samples contradict {convention} as read; they are reproduced with {value}"
-    cause = Cause("reading.contradicted", layer, message, remedy, shown)
-    return Reading(
-        "contradicted", marked, f"the golden samples are reproduced only with {layer} {convention} {value}", cause
-    )
+    where = ", ".join(fitting.layers)
+    remedy = f"read the file with {fitting.convention} {fitting.value} for {where}: {_option(fitting)}"
+    message = f"the golden samples contradict {fitting.convention} as read; they are reproduced with {fitting.value}"
+    cause = Cause("reading.contradicted", fitting.layers[0], message, remedy, shown)
+    note = f"the golden samples are reproduced only with {fitting.convention} {fitting.value} for {where}"
+    return Reading("contradicted", marked, note, cause)
 
 
-def _other_reading(program: Program, claims: Sequence[Claim], golden: Any) -> tuple[str, str, str] | None:
-    """The single convention that, read otherwise, reproduces the samples."""
-    for claim in claims:
-        for value, other in _alternatives(program, claim):
-            if misfit(other, golden, "float32", FEW) <= 1:
-                return claim.layer, claim.convention, value
-    return None
-
-
-def _option(program: Program, layer: str, convention: str, value: str) -> str:
-    names: dict[str, Callable[[], str]] = {
-        "scaling": lambda: f'scaling="{value}"',
-        "orientation": lambda: (
-            f"orientation={[_orientation(s, layer, value) for s in program.steps if isinstance(s, Dense)]}"
-        ),
-        "activation": lambda: (
-            f"activation={[_activation(s, layer, value) for s in program.steps if isinstance(s, Dense)]}"
-        ),
-    }
-    return names[convention]()
-
-
-def _orientation(step: Dense, layer: str, value: str) -> str:
-    return value if step.name == layer else step.orientation
-
-
-def _activation(step: Dense, layer: str, value: str) -> str:
-    return value if step.name == layer else str(step.activation)
+def _option(other: _Other) -> str:
+    """How to say it to ``porter.read``."""
+    dense = [step for step in other.program.steps if isinstance(step, Dense)]
+    if other.convention == "scaling":
+        return f'scaling="{other.value}"'
+    if other.convention == "orientation":
+        return f"orientation={[step.orientation for step in dense]}"
+    return f"activation={[str(step.activation) for step in dense]}"

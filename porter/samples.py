@@ -75,6 +75,31 @@ def read_samples(path: str | Path, network: Network) -> Samples:
     return samples
 
 
+def make_samples(inputs: Any, outputs: Any, network: Network) -> Samples:
+    """Golden samples that are in memory.
+
+    Args:
+        inputs: (rows, features), any float dtype; half its spacing is how exactly they are known.
+        outputs: (rows, outputs), likewise.
+        network: whose samples they are.
+
+    Raises:
+        SamplesShapeError: another number of inputs or outputs than the network has, or no rows.
+        SamplesValueError: NaN or infinite values.
+    """
+    given, recorded = np.asarray(inputs), np.asarray(outputs)
+    samples = Samples(
+        Path("samples given as arrays"),
+        given.astype(np.float64),
+        recorded.astype(np.float64),
+        _spacing(given),
+        _spacing(recorded),
+    )
+    _check_shapes(samples, end_widths(network))
+    _check_values(samples)
+    return samples
+
+
 def end_widths(network: Network) -> tuple[int, int]:
     """Number of inputs and of outputs of a network, its transforms and scalings included."""
     ends = []

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UnbuildableError, UsageError
 from porter.examination import examine
@@ -17,7 +15,7 @@ from porter.network import Network
 from porter.placement import PLACEMENTS
 from porter.port_graph import read_graph, read_port
 from porter.report.model import Report
-from porter.samples import Samples, read_samples
+from porter.samples import Samples, make_samples, read_samples
 from porter.saving import staged, write_model
 from porter.verdict import build_report
 
@@ -57,6 +55,8 @@ def verify(
     network = _network(legacy, options)
     if placement is not None and placement not in PLACEMENTS:
         raise UsageError("placement", found=repr(placement), expected=f"one of {', '.join(PLACEMENTS)}")
+    if rows < 1:
+        raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
     model = read_port(port) if isinstance(port, str | Path) else port
     if isinstance(network, KerasNetwork):
         return _verify_keras(network, model, samples, seed, placement)
@@ -112,5 +112,5 @@ def _samples(samples: Any, network: Network) -> Samples | None:
         return samples
     if isinstance(samples, str | Path):
         return read_samples(samples, network)
-    inputs, outputs = (np.asarray(part, np.float64) for part in samples)
-    return Samples(Path("given in memory"), inputs, outputs, np.zeros_like(inputs), np.zeros_like(outputs))
+    inputs, outputs = samples
+    return make_samples(inputs, outputs, network)

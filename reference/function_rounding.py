@@ -16,6 +16,8 @@ Array = NDArray[Any]
 
 FLUSHES = 4
 """Results that may underflow on the way through one function."""
+HEADROOM = 2
+"""An intermediate result may be this much larger than the function's value (gelu behind a product, measured)."""
 
 
 def activation_error(activation: Activation, z: Array, a: Array, error: Array, kind: Format, own: Format) -> Array:
@@ -43,7 +45,10 @@ def activation_error(activation: Activation, z: Array, a: Array, error: Array, k
     if relative == argument == absolute == 0:
         return moved
     total = moved * (1 + relative) + relative * np.abs(a) + (absolute + FLUSHES * kind.tiny)
-    return np.asarray(total + argument * (np.abs(z) + error) if argument else total)
+    if argument:
+        total += argument * (np.abs(z) + error)
+    overflow = HEADROOM * (np.abs(a) + total) > kind.largest
+    return np.where(overflow, np.inf, total) if overflow.any() else np.asarray(total)
 
 
 def _softmax_error(activation: Activation, z: Array, a: Array, value: Array, kind: Format, own: Format) -> Array:

@@ -86,11 +86,12 @@ def platform_allowance(step: Any, inputs: tuple[Array, ...], trace: LayerTrace, 
         Float64 of the shape of ``trace.outputs``.
     """
     activation = getattr(step, "activation", None)
-    factor = 0.0 if activation is None else platform_deviation(activation, precision.compute)
-    if factor == 0:
+    per_argument, anywhere = (0.0, 0.0) if activation is None else platform_deviation(activation, precision.compute)
+    if per_argument == anywhere == 0:
         return np.zeros(trace.outputs.shape)
+    z = _float64(inputs[0] if trace.preactivation is None else trace.preactivation)
     with np.errstate(over="ignore"):
-        return factor * np.abs(_float64(inputs[0] if trace.preactivation is None else trace.preactivation))
+        return per_argument * np.abs(z) + anywhere
 
 
 def inevitable_overflow(trace: LayerTrace, precision: Precision) -> Array:

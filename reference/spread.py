@@ -23,10 +23,10 @@ def spread(activation: Activation, z: Array, a: Array, radius: Array) -> Array:
         activation: g.
         z: (rows, units) float64.
         a: g(z), same shape.
-        radius: same shape, non-negative, infinite where nothing is known of t.
+        radius: same shape, non-negative, infinite where nothing is known of t, not even that it is a number.
 
     Returns:
-        Same shape; infinite where no bound is known, never NaN where z is a number.
+        Same shape; infinite where the radius is, because the port's argument may then be NaN; never NaN.
     """
     with np.errstate(all="ignore"):
         bound = _BOUNDS[activation.name](z, a, radius, **activation.parameters)
@@ -34,7 +34,10 @@ def spread(activation: Activation, z: Array, a: Array, radius: Array) -> Array:
             return bound
         if activation.name in _RANGES:
             bound = np.fmin(bound, _RANGES[activation.name])
-        return np.where(np.isnan(bound), np.inf, bound)
+        known = np.isfinite(radius)
+        if activation.name == "softmax":
+            known = np.all(known, axis=activation.parameters.get("axis", -1), keepdims=True)
+        return np.where(known & ~np.isnan(bound), bound, np.inf)
 
 
 _RANGES: Mapping[str, float] = {
@@ -151,12 +154,20 @@ def _mish_slope(z: Array, a: Array) -> Array:
 def _softmax(z: Array, a: Array, radius: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Each output is monotone in every logit, so that its extremes lie at corners, which are known in closed form."""
     up, down = np.expm1(radius), -np.expm1(-radius)  # e^r - 1 and 1 - e^-r
-    rest = 1 - a
-    higher = np.sum(a * down, axis=axis, keepdims=True) - a * down
-    lower = np.sum(a * up, axis=axis, keepdims=True) - a * up
-    above = a * (rest * up + higher) / np.maximum(1 + a * up - higher, np.finfo(np.float64).tiny)
-    below = a * (rest * down + lower) / np.maximum(1 - a * down + lower, np.finfo(np.float64).tiny)
+    rest, higher, lower = _others(a, axis), _others(a * down, axis), _others(a * up, axis)
+    tiny = np.finfo(np.float64).tiny
+    above = a * (rest * up + higher) / np.maximum(1 + a * up - higher, tiny)
+    below = a * (rest * down + lower) / np.maximum(1 - a * down + lower, tiny)
     return np.maximum(np.abs(above), np.abs(below))
+
+
+def _others(terms: Array, axis: int | tuple[int, ...]) -> Array:
+    """The sum of all the other terms, for each; the largest is left out of its own sum rather than subtracted."""
+    largest = np.max(terms, axis=axis, keepdims=True)
+    is_largest = terms == largest
+    ties = np.sum(is_largest, axis=axis, keepdims=True) - 1
+    without = np.sum(np.where(is_largest, 0, terms), axis=axis, keepdims=True) + np.where(ties > 0, ties * largest, 0)
+    return np.where(is_largest, without, np.sum(terms, axis=axis, keepdims=True) - terms)
 
 
 # sup abs(g'') and sup abs(g'), rounded up: tests/reference/test_spread.py finds them again.

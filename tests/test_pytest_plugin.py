@@ -24,7 +24,7 @@ pytest_plugins = "pytester"
 FILE = "bare_7-16-10-7.h5"
 SUITE = """
     def test_bare(parity):
-        parity.check("nets/bare.h5", port="models/{port}.keras", search=False, rows=50)
+        parity.check("nets/bare.h5", port="models/{port}.keras", rows=50)
 """
 INSTALLED = any(point.name == "porter" for point in entry_points(group="pytest11"))
 PLUGIN = () if INSTALLED else ("-p", "porter.pytest_plugin")
@@ -82,6 +82,21 @@ def test_three_lines_are_a_regression_test(suite):
     result.assert_outcomes(passed=1)
     assert not suite.golden.exists()
     assert not list(suite.path.glob("**/*.html"))
+
+
+def test_the_search_is_left_out_unless_asked_for(suite):
+    text = """
+        def test_options(parity, monkeypatch):
+            import importlib
+
+            verify = importlib.import_module("porter.verify")
+            seen, real = [], verify.verify
+            monkeypatch.setattr(verify, "verify", lambda *a, **o: seen.append(o["search"]) or real(*a, **o))
+            parity.check("nets/bare.h5", port="models/right.keras", rows=20)
+            parity.check("nets/bare.h5", port="models/right.keras", rows=20, search=True)
+            assert seen == [False, True]
+    """
+    suite(text=text).assert_outcomes(passed=1)
 
 
 def test_without_the_fixture_nothing_happens(suite):
@@ -165,7 +180,7 @@ def test_update_is_refused_where_nobody_looks(suite, monkeypatch):
 def test_a_golden_file_may_lie_elsewhere_and_a_test_may_check_twice(suite):
     text = """
         def test_both(parity):
-            options = {"port": "models/right.keras", "search": False, "rows": 20}
+            options = {"port": "models/right.keras", "rows": 20}
             parity.check("nets/bare.h5", **options)
             parity.check("nets/bare.h5", **options)
             parity.check("nets/bare.h5", golden="recorded/bare.npz", **options)
@@ -183,11 +198,11 @@ def test_the_marker_gives_options_and_selects(suite):
     text = """
         import pytest
 
-        @pytest.mark.parity(activation="relu", search=False, rows=20)
+        @pytest.mark.parity(activation="relu", rows=20)
         def test_marked(parity):
             parity.check("nets/bare.h5", port="models/right.keras")
 
-        @pytest.mark.parity(activation="relu", search=False, rows=20)
+        @pytest.mark.parity(activation="relu", rows=20)
         def test_own_option_wins(parity):
             parity.check("nets/bare.h5", port="models/right.keras", activation=None)
 
@@ -201,10 +216,10 @@ def test_the_marker_gives_options_and_selects(suite):
 
 TWO = """
     def test_a_good_one(parity):
-        parity.check("nets/bare.h5", port="models/right.keras", search=False, rows=20)
+        parity.check("nets/bare.h5", port="models/right.keras", rows=20)
 
     def test_a_wrong_one(parity):
-        parity.check("nets/bare.h5", port="models/wrong.keras", search=False, rows=20)
+        parity.check("nets/bare.h5", port="models/wrong.keras", rows=20)
 """
 
 

@@ -13,7 +13,6 @@ from porter.diagnosis.codes import Cause
 from porter.diagnosis.numbers import (
     describe_entries,
     describe_permutation,
-    equal_within_ulp,
     match_vectors,
     rounded,
     rounding_rules,
@@ -53,7 +52,7 @@ def explain_bias(suspect: Suspect, columns: Array | None) -> BiasReading:
     wanted = own if columns is None else own[columns]
     tried = 0
     for tried, (code, message, source, candidate) in enumerate(_candidates(suspect, own, wanted, found), start=1):
-        if candidate.shape == found.shape and equal_within_ulp(found, candidate, suspect.dtype, suspect.slack).all():
+        if candidate.shape == found.shape and suspect.equal(found, candidate).all():
             causes = (Cause(code, suspect.name, message, _remedy(suspect)),) if code else ()
             return BiasReading(causes, source, tried, candidate)
     return BiasReading((_differs(suspect, own, wanted, found),), None, tried)
@@ -75,7 +74,7 @@ def _candidates(
         what = "the layer has no bias" if suspect.bias is None else "the bias is zero throughout"
         yield "bias.missing", f"{what}; the file has one", None, np.zeros_like(own)
     yield "bias.negated", "the bias has the opposite sign", suspect.name, -wanted
-    for message, rule in rounding_rules(suspect.dtype):
+    for message, rule in rounding_rules(suspect.dtype) if suspect.is_shown else ():
         yield "bias.values", f"the bias was {message}", suspect.name, rule(wanted)
     for index, layer in enumerate(suspect.layers):
         if index != suspect.position and layer.bias is not None:
@@ -99,6 +98,6 @@ def _differs(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Cause
     elif not own.any():
         message = "the port has a bias where the file has none"
     else:
-        differs = ~equal_within_ulp(found, wanted, suspect.dtype, suspect.slack)
+        differs = ~suspect.equal(found, wanted)
         message = f"entries of the bias differ: {describe_entries(found, rounded(wanted, suspect.dtype), differs)}"
     return Cause("bias.values", suspect.name, message, _remedy(suspect))

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from porter.blocks import Block
+from porter.blocks import Atom, Block
 from porter.diagnosis.codes import Cause
-from porter.diagnosis.layers import Diagnosis, explain_layer, share_out
+from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
+from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.examination import Case, Judged
+from porter.judging import cast, judge
 from reference.dense import Dense
 from reference.scaling import Scaling
 
@@ -46,7 +48,9 @@ def diagnose(case: Case) -> list[Named]:
     named = []
     for one in case.judged:
         named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
-    named += [*_extra_blocks(case), *_merges(case)]
+    named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
+    if case.unaccounted and not named:
+        named.append(_unaccounted(case))
     return _whole_port(case, _same_once(named))
 
 
@@ -64,20 +68,43 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
     step, block = one.pair.step, one.pair.block
     if one.name in diagnoses:
         return diagnoses[one.name].causes
-    if isinstance(step, Dense) and block is None:
+    if block is None:
+        return _absent(case, one)
+    if one.verdict != "mismatch":
+        return []
+    if not isinstance(step, Scaling):
+        return [explain_transform(step, block, case.inputs)]
+    others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
+    reading = explain_scaling(step, block.run, block.precision.format.unit, others)
+    stray = None if reading.explained else _stray_atom(case, one, block)
+    return [reading.cause if stray is None else stray_cause(one.name, stray, is_linear=True)]
+
+
+def _absent(case: Case, one: Judged) -> Sequence[Cause]:
+    step = one.pair.step
+    if isinstance(step, Scaling):
+        return _absent_scaling(case, one)
+    if isinstance(step, Dense):
         remedy = f"porter.build(network) has it: Dense({step.width[1]}) between its neighbours"
         return [Cause("layers.missing", one.name, "no layer of the port computes it", remedy)]
-    if isinstance(step, Scaling) and block is None:
-        return _absent_scaling(case, one, step)
-    if one.verdict == "mismatch" and isinstance(step, Scaling) and block is not None:
-        others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
-        return [explain_scaling(step, block.run, block.precision.format.unit, others).cause]
-    if one.verdict == "mismatch" and block is not None:
-        return [explain_transform(step, block, case.inputs)]
-    return []
+    remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
+    return [Cause("transform.replaced", one.name, "the port has no such step", remedy)]
 
 
-def _absent_scaling(case: Case, one: Judged, step: Scaling) -> Sequence[Cause]:
+def _stray_atom(case: Case, one: Judged, block: Block) -> Atom | None:
+    """The piece without which a scaling step is right."""
+    active = [atom for atom in block.atoms if atom.kind != "identity"]
+    step = one.pair.step
+    low, high = (-1.0, 1.0) if step.inverse else (case.inputs.min(axis=0), case.inputs.max(axis=0))
+    rows = low + np.linspace(0.0, 1.0, 33)[:, None] * (np.zeros(len(step.first)) + high - low)
+    for atom in active if len(active) > 1 else ():
+        rest = replace(block, atoms=tuple(other for other in active if other is not atom))
+        if judge(step, rest.run, rows, block.precision).is_parity:
+            return atom
+    return None
+
+
+def _absent_scaling(case: Case, one: Judged) -> Sequence[Cause]:
     """A scaling step that nothing in the port computes is a mistake only where it should have been there."""
     if one.verdict != "uncompared" or case.declared_placement == "outside":
         return []
@@ -121,6 +148,33 @@ def _merges(case: Case) -> list[Named]:
         remedy = f"hand the output of {layer} on alone"
         named.append(Named(Cause("graph.edge", layer, what, remedy), case[layer]))
     return named
+
+
+def _strays(case: Case) -> list[Named]:
+    """What the port does to its inputs where the legacy network has no step."""
+    named = []
+    one = case[case.layers[0].name]
+    rows = cast(case.inputs[:64], case.graph.input_dtypes[0])
+    for block in case.pairing.strays:
+        found = np.asarray(block.run(rows))
+        if np.array_equal(found, rows):
+            continue
+        order = column_order(block.run, rows[-1], rows[-2])
+        if order is None or np.array_equal(order, np.arange(len(order))):
+            cause = stray_cause(one.name, block.atoms[0], is_linear=False, where="in front of")
+        else:
+            names = ", ".join(block.names)
+            message = f"{names} picks the inputs in another order: {describe_permutation(order, 'inputs')}"
+            cause = Cause("inputs.permuted", one.name, message, f"take {names} out")
+        named.append(Named(cause, one))
+    return named
+
+
+def _unaccounted(case: Case) -> Named:
+    one = case.judged[-1]
+    message = "the port as a whole gives something else, although every layer is right by itself"
+    remedy = "look for an operation between the layers, or rebuild the port with porter.build(network)"
+    return Named(Cause("unexplained", one.name, message, remedy), one)
 
 
 def _source_of(block: Block, layers: Sequence[Stored]) -> Stored | None:

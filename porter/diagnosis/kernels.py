@@ -13,7 +13,6 @@ from porter.diagnosis.codes import Cause
 from porter.diagnosis.numbers import (
     describe_entries,
     describe_permutation,
-    equal_within_ulp,
     match_vectors,
     rounded,
     rounding_rules,
@@ -125,12 +124,13 @@ class _Match:
     change: _Change | None = None
 
 
-def _changes(dtype: str) -> list[_Change]:
+def _changes(suspect: Suspect) -> list[_Change]:
     # A rounding leaves many an entry as it was, so that it has to account for nearly all of them.
+    rules = rounding_rules(suspect.dtype) if suspect.is_shown else ()
     return [
         _Change("", "", np.asarray),
         _Change("kernel.values", "every entry of the kernel has the opposite sign", np.negative),
-        *(_Change("kernel.precision", f"the kernel was {name}", rule, 0.9) for name, rule in rounding_rules(dtype)),
+        *(_Change("kernel.precision", f"the kernel was {name}", rule, 0.9) for name, rule in rules),
     ]
 
 
@@ -138,13 +138,12 @@ def _matches(found: Array, candidates: list[Layout], suspect: Suspect) -> list[_
     """Every layout under every change, in the order of ``candidates``, judged on a sample of a big kernel."""
     positions = sample_positions(found.size)
     seen = found.reshape(-1)[positions]
-    changes = _changes(suspect.dtype)
+    changes = _changes(suspect)
     result = []
     for layout in candidates:
         sampled = layout.kernel.reshape(-1)[positions]
         for change in changes:
-            equal = equal_within_ulp(seen, change.apply(sampled), suspect.dtype, suspect.slack)
-            share = float(equal.mean())
+            share = float(suspect.equal(seen, change.apply(sampled)).mean())
             result.append(_Match(share if share >= change.least else 0.0, layout, change))
     return result
 
@@ -170,7 +169,7 @@ def _reading(suspect: Suspect, found: Array, matches: list[_Match], best: _Match
     if change.code:
         causes.append(Cause(change.code, suspect.name, change.message, suspect.assign("kernel")))
     wanted = change.apply(layout.kernel)
-    differs = ~equal_within_ulp(found, wanted, suspect.dtype, suspect.slack)
+    differs = ~suspect.equal(found, wanted)
     if differs.any():
         causes.append(_entries(suspect, found, rounded(wanted, suspect.dtype), differs))
     exact = None if differs.any() else wanted
@@ -188,7 +187,7 @@ def _entries(suspect: Suspect, found: Array, wanted: Array, differs: Array) -> C
 
 def _permuted(suspect: Suspect, found: Array, own: Layout) -> KernelReading | None:
     """Rows or columns of the right kernel in another order."""
-    if own.code or own.kernel.shape != found.shape or equal_within_ulp(found, own.kernel, suspect.dtype).all():
+    if own.code or own.kernel.shape != found.shape or suspect.equal(found, own.kernel).all():
         return None
     columns = match_vectors(found.T, own.kernel.T, suspect.dtype)
     if columns is not None:
@@ -212,7 +211,7 @@ def _follows(suspect: Suspect, order: Array) -> bool:
     """Whether the bias is permuted like the kernel's columns."""
     if suspect.own.bias is None or suspect.bias is None:
         return False
-    return bool(equal_within_ulp(suspect.bias, suspect.own.bias[order], suspect.dtype).all())
+    return bool(suspect.equal(suspect.bias, suspect.own.bias[order]).all())
 
 
 def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from porter.blocks import Block
+from porter.blocks import Atom
 from porter.compare import Comparison
 from porter.diagnosis.activations import ActivationReading, explain_activation
 from porter.diagnosis.biases import BiasReading, explain_bias
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.kernels import KernelReading, explain_kernel
+from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.recovery import recover_affine
 from porter.diagnosis.suspect import Stored, Suspect
 from reference.activations import Activation
@@ -53,6 +55,9 @@ class Diagnosis:
 
 def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     """Name what is wrong with a layer."""
+    trained = [atom for atom in suspect.block.atoms if atom.is_training]
+    if trained:
+        return _without_training(suspect, trained, before)
     removed = _without_stray_atoms(suspect)
     if removed is not None:
         return replace(removed, before=before)
@@ -118,29 +123,64 @@ def _foreign(suspect: Suspect, source: Stored, with_bias: bool) -> Cause:
     )
 
 
+def _without_training(suspect: Suspect, trained: Sequence[Atom], before: Comparison) -> Diagnosis:
+    """What runs in training mode is named and taken out; then the rest is explained by itself."""
+    causes = tuple(stray_cause(suspect.name, atom, is_linear=False) for atom in trained)
+    rest = replace(suspect.block, atoms=tuple(atom for atom in suspect.block.atoms if not atom.is_training))
+    calm = replace(suspect, block=rest)
+    after = calm.judge(suspect.step)
+    if after.is_parity:
+        return Diagnosis(causes, before, after, len(causes), activation=suspect.own.activation)
+    found = explain_layer(calm, after)
+    return replace(found, causes=(*causes, *found.causes), before=before)
+
+
 def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:
     """Whether the layer is right once one piece behind its affine part is taken out."""
     atoms = [atom for atom in suspect.block.atoms if atom.kind != "identity"]
     for atom in atoms[1:]:
         rest = replace(suspect.block, atoms=tuple(other for other in suspect.block.atoms if other is not atom))
-        if atom.kind == "activation" and not atom.is_training:
+        if atom.kind == "activation":
             continue
         after = replace(suspect, block=rest).judge(suspect.step)
         if after.is_parity:
-            return Diagnosis((_stray(suspect, rest, atom),), after, after, 1, activation=suspect.own.activation)
+            cause = _reorder_cause(suspect, atom) or stray_cause(
+                suspect.name, atom, suspect.own.activation.name == "linear"
+            )
+            return Diagnosis((cause,), after, after, 1, activation=suspect.own.activation)
     return None
 
 
-def _stray(suspect: Suspect, rest: Block, atom: Any) -> Cause:
+def _reorder_cause(suspect: Suspect, atom: Atom) -> Cause | None:
+    """The name of a piece behind a layer that only puts its units in another order."""
+    units = np.arange(suspect.own.kernel.shape[1])
+    order = column_order(atom.run, (0.1 + units / 64).astype(np.float32), (0.2 + units / 32).astype(np.float32))
+    if order is None or np.array_equal(order, units):
+        return None
+    code, what = ("outputs.permuted", "outputs") if suspect.is_last else ("units.permuted", "units")
+    name = ", ".join(atom.names)
+    message = f"{name} puts the {what} in another order: {describe_permutation(order, what)}"
+    return Cause(code, suspect.name, message, f"take {name} out")
+
+
+def stray_cause(layer: str, atom: Atom, is_linear: bool, where: str = "behind") -> Cause:
+    """The name of a piece of the port that should not be there.
+
+    Args:
+        layer: the row behind which it stands.
+        atom: the piece.
+        is_linear: whether the file has no activation there.
+        where: on which side of the row it stands.
+    """
     name = ", ".join(atom.names)
     if atom.is_training:
         message = f"{name} ({atom.description}) was built with training=True"
-        return Cause("mode.training", suspect.name, message, f"call {name} without training=True")
-    if suspect.own.activation.name == "linear" and atom.kind == "other":
+        return Cause("mode.training", layer, message, f"call {name} without training=True")
+    if is_linear and atom.kind in ("activation", "other"):
         message = f"{name} ({atom.description}) is applied where there is no activation"
-        return Cause("activation.added", suspect.name, message, f"take {name} out")
-    message = f"{name} ({atom.description}) stands behind the layer; the file has nothing there"
-    return Cause("unexplained", suspect.name, message, f"take {name} out")
+        return Cause("activation.added", layer, message, f"take {name} out")
+    message = f"{name} ({atom.description}) stands {where} it; the file has nothing there"
+    return Cause("unexplained", layer, message, f"take {name} out")
 
 
 def _unexplained(suspect: Suspect, before: Comparison) -> Diagnosis:

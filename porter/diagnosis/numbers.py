@@ -88,6 +88,25 @@ def _rows_equal(row: Array, candidates: Array, dtype: str) -> Array:
     return result
 
 
+def column_order(run: Callable[[Array], Array], base: Array, moved: Array) -> Array | None:
+    """Which input column each output column follows; None where an output follows more or fewer than one.
+
+    Args:
+        run: (rows, n) to (rows, n).
+        base: (n,) a row of inputs.
+        moved: (n,) another, which differs from it in every column; the columns are taken from it one by one.
+    """
+    n = len(base)
+    rows = np.repeat(base[None], n + 1, axis=0)
+    rows[1 + np.arange(n), np.arange(n)] = moved
+    found = np.asarray(run(rows)).astype(np.float64)
+    if found.shape != rows.shape:
+        return None
+    changed = found[1:] != found[0]
+    is_one_to_one = (changed.sum(axis=0) == 1).all() and (changed.sum(axis=1) == 1).all()
+    return np.argmax(changed, axis=0) if is_one_to_one else None
+
+
 def describe_permutation(order: Array, what: str) -> str:
     """Which two are exchanged, or how many stand elsewhere."""
     moved = np.flatnonzero(order != np.arange(len(order)))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.numbers import equal_within_ulp
 from porter.diagnosis.suspect import Suspect
 from porter.probes import FULL_BASIS_WIDTH
 
@@ -23,8 +22,10 @@ INVERSES: Mapping[str, Callable[[Array], Array]] = {
     "softplus": lambda a: np.log(np.expm1(a)),
     "exponential": np.log,
 }
-STEP = 2.0**-6
-"""Small enough that most activations are far from saturation, large enough beside float32 rounding."""
+STEPS = (2.0**-2, 2.0**-6, 2.0**-10)
+"""Sizes of the probes, largest first: the smaller ones are for layers that saturate early."""
+DIGITS = 1e-3
+"""To what share of the largest weight probes in float32 read a weight out."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class _Recovered(Suspect):
 
     found_kernel: Array | None = None
     found_bias: Array | None = None
-    found_dtype: str = "float16"
 
     @property
     def kernel(self) -> Array | None:
@@ -43,9 +43,12 @@ class _Recovered(Suspect):
     def bias(self) -> Array | None:
         return self.found_bias
 
-    @property
-    def dtype(self) -> str:
-        return self.found_dtype
+    is_shown = False
+
+    def equal(self, found: Array, wanted: Array) -> Array:
+        size = np.max(np.abs(wanted), initial=0.0)
+        with np.errstate(invalid="ignore"):
+            return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
 
 
 def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
@@ -59,33 +62,38 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     width = suspect.own.kernel.shape[0]
     if width > FULL_BASIS_WIDTH:
         return None
-    rows = np.vstack([np.zeros(width), STEP * np.eye(width), -STEP * np.eye(width)])
-    found = np.asarray(suspect.block.run(rows.astype(np.float32))).astype(np.float64)
-    found = found.reshape(len(found), -1)
     own = suspect.own.activation.name
     names = [name for name in (own, *INVERSES) if name in INVERSES]
-    options = [option for name in dict.fromkeys(names) if (option := _invert(name, found, width)) is not None]
+    options = [
+        option
+        for step in STEPS
+        for name in dict.fromkeys(names)
+        if (option := _invert(suspect, name, width, step)) is not None
+    ]
     if not options or options[0][0].shape != suspect.own.kernel.shape:
         return None
     kernel, bias = max(options, key=lambda option: _likeness(suspect, option[0]))
     recovered = _Recovered(
-        suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes, 2.0, kernel, bias
+        suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes, 1.0, kernel, bias
     )
     return recovered, kernel, bias
 
 
-def _invert(name: str, found: Array, width: int) -> tuple[Array, Array] | None:
+def _invert(suspect: Suspect, name: str, width: int, step: float) -> tuple[Array, Array] | None:
     """Kernel and bias if the block ends in that activation; None where its outputs say that it does not."""
+    rows = np.vstack([np.zeros(width), step * np.eye(width), -step * np.eye(width)])
+    found = np.asarray(suspect.block.run(rows.astype(np.float32))).astype(np.float64)
     with np.errstate(all="ignore"):
-        z = INVERSES[name](found)
+        z = INVERSES[name](found.reshape(len(found), -1))
     if not np.isfinite(z).all():
         return None
     curvature = np.max(np.abs(z[1 : width + 1] + z[width + 1 :] - 2 * z[0]))
-    if curvature > 1e-4 * np.max(np.abs(z)):
+    if curvature > DIGITS * step * np.max(np.abs(z)):
         return None
-    return (z[1 : width + 1] - z[width + 1 :]) / (2 * STEP), z[0]
+    return (z[1 : width + 1] - z[width + 1 :]) / (2 * step), z[0]
 
 
 def _likeness(suspect: Suspect, kernel: Array) -> float:
     """Share of the entries that are the file's, to the precision of probes."""
-    return float(equal_within_ulp(kernel, suspect.own.kernel, "float16", 2.0).mean())
+    wanted = suspect.own.kernel
+    return float((np.abs(kernel - wanted) <= DIGITS * (np.abs(wanted) + np.max(np.abs(wanted)))).mean())

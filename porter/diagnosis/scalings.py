@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.codes import Cause
-from porter.diagnosis.numbers import describe_permutation, match_vectors
+from porter.diagnosis.numbers import column_order, describe_permutation, match_vectors
 from reference.scaling import Scaling
 
 Array = NDArray[Any]
@@ -45,7 +45,7 @@ def explain_scaling(
     """
     scale, _ = step.affine
     grid = _grid(step)
-    order = _column_order(run, grid)
+    order = column_order(run, grid[3], grid[4])
     if order is not None and not np.array_equal(order, np.arange(len(scale))):
         return _permuted(step, run, grid, order, unit)
     found = np.asarray(run(grid)).astype(np.float64)
@@ -56,18 +56,6 @@ def explain_scaling(
         if len(affine[0]) == len(scale) and _fits(affine, grid, found, unit):
             return ScalingReading(_cause(step, code, message), tried, True)
     return _measured(step, measured, grid, found, unit, tried)
-
-
-def _column_order(run: Callable[[Array], Array], grid: Array) -> Array | None:
-    """Which input column each output column follows; None where an output follows more or fewer than one."""
-    n = grid.shape[1]
-    rows = np.repeat(grid[3][None], n + 1, axis=0)
-    rows[1 + np.arange(n), np.arange(n)] = grid[4]
-    found = np.asarray(run(rows)).astype(np.float64)
-    if found.shape != rows.shape:
-        return None
-    moved = found[1:] != found[0]
-    return np.argmax(moved, axis=0) if (moved.sum(axis=0) == 1).all() and (moved.sum(axis=1) == 1).all() else None
 
 
 def _permuted(step: Scaling, run: Callable[[Array], Array], grid: Array, order: Array, unit: float) -> ScalingReading:

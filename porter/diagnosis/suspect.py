@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from porter.blocks import Block
 from porter.compare import Comparison, merge_comparisons
-from porter.diagnosis.numbers import swapped_bytes
-from porter.judging import judge
+from porter.diagnosis.numbers import equal_within_ulp, swapped_bytes
+from porter.judging import BLOCK_ROWS, cast, judge_values
+from porter.probes import blocks
 from reference.activations import Activation
 from reference.dense import Dense
 
@@ -109,6 +110,13 @@ class Suspect:
         """In which the port holds its variables."""
         return self.block.precision.variables
 
+    is_shown = True
+    """Whether the port shows its weights; otherwise they were read out through probes, to three digits."""
+
+    def equal(self, found: Array, wanted: Array) -> Array:
+        """Elementwise: are the port's numbers these, as exactly as its variables hold them?"""
+        return equal_within_ulp(found, wanted, self.dtype, self.slack)
+
     def assign(self, *what: str) -> str:
         """Python that gives the port's layer the arrays of the file, in Keras' layout; ``what``: kernel, bias."""
         names = "dense" if self.block.dense is None else self.block.dense.names[0]
@@ -122,8 +130,20 @@ class Suspect:
             self.step, weights=weights, bias=bias, activation=self.step.activation if activation is None else activation
         )
 
+    @cached_property
+    def seen(self) -> tuple[tuple[str, Array, Array], ...]:
+        """What the port's block gives on its probes, run once: name of the set, rows as fed, outputs."""
+        precision = self.block.precision
+        fed = [
+            (name, cast(part, precision.compute))
+            for name, rows in self.probes.items()
+            for _, part in blocks(rows, BLOCK_ROWS)
+        ]
+        return tuple((name, rows, np.asarray(self.block.run(rows))) for name, rows in fed)
+
     def judge(self, step: Any, *, most: int | None = None) -> Comparison:
-        """The port's block against a step, over all probes (at most ``most`` rows of each set)."""
+        """The port's block against a step, over all probes (at most ``most`` rows of each block of rows)."""
+        precision = self.block.precision
         return merge_comparisons(
-            judge(step, self.block.run, rows[:most], self.block.precision, name) for name, rows in self.probes.items()
+            judge_values(step, rows[:most], actual[:most], precision, name) for name, rows, actual in self.seen
         )

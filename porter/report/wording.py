@@ -30,6 +30,9 @@ EVIDENCE: Mapping[str, str] = {
 
 PROOF = "To prove it, give golden samples of the original software (--samples); or declare it."
 
+LISTED = 12
+"""How many values of a list are shown to a person."""
+
 
 def number(value: float | None) -> str:
     """Three significant digits; a dash where there is no number."""
@@ -105,7 +108,7 @@ def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
     """The facts of a finding, always in this order; those that were not measured are left out."""
     port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""
     cause = finding.message if finding.certain else f"{finding.message} (another explanation is left)"
-    row = _row(report, finding)
+    row = None if finding.code.startswith("reading.") else _row(report, finding)  # the row judges the build
     told = [("layer", finding.layer + port), *_measured(row), ("cause", cause), *_evidence(finding)]
     return [*told, ("remedy", finding.remedy), *_afterwards(report, finding)]
 
@@ -187,7 +190,11 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
 
 
 def _listed(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A list in full, or its beginning where it is long; the JSON has the rest."""
+    if not isinstance(value, list):
+        return str(value)
+    shown = ", ".join(map(str, value[:LISTED]))
+    return shown if len(value) <= LISTED else f"{shown}, ... ({len(value)} in all)"
 
 
 def series(names: Iterable[str]) -> str:

@@ -1,0 +1,182 @@
+"""Any network in any layout ports to parity, and any of five mistakes in it is caught and named where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import event, given, note, target
+from hypothesis import strategies as st
+
+import porter
+from tests.drawing import FUSED, POLICIES, networks
+from tests.handmade import Legacy, bare_port, named, rows
+
+pytestmark = pytest.mark.usefixtures("keras")
+
+ROWS = 64
+
+
+def read(drawn):
+    with TemporaryDirectory() as folder:
+        return porter.read(drawn.write(Path(folder) / "net.h5"), **drawn.options)
+
+
+def judge(network, model, **options):
+    return porter.verify(network, model, search=False, rows=ROWS, **options)
+
+
+def assert_parity(report, drawn):
+    """Every step of the file was compared, in order, and agrees."""
+    assert [row.layer for row in report.layers] == drawn.rows
+    assert report.verdict == "parity", str(report)
+    assert report.findings == ()
+    for row in report.layers:
+        assert row.verdict == "parity" and row.elements > 0 and row.exceeding == 0
+        assert row.isolated <= row.allowed
+
+
+def assert_named(report, expected):
+    """The mistakes that were planted are named by code and layer, and no other layer is blamed."""
+    assert report.verdict == "mismatch", str(report)
+    assert expected <= named(report), f"wanted {expected}, found {named(report)}"
+    assert {layer for _, layer in named(report)} == {layer for _, layer in expected}
+    assert {name for name, verdict in rows(report).items() if verdict == "mismatch"} == {layer for _, layer in expected}
+
+
+@given(networks(), st.sampled_from(POLICIES))
+def test_any_network_in_any_layout_ports_to_parity(drawn, policy):
+    network = read(drawn)
+    report = judge(network, porter.build(network, dtype=policy))
+    assert_parity(report, drawn)
+    target(max((row.isolated / row.allowed for row in report.layers if row.allowed), default=0.0))
+
+
+@given(networks(FUSED), st.sampled_from(["float32", "float64"]))
+def test_any_network_ported_by_hand_passes(drawn, policy):
+    """From the arrays as they were drawn: a reading that is wrong on both sides would not agree with them."""
+    legacy = Legacy(drawn.kernels, drawn.biases, drawn.activations)
+    outside = "outside" if drawn.rule is not None else None
+    report = judge(read(drawn), bare_port(legacy, policy), placement=outside)
+    assert report.verdict == "parity", str(report)
+    assert report.findings == ()
+
+
+@given(networks(FUSED), st.sampled_from(["inside", "folded"]), st.data())
+def test_every_planted_mistake_is_caught_and_named(drawn, placement, data):
+    network = read(drawn)
+    placement = "inside" if drawn.activations[-1] != "linear" else placement
+    model = porter.build(network, placement=placement)
+    assert judge(network, model).verdict == "parity"
+    for plant in PLANTS:
+        with plant(network, model, data.draw) as expected:
+            if expected:
+                event(plant.__name__)
+                note(f"{plant.__name__}: {expected}")
+                assert_named(judge(network, model), expected)
+    assert judge(network, model).verdict == "parity", "a plant was not taken out again"
+
+
+# --- mistakes, planted into a model that is right and taken out again -----------------------------------------------
+
+
+def dense_of(network, model):
+    return [model.get_layer(layer.name) for layer in network.dense_layers]
+
+
+@contextmanager
+def with_weights(*changes) -> Iterator[None]:
+    """Layers with other arrays, for a while."""
+    kept = [(layer, layer.get_weights()) for layer, _ in changes]
+    for layer, arrays in changes:
+        layer.set_weights(arrays)
+    try:
+        yield
+    finally:
+        for layer, arrays in kept:
+            layer.set_weights(arrays)
+
+
+@contextmanager
+def transposed_kernel(network, model, draw):
+    square = [layer for layer in dense_of(network, model) if _differs_transposed(layer.get_weights()[0])]
+    if not square:
+        yield None
+        return
+    layer = draw(st.sampled_from(square))
+    kernel, bias = layer.get_weights()
+    with with_weights((layer, [kernel.T, bias])):
+        yield {("kernel.transposed", layer.name)}
+
+
+def _differs_transposed(kernel):
+    return kernel.shape[0] == kernel.shape[1] and not np.array_equal(kernel, kernel.T)
+
+
+@contextmanager
+def wrong_activation(network, model, draw):
+    layer = draw(st.sampled_from(dense_of(network, model)))
+    own = network.layer(layer.name).activation.name
+    other = draw(st.sampled_from([name for name in FUSED if name != own]))
+    import keras
+
+    kept = layer.activation
+    layer.activation = keras.activations.get(other)
+    code = {"linear": "missing"}.get(other, "added" if own == "linear" else "replaced")
+    try:
+        yield {(f"activation.{code}", layer.name)}
+    finally:
+        layer.activation = kept
+
+
+@contextmanager
+def dropped_bias(network, model, draw):
+    layer = draw(st.sampled_from(dense_of(network, model)))
+    kernel, bias = layer.get_weights()
+    if not bias.any():
+        yield None
+        return
+    with with_weights((layer, [kernel, np.zeros_like(bias)])):
+        yield {("bias.missing", layer.name)}
+
+
+@contextmanager
+def swapped_layers(network, model, draw):
+    dense = dense_of(network, model)
+    pairs = [(a, b) for i, a in enumerate(dense) for b in dense[:i] if a.kernel.shape == b.kernel.shape]
+    if not pairs:
+        yield None
+        return
+    first, second = draw(st.sampled_from(pairs))
+    with with_weights((first, second.get_weights()), (second, first.get_weights())):
+        yield {("layers.swapped", first.name), ("layers.swapped", second.name)}
+
+
+@contextmanager
+def wrong_scaling(network, model, draw):
+    names = [layer.name for layer in model.layers if layer.name.startswith("Norm")]
+    if not names:
+        yield None
+        return
+    layer = model.get_layer(draw(st.sampled_from(names)))
+    stored, rule = network.layer(layer.name).stored.astype(np.float64), network.layer(layer.name).rule
+    other = draw(st.sampled_from([name for name in RULES if name != rule]))
+    scale, offset = RULES[other](*stored.T)
+    kept = layer.scale, layer.offset
+    layer.scale, layer.offset = (scale, offset) if layer.name == "Norm_out" else (1 / scale, -offset / scale)
+    try:
+        yield {("scaling.range", layer.name)}
+    finally:
+        layer.scale, layer.offset = kept
+
+
+RULES = {
+    "[-1,1]": lambda first, second: ((second - first) / 2, (second + first) / 2),
+    "[0,1]": lambda first, second: (second - first, first),
+    "mean-std": lambda first, second: (second, first),
+}
+PLANTS = [transposed_kernel, wrong_activation, dropped_bias, swapped_layers, wrong_scaling]
