@@ -238,8 +238,9 @@ def recorded(folder: Path, entry: Any) -> dict[str, tuple[list[Any], list[Any]]]
         import h5py
 
         with h5py.File(beside) as file:
-            outputs = "predictions" if "predictions" in file else "outputs"
-            found["recorded"] = tuple([group[key][()] for key in group] for group in (file["inputs"], file[outputs]))
+            if "predictions" in file:  # "outputs" are what the model was trained towards
+                groups = (file["inputs"], file["predictions"])
+                found["recorded"] = tuple([group[key][()] for key in group] for group in groups)
     return found
 
 

@@ -389,7 +389,7 @@ class Opening:
         return KerasNetwork(
             name, "keras-legacy", self.source, tuple(self.layers.values()),  # type: ignore[arg-type]
             era=self.era, inputs=inputs, calls=calls, outputs=tuple(renamed(wire.ref) for wire in ends),
-            has_weights=bool(self.source.arrays),
+            has_weights=bool(self.source.attributes["layer_names"]),
         )  # fmt: skip
 
 
