@@ -374,6 +374,8 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
         "dtype": site.policy,
         **{key: p[key] for key in ("return_sequences", "return_state", "go_backwards")},
     }  # fmt: skip
+    if p["zero_output_for_mask"]:
+        arguments["zero_output_for_mask"] = True
     if p["kind"] != "SimpleRNN":
         arguments["recurrent_activation"] = site.activation(p["recurrent_activation"]) or "linear"
     if p["kind"] == "GRU":
@@ -440,37 +442,82 @@ def _frames_back(p: Mapping[str, Any], name: str, site: Site) -> Any:
     return layers.Permute(order, name=name, dtype=site.policy)
 
 
+JOINS = {"concat": layers.Concatenate, "sum": layers.Add, "mul": layers.Multiply, "ave": layers.Average}
+
+
 def bidirectional(layer: KerasLayer, site: Site) -> Apply:
     """Two recurrent layers, one against time."""
-    forward, backward = layer.inner
-    p, name, mode = forward.parameters, legal_name(layer.name), layer.parameters["merge_mode"]
+    p = layer.inner[0].parameters
     turned = p["kind"] == "ConvLSTM2D" and p["channels_first"]
+    together: list[Any] = []
+
+    def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
+        masked = bool(masks) and masks[0] is not None
+        if not together:
+            # Keras 3's Bidirectional gives zeros at masked steps; that of Keras 1 and 2.0 to 2.3 did not.
+            apart = masked and p["return_sequences"] and not p["zero_output_for_mask"]
+            together.append((two_directions if apart else one_wrapper)(layer, site))
+        outputs: list[Any] = together[0](tensors, masks)
+        return outputs
+
+    if not turned:
+        return apply
+    return directions_turned(layer, site)
+
+
+def two_directions(layer: KerasLayer, site: Site) -> Apply:
+    """The two layers side by side, the second's sequence turned back, and what merges them."""
+    name, mode = legal_name(layer.name), layer.parameters["merge_mode"]
+    if mode is None or layer.inner[0].parameters["return_state"]:
+        raise UnbuildableError(f"layer {layer.name!r}", found="masked directions apart, or with their states")
+    sides = [
+        keep_recurrent(make_recurrent(one, site, f"{name}_{side}"), one, site)
+        for one, side in zip(layer.inner, ("forward", "backward"), strict=True)
+    ]
+    join = JOINS[mode](name=name, dtype=site.policy)
+
+    def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
+        ahead, back = (side(tensors[0], **_recurrent_inputs(tensors[:1], masks)) for side in sides)
+        return [join([ahead, ops.flip(back, axis=1)])]
+
+    return apply
+
+
+def one_wrapper(layer: KerasLayer, site: Site) -> Apply:
+    """Keras' own Bidirectional."""
+    made = make_bidirectional(layer, site, legal_name(layer.name), layer.parameters["merge_mode"])
+    return lambda tensors, masks: _as_list(made(tensors[0], **_recurrent_inputs(tensors, masks)))
+
+
+def make_bidirectional(layer: KerasLayer, site: Site, name: str, mode: str | None) -> Any:
+    """Bidirectional around both, with their arrays remembered."""
+    forward, backward = layer.inner
     made = layers.Bidirectional(
-        make_recurrent(forward, site, legal_name(forward.name)), merge_mode=None if turned else mode,
-        backward_layer=make_recurrent(backward, site, f"{legal_name(backward.name)}_back"),
-        name=f"{name}_directions" if turned else name, dtype=site.policy,
+        make_recurrent(forward, site, legal_name(forward.name)), merge_mode=mode,
+        backward_layer=make_recurrent(backward, site, f"{legal_name(backward.name)}_back"), name=name,
+        dtype=site.policy,
     )  # fmt: skip
     # Bidirectional makes layers of its own from those that it is given.
     keep_recurrent(made.forward_layer, forward, site)
     keep_recurrent(made.backward_layer, backward, site)
-    if not turned:
-        def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
-            return _as_list(made(tensors[0], **_recurrent_inputs(tensors, masks)))
+    return made
 
-        apply.layers = [made]  # type: ignore[attr-defined]
-        return apply
+
+def directions_turned(layer: KerasLayer, site: Site) -> Apply:
+    """ConvLSTM2D in both directions with the channels first: merged as the legacy layer merges, along its last axis."""
+    p, name, mode = layer.inner[0].parameters, legal_name(layer.name), layer.parameters["merge_mode"]
     if mode is None or p["return_state"]:
         raise UnbuildableError(f"layer {layer.name!r}", found="both directions or states with the channels first")
-    joins = {"concat": layers.Concatenate, "sum": layers.Add, "mul": layers.Multiply, "ave": layers.Average}
+    made = make_bidirectional(layer, site, f"{name}_directions", None)
     ahead = layers.Permute((1, 3, 4, 2), name=f"{name}_turned", dtype=site.policy)
     backs = [_frames_back(p, f"{name}_{side}", site) for side in ("forward", "backward")]
-    join = joins[mode](name=name, dtype=site.policy)
+    join = JOINS[mode](name=name, dtype=site.policy)
 
-    def apply_turned(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
+    def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
         outputs = _as_list(made(ahead(tensors[0]), **_recurrent_inputs(tensors[:1], masks)))
         return [join([back(output) for back, output in zip(backs, outputs, strict=True)])]
 
-    return apply_turned
+    return apply
 
 
 def time_distributed(layer: KerasLayer, site: Site) -> Apply:

@@ -80,8 +80,9 @@ def disagreement(program: Program, samples: KerasSamples) -> str | None:
     for number, (ours, theirs) in enumerate(zip(outputs, samples.outputs, strict=True)):
         if ours.shape != theirs.shape:
             return f"output {number} has shape {ours.shape}, {theirs.shape} was recorded"
-        largest = float(np.max(np.abs(ours - theirs), initial=0.0))
-        allowed = RELATIVE * float(np.max(np.abs(theirs), initial=0.0)) + ABSOLUTE
+        neither = np.isnan(ours) & np.isnan(theirs)
+        largest = float(np.max(np.abs(np.where(neither, 0.0, ours - theirs)), initial=0.0))
+        allowed = RELATIVE * float(np.nanmax(np.abs(theirs), initial=0.0)) + ABSOLUTE
         if not largest <= allowed:
             return f"output {number} differs by up to {largest:.3g}, where {allowed:.3g} would be agreement"
     return None

@@ -389,7 +389,7 @@ def carry(step: Recurrent, inputs: Inputs, precision: Precision) -> tuple[Array,
             counts = mask[:, time].reshape((-1,) + (1,) * (last.ndim - 1))
             states = tuple(np.where(counts, new, old) for new, old in zip(fresh, states, strict=True))
             errors = tuple(np.where(counts, new, old) for new, old in zip(fresh_errors, errors, strict=True))
-            last = np.where(counts, fresh_errors[0], last)
+            last = np.where(counts, fresh_errors[0], 0.0 if step.zeros else last)
         bounds.append(last)
     outputs = np.stack(bounds, axis=1) if step.return_sequences else last
     if step.channels_first:

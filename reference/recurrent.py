@@ -158,7 +158,9 @@ def lstm_gates(z: Array, c: Array, activation: Activation, recurrent_activation:
     return (recurrent_activation(z_output) * activation(c), c)
 
 
-def run(cell: Cell, x: Array, states: States, mask: Array | None, reverse: bool) -> tuple[Array, States]:
+def run(
+    cell: Cell, x: Array, states: States, mask: Array | None, *, reverse: bool = False, zeros: bool = False
+) -> tuple[Array, States]:
     """Carry the states along axis 1; a masked step repeats the output before it and leaves the states alone.
 
     Args:
@@ -167,6 +169,7 @@ def run(cell: Cell, x: Array, states: States, mask: Array | None, reverse: bool)
         states: before the first step.
         mask: (rows, steps) of bool, or None.
         reverse: begin at the end; the outputs stay in the order they were computed in.
+        zeros: a masked step gives zeros instead.
 
     Returns:
         Outputs (rows, steps, ...) and the last states.
@@ -182,7 +185,7 @@ def run(cell: Cell, x: Array, states: States, mask: Array | None, reverse: bool)
         else:
             counts = mask[:, time].reshape((-1,) + (1,) * (output.ndim - 1)).astype(bool)
             states = tuple(np.where(counts, new, old) for new, old in zip(fresh, states, strict=True))
-            output = np.where(counts, fresh[0], output)
+            output = np.where(counts, fresh[0], 0.0 if zeros else output)
         outputs.append(output)
     return np.stack(outputs, axis=1), states
 
@@ -198,6 +201,7 @@ class Recurrent:
         return_sequences: all outputs, or the last.
         reverse: Keras' ``go_backwards``.
         masked: whether the last input is a mask.
+        zeros: whether masked steps give zeros, as tf.keras has it inside Bidirectional.
         channels_first: whether a step's arrays are (rows, channels, *space).
         dtype: in which the arithmetic is done.
     """
@@ -208,6 +212,7 @@ class Recurrent:
     return_sequences: bool = False
     reverse: bool = False
     masked: bool = False
+    zeros: bool = False
     channels_first: bool = False
     dtype: Any = np.float64
 
@@ -220,7 +225,8 @@ class Recurrent:
         given = rest[:-1] if self.masked else rest
         states = tuple(channels_last(state.astype(self.dtype), self.channels_first) for state in given)
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs, states = run(self.cell, x, states or self.cell.begin(x[:, 0]), mask, self.reverse)
+            begin = states or self.cell.begin(x[:, 0])
+            outputs, states = run(self.cell, x, begin, mask, reverse=self.reverse, zeros=self.zeros)
         outputs = outputs if self.return_sequences else outputs[:, -1]
         if self.channels_first:
             outputs = np.moveaxis(outputs, -1, 2) if self.return_sequences else np.moveaxis(outputs, -1, 1)

@@ -380,7 +380,7 @@ def recurrent(call: Call, kind: str) -> Recurrent:
     masks = tuple(mask for mask in call.masks[:1] if mask is not None)
     return Recurrent(
         call.name, call.inputs + masks, cell, bool(call.get("return_sequences", default=False)),
-        bool(call.get("go_backwards", default=False)), bool(masks),
+        bool(call.get("go_backwards", default=False)), bool(masks), bool(call.get("zero_output_for_mask")),
         kind == "ConvLSTM2D" and call.channels_first, call.dtype,
     )  # fmt: skip
 

@@ -162,8 +162,10 @@ class Walk:
         inner, half = call.config["layer"], len(call.weights) // 2
         other = call.config.get("backward_layer") or inner
         reverse = bool(inner["config"].get("go_backwards", False))
-        ahead = replace(call, config=inner["config"], weights=call.weights[:half])
-        turned = {**other["config"], "go_backwards": not reverse}
+        # tf.keras from TensorFlow 1.14 on, whose layers have ``time_major``, gives zeros at masked steps in here.
+        zeros = "time_major" in inner["config"] and bool(inner["config"].get("return_sequences"))
+        ahead = replace(call, config={**inner["config"], "zero_output_for_mask": zeros}, weights=call.weights[:half])
+        turned = {**other["config"], "go_backwards": not reverse, "zero_output_for_mask": zeros}
         back = replace(call, config=turned, weights=call.weights[half:])
         forward, backward = build(inner["class_name"], ahead), build(other["class_name"], back)
         if not (isinstance(forward, Recurrent) and isinstance(backward, Recurrent)):

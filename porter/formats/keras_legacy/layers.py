@@ -22,7 +22,7 @@ from porter.formats.keras_legacy.roles import KERAS1_GATES, Stored, roles_of
 Array = NDArray[Any]
 Translation = tuple[str, dict[str, Any], dict[str, Array]]
 
-FLIPPED = "kernels are meant for Theano's true convolution"
+RECURRENT_FLAGS = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
 ACTIVATIONS = {
     "hard_sigmoid": "hard_sigmoid_keras2", "swish": "silu", "linear": "linear", "tanh": "tanh", "relu": "relu",
     "sigmoid": "sigmoid", "softmax": "softmax", "softplus": "softplus", "softsign": "softsign", "elu": "elu",
@@ -350,7 +350,7 @@ def recurrent(spec: Spec) -> Translation:
         "kind": kind, "units": units, "use_bias": spec.with_bias,
         "activation": activation_of(fields, "activation", default="tanh"), "recurrent_activation": gate,
         "reset_after": kind == "GRU" and fields.flag("reset_after", default=False),
-        **{key: fields.flag(key, default=False) for key in ("return_sequences", "return_state", "go_backwards")},
+        **{key: fields.flag(key, default=False) for key in RECURRENT_FLAGS},
     }  # fmt: skip
     if spec.kind.startswith("CuDNN"):
         parameters |= {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": kind == "GRU"}

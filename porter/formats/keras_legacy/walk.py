@@ -299,7 +299,11 @@ class Opening:
         mode = fields.choice("merge_mode", options=("concat", "sum", "mul", "ave", None), default="concat")
         halves = (None, None) if stored is None else stored.halves()
         forward, backward = self.wrapped(inner, halves[0]), self.wrapped(back, halves[1])
-        turned = {**backward.parameters, "go_backwards": not forward.parameters["go_backwards"]}
+        # From TensorFlow 1.14 on, by which time ``time_major`` was written, a masked step inside gives zeros.
+        late = "time_major" in Fields(self.where(inner.path), inner.config)
+        zeros = {"zero_output_for_mask": late and forward.parameters["return_sequences"]}
+        forward = replace(forward, parameters={**forward.parameters, **zeros})
+        turned = {**backward.parameters, **zeros, "go_backwards": not forward.parameters["go_backwards"]}
         return KerasLayer(
             entry.path, entry.kind, "Bidirectional", {"merge_mode": mode},
             inner=(forward, replace(backward, parameters=turned)),
