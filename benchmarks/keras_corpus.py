@@ -249,7 +249,7 @@ def compare(program: Any, model: Any, inputs: list[Any], outputs: list[Any]) -> 
     import keras
 
     ours = program(dict(zip(program.inputs, inputs, strict=True)))
-    ports = [np.asarray(one) for one in keras.tree.flatten(model(list(inputs), training=False))]
+    ports = [np.asarray(one) for one in keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))]
     worst = 0.0
     for theirs, *both in zip(outputs, ours, ports, strict=True):
         allowed = 1e-4 * float(np.abs(theirs).max(initial=0)) + 1e-7

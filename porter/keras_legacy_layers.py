@@ -43,19 +43,43 @@ class Site:
         self.weights.append((made, [arrays[role] for role in order if role in arrays]))
         return made
 
-    def activation(self, name: str) -> Any:
-        """What a layer's ``activation`` argument takes for it: a name, or layers where Keras 3 has no such name."""
-        if name == "hard_sigmoid_keras2":
-            return hard_sigmoid_keras2(self, name)
+    def activation(self, name: str, shape: tuple[int | None, ...] | None = None) -> Any:
+        """What a layer's ``activation`` argument takes for it: a name, or layers where Keras 3 has no such name.
+
+        Args:
+            name: as the reference has it.
+            shape: of one row that it is applied to, where that is known.
+        """
+        if name == "hard_sigmoid_keras2" and (shape is not None or self.policy == "float32"):
+            return hard_sigmoid_keras2(self, name, shape)
         if name in FUSED:
             return None if name == "linear" else name
         raise UnbuildableError("activation", found=repr(name), expected=f"one of {', '.join(FUSED)}")
 
 
-def hard_sigmoid_keras2(site: Site, name: str) -> Any:
-    """clip(0.2 x + 0.5, 0, 1) of Keras' own layers, which a saved file holds like any other activation."""
-    line = layers.Rescaling(np.array([0.2]), np.array([0.5]), name="line", dtype=site.policy)
-    return keras.Sequential([line, layers.ReLU(max_value=1.0, name="clip", dtype=site.policy)], name=name)
+def hard_sigmoid_keras2(site: Site, name: str, shape: tuple[int | None, ...] | None = None) -> Any:
+    """clip(0.2 x + 0.5, 0, 1) of Keras' own layers, which a saved file holds like any other activation.
+
+    A Sequential casts what it is given to float32, unless an Input of its own says otherwise.
+    """
+    parts = [make(suffix) for suffix, make in hard_sigmoid_layers(site)]
+    if site.policy != "float32" and shape is not None:
+        parts.insert(0, keras.Input(shape, dtype=keras.DTypePolicy(site.policy).compute_dtype))
+    return keras.Sequential(parts, name=name)
+
+
+def hard_sigmoid_layers(site: Site) -> tuple[tuple[str, Maker], tuple[str, Maker]]:
+    """The line and the clip."""
+    scale, offset = np.array([0.2]), np.array([0.5])
+    return (
+        ("line", lambda name: layers.Rescaling(scale, offset, name=name, dtype=site.policy)),
+        ("clip", lambda name: layers.ReLU(max_value=1.0, name=name, dtype=site.policy)),
+    )
+
+
+def is_apart(layer: KerasLayer, site: Site) -> bool:
+    """Whether the activation cannot be fused: the old hard sigmoid in another dtype than float32."""
+    return layer.parameters.get("activation") == "hard_sigmoid_keras2" and site.policy != "float32"
 
 
 def in_a_row(name: str, *makers: tuple[str, Maker] | None) -> Apply:
@@ -90,6 +114,7 @@ def turn(dims: int, to: str, site: Site) -> tuple[str, Maker]:
 def around(layer: KerasLayer, site: Site, *makers: tuple[str, Maker] | None) -> Apply:
     """Layers that want the channels last, turned to and back where the legacy layer has them first."""
     p = layer.parameters
+    makers = (*makers, *(hard_sigmoid_layers(site) if is_apart(layer, site) else ()))
     if not p["channels_first"]:
         return in_a_row(legal_name(layer.name), *makers)
     softmax = p.get("activation") == "softmax"  # along the last axis of the legacy layout, which is no channel there
@@ -103,7 +128,7 @@ def around(layer: KerasLayer, site: Site, *makers: tuple[str, Maker] | None) -> 
 def convolution_arguments(layer: KerasLayer, site: Site) -> dict[str, Any]:
     """What all convolutions take."""
     p = layer.parameters
-    later = p["channels_first"] and p["activation"] == "softmax"
+    later = (p["channels_first"] and p["activation"] == "softmax") or is_apart(layer, site)
     return {
         "kernel_size": p["size"], "strides": p["strides"], "dilation_rate": p["dilation"], "use_bias": p["use_bias"],
         "activation": None if later else site.activation(p["activation"]), "dtype": site.policy,
@@ -359,25 +384,27 @@ def layer_norm(layer: KerasLayer, site: Site) -> Apply:
 
 def dense(layer: KerasLayer, site: Site) -> Apply:
     """Dense, the activation fused."""
-    p = layer.parameters
-    return in_a_row(legal_name(layer.name), ("kernel", lambda name: site.keep(
-        layers.Dense(p["units"], site.activation(p["activation"]), p["use_bias"], name=name, dtype=site.policy),
-        layer.weights, "kernel", "bias",
-    )))  # fmt: skip
+    p, apart = layer.parameters, is_apart(layer, site)
+    fused = None if apart else site.activation(p["activation"])
+    main = ("kernel", lambda name: site.keep(
+        layers.Dense(p["units"], fused, p["use_bias"], name=name, dtype=site.policy), layer.weights, "kernel", "bias"
+    ))  # fmt: skip
+    return in_a_row(legal_name(layer.name), main, *(hard_sigmoid_layers(site) if apart else ()))
 
 
 def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
     """SimpleRNN, LSTM, GRU or ConvLSTM2D alone, with the channels last."""
     p = layer.parameters
+    shape = (None, None, p["units"]) if p["kind"] == "ConvLSTM2D" else (p["units"],)
     arguments: dict[str, Any] = {
-        "activation": site.activation(p["activation"]) or "linear", "use_bias": p["use_bias"], "name": name,
+        "activation": site.activation(p["activation"], shape) or "linear", "use_bias": p["use_bias"], "name": name,
         "dtype": site.policy,
         **{key: p[key] for key in ("return_sequences", "return_state", "go_backwards")},
     }  # fmt: skip
     if p["zero_output_for_mask"]:
         arguments["zero_output_for_mask"] = True
     if p["kind"] != "SimpleRNN":
-        arguments["recurrent_activation"] = site.activation(p["recurrent_activation"]) or "linear"
+        arguments["recurrent_activation"] = site.activation(p["recurrent_activation"], shape) or "linear"
     if p["kind"] == "GRU":
         arguments["reset_after"] = p["reset_after"]
     if p["kind"] == "ConvLSTM2D":
@@ -553,11 +580,7 @@ def activation_layer(layer: KerasLayer, site: Site) -> Apply:
     function, arguments = layer.parameters["function"], layer.parameters["arguments"]
     name = legal_name(layer.name)
     if function == "hard_sigmoid_keras2":
-        scale, offset = np.array([0.2]), np.array([0.5])
-        return in_a_row(
-            name, ("line", lambda name: layers.Rescaling(scale, offset, name=name, dtype=site.policy)),
-            ("clip", lambda name: layers.ReLU(max_value=1.0, name=name, dtype=site.policy)),
-        )  # fmt: skip
+        return in_a_row(name, *hard_sigmoid_layers(site))
     kinds = {"relu": layers.ReLU, "leaky_relu": layers.LeakyReLU, "elu": layers.ELU, "softmax": layers.Softmax}
     if function == "thresholded_relu":
         kinds[function], arguments = layers.ReLU, {"threshold": arguments["theta"]}

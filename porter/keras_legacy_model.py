@@ -116,7 +116,8 @@ def connect(
             check_size(call, output)
             tensors[Ref(call.name, index)] = output
     ends = [tensors[ref] for ref in network.outputs]
-    model = keras.Model(begins, ends[0] if len(ends) == 1 else ends, name=legal_name(network.name))
+    alone = [each[0] if len(each) == 1 else each for each in (begins, ends)]
+    model = keras.Model(*alone, name=legal_name(network.name))
     name_operations(model)
     return model
 

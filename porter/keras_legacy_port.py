@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy_model import build_legacy
-from porter.keras_legacy_verify import draw_feeds, verify_legacy
+from porter.keras_legacy_verify import call_whole, draw_feeds, verify_legacy
 from porter.provenance import describe, write_provenance
 from porter.report.model import Report
 from porter.saving import Discard, load_model, staged, write_model
@@ -112,7 +111,7 @@ def differences(expected: Any, actual: Any, feeds: Sequence[Array]) -> list[str]
         mine.path for mine, theirs in zip(expected.weights, actual.weights, strict=True)
         if np.asarray(mine).tobytes() != np.asarray(theirs).tobytes()
     ]  # fmt: skip
-    outputs = [keras.tree.flatten(each(list(feeds), training=False)) for each in (expected, actual)]
+    outputs = [call_whole(each, feeds) for each in (expected, actual)]
     same = all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in zip(*outputs, strict=True))
     told = [f"the weights of {', '.join(changed[:4])} differ"] if changed else []
     return told if same else [*told, "its outputs differ"]

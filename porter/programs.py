@@ -25,6 +25,7 @@ _OC_SMART_OPTIONS = ("activation", "output_activation", "orientation", "scaling"
 
 
 def _keras_legacy(network: Network, changes: Mapping[str, Any]) -> Program:
+    from porter.formats.keras_legacy.fields import reading
     from porter.formats.keras_legacy.graph import KerasNetwork
     from porter.keras_legacy_replace import as_array_functions
     from reference.programs import keras_legacy
@@ -32,7 +33,8 @@ def _keras_legacy(network: Network, changes: Mapping[str, Any]) -> Program:
     replaced = as_array_functions(network.replacements) if isinstance(network, KerasNetwork) else {}
     declared = {**network.declarations, **changes}
     chosen = {key: declared[key] for key in ("backend", "dtype") if key in declared}
-    return keras_legacy.program(network.source.arrays, network.source.attributes, replacements=replaced, **chosen)
+    with reading(str(network.source.path)):
+        return keras_legacy.program(network.source.arrays, network.source.attributes, replacements=replaced, **chosen)
 
 
 PROGRAMS: dict[str, Callable[[Network, Mapping[str, Any]], Program]] = {

@@ -134,7 +134,8 @@ class Walk:
         if path in self.replacements:
             self.steps.append(Replacement(name, inputs, self.replacements[path]))
             return [Value(name)]
-        call = Call(name, inputs, masks, config, tuple(weights), self.era, self.dtype)
+        arrays = () if callable(weights) else tuple(weights)
+        call = Call(name, inputs, masks, config, arrays, self.era, self.dtype)
         step = self.step(kind, call)
         self.steps.append(step)
         mask = self.mask_after(kind, call)

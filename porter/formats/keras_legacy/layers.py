@@ -70,7 +70,7 @@ class Spec:
                 f"{self.fields.where}: what this {self.kind} computes depends on the backend that trained it",
                 found="Keras 1 stores no backend, and no weight name ends in ':0' as TensorFlow's do",
                 expected="--backend theano or --backend tensorflow (backend=)",
-                remedy="if it was trained with Theano, as most models of before 2017 were: --backend theano",
+                remedy="ask where the model comes from: the kernels' numbers do not show which way round they are meant",
             )
         return self.era.backend == "theano"
 
