@@ -6,14 +6,14 @@ WORKERS ?= 2
 FIXTURE := fixtures/ocean_7-100-75-50-25-7
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint type wheel fixtures lock clean
+.PHONY: help demo test lint type docs wheel fixtures lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,docs]'
 	touch $@
 
 demo: $(STAMP) ## port a fixture, verify it, and name the report
@@ -33,6 +33,10 @@ lint: $(STAMP) ## ruff
 type: $(STAMP) ## mypy --strict
 	$(BIN)/mypy
 
+docs: $(STAMP) ## build the documentation in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
+
 wheel: $(STAMP) ## build dist/*.whl
 	rm -rf dist
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -42,7 +46,7 @@ fixtures: $(STAMP) ## make fixtures/ again from its seed
 
 lock: ## resolve constraints.txt anew
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet '.[test]' hatchling
+	build/lock/bin/python -m pip install --quiet '.[test,docs]' hatchling
 	{ sed -n '/^#/p' constraints.txt; build/lock/bin/python -m pip freeze --all | sed '/^pip==/d; /^keras-porter/d'; } > build/lock.txt
 	mv build/lock.txt constraints.txt
 

@@ -191,7 +191,8 @@ def measure(
         fits = np.isfinite(size) & np.isfinite(allowed) & ((argument == 0) | (argument >= form.tiny))
     if not fits.any():
         return
-    weight = np.where(fits, 1 / allowed, 0)
+    with np.errstate(divide="ignore"):
+        weight = np.where(fits, 1 / allowed, 0)
     tensor = tf.constant(x)
     for name, path in paths.items():
         y = np.asarray(path(tensor)).reshape(-1)[: len(x)]
@@ -206,7 +207,7 @@ def note(worst: Worst, x: np.ndarray, size: np.ndarray, error: np.ndarray, weigh
     """Keep the largest error over allowed error, and by binade of x over the value and by itself (for tuning)."""
     with np.errstate(all="ignore"):
         error = np.where(weight > 0, error, 0)
-        ratio = error * weight
+        ratio = np.where(error == 0, 0, error * weight)
         relative = np.where(error <= 8 * form.tiny, 0, error / size)
     place = int(np.argmax(ratio))
     if ratio[place, 0] > worst.ratio:

@@ -56,7 +56,7 @@ class Comparison:
 
 
 def compare_outputs(
-    expected: Array, actual: Array, allowed: Array, *, probes: str = "rows", largest: float = np.inf
+    expected: Array, actual: Array, allowed: Array, *, probes: str = "rows", unheld: Array | None = None
 ) -> Comparison:
     """Compare two arrays of one shape.
 
@@ -65,8 +65,8 @@ def compare_outputs(
         actual: (rows, ...) from the port, any float dtype.
         allowed: (rows, ...) what rounding can explain; inf allows anything finite or not.
         probes: what the rows are, for ``where``.
-        largest: the port's largest finite number; where the reference itself exceeds it, overflow is
-            inevitable and the element is left out.
+        unheld: (rows, ...) bool: where the port's dtype cannot hold what the reference itself computes; overflow
+            is inevitable there, and the element is left out, as is one where the reference is not finite.
 
     A NaN on one side only, or an infinity that the other side does not share, exceeds every bound.
     """
@@ -82,7 +82,7 @@ def compare_outputs(
         error = np.abs(wide - expected)
         same = (wide == expected) | (np.isnan(wide) & np.isnan(expected))
         error = np.where(same, 0.0, np.where(np.isnan(error), np.inf, error))
-        inevitable = (np.abs(expected) >= largest) | ~np.isfinite(expected)
+        inevitable = ~np.isfinite(expected) | (False if unheld is None else unheld)
         ratio = np.where(error == 0, 0.0, np.where(allowed > 0, error / allowed, np.inf))
         ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
         ratio = np.where(inevitable | np.isinf(allowed), 0.0, ratio)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.examination import Case
+from porter.case import Case
 from reference.dense import Dense
 
 Array = NDArray[Any]

@@ -3,109 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.blocks import Block
+from porter.case import Case, Judged
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.diagnosis.numbers import equal_within_ulp
 from porter.diagnosis.suspect import Stored
 from porter.diagnosis.units import Gauge, apply_gauges, match_gauges
+from porter.domain import network_inputs
 from porter.errors import PortError
+from porter.folds import find_folds, folded_steps
 from porter.judging import BLOCK_ROWS, cast, judge, judge_values, port_rows
 from porter.network import Network
 from porter.pairing import Pair, Pairing, pair_chain
 from porter.port_graph import PortGraph
-from porter.probes import blocks, draw_rows, layer_rows
+from porter.probes import blocks, layer_rows
 from porter.programs import build_program
 from reference.dense import Dense
-from reference.folding import fold
 from reference.forms import equivalent_forms
 from reference.rounding import end_to_end
 from reference.scaling import Scaling
 from reference.trace import Program, chain
-from reference.transforms import Transform
 
 Array = NDArray[Any]
 
 END_TO_END_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One legacy step with all that was seen of it.
-
-    Attributes:
-        step: as judged (a scaling folded in, or its units reordered, where the port has it so).
-        pair: the step of the program and the port's block.
-        verdict: as in ``LayerRow``.
-        comparison: over every probe.
-        by_probes: the same, one for each set of probes.
-        cumulative: the largest error end to end, or None.
-        weights_differ: how many exposed weights are not the cast of the stored ones.
-        probes: the layer's own probe sets.
-        full_basis: whether every input was probed.
-        gauge: the order and signs of its units, where compensated.
-    """
-
-    step: Any
-    pair: Pair
-    verdict: str
-    comparison: Comparison = field(default_factory=Comparison)
-    by_probes: Mapping[str, Comparison] = field(default_factory=dict)
-    cumulative: float | None = None
-    weights_differ: int = 0
-    probes: Mapping[str, Array] = field(default_factory=dict, repr=False)
-    full_basis: bool = True
-    gauge: Gauge | None = None
-
-    @property
-    def name(self) -> str:
-        """Row name."""
-        return str(self.pair.step.name)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A verification, computed but not yet worded.
-
-    Attributes:
-        network: the legacy network.
-        program: its forward pass, whole.
-        graph: the port.
-        pairing: which block computes which step.
-        judged: one a step of the program.
-        placement: where the scaling is: "inside", "folded", "outside", or None where undeclared and not found.
-        inputs: (rows, n) what the port was fed.
-        outputs: the reference's outputs and the port's, end to end, both (rows, n).
-        seed: of the probes.
-        unaccounted: whether the port as a whole is wrong although every layer is right.
-        walk_differs: whether the port called as a whole gives something else than its layers one by one.
-    """
-
-    network: Network
-    program: Program
-    graph: PortGraph
-    pairing: Pairing
-    judged: tuple[Judged, ...]
-    placement: str | None
-    declared_placement: str | None
-    inputs: Array
-    outputs: tuple[Array, Array]
-    seed: int
-    walk_differs: bool
-    unaccounted: bool
-
-    def __getitem__(self, layer: str) -> Judged:
-        return next(judged for judged in self.judged if judged.name == layer)
-
-    @property
-    def layers(self) -> tuple[Stored, ...]:
-        """Every dense layer of the file, in canonical form."""
-        return tuple(Stored.of(step) for step in self.program.steps if isinstance(step, Dense))
+TELLING = 1e-3
+"""An end-to-end bound below this share of an output's range would show any step that is left out."""
 
 
 def examine(
@@ -115,19 +44,20 @@ def examine(
     rng = np.random.default_rng(seed)
     program = build_program(network)
     outside = placement == "outside"
-    inputs = _inputs(network, program, rows, rng, outside, golden)
+    inputs = network_inputs(network, program, rows, rng, outside, golden)
+    _check_dtype(graph)
     _check_width(network, graph, inputs)
     judging = _without_scaling(program) if outside else program
     pairing = pair_chain(judging, graph.atoms, inputs, rng)
-    folds = {} if outside or placement == "inside" else _folds(pairing, rng)
-    steps = _steps(pairing, folds)
+    folds = {} if outside or placement == "inside" else find_folds(pairing, rng)
+    steps = folded_steps(pairing, folds)
     walk = _Walk(graph, steps, pairing, folds)
     walk.run(inputs, judging)
     judged = tuple(_judge_step(pair, steps, folds, walk, rng, outside) for pair in pairing.pairs)
     if any(one.verdict == "mismatch" for one in judged):
         judged = _with_gauges(judged, graph, inputs)
         judged = tuple(_in_another_form(one, graph, inputs) for one in judged)
-    unaccounted = not folds and _exceeds_end_to_end(judging, judged, graph, inputs)
+    whole = "unknown" if folds else _whole(judging, judged, graph, inputs)
     if outside:
         judged = _with_outside(program, judged)
     found = placement if placement is not None else "folded" if folds else _found_placement(pairing)
@@ -143,68 +73,37 @@ def examine(
         walk.outputs,
         seed,
         walk.differs,
-        unaccounted,
+        whole,
     )
 
 
-def _exceeds_end_to_end(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs: Array) -> bool:
-    """Whether layers that are right one by one give a wrong port together: then something was not looked at.
+def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs: Array) -> str:
+    """The port called as a whole against the program: "mismatch", "parity", or "unknown".
 
-    The bound is loose, but no correct port exceeds it.
+    The end-to-end bound is loose, but no correct port exceeds it; and where it is small beside the outputs, no port
+    that keeps to it leaves out a step.
     """
-    if any(
-        one.verdict != "parity" or one.gauge is not None or type(one.step) is not type(one.pair.step) for one in judged
-    ):
-        return False
-    precisions = {one.name: one.pair.block.precision for one in judged if one.pair.block is not None}
+    if any(type(one.step) is not type(one.pair.step) for one in judged):
+        return "unknown"
+    present = {one.name: one.pair.block.precision for one in judged if one.pair.block is not None}
+    coarsest = max(present.values(), key=lambda precision: precision.format.unit, default=None)
+    if coarsest is None:
+        return "unknown"
     fed = cast(inputs[:END_TO_END_ROWS], graph.input_dtypes[0])
     rows = fed.astype(np.float64)
+    precisions = {step.name: present.get(step.name, coarsest) for step in program.steps}
     allowed = end_to_end(program, rows, precisions)[program.steps[-1].name]
     expected = np.asarray(program(rows)[0])
     found = np.asarray(graph(fed)[0]).astype(np.float64).reshape(len(fed), -1)
-    return not compare_outputs(expected, found, allowed).is_parity
+    if compare_outputs(expected, found, allowed).exceeding:
+        return "mismatch"
+    span = np.ptp(expected, axis=0)
+    return "parity" if np.all(np.max(allowed, axis=0) <= TELLING * span) else "unknown"
 
 
 def _found_placement(pairing: Pairing) -> str | None:
     scalings = [pair for pair in pairing.pairs if isinstance(pair.step, Scaling)]
     return "inside" if not scalings or any(pair.block is not None for pair in scalings) else None
-
-
-def _inputs(
-    network: Network, program: Program, rows: int, rng: np.random.Generator, outside: bool, golden: Any
-) -> Array:
-    drawn = draw_rows(_domain(program), network.widths[0], rows, rng)
-    if golden is not None:
-        drawn = np.concatenate([np.asarray(golden.inputs, np.float64)[:512], drawn])
-    first = program.steps[0]
-    if isinstance(first, Transform):  # the logarithm of a row of zeros says nothing of a port
-        drawn = drawn[np.isfinite(first(drawn).outputs).all(axis=1)]
-    return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
-
-
-def _domain(program: Program) -> Array | None:
-    """(n, 2) the documented range of the program's own inputs, through its transforms backwards."""
-    limits = None
-    for step in program.steps:
-        if isinstance(step, Scaling) and not step.inverse:
-            spread = step.rule == "mean-std"
-            low, high = (
-                (step.first - 3 * step.second, step.first + 3 * step.second) if spread else (step.first, step.second)
-            )
-            limits = np.stack([low, high], axis=1).astype(np.float64)
-    first = program.steps[0]
-    if limits is None or not isinstance(first, Transform):
-        return limits
-    return np.stack([_before(name, limits[i]) for i, name in enumerate(first.functions)])
-
-
-def _before(function: str, limits: Array) -> Array:
-    with np.errstate(all="ignore"):
-        if function == "cos_degrees":
-            return np.sort(np.rad2deg(np.arccos(np.clip(limits, -1, 1))))
-        if function in ("log10", "ln"):
-            return np.power(10.0, limits) if function == "log10" else np.exp(limits)
-    return limits
 
 
 def _check_width(network: Network, graph: PortGraph, inputs: Array) -> None:
@@ -218,65 +117,21 @@ def _check_width(network: Network, graph: PortGraph, inputs: Array) -> None:
         )
 
 
+def _check_dtype(graph: PortGraph) -> None:
+    dtype = graph.input_dtypes[0]
+    if "float" not in dtype:
+        raise PortError(
+            f"the port {graph.model.name}",
+            found=f"an input of dtype {dtype}, which cuts every number to an integer",
+            expected="real numbers, as the legacy network takes them",
+            remedy='keras.Input(..., dtype="float32")',
+        )
+
+
 def _without_scaling(program: Program) -> Program:
     steps = [step for step in program.steps if not isinstance(step, Scaling)]
     names = ["inputs", *(step.name for step in steps)]
     return chain([replace(step, inputs=(names[i],)) for i, step in enumerate(steps)])
-
-
-def _folds(pairing: Pairing, rng: np.random.Generator) -> dict[str, str]:
-    """Scaling steps that the neighbouring layer computes as well, by name: the layer's name."""
-    found: dict[str, str] = {}
-    absent = [pair.step for pair in pairing.pairs if isinstance(pair.step, Scaling) and pair.block is None]
-    dense = pairing.dense
-    before = next((step for step in absent if not step.inverse), None)
-    after = next((step for step in absent if step.inverse), None)
-    if before is not None and _agrees_folded(dense[0], before, after if len(dense) == 1 else None, rng):
-        found[before.name] = dense[0].step.name
-    if after is not None and dense[-1].step.activation.name == "linear":
-        if len(dense) == 1 and before is not None:
-            found.update({after.name: dense[-1].step.name} if before.name in found else {})
-        elif _agrees_folded(dense[-1], None, after, rng):
-            found[after.name] = dense[-1].step.name
-    return found
-
-
-def _agrees_folded(pair: Pair, before: Scaling | None, after: Scaling | None, rng: np.random.Generator) -> bool:
-    """Whether the layer follows the folded form more closely than its own; what is wrong beside is named later."""
-    block = pair.block
-    if block is None:
-        return False
-    folded = fold(pair.step, before, after, 2.0**-24)
-    own, other = Stored.of(pair.step), Stored.of(folded)
-    atom = block.dense
-    if atom is not None and atom.kernel is not None and atom.kernel.shape == own.kernel.shape:
-        return bool(_share(atom.kernel, other.kernel) > max(_share(atom.kernel, own.kernel), 0.3))
-    sets, _ = layer_rows(other.kernel, other.bias, rng)
-    return all(judge(folded, block.run, rows, block.precision).is_parity for rows in sets.values())
-
-
-def _share(found: Array, wanted: Array) -> float:
-    """Share of the entries that are the wanted ones to float16, in some order (a transposed layer counts)."""
-    near = np.abs(found - wanted) <= 2e-3 * np.abs(wanted)
-    if found.shape[0] == found.shape[1]:
-        near |= np.abs(found.T - wanted) <= 2e-3 * np.abs(wanted)
-    return float(near.mean())
-
-
-def _steps(pairing: Pairing, folds: Mapping[str, str]) -> dict[str, Any]:
-    """The steps as they are to be judged, by name: a folded scaling is multiplied into its layer."""
-    scalings = {pair.step.name: pair.step for pair in pairing.pairs if pair.step.name in folds}
-    before = next((step for step in scalings.values() if not step.inverse), None)
-    after = next((step for step in scalings.values() if step.inverse), None)
-    steps = {pair.step.name: pair.step for pair in pairing.pairs}
-    dense = pairing.dense
-    first, last = dense[0].step, dense[-1].step
-    if before is not None:
-        # The layer takes the network's inputs now; their name stays in the program.
-        steps[first.name] = fold(first, before, after if first is last else None, 2.0**-24)
-    if after is not None and first is not last:
-        steps[last.name] = fold(last, None, after, 2.0**-24)
-    return steps
 
 
 class _Walk:

@@ -22,7 +22,7 @@ from porter.provenance import versions
 from porter.report.json import plain
 from porter.report.model import Report
 from reference.precision import Precision
-from reference.rounding import allowed_error, platform_allowance
+from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
 
@@ -138,14 +138,14 @@ def _compare(step: Any, block: Any, fed: Array, recorded: Array, precision: Prec
     sides = (block.precision, precision)
     rounding = sum(allowed_error(step, inputs, trace, each) for each in sides)
     platform = sum(platform_allowance(step, inputs, trace, each) for each in sides)
-    largest = min(each.format.largest for each in sides)
+    unheld = inevitable_overflow(trace, block.precision) | inevitable_overflow(trace, precision)
     allowed = np.asarray(rounding + platform)
     return compare_outputs(
         recorded.astype(np.float64),
         now.astype(np.float64),
         np.asarray(allowed),
         probes="golden inputs",
-        largest=largest,
+        unheld=unheld,
     )
 
 

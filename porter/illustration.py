@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.case import Case
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.suspect import Stored
-from porter.examination import Case
 from porter.judging import cast, error_ratios, port_rows
 
 Array = NDArray[Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.probes import blocks
 from reference.precision import Precision
-from reference.rounding import allowed_error, platform_allowance
+from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
 Run = Callable[[Array], Array]
@@ -40,30 +40,48 @@ def port_rows(tensor: Array, precision: Precision) -> Array:
 
 def judge_values(step: Any, inputs: Array, actual: Array, precision: Precision, probes: str) -> Comparison:
     """Judge outputs that the port has computed already, from the port's own inputs."""
-    expected, found, allowed, platform = _sides(step, inputs, actual, precision)
-    largest = precision.format.largest
-    if not platform.any():
-        return compare_outputs(expected, found, allowed, probes=probes, largest=largest)
-    pure = compare_outputs(expected, found, allowed, probes=probes, largest=largest)
-    within = compare_outputs(expected, found, allowed + platform, probes=probes, largest=largest)
+    sides = _sides(step, inputs, actual, precision)
+    pure = compare_outputs(sides.expected, sides.found, sides.allowed, probes=probes, unheld=sides.unheld)
+    if not sides.platform.any():
+        return pure
+    allowed = sides.allowed + sides.platform
+    within = compare_outputs(sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld)
     return replace(within, by_platform=pure.exceeding - within.exceeding)
 
 
 def error_ratios(step: Any, inputs: Array, actual: Array, precision: Precision) -> Array:
     """Error over allowed error, (rows, units), for showing how the errors are spread."""
-    expected, found, allowed, platform = _sides(step, inputs, actual, precision)
+    sides = _sides(step, inputs, actual, precision)
     with np.errstate(all="ignore"):
-        return np.nan_to_num(np.abs(found - expected) / (allowed + platform), posinf=np.inf)
+        ratios = np.abs(sides.found - sides.expected) / (sides.allowed + sides.platform)
+    return np.nan_to_num(np.where(sides.unheld, 0.0, ratios), posinf=np.inf)
 
 
-def _sides(step: Any, inputs: Array, actual: Array, precision: Precision) -> tuple[Array, Array, Array, Array]:
-    """Expected, found, allowed, and what the platform's known inaccuracies add, each (rows, units)."""
+@dataclass(frozen=True)
+class _Sides:
+    """Both sides of a step, and what may lie between them; every array is (rows, units)."""
+
+    expected: Array
+    found: Array
+    allowed: Array
+    platform: Array
+    unheld: Array
+
+
+def _sides(step: Any, inputs: Array, actual: Array, precision: Precision) -> _Sides:
     fed = np.asarray(inputs).astype(np.float64)
     trace = step(fed)
     found = np.asarray(actual).astype(np.float64)
-    allowed = allowed_error(step, (fed,), trace, precision)
-    platform = platform_allowance(step, (fed,), trace, precision)
-    return np.asarray(trace.outputs, dtype=np.float64), found.reshape(len(found), -1), allowed, platform
+    unheld = inevitable_overflow(trace, precision)
+    if getattr(getattr(step, "activation", None), "name", "") == "softmax":
+        unheld = np.broadcast_to(unheld.any(axis=-1, keepdims=True), unheld.shape)
+    return _Sides(
+        np.asarray(trace.outputs, dtype=np.float64),
+        found.reshape(len(found), -1),
+        allowed_error(step, (fed,), trace, precision),
+        platform_allowance(step, (fed,), trace, precision),
+        unheld,
+    )
 
 
 def judge(step: Any, run: Run, rows: Array, precision: Precision, probes: str = "rows") -> Comparison:

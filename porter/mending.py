@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from porter.case import Case
 from porter.diagnosis.diagnose import Named
 from porter.errors import PorterError
-from porter.examination import Case, examine
+from porter.examination import examine
 from porter.network import Dense
 from porter.placement import PLACEMENTS
 from porter.port_graph import read_graph

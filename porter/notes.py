@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from porter.case import Case, Judged
 from porter.coverage import coverage_notes
-from porter.examination import Case, Judged
 from porter.search import Counterexample
 from reference.constants import PLATFORM_DEVIATIONS, measured_on
 
@@ -58,6 +58,14 @@ def _port_notes(case: Case) -> Iterator[str]:
     dtypes = {one.pair.block.precision.compute for one in case.judged if one.pair.block is not None}
     if dtypes - {"float32"}:
         yield f"the port computes in {', '.join(sorted(dtypes))}; each layer's bound is that of its dtype"
+    if case.graph.input_dtypes[0] in ("float16", "bfloat16"):
+        yield f"the port rounds its inputs to {case.graph.input_dtypes[0]}; both sides were fed with the rounded ones"
+    unpaired = [pair.step.name for pair in case.pairing.pairs if pair.block is None]
+    if case.whole == "parity" and unpaired:
+        yield (
+            f"nothing in the port could be paired with {', '.join(unpaired)}, but the port as a whole agrees with the "
+            "legacy network within the end-to-end bound"
+        )
     if case.pairing.ties:
         yield f"another alignment pairs {', '.join(case.pairing.ties)} just as well"
     if case.placement == "outside":

@@ -37,13 +37,20 @@ def draw_rows(limits: Array | None, width: int, rows: int, rng: np.random.Genera
         return np.concatenate([np.zeros((1, width)), axes, -axes, scale * rng.standard_normal((rows, width))])
     low, high = limits[:, 0].astype(np.float64), limits[:, 1].astype(np.float64)
     inside = low + (high - low) * rng.random((rows, width))
-    corners = np.where(rng.random((min(64, 2 ** min(width, 6)), width)) < 0.5, low, high)
+    corners = np.where(_corner_choices(width, rng), low, high)
     centre = ((low + high) / 2)[None, :]
     picked = np.arange(width) if width <= 256 else rng.choice(width, 256, replace=False)
     axes = np.repeat(centre, len(picked), axis=0)
     axes[np.arange(len(picked)), picked] = high[picked]
     zeros = np.zeros((1, width))
     return np.concatenate([low[None], high[None], centre, zeros, corners, axes, inside])
+
+
+def _corner_choices(width: int, rng: np.random.Generator) -> Array:
+    """(corners, width) bool: all of them for a few inputs, 64 at random for more."""
+    if width > 6:
+        return rng.random((64, width)) < 0.5
+    return (np.arange(2**width)[:, None] >> np.arange(width)) & 1 == 0
 
 
 def basis_rows(width: int, rng: np.random.Generator) -> tuple[Array, bool]:

@@ -201,8 +201,10 @@ def _with_golden(report: Report, compared: Mapping[str, Any], path: Path, earlie
     from porter.report.wording import number, share
 
     then = ", ".join(f"{name} {version}" for name, version in earlier.history[-1]["versions"].items())
-    changed = [(layer, found) for layer, found in compared.items() if not found.is_parity]
-    if not changed:
+    explained = {finding.layer for finding in report.findings}
+    left = [(layer, found) for layer, found in compared.items() if not found.is_parity]
+    changed = [(layer, found) for layer, found in left if layer not in explained]
+    if not left:
         told = f"Every layer gives what {path} recorded ({then}), within rounding."
         return replace(report, notes=(*report.notes, told))
     ports = {row.layer: row.port_layer for row in report.layers}

@@ -222,7 +222,8 @@ def _contradicted(program: Program, claims: Sequence[Claim], golden: Any, ratio:
         for c in claims
     )
     where = ", ".join(fitting.layers)
-    remedy = f"read the file with {fitting.convention} {fitting.value} for {where}: {_option(fitting)}"
+    instead = ", instead of activation= and output_activation=" if fitting.convention == "activation" else ""
+    remedy = f"read the file with {fitting.convention} {fitting.value} for {where}{instead}: {_option(fitting)}"
     message = f"the golden samples contradict {fitting.convention} as read; they are reproduced with {fitting.value}"
     cause = Cause("reading.contradicted", fitting.layers[0], message, remedy, shown)
     note = f"the golden samples are reproduced only with {fitting.convention} {fitting.value} for {where}"

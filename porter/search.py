@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.examination import Case
+from porter.case import Case
+from porter.domain import port_limits
 from porter.judging import cast, judge_values, port_rows
 
 Array = NDArray[Any]
@@ -78,7 +79,7 @@ def search_inputs(case: Case) -> Counterexample:
     user's own Hypothesis test.
     """
     judge_row = _judge(case)
-    box = _box(case.inputs)
+    box = _box(case)
     found: dict[str, Any] = {"row": None, "largest": 0.0, "count": 0}
 
     def holds(row: Array) -> bool:
@@ -110,8 +111,10 @@ class Box:
     centre: Array
 
 
-def _box(inputs: Array) -> Box:
-    low, high = inputs.min(axis=0), inputs.max(axis=0)
+def _box(case: Case) -> Box:
+    """The documented range, or that of the rows where none is documented."""
+    limits = port_limits(case.program, outside=case.placement == "outside")
+    low, high = (case.inputs.min(axis=0), case.inputs.max(axis=0)) if limits is None else (limits[:, 0], limits[:, 1])
     return Box(low, high, (low + high) / 2)
 
 

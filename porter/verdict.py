@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from porter.case import Case, Judged
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.layers import Diagnosis
-from porter.examination import Case, Judged
 from porter.illustration import collect_pictures
 from porter.notes import build_notes
 from porter.reading import Reading, check_reading

@@ -70,7 +70,8 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
 
 def selu(x: Array) -> Array:
     """scale * elu(x, alpha) with the fixed point constants of Klambauer et al. 2017."""
-    return np.asarray(SELU_SCALE, x.dtype) * elu(x, SELU_ALPHA)
+    with np.errstate(over="ignore"):
+        return np.asarray(SELU_SCALE, x.dtype) * elu(x, SELU_ALPHA)
 
 
 def exponential(x: Array) -> Array:

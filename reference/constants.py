@@ -126,7 +126,7 @@ _SHORT: Mapping[str, Accuracy] = {
     "silu": Accuracy(3.0, 0.05),
     "mish": Accuracy(3.4, 0.35),
     "scaled_tanh": Accuracy(3.3),
-    "softmax": Accuracy(8),
+    "softmax": Accuracy(10),
     "log10": Accuracy(3),
     "ln": Accuracy(1.2),
     "pow10": Accuracy(1.2),

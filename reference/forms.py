@@ -41,7 +41,10 @@ def _tanh_by_sigmoid(
     """Twice the bound of sigmoid on doubled weights (doubling is exact), and two roundings of at most 2 and 1."""
     own = Dense(**{field.name: getattr(step, field.name) for field in fields(step)})
     twice = replace(
-        own, weights=2 * step.weights, bias=None if step.bias is None else 2 * step.bias, activation=Activation("sigmoid")
+        own,
+        weights=2 * step.weights,
+        bias=None if step.bias is None else 2 * step.bias,
+        activation=Activation("sigmoid"),
     )
     sigmoid = allowed_error(twice, inputs, twice(*inputs), precision, input_error=input_error)
     return 2 * sigmoid + precision.format.unit * (2 + 2 * np.abs(trace.outputs)) + precision.format.tiny

@@ -26,7 +26,8 @@ def spread(activation: Activation, z: Array, a: Array, radius: Array) -> Array:
         radius: same shape, non-negative, infinite where nothing is known of t, not even that it is a number.
 
     Returns:
-        Same shape; infinite where the radius is, because the port's argument may then be NaN; never NaN.
+        Same shape; infinite where the radius is, because the port's argument may then be NaN; NaN only where
+        g(z) is not finite.
     """
     with np.errstate(all="ignore"):
         bound = _BOUNDS[activation.name](z, a, radius, **activation.parameters)
@@ -154,10 +155,9 @@ def _mish_slope(z: Array, a: Array) -> Array:
 def _softmax(z: Array, a: Array, radius: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Each output is monotone in every logit, so that its extremes lie at corners, which are known in closed form."""
     up, down = np.expm1(radius), -np.expm1(-radius)  # e^r - 1 and 1 - e^-r
-    rest, higher, lower = _others(a, axis), _others(a * down, axis), _others(a * up, axis)
-    tiny = np.finfo(np.float64).tiny
-    above = a * (rest * up + higher) / np.maximum(1 + a * up - higher, tiny)
-    below = a * (rest * down + lower) / np.maximum(1 - a * down + lower, tiny)
+    rest, raised, lowered = _others(a, axis), a * np.exp(radius), a * np.exp(-radius)
+    above = a * (rest * up + _others(a * down, axis)) / (raised + _others(lowered, axis))
+    below = a * (rest * down + _others(a * up, axis)) / (lowered + _others(raised, axis))
     return np.maximum(np.abs(above), np.abs(below))
 
 

@@ -736,6 +736,33 @@ def test_dropout_baked_in_at_training_is_named(square, judge):
     assert "drop without training=True" in report.findings[0].remedy
 
 
+@pytest.mark.parametrize("kind", ["functional", "sequential"])
+def test_a_nested_model_called_in_training_mode_is_named(square, judge, kind):
+    import keras
+
+    layers, inner = keras.layers, keras.Input((7,))
+    stack = [layers.Dense(7, activation=square.activations[0]), layers.Dropout(0.3, name="drop")]
+    stack += [layers.Dense(7, activation=name) for name in square.activations[1:]]
+    core = keras.Sequential([inner, *stack])
+    core = core if kind == "sequential" else keras.Model(core.inputs, core.outputs)
+    report = judge(scaled(square, lambda x: core(x, training=True)))
+    assert named(report) == {("mode.training", "Layer1")}
+    assert judge(scaled(square, core)).verdict == "parity"
+
+
+def test_what_a_subclass_adds_in_its_own_call_is_seen(square, judge):
+    import keras
+
+    class Twice(keras.Model):
+        def call(self, inputs, training=None, mask=None):
+            return 2 * super().call(inputs)
+
+    plain = plain_port(square)
+    report = judge(Twice(plain.inputs, plain.outputs))
+    assert report.verdict == "mismatch"
+    assert "as a whole" in report.findings[0].message
+
+
 # --- layers that are missing, come twice, or have nothing to do there ----------------------------------------------
 
 
@@ -824,6 +851,61 @@ def test_a_connection_past_the_layers_is_a_wrong_edge(square, judge, start):
     assert report.verdict == "mismatch"
     assert "graph.edge" in {code for code, _ in named(report)}
     assert not {code for code, _ in named(report)} & {"layers.missing", "scaling.missing"}
+
+
+def test_a_layer_made_of_two_halves_is_no_mistake(square, judge):
+    """What cannot be paired is not compared; where the whole agrees, nothing can be missing."""
+    import keras
+
+    kernel, bias = square.kernels[3], square.biases[3]
+
+    def body(x):
+        for name in square.activations[:3]:
+            x = keras.layers.Dense(7, activation=name)(x)
+        return keras.layers.Concatenate()([keras.layers.Dense(3)(x), keras.layers.Dense(4)(x)])
+
+    halves = replace(
+        square, kernels=(*square.kernels[:3], kernel[:, :3], kernel[:, 3:]), biases=(*square.biases[:3], bias[:3], bias[3:])
+    )  # fmt: skip
+    report = judge(scaled(halves, body))
+    assert report.verdict in ("parity", "inconclusive")
+    assert report.findings == ()
+
+
+def called_linear(square):
+    import keras
+
+    def linear(x):
+        return 2 * x
+
+    return keras.layers.Activation(linear)
+
+
+def called_identity(square):
+    import keras
+
+    class Identity(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    return Identity()
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+@pytest.mark.parametrize("make", [called_linear, called_identity])
+def test_what_only_bears_the_name_of_something_that_does_nothing_is_seen(square, judge, make, place):
+    def body(x):
+        import keras
+
+        for number, name in enumerate(square.activations, start=1):
+            x = keras.layers.Dense(7, activation=name)(x)
+            x = make(square)(x) if number == place else x
+        return x
+
+    report = judge(scaled(square, body))
+    assert report.verdict == "mismatch"
+    assert {layer for _, layer in named(report)} == {f"Layer{place}"}
+    assert "approximated" not in report.findings[0].message
 
 
 def test_something_behind_the_outputs_is_seen(square, judge):
@@ -1021,6 +1103,30 @@ def test_a_model_of_another_output_width_is_a_mismatch_or_refused(judge, square)
     x = rescaling(forward(square.norm_in))(inputs)
     report = judge(keras.Model(inputs, keras.layers.Dense(3)(x)))
     assert report.verdict == "mismatch"
+
+
+def test_a_port_that_takes_whole_numbers_is_no_parity(judge, square):
+    import keras
+
+    inputs = keras.Input((7,), dtype="int32")
+    x = dense_chain(square, rescaling(forward(square.norm_in))(inputs))
+    model = set_weights(keras.Model(inputs, rescaling(backward(square.norm_out))(x)), square)
+    try:
+        report = judge(model)
+    except PortError as error:
+        assert "int32" in str(error)
+    else:
+        assert report.verdict == "mismatch"
+
+
+def test_a_port_that_rounds_its_inputs_gets_a_note(judge, square):
+    import keras
+
+    inputs = keras.Input((7,), dtype="float16")
+    x = dense_chain(square, rescaling(forward(square.norm_in))(inputs))
+    report = judge(set_weights(keras.Model(inputs, rescaling(backward(square.norm_out))(x)), square))
+    assert report.verdict == "parity"
+    assert any("float16" in note and "input" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("port", [None, 3, np.zeros((3, 3)), lambda x: x])

@@ -54,7 +54,7 @@ def suite(pytester, root, fixtures, ports, monkeypatch):
     def run(*arguments, text=SUITE, port="right", subprocess=False):
         pytester.makepyfile(test_nets=text.replace("{port}", port))
         runner = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
-        return runner("-W", "ignore", *PLUGIN, *arguments)
+        return runner("-W", "error", *PLUGIN, *arguments)
 
     run.path = pytester.path
     run.golden = pytester.path / "parity" / "test_nets" / "test_bare.npz"
@@ -228,7 +228,7 @@ def test_one_page_over_all_checks(suite):
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["parity report: *index.html"])
     page = (suite.path / "out" / "index.html").read_text(encoding="utf-8")
-    assert "1 of 2 checks do not show parity." in page
+    assert "Parity is not shown by 1 of 2 checks." in page
     assert page.index("test_a_wrong_one") < page.index("test_a_good_one")
     links = re.findall(r'href="([^"]+)"', page)
     assert len(links) == 2
@@ -253,7 +253,7 @@ def test_works_under_xdist(suite):
     result = suite("-n", "2", "-p", "xdist", "--parity-report", "out", "--parity-record", text=TWO, subprocess=True)
     result.assert_outcomes(passed=1, failed=1)
     page = (suite.path / "out" / "index.html").read_text(encoding="utf-8")
-    assert "1 of 2 checks do not show parity." in page
+    assert "Parity is not shown by 1 of 2 checks." in page
     assert len(list((suite.path / "out").glob("*.html"))) == 3
     assert [path.name for path in suite.path.glob("**/*.npz")] == ["test_a_good_one.npz"]
 

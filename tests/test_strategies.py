@@ -18,7 +18,7 @@ from porter.programs import build_program
 from porter.strategies import SPECIAL, faults, inputs, networks
 
 QUICK = settings(max_examples=60, deadline=None)
-SMALLEST = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
+SMALLEST = settings(database=None, max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUICK

@@ -65,7 +65,8 @@ def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> A
     for activation in (*candidates(own), *_fitted(suspect, kernel, bias)):
         tried += 1
         known = any(_is_same(activation, other) for other in fits)
-        if not known and under(activation, FEW).is_parity and under(activation, None).is_parity:
+        few = None if activation.parameters.get("axis") == 0 else FEW  # over rows, some rows are another question
+        if not known and under(activation, few).is_parity and under(activation, None).is_parity:
             fits.append(activation)
     if fits:
         cause = _replaced(suspect, own, fits[0])
@@ -114,13 +115,22 @@ def _fitted(suspect: Suspect, kernel: Array, bias: Array | None) -> Iterator[Act
         alpha = _snap(float(np.median(found[negative] / np.expm1(z[negative]))))
         if alpha != 0:
             yield Activation("elu", {"alpha": alpha})
-    far = np.abs(z) > 6
+    yield from _scaled_tanh(z, found)
+
+
+def _scaled_tanh(z: Array, found: Array) -> Iterator[Activation]:
+    """The scaled tanh through the port's curve: the rise at zero, then the amplitude that fits the rest."""
     near = (np.abs(z) < 0.05) & (np.abs(z) > 1e-3)
-    if far.any() and near.any():
-        amplitude = float(np.median(np.abs(found[far])))
-        if amplitude > 0:
-            slope = float(np.median(np.arctanh(np.clip(found[near] / amplitude, -0.999, 0.999)) / z[near]))
-            yield Activation("scaled_tanh", {"amplitude": _snap(amplitude), "slope": _snap(slope)})
+    amplitude = float(np.max(np.abs(found), initial=0.0))
+    if not near.any() or not np.isfinite(amplitude) or amplitude == 0:
+        return
+    rise = float(np.median(found[near] / z[near]))
+    for _ in range(60):  # a = max |g| / tanh(rise / a * max |z|) has one solution, which this iteration comes to
+        reach = np.tanh(abs(rise) / amplitude * np.max(np.abs(z)))
+        amplitude = float(np.max(np.abs(found)) / reach) if reach > 0 else amplitude
+    # The rise is read off inside |z| < 0.05, where tanh bends by less than 1e-3: correct for it once.
+    slope = float(np.median(np.arctanh(np.clip(found[near] / amplitude, -0.999, 0.999)) / z[near]))
+    yield Activation("scaled_tanh", {"amplitude": _snap(amplitude), "slope": _snap(slope)})
 
 
 def _snap(value: float) -> float:

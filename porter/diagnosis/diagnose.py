@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from porter.blocks import Atom, Block
+from porter.case import Case, Judged
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
 from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
-from porter.examination import Case, Judged
 from porter.judging import cast, judge
 from reference.dense import Dense
 from reference.scaling import Scaling
@@ -48,7 +48,8 @@ def diagnose(case: Case) -> list[Named]:
     named = []
     for one in case.judged:
         named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
-    named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
+    if case.whole != "parity":
+        named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
     if case.unaccounted and not named:
         named.append(_unaccounted(case))
     return _whole_port(case, _same_once(named))
@@ -82,6 +83,8 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
 
 def _absent(case: Case, one: Judged) -> Sequence[Cause]:
     step = one.pair.step
+    if case.whole == "parity":  # built in another way, which could not be paired
+        return []
     if isinstance(step, Scaling):
         return _absent_scaling(case, one)
     if isinstance(step, Dense):

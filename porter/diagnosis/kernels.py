@@ -93,9 +93,11 @@ def explain_kernel(suspect: Suspect) -> KernelReading:
     """The explanation of the exposed kernel with the fewest mistakes that leaves the fewest entries open."""
     found = suspect.kernel
     assert found is not None
+    if describe_constant(found, suspect.own.kernel) is not None:
+        return _unrelated(suspect, found, 1)
     sources = [suspect.own, *(layer for i, layer in enumerate(suspect.layers) if i != suspect.position)]
     candidates = [layout for source in sources for layout in layouts(source, found.shape)]
-    reading = _permuted(suspect, found, candidates[0])
+    reading = _permuted(suspect, found, candidates[0]) if candidates else None
     if reading is not None:
         return reading
     matches = _matches(found, candidates, suspect)
@@ -245,12 +247,20 @@ def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:
     return KernelReading((Cause("unexplained", suspect.name, message, remedy, detail),), None, None, tried)
 
 
+def describe_constant(found: Array, stored: Array) -> str | None:
+    """The one value of every entry, where the stored ones are not all alike; None otherwise."""
+    if found.size < 2 or np.ptp(found) != 0 or np.ptp(stored) == 0:
+        return None
+    value = float(found.flat[0])
+    source = " (the first element of the stored array)" if np.isclose(value, stored.flat[0], rtol=1e-6) else ""
+    return f"every entry is {value:.6g}{source}"
+
+
 def describe_initializer(found: Array, stored: Array) -> str | None:
     """Which of Keras' initializers the values look like, or None where they do not, or follow the stored ones."""
-    if np.ptp(found) == 0:
-        value = float(found.flat[0])
-        source = " (the first element of the stored array)" if np.isclose(value, stored.flat[0], rtol=1e-6) else ""
-        return f"every entry is {value:.6g}{source}"
+    constant = describe_constant(found, stored)
+    if constant is not None:
+        return constant
     if found.shape == stored.shape and abs(correlation(found, stored)) > 0.5:
         return None
     inputs, units = found.shape

@@ -71,6 +71,10 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     if not is_shown and reading.exact is not None and bias_reading.exact is not None:
         kernel, bias = reading.exact, bias_reading.exact  # probes give three digits; the file has them all
     activation = explain_activation(suspect, kernel, bias)
+    if not is_shown and not activation.comparison.is_parity:
+        # On weights that are known to three digits, and only if they were read out under the right activation,
+        # nothing finer can be told.
+        bias_reading, activation = replace(bias_reading, causes=()), replace(activation, causes=())
     causes = _merged(suspect, reading, bias_reading, activation)
     if not causes or (not activation.comparison.is_parity and not activation.causes):
         causes = (*causes, _unexplained_cause(suspect, before))

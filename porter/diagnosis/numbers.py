@@ -28,7 +28,8 @@ def ulp(values: Array, dtype: str) -> Array:
     digits, smallest = {
         "float64": (52, -1074), "float32": (23, -149), "float16": (10, -24), "bfloat16": (7, -133),
     }[dtype]  # fmt: skip
-    exponents = np.frexp(np.where(np.isfinite(values), values, 0.0))[1] - 1
+    nonzero = np.isfinite(values) & (values != 0)
+    exponents = np.where(nonzero, np.frexp(np.where(nonzero, values, 1.0))[1] - 1, -5000)
     return np.ldexp(1.0, np.maximum(exponents - digits, smallest))
 
 
@@ -39,7 +40,8 @@ def equal_within_ulp(found: Array, stored: Array, dtype: str, ulps: float = 1.0)
     """
     wanted = rounded(stored, dtype)
     with np.errstate(invalid="ignore"):
-        return (found == wanted) | (np.abs(found - wanted) <= ulps * ulp(wanted, dtype))
+        same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+        return same | (np.abs(found - wanted) <= ulps * ulp(wanted, dtype))
 
 
 def sample_positions(size: int) -> Array:

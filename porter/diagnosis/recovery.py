@@ -24,6 +24,8 @@ INVERSES: Mapping[str, Callable[[Array], Array]] = {
 }
 STEPS = (2.0**-2, 2.0**-6, 2.0**-10)
 """Sizes of the probes, largest first: the smaller ones are for layers that saturate early."""
+STRAIGHT = 1e-4
+"""How far, beside the largest preactivation, three points of a straight line may lie off it."""
 DIGITS = 1e-3
 """To what share of the largest weight probes in float32 read a weight out."""
 
@@ -46,7 +48,7 @@ class _Recovered(Suspect):
     is_shown = False
 
     def equal(self, found: Array, wanted: Array) -> Array:
-        size = np.max(np.abs(wanted), initial=0.0)
+        size = np.max(np.abs(found), initial=0.0)
         with np.errstate(invalid="ignore"):
             return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
 
@@ -88,7 +90,7 @@ def _invert(suspect: Suspect, name: str, width: int, step: float) -> tuple[Array
     if not np.isfinite(z).all():
         return None
     curvature = np.max(np.abs(z[1 : width + 1] + z[width + 1 :] - 2 * z[0]))
-    if curvature > DIGITS * step * np.max(np.abs(z)):
+    if curvature > STRAIGHT * np.max(np.abs(z)):
         return None
     return (z[1 : width + 1] - z[width + 1 :]) / (2 * step), z[0]
 

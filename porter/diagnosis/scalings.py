@@ -46,7 +46,9 @@ def explain_scaling(
     scale, _ = step.affine
     grid = _grid(step)
     order = column_order(run, grid[3], grid[4])
-    if order is not None and not np.array_equal(order, np.arange(len(scale))):
+    if order is None:
+        return ScalingReading(_cause(step, "unexplained", "an output does not follow its own input alone"), 1, False)
+    if not np.array_equal(order, np.arange(len(scale))):
         return _permuted(step, run, grid, order, unit)
     found = np.asarray(run(grid)).astype(np.float64)
     measured = _measure(grid, found)

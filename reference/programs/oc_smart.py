@@ -179,13 +179,14 @@ def _orientations(
     wanted = [declared] * len(kernels) if declared is None or isinstance(declared, str) else list(declared)
     if len(wanted) != len(kernels):
         raise ValueError(f"{len(wanted)} orientations for {len(kernels)} layers")
+    chosen = [_checked(want) for want in wanted]
     for widths in _chains(kernels):
         shaped = [_orientation(kernel, widths[i], widths[i + 1]) for i, kernel in enumerate(kernels)]
         fits = all(widths[place] in allowed for place, allowed in known.items())
-        if fits and all(want is None or shape in (None, want) for want, shape in zip(wanted, shaped, strict=True)):
+        if fits and all(want is None or shape in (None, want) for want, shape in zip(chosen, shaped, strict=True)):
             proven = {shape for shape in shaped if shape is not None}
             default: Orientation = "inputs-first" if proven == {"inputs-first"} else "units-first"
-            return [shape or _checked(want) or default for shape, want in zip(shaped, wanted, strict=True)], widths
+            return [shape or want or default for shape, want in zip(shaped, chosen, strict=True)], widths
     shapes = ", ".join(str(kernel.shape) for kernel in kernels)
     raise ValueError(
         f"kernels of {shapes} do not chain with the biases, Layers, Norm_in, Norm_out and orientation={declared!r}"

@@ -1,0 +1,147 @@
+"""The results of ``benchmarks.faults``, as tables on the terminal and in RESULTS.md."""
+
+from __future__ import annotations
+
+import platform
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+
+BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+COLUMNS = ("mistake", "planted", "truly different", "detected", "layer named", "cause named first", "all named", "remedy restores parity")
+KINDS = {"single": "One mistake", "different layers": "Two mistakes, in different layers", "same layer": "Two mistakes, in the same layer"}
+
+
+def rate(count: int, total: int) -> str:
+    """A share in per cent, without rounding up to 100."""
+    if total == 0:
+        return "-"
+    share = 100 * count / total
+    return "100 %" if count == total else f"{min(share, 99.99):.2f} %"
+
+
+def plant_rows(records: Iterable[Record], kind: str) -> list[tuple[str, ...]]:
+    """One row a mistake, and one for all of them."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record["kind"] == kind:
+            groups[record["name"] if kind == "single" else kind].append(record)
+            if kind == "single":
+                groups["all together"].append(record)
+    groups["all together"] = groups.pop("all together", [])
+    rows = []
+    for name, group in groups.items():
+        true = [record for record in group if record["true"]]
+        shares = [rate(sum(record[key] for record in true), len(true)) for key in ("detected", "layer", "first", "all", "remedy")]
+        if group:
+            rows.append((name, f"{len(group):,}", f"{len(true):,}", *shares))
+    return rows
+
+
+def faithful_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
+    """One row a form of port, and one for all of them."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record["kind"] == "faithful":
+            groups[record["name"]].append(record)
+            groups["all together"].append(record)
+    groups["all together"] = groups.pop("all together", [])
+    return [
+        (name, f"{len(group):,}", *(f"{sum(r['verdict'] == v for r in group):,}" for v in ("parity", "mismatch", "inconclusive", "error")))
+        for name, group in groups.items() if group
+    ]  # fmt: skip
+
+
+FAITHFUL_COLUMNS = ("port", "verified", "parity", "false alarms", "inconclusive", "broke down")
+
+
+def misses(records: Iterable[Record], most: int) -> list[str]:
+    """What went wrong, a few of each kind, each with what reproduces it."""
+    shown: dict[tuple[str, str], int] = defaultdict(int)
+    lines = []
+    for record in records:
+        problem = _problem(record)
+        key = (record["name"] if record["kind"] in ("single", "faithful") else record["kind"], problem)
+        if problem and shown[key] < most:
+            shown[key] += 1
+            lines.append(_describe(record, problem))
+    return lines
+
+
+def _problem(record: Record) -> str:
+    if record["verdict"] == "error":
+        return "broke down"
+    if record["kind"] == "faithful":
+        return {"parity": "", "mismatch": "FALSE ALARM"}.get(record["verdict"], record["verdict"])
+    if not record["true"]:
+        return ""
+    steps = (("detected", "not detected"), ("layer", "layer not named"), ("first", "another cause first"))
+    steps += (("all", "not all named"),) if record["kind"] != "single" else ()
+    steps += (("remedy", "remedy does not restore parity"),)
+    return next((words for key, words in steps if not record[key]), "")
+
+
+def _describe(record: Record, problem: str) -> str:
+    where = f"seed {record['seed']} network {record['number']} ({record['network']}, {record['activations']}, {record['dtype']})"
+    wanted = f"; wanted {record['expected']}" if "expected" in record else ""
+    found = record["error"] or f"{record['verdict']}: {record['findings'][:4]}"
+    if record["verdict"] == "inconclusive":
+        found += f" {record['notes']}"
+    return f"{problem}: {record['name']}: {where}{wanted}; got {found}"
+
+
+def print_tables(records: Sequence[Record], most: int) -> None:
+    """Everything on the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=150)
+    for line in misses(records, most):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
+    tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
+    for title, columns, rows in tables:
+        if rows:
+            table = Table(title=title)
+            for column in columns:
+                table.add_column(column, justify="left" if column == columns[0] else "right")
+            for row in rows:
+                table.add_row(*row)
+            console.print(table)
+
+
+def write_results(records: Sequence[Record], path: Path) -> None:
+    """Replace the tables of the faults in RESULTS.md."""
+    replace_part(path, BEGIN, END, markdown(records))
+
+
+def replace_part(path: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two marks, which the file must have."""
+    before, first, rest = path.read_text().partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise ValueError(f"{path.name} has no {begin} ... {end} to write between")
+    path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """The summary that is committed."""
+    names = ("tensorflow", "keras", "numpy", "h5py", "hypothesis")
+    versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)])
+    networks = {(record["number"]) for record in records if record["kind"] != "faithful"}
+    right = {(record["number"]) for record in records if record["kind"] == "faithful"}
+    parts = [f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"]
+    for kind, title in KINDS.items():
+        parts.append(f"### {title}\n\n{markdown_table(COLUMNS, plant_rows(records, kind))}")
+    parts.append(f"### Ports that are right\n\n{markdown_table(FAITHFUL_COLUMNS, faithful_rows(records))}")
+    return "\n".join(parts)
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column to the left, the others to the right."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,77 @@
+"""Scaling steps that a port has multiplied into the dense layer beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.diagnosis.suspect import Stored
+from porter.judging import judge
+from porter.pairing import Pair, Pairing
+from porter.probes import layer_rows
+from reference.folding import fold
+from reference.precision import FORMATS
+from reference.scaling import Scaling
+
+Array = NDArray[Any]
+
+UNIT = FORMATS["float32"].unit
+"""Unit roundoff of the coarsest arithmetic in which a port is taken to have been folded."""
+
+
+def find_folds(pairing: Pairing, rng: np.random.Generator) -> dict[str, str]:
+    """Scaling steps that the neighbouring layer computes as well, by name: the layer's name."""
+    found: dict[str, str] = {}
+    absent = [pair.step for pair in pairing.pairs if isinstance(pair.step, Scaling) and pair.block is None]
+    dense = pairing.dense
+    before = next((step for step in absent if not step.inverse), None)
+    after = next((step for step in absent if step.inverse), None)
+    if before is not None and _agrees_folded(dense[0], before, after if len(dense) == 1 else None, rng):
+        found[before.name] = dense[0].step.name
+    if after is not None and dense[-1].step.activation.name == "linear":
+        if len(dense) == 1 and before is not None:
+            found.update({after.name: dense[-1].step.name} if before.name in found else {})
+        elif _agrees_folded(dense[-1], None, after, rng):
+            found[after.name] = dense[-1].step.name
+    return found
+
+
+def _agrees_folded(pair: Pair, before: Scaling | None, after: Scaling | None, rng: np.random.Generator) -> bool:
+    """Whether the layer follows the folded form more closely than its own; what is wrong beside is named later."""
+    block = pair.block
+    if block is None:
+        return False
+    folded = fold(pair.step, before, after, UNIT)
+    own, other = Stored.of(pair.step), Stored.of(folded)
+    atom = block.dense
+    if atom is not None and atom.kernel is not None and atom.kernel.shape == own.kernel.shape:
+        return bool(_share(atom.kernel, other.kernel) > max(_share(atom.kernel, own.kernel), 0.3))
+    sets, _ = layer_rows(other.kernel, other.bias, rng)
+    return all(judge(folded, block.run, rows, block.precision).is_parity for rows in sets.values())
+
+
+def _share(found: Array, wanted: Array) -> float:
+    """Share of the entries that are the wanted ones to float16, in some order (a transposed layer counts)."""
+    near = np.abs(found - wanted) <= 2e-3 * np.abs(wanted)
+    if found.shape[0] == found.shape[1]:
+        near |= np.abs(found.T - wanted) <= 2e-3 * np.abs(wanted)
+    return float(near.mean())
+
+
+def folded_steps(pairing: Pairing, folds: Mapping[str, str]) -> dict[str, Any]:
+    """The steps as they are to be judged, by name: a folded scaling is multiplied into its layer."""
+    scalings = {pair.step.name: pair.step for pair in pairing.pairs if pair.step.name in folds}
+    before = next((step for step in scalings.values() if not step.inverse), None)
+    after = next((step for step in scalings.values() if step.inverse), None)
+    steps = {pair.step.name: pair.step for pair in pairing.pairs}
+    dense = pairing.dense
+    first, last = dense[0].step, dense[-1].step
+    if before is not None:
+        # The layer takes the network's inputs now; their name stays in the program.
+        steps[first.name] = fold(first, before, after if first is last else None, UNIT)
+    if after is not None and first is not last:
+        steps[last.name] = fold(last, None, after, UNIT)
+    return steps

@@ -1,0 +1,169 @@
+"""A port's graph cut into the smallest pieces that can be run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.blocks import Atom, Kind
+from porter.port_nodes import Key, PortNode
+from reference.precision import FORMATS, Precision
+
+Array = NDArray[Any]
+
+
+def cut_atoms(every: Sequence[PortNode], start: Key, end: Key) -> Iterable[Atom]:
+    """The graph cut wherever a single tensor crosses: each piece takes one tensor and gives one.
+
+    Args:
+        every: the nodes of the graph in an order of computation.
+        start: key of the graph's input.
+        end: key of its output; nodes that do not lead to it are left out.
+    """
+    nodes = _ancestors(every, end)
+    last_use = {key: index for index, node in enumerate(nodes) for key in node.inputs}
+    live, entry = {start}, start
+    pending: list[PortNode] = []
+    for index, node in enumerate(nodes):
+        pending.append(node)
+        live |= set(node.outputs)
+        live = {key for key in live if last_use.get(key, -1) > index or key == end}
+        if len(live) == 1:
+            (leaving,) = live
+            yield from _pieces(tuple(pending), entry, leaving)
+            entry, pending = leaving, []
+
+
+def _pieces(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Iterable[Atom]:
+    """One atom; or one a node, where layers run beside each other or past each other."""
+    if sum(_is_core(node) for node in nodes) < 2:
+        yield _atom(nodes, entry, leaving)
+        return
+    for node in nodes:
+        atom = _atom((node,), node.inputs[0], node.outputs[0])
+        yield atom if len(node.inputs) == 1 else replace(atom, kind="merge")
+
+
+def _ancestors(nodes: Sequence[PortNode], end: Key) -> list[PortNode]:
+    wanted, kept = {end}, []
+    for node in reversed(nodes):
+        if wanted & set(node.outputs):
+            kept.append(node)
+            wanted |= set(node.inputs)
+    return kept[::-1]
+
+
+def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
+    single = nodes[0] if len(nodes) == 1 else None
+    kind: Kind = single.kind if single is not None else "other"
+    opaque = single is not None and kind == "other" and _is_opaque(single)
+    kernel, bias, activation = _weights(single) if kind == "dense" else (None, None, None)
+    return Atom(
+        names=tuple(dict.fromkeys(node.name for node in nodes)),
+        kind=kind,
+        run=_runner(nodes, entry, leaving),
+        entry=entry,
+        key=leaving,
+        precision=_precision(nodes),
+        kernel=kernel,
+        bias=bias,
+        activation=activation,
+        is_training=any(node.is_training for node in nodes),
+        is_core=any(_is_core(node) for node in nodes) or (opaque and _mixes(nodes, entry, leaving)),
+        width=_width(nodes, entry, leaving),
+        description=_describe(single) if single is not None else "",
+    )
+
+
+MATRIX_PRODUCTS = {"Matmul", "Dot", "Einsum", "Tensordot", "EinsumDense"}
+
+
+def _is_core(node: PortNode) -> bool:
+    weights = getattr(node.operation, "weights", ())
+    name = type(node.operation).__name__
+    return name in MATRIX_PRODUCTS or any(len(weight.shape) >= 2 for weight in weights)
+
+
+def _is_opaque(node: PortNode) -> bool:
+    """Whether only running it tells what the operation does: a Lambda, or a class that is not Keras' own."""
+    kind = type(node.operation)
+    return kind.__name__ == "Lambda" or not kind.__module__.startswith("keras.")
+
+
+def _mixes(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> bool:
+    """Whether an output depends on other inputs than its own, as behind a matrix."""
+    inputs, outputs = _width(nodes, entry, leaving)
+    if inputs is None or inputs != outputs:
+        return inputs is not None
+    rows = np.repeat(np.linspace(0.1, 0.9, inputs)[None], 2, axis=0).astype(np.float32)
+    rows[1, 0] += 0.5
+    found = _runner(nodes, entry, leaving)(rows)
+    return not np.array_equal(found[0, 1:], found[1, 1:])
+
+
+def _width(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> tuple[int | None, int | None]:
+    shapes = _shapes(nodes)
+    return shapes[entry][-1], shapes[leaving][-1]
+
+
+def _shapes(nodes: tuple[PortNode, ...]) -> dict[Key, tuple[int | None, ...]]:
+    """Shape of every tensor that the nodes take or give, the rows' axis included."""
+    shapes: dict[Key, Any] = {}
+    for node in nodes:
+        shapes.update({node.sources[id(tensor)]: tensor.shape for tensor in node.node.arguments.keras_tensors})
+        shapes.update(zip(node.outputs, (tensor.shape for tensor in node.node.outputs), strict=True))
+    return shapes
+
+
+def _describe(node: PortNode) -> str:
+    name = type(node.operation).__name__
+    activation = getattr(node.operation, "activation", None)
+    inner = getattr(activation, "__name__", None)
+    return f"{name}({inner})" if inner is not None else name
+
+
+def _runner(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Callable[[Array], Array]:
+    shape = _shapes(nodes)[entry][1:]
+
+    def run(x: Array) -> Array:
+        from keras import ops
+
+        fits = len(shape) > 1 and x.ndim != len(shape) + 1 and None not in shape
+        values = {entry: ops.convert_to_tensor(x.reshape(-1, *shape) if fits else x)}
+        for node in nodes:
+            node.compute(values)
+        return np.asarray(ops.convert_to_numpy(values[leaving]))
+
+    return run
+
+
+def _weights(node: PortNode | None) -> tuple[Array | None, Array | None, Callable[[Array], Array] | None]:
+    from keras import ops
+
+    assert node is not None
+    layer = node.operation
+    if "float" not in str(layer.kernel.dtype):
+        return None, None, None  # quantized: the numbers stored are not the kernel
+    kernel = np.asarray(ops.convert_to_numpy(layer.kernel)).astype(np.float64)
+    bias = None if layer.bias is None else np.asarray(ops.convert_to_numpy(layer.bias)).astype(np.float64)
+    if layer.activation is None:
+        return kernel, bias, None
+
+    def activate(z: Array) -> Array:
+        return ops.convert_to_numpy(layer.activation(ops.convert_to_tensor(z, dtype=layer.compute_dtype)))
+
+    return kernel, bias, activate
+
+
+def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:
+    """The coarsest format in which one of the nodes computes; None where none of them computes in floats."""
+    formats = [FORMATS[node.compute_dtype] for node in nodes if node.compute_dtype in FORMATS]
+    if not formats:
+        return None
+    compute = max(formats, key=lambda kind: kind.unit).name
+    variables = getattr(nodes[0].operation, "variable_dtype", compute) if len(nodes) == 1 else compute
+    return Precision(compute=compute, variables=str(variables))

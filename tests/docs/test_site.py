@@ -1,0 +1,133 @@
+"""The site builds without a warning, from this checkout alone, and is complete."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from porter.diagnosis.codes import CODES
+from porter.recipe import LayerRecipe, Recipe, ScalingRecipe
+from reference.activations import FUNCTIONS
+
+needs_mkdocs = pytest.mark.skipif(
+    importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None,
+    reason="MkDocs with its theme Material is not installed here (pip install '.[docs]')",
+)
+
+
+def build(root, config, folder):
+    """MkDocs, with warnings as errors."""
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--config-file",
+        str(config),
+        "--site-dir",
+        str(folder),
+    ]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(root)}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def hooks(root):
+    spec = importlib.util.spec_from_file_location("hooks", root / "docs" / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def site(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    done = build(root, root / "mkdocs.yml", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@needs_mkdocs
+@pytest.mark.subprocess
+def test_the_site_has_every_page(site, root):
+    pages = {path.stem for path in (root / "docs").glob("*.md")}
+    assert len(pages) > 8
+    assert pages <= {path.stem for path in site.glob("*.html")}
+
+
+@needs_mkdocs
+@pytest.mark.subprocess
+def test_the_site_loads_nothing_from_elsewhere(site):
+    pattern = re.compile(
+        r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+rel="(?:stylesheet|preconnect)"[^>]+href="http'
+    )
+    assert pattern.search('<script async src="https://cdn.example/x.js">')
+    assert not [path.name for path in site.glob("*.html") if pattern.search(path.read_text(encoding="utf-8"))]
+
+
+@needs_mkdocs
+@pytest.mark.subprocess
+def test_the_api_is_there(site):
+    text = (site / "api.html").read_text(encoding="utf-8")
+    for name in (
+        "porter.formats.read",
+        "porter.verify.verify",
+        "porter.report.model.Report.to_html",
+        "reference.rounding",
+    ):
+        assert f'id="{name}"' in text, name
+
+
+@needs_mkdocs
+@pytest.mark.subprocess
+def test_formulas_become_mathml(site):
+    text = (site / "numerics.html").read_text(encoding="utf-8")
+    assert text.count("<math") > 20
+    assert "$`" not in text and "$$" not in text
+
+
+@needs_mkdocs
+@pytest.mark.subprocess
+def test_a_warning_stops_the_build(root, tmp_path):
+    (tmp_path / "docs").mkdir()
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(f"INHERIT: {root}/mkdocs.yml\ndocs_dir: docs\nnav: [index.md]\nplugins: []\nhooks: []\n")
+    for text, status in (("[there](index.md)", 0), ("[nowhere](gone.md)", 1)):
+        (tmp_path / "docs" / "index.md").write_text(f"# Page\n\n{text}\n")
+        assert build(root, config, tmp_path / "site").returncode == status
+
+
+def test_every_finding_code_has_cause_and_remedy(hooks):
+    text = "\n".join(hooks.finding_codes())
+    assert re.findall(r"^### `(\S+)`", text, re.MULTILINE) == list(CODES)
+    assert text.count("**How it comes about.** ") == text.count("**Remedy.** ") == len(CODES)
+
+
+def test_a_code_without_a_text_stops_the_build(hooks, monkeypatch):
+    monkeypatch.setitem(CODES, "kernel.new", "something new")
+    with pytest.raises(KeyError, match=r"kernel\.new"):
+        list(hooks.finding_codes())
+
+
+def test_reserved_codes_are_those_that_nothing_reports(hooks, root):
+    """A reserved code that is reported, or another that is not, would make the page untrue."""
+    files = [path for path in (root / "porter").rglob("*.py") if path.name not in ("codes.py", "planting.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    unreported = {name for name in CODES if f'"{name}"' not in code}
+    sections = "\n".join(hooks.finding_codes()).split("### ")[1:]
+    reserved = {re.match(r"`(\S+)`", section)[1] for section in sections if "Reserved:" in section}
+    assert reserved == unreported
+    assert "kernel.transposed" not in reserved
+
+
+def test_the_tables_have_every_key_and_every_activation(hooks):
+    fields = {*Recipe.model_fields, *(f"layers.{f}" for f in LayerRecipe.model_fields)}
+    fields |= {f"scaling.{f}" for f in ScalingRecipe.model_fields}
+    assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.recipe_keys()), re.MULTILINE)) == fields
+    assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == set(FUNCTIONS)
