@@ -109,7 +109,7 @@ class Child:
                        "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(folder), "--worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, env=environment, preexec_fn=limit,
+            stderr=subprocess.DEVNULL, text=True, env=environment, preexec_fn=limit,  # noqa: PLW1509 - sets limits, and nothing else
         )  # fmt: skip
 
     @property
@@ -249,7 +249,9 @@ def compare(program: Any, model: Any, inputs: list[Any], outputs: list[Any]) -> 
     import keras
 
     ours = program(dict(zip(program.inputs, inputs, strict=True)))
-    ports = [np.asarray(one) for one in keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))]
+    ports = [
+        np.asarray(one) for one in keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))
+    ]
     worst = 0.0
     for theirs, *both in zip(outputs, ours, ports, strict=True):
         allowed = 1e-4 * float(np.abs(theirs).max(initial=0)) + 1e-7

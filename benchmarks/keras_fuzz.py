@@ -133,7 +133,7 @@ class Child:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, __file__, ".", "--worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, env=environment, preexec_fn=limit,
+            stderr=subprocess.DEVNULL, text=True, env=environment, preexec_fn=limit,  # noqa: PLW1509 - sets limits, and nothing else
         )  # fmt: skip
 
     @property
@@ -192,9 +192,15 @@ def work() -> int:
             # Python's own modules, loaded late, are no concern.
             if not str(arguments[0]).endswith((".py", ".pyc", ".so")) and not isinstance(arguments[0], int):
                 opened.append(f"{arguments[0]} from {sys._getframe(1).f_code.co_filename}")
-        elif event in ("subprocess.Popen", "os.system", "os.exec", "socket.connect", "marshal.loads", "pickle.find_class"):
-            if given["path"] is not None and event != "marshal.loads":
-                opened.append(event)
+        elif event in (
+            "subprocess.Popen",
+            "os.system",
+            "os.exec",
+            "socket.connect",
+            "marshal.loads",
+            "pickle.find_class",
+        ):
+            opened.extend([event] if given["path"] is not None and event != "marshal.loads" else [])
 
     sys.addaudithook(audit)
     for line in sys.stdin:
@@ -209,7 +215,7 @@ def work() -> int:
 
 def warm_up(porter: Any, build_program: Any, np: Any) -> None:
     """Load what is loaded at first use, before the hook watches."""
-    import porter.formats.hdf5  # noqa: F401 - brings in h5py, which asks the machine for its name
+    import porter.formats.hdf5
 
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write('{"class_name": "Sequential", "config": [{"class_name": "Flatten", "config": {"name": "f"}}]}')

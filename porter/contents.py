@@ -18,7 +18,6 @@ from porter.network import Network
 from porter.provenance import is_saved_model, read_provenance
 from porter.report.record import render_record
 
-
 if TYPE_CHECKING:
     from porter.keras_legacy_inspection import KerasContents
 

@@ -59,6 +59,7 @@ def _watch(files: Sequence[Path], seconds: float) -> tuple[int, str | None]:
 
 def _comes_back(child: subprocess.Popen[str], seconds: float, hung: threading.Event) -> bool:
     """Whether the child says another file is done before its time is up."""
+
     def stop() -> None:
         hung.set()
         child.kill()

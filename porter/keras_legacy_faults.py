@@ -51,28 +51,48 @@ def mistakes(step: Any) -> Iterator[tuple[Cause, Any]]:
     kernel = getattr(step, "kernel", None)
     if isinstance(kernel, np.ndarray) and kernel.ndim > 2:
         flipped = np.flip(kernel, axis=tuple(range(kernel.ndim - 2)))
-        yield Cause("kernel.flipped", "its kernel is turned round", "kernel = kernel[::-1, ::-1]"), replace(step, kernel=flipped)
+        yield (
+            Cause("kernel.flipped", "its kernel is turned round", "kernel = kernel[::-1, ::-1]"),
+            replace(step, kernel=flipped),
+        )
     if getattr(step, "bias", None) is not None:
         yield Cause("bias.missing", "it has no bias", "use_bias=True, and set it"), replace(step, bias=None)
     if getattr(step, "padding", None) in ("same", "half"):
         other = "half" if step.padding == "same" else "same"
-        yield Cause("padding", "its edges are padded as another backend pads them", "pad before it"), replace(step, padding=other)
+        yield (
+            Cause("padding", "its edges are padded as another backend pads them", "pad before it"),
+            replace(step, padding=other),
+        )
     if isinstance(step, BatchNormalization):
         for epsilon in (1e-3, 1e-5, 1e-6, 1e-4, 1e-2):
             if epsilon != step.epsilon:
-                yield Cause(
-                    "batch_norm.epsilon", f"its epsilon is {epsilon:g}", f"epsilon={step.epsilon:g}"
-                ), replace(step, epsilon=epsilon)
+                yield (
+                    Cause("batch_norm.epsilon", f"its epsilon is {epsilon:g}", f"epsilon={step.epsilon:g}"),
+                    replace(step, epsilon=epsilon),
+                )
 
 
 def _activation_mistakes(step: Any, field: str, code: str) -> Iterator[tuple[Cause, Any]]:
     activation = getattr(step, field, None)
     if not isinstance(activation, Activation):
         return
-    for name in ("hard_sigmoid", "hard_sigmoid_keras2", "sigmoid", "tanh", "relu", "linear", "elu", "softplus", "softmax"):
+    for name in (
+        "hard_sigmoid",
+        "hard_sigmoid_keras2",
+        "sigmoid",
+        "tanh",
+        "relu",
+        "linear",
+        "elu",
+        "softplus",
+        "softmax",
+    ):
         if name != activation.name:
             told = f"its {field} is {name}, where the legacy layer's is {activation}"
-            yield Cause(code, told, f"{field} as the legacy layer has it: {activation}"), replace(step, **{field: Activation(name)})
+            yield (
+                Cause(code, told, f"{field} as the legacy layer has it: {activation}"),
+                replace(step, **{field: Activation(name)}),
+            )
 
 
 def _cell_mistakes(cell: Any) -> Iterator[tuple[Cause, Any]]:
@@ -82,12 +102,18 @@ def _cell_mistakes(cell: Any) -> Iterator[tuple[Cause, Any]]:
         bias = cell.bias
         if cell.reset_after and bias is not None:
             bias = np.concatenate([bias[:1], np.zeros_like(bias[:1])])
-        yield Cause("recurrent.reset_after", "its reset gate acts elsewhere", f"reset_after={cell.reset_after}"), replace(
-            cell, reset_after=not cell.reset_after, bias=bias
+        yield (
+            Cause("recurrent.reset_after", "its reset gate acts elsewhere", f"reset_after={cell.reset_after}"),
+            replace(cell, reset_after=not cell.reset_after, bias=bias),
         )
     gates = {4: (0, 2, 1, 3), 3: (1, 0, 2)}.get(_gate_count(cell))
     if gates is not None:
-        yield Cause("recurrent.gates", "its gates are in another order", "order the columns as the legacy layer has them"), _ordered(cell, gates)
+        yield (
+            Cause(
+                "recurrent.gates", "its gates are in another order", "order the columns as the legacy layer has them"
+            ),
+            _ordered(cell, gates),
+        )
 
 
 def _gate_count(cell: Any) -> int:

@@ -81,7 +81,11 @@ class KerasContents:
             for one in self.layers
         ]
         lines += ["", *(f"  hazard: {hazard}" for hazard in self.hazards)] if self.hazards else []
-        lines += ["", "  It cannot be ported as it is:", *(f"    {line}" for line in self.refusal.splitlines())] if self.refusal else []
+        lines += (
+            ["", "  It cannot be ported as it is:", *(f"    {line}" for line in self.refusal.splitlines())]
+            if self.refusal
+            else []
+        )
         return "\n".join(lines) + "\n"
 
 

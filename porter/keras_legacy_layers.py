@@ -167,7 +167,10 @@ def convolution(layer: KerasLayer, site: Site) -> Apply:
     rule, before = edge(layer, site)
     arguments = convolution_arguments(layer, site) | {"padding": rule, "groups": p["groups"]}
     kind = getattr(layers, f"Conv{p['dims']}D")
-    main = ("kernel", lambda name: site.keep(kind(p["filters"], name=name, **arguments), layer.weights, "kernel", "bias"))
+    main = (
+        "kernel",
+        lambda name: site.keep(kind(p["filters"], name=name, **arguments), layer.weights, "kernel", "bias"),
+    )
     return around(layer, site, before, main)
 
 
@@ -213,7 +216,10 @@ def transposed(layer: KerasLayer, site: Site) -> Apply:
             rule, after = "valid", ("cut", lambda name: cropping(cuts, name, site, "channels_last"))
     arguments = convolution_arguments(layer, site) | {"padding": rule, "output_padding": p["output_padding"]}
     kind = getattr(layers, f"Conv{p['dims']}DTranspose")
-    main = ("kernel", lambda name: site.keep(kind(p["filters"], name=name, **arguments), layer.weights, "kernel", "bias"))
+    main = (
+        "kernel",
+        lambda name: site.keep(kind(p["filters"], name=name, **arguments), layer.weights, "kernel", "bias"),
+    )
     return around(layer, site, main, after)
 
 
@@ -294,7 +300,9 @@ def theano_pooling(layer: KerasLayer, site: Site) -> Apply:
             x = last(f"{name}_channels_last")(x)
         space = x.shape[1:-1]
         if None in space:
-            raise UnbuildableError(f"layer {layer.name!r}", found=f"space {space}", expected="a fixed size of the input")
+            raise UnbuildableError(
+                f"layer {layer.name!r}", found=f"space {space}", expected="a fixed size of the input"
+            )
         before = [k - 2 if k > 2 and k % 2 else k - 1 for k in p["size"]]
         wanted = [(-(-n // s) - 1) * s + k for n, s, k in zip(space, p["strides"], p["size"], strict=True)]
         after = [max(w - b - n, 0) for w, b, n in zip(wanted, before, space, strict=True)]
@@ -363,7 +371,11 @@ def own_statistics(layer: KerasLayer, site: Site) -> Apply:
         del masks
         x = tensors[0]
         rank = len(x.shape)
-        axes = [rank - 1] if axis == -1 and layer.operation == "SampleNorm" else [a for a in range(rank) if a != axis % rank]
+        axes = (
+            [rank - 1]
+            if axis == -1 and layer.operation == "SampleNorm"
+            else [a for a in range(rank) if a != axis % rank]
+        )
         variance = ops.var(x, axis=axes, keepdims=True)
         inside = 0.0 if layer.operation == "SampleNorm" and p["first"] else p["epsilon"]
         divisor = ops.sqrt(variance + inside)
@@ -568,7 +580,7 @@ def _inside(inner: Any, shape: Sequence[int | None], dtype: str, site: Site) -> 
     if not isinstance(inner, KerasLayer):
         return connect(inner, site, shape=tuple(shape), dtype=dtype)
     apply = OPERATIONS[inner.operation](inner, site)
-    alone = getattr(apply, "layers", ())
+    alone: list[Any] = getattr(apply, "layers", [])
     if len(alone) == 1:
         return alone[0]
     begin = keras.Input(tuple(shape), dtype=dtype)
@@ -600,6 +612,7 @@ def prelu(layer: KerasLayer, site: Site) -> Apply:
 
 def one(kind: str, *arguments: str) -> Callable[[KerasLayer, Site], Apply]:
     """A Keras layer that takes these parameters by position."""
+
     def build(layer: KerasLayer, site: Site) -> Apply:
         values = [layer.parameters[key] for key in arguments]
         made = getattr(layers, kind)
@@ -611,13 +624,12 @@ def one(kind: str, *arguments: str) -> Callable[[KerasLayer, Site], Apply]:
 def flatten(layer: KerasLayer, site: Site) -> Apply:
     """Flatten, which turns the channels last itself where asked."""
     layout = "channels_first" if layer.parameters["channels_first"] else "channels_last"
-    return in_a_row(
-        legal_name(layer.name), ("it", lambda name: layers.Flatten(layout, name=name, dtype=site.policy))
-    )
+    return in_a_row(legal_name(layer.name), ("it", lambda name: layers.Flatten(layout, name=name, dtype=site.policy)))
 
 
 def on_edges(make: Callable[..., Any]) -> Callable[[KerasLayer, Site], Apply]:
     """ZeroPadding and Cropping."""
+
     def build(layer: KerasLayer, site: Site) -> Apply:
         p = layer.parameters
         layout = "channels_first" if p["channels_first"] else "channels_last"

@@ -132,7 +132,9 @@ def _config(layer: Any, stored: Stored, era: Era) -> dict[str, Any]:
     config["dtype"] = "float32"
     if type(layer).__name__ == "BatchNormalization" and any("running" in name for name in stored.arrays):
         config["mode"] = 0
-    if era.version[0] > 1 or not any(name.rstrip(":0")[-2:] in ("_W", "_U", "_b") or "_W_" in name for name in stored.arrays):
+    if era.version[0] > 1 or not any(
+        name.rstrip(":0")[-2:] in ("_W", "_U", "_b") or "_W_" in name for name in stored.arrays
+    ):
         return config
     config |= {"W_regularizer": None, "consume_less": "cpu" if len(stored.arrays) in (9, 12) else "gpu"}
     if "data_format" in config:

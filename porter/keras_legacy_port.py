@@ -25,7 +25,13 @@ ORDER = ("parity", "inconclusive", "mismatch")
 
 
 def port_legacy(
-    network: KerasNetwork, output: Path, *, force: bool, dtype: str, seed: int, placement: str = "inside",
+    network: KerasNetwork,
+    output: Path,
+    *,
+    force: bool,
+    dtype: str,
+    seed: int,
+    placement: str = "inside",
     samples: Any = None,
 ) -> Report:
     """Port a network, as ``porter.port`` does.

@@ -13,6 +13,7 @@ from porter.formats.keras_legacy.errors import ReplacementError
 
 def as_array_functions(replacements: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     """The same functions, taking and giving NumPy arrays."""
+
     def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arrays: np.asarray(function(*arrays))
 

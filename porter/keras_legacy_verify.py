@@ -24,7 +24,7 @@ from porter.report.model import Finding, LayerRow, Report, Verdict
 from reference.elementwise import Replacement
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
-from reference.rounding import allowed_error, has_bound, platform_allowance
+from reference.rounding import allowed_error, has_bound, inevitable_overflow, platform_allowance
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -99,7 +99,8 @@ def _with_samples(report: Report, network: KerasNetwork, golden: KerasSamples, c
         contradiction, "check backend=, and that the samples are this model's",
     )  # fmt: skip
     return replace(
-        report, verdict="mismatch", findings=(finding, *report.findings), links={**report.links, "reading": "contradicted"},
+        report, verdict="mismatch", findings=(finding, *report.findings),
+        links={**report.links, "reading": "contradicted"},
         link_notes={**report.link_notes, "reading": contradiction},
     )  # fmt: skip
 
@@ -214,9 +215,8 @@ def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Pr
     """
     trace = step(*fed)
     allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
-    return compare_outputs(
-        np.asarray(trace.outputs, np.float64), actual, allowed, probes=probes, largest=precision.format.largest
-    )
+    expected = np.asarray(trace.outputs, np.float64)
+    return compare_outputs(expected, actual, allowed, probes=probes, unheld=inevitable_overflow(trace, precision))
 
 
 def _names(step: Any, model: Any) -> tuple[str, ...]:
@@ -229,7 +229,7 @@ def _names(step: Any, model: Any) -> tuple[str, ...]:
 
 
 def count_different_weights(step: Any, model: Any, precision: Precision) -> int:
-    """How many exposed weights of the port are not the cast of the step's own arrays, where both have the same shapes."""
+    """How many exposed weights are not the cast of the step's own arrays, where both have the same shapes."""
     arrays = arrays_of(step)
     for name in _names(step, model):
         weights = [np.asarray(weight, np.float64) for weight in model.get_layer(name).weights] if arrays else []
@@ -278,12 +278,12 @@ def _judge_wide(
     fed = tuple(np.asarray(drawn[name], np.float64) for name in step.inputs)
     found = compare_step(step, fed, actual, one.precision, "wide rows")
     merged = merge_comparisons([one.comparison, found])
-    return replace(one, comparison=merged, verdict="parity" if merged.is_parity and not one.weights_differ else "mismatch")
+    return replace(
+        one, comparison=merged, verdict="parity" if merged.is_parity and not one.weights_differ else "mismatch"
+    )
 
 
-def _whole_differs(
-    model: Any, network: KerasNetwork, values: Mapping[str, Array], feeds: Mapping[str, Array]
-) -> bool:
+def _whole_differs(model: Any, network: KerasNetwork, values: Mapping[str, Array], feeds: Mapping[str, Array]) -> bool:
     """Whether the port called as a whole gives something else than its layers did."""
     outputs = call_whole(model, list(feeds.values()))
     names = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
@@ -362,4 +362,3 @@ def _finding(one: Judged) -> Finding:
         cause.code, one.step.name, one.names, f"{one.step.name}: {cause.message}", "; ".join(told), cause.remedy,
         certain=cause.code != "unexplained",
     )  # fmt: skip
-

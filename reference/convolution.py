@@ -83,8 +83,7 @@ def convolve_transposed(
     for offset in np.ndindex(*window):
         starts = [place * spread for place, spread in zip(offset, dilation, strict=True)]
         view = tuple(
-            slice(start, start + (n - 1) * s + 1, s)
-            for start, n, s in zip(starts, x.shape[1:-1], strides, strict=True)
+            slice(start, start + (n - 1) * s + 1, s) for start, n, s in zip(starts, x.shape[1:-1], strides, strict=True)
         )
         total[(slice(None), *view)] += x @ kernel[offset].T
     kept = tuple(slice(b, b + o) for b, o in zip(before, out, strict=True))

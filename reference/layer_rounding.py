@@ -30,7 +30,15 @@ from reference.merging import Dot, Merge, batch_dot
 from reference.normalization import BatchNormalization, LayerNormalization
 from reference.pooling import GlobalPooling, Pooling, average_pool
 from reference.precision import FORMATS, Format, Precision, round_to
-from reference.recurrent import Bidirectional, ConvLSTMCell, GRUCell, LSTMCell, Part, Recurrent, SimpleCell, TimeDistributed
+from reference.recurrent import (
+    Bidirectional,
+    ConvLSTMCell,
+    GRUCell,
+    Part,
+    Recurrent,
+    SimpleCell,
+    TimeDistributed,
+)
 from reference.rounding import allowed_error, register
 from reference.shaping import BilinearUpsampling, Rearrangement
 from reference.timewise import TimewiseDense
@@ -54,6 +62,7 @@ def _is_exact(inputs: Inputs, precision: Precision) -> bool:
 
 def _rule(bound: Any) -> Any:
     """A rule for inputs that both sides have exactly; of others nothing is known."""
+
     def rule(step: Any, inputs: Inputs, trace: LayerTrace, precision: Precision, input_error: Errors) -> Array:
         wide = tuple(np.asarray(array, np.float64) for array in inputs)
         moved = input_error is not None and any(np.any(error) for error in input_error)
@@ -82,13 +91,17 @@ def sum_error(size: Array, count: Array | float, precision: Precision, own: Form
 
 def _activated(step: Any, trace: LayerTrace, error: Array, precision: Precision) -> Array:
     z = np.asarray(trace.preactivation, np.float64)
-    return activation_error(step.activation, z, np.asarray(trace.outputs, np.float64), error, precision.format, _own(step))
+    return activation_error(
+        step.activation, z, np.asarray(trace.outputs, np.float64), error, precision.format, _own(step)
+    )
 
 
 def _dense(step: TimewiseDense, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
     """The bound of a dense layer, every place of the other axes a row."""
+
     def flat(array: Array | None) -> Array:
-        return np.asarray(array).reshape((-1, np.shape(array)[-1]))
+        wide = np.asarray(array)
+        return wide.reshape((-1, wide.shape[-1]))
 
     plain = Dense(step.name, step.inputs, step.weights, step.bias, step.activation, step.orientation, step.dtype)
     rows = LayerTrace(trace.name, flat(trace.outputs), flat(trace.preactivation))
@@ -244,7 +257,9 @@ def _dot(step: Dot, inputs: Inputs, trace: LayerTrace, precision: Precision) -> 
     if not step.normalize:
         return sum_error(size, count, precision, _own(step))
     # Each vector made length 1: its squares summed, the root's reciprocal, one product.
-    root = [np.sqrt(np.maximum(np.sum(v * v, axis=a, keepdims=True), 1e-12)) for v, a in zip(inputs, step.axes, strict=True)]
+    root = [
+        np.sqrt(np.maximum(np.sum(v * v, axis=a, keepdims=True), 1e-12)) for v, a in zip(inputs, step.axes, strict=True)
+    ]
     size = batch_dot(np.abs(x) / root[0], np.abs(y) / root[1], step.axes)
     return sum_error(size, 2 * count + 2 * RSQRT + 10, precision, _own(step))
 

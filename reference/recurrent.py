@@ -23,7 +23,9 @@ class Cell(Protocol):
     """One time step of a recurrent layer."""
 
     @property
-    def activation(self) -> Activation: ...
+    def activation(self) -> Activation:
+        """Of the outputs."""
+        ...
 
     def begin(self, x: Array) -> States:
         """The states before the first step, for a step's input (rows, ...)."""

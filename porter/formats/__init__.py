@@ -49,13 +49,13 @@ def read(
         UnreadableError: the file is not what it should be; one subclass for each way.
         UsageError: an option or a recipe that cannot be meant, or that contradicts the file.
     """
-    from porter.formats.opened import open_file
     from porter.errors import UsageError
     from porter.formats.keras_legacy.options import KerasOptions
+    from porter.formats.opened import open_file
     from porter.formats.options import ReadOptions
     from porter.formats.readers import reader_of
 
-    keras = None if backend is weights is replace is None else KerasOptions(backend, weights, replace or {})
+    keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
     options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras)  # type: ignore[arg-type]
     with open_file(path) as opened:
         if recipe is not None:

@@ -23,7 +23,6 @@ from reference.convolution import (
     SeparableConvolution,
     TransposedConvolution,
 )
-from reference.timewise import TimewiseDense
 from reference.elementwise import Elementwise, PReLU
 from reference.embedding import Embedding, Masking
 from reference.merging import Dot, Merge
@@ -43,6 +42,7 @@ from reference.shaping import (
     repeat_elements,
     reshape,
 )
+from reference.timewise import TimewiseDense
 from reference.windows import Padding
 
 Array = NDArray[Any]
@@ -157,7 +157,8 @@ def padding_of(call: Call) -> Padding:
         return "half" if call.era.flips else "same"
     if rule not in ("valid", "causal", "full"):
         raise UnsupportedError(f"padding {rule!r}")
-    return rule  # type: ignore[no-any-return]
+    chosen: Padding = rule
+    return chosen
 
 
 def kernel_of(call: Call, kernel: Array, dims: int) -> Array:
@@ -237,9 +238,8 @@ def local(call: Call, dims: int) -> Any:
     """LocallyConnected1D and 2D in the implementation that stores one kernel a position."""
     if call.get("implementation", default=1) != 1:
         raise UnsupportedError(f"LocallyConnected{dims}D with implementation {call.get('implementation')}")
-    if call.get("dim_ordering") is not None or "filter_length" in call.config:
-        if call.era.flips or dims == 1:
-            raise UnsupportedError(f"LocallyConnected{dims}D of Keras 1")
+    if "nb_filter" in call.config:
+        raise UnsupportedError(f"LocallyConnected{dims}D of Keras 1")
     window = call.get("kernel_size", default=[call.get("nb_row"), call.get("nb_col")])
     return LocalConvolution(
         call.name, call.inputs, call.weights[0], call.bias, activation_named(call.get("activation")),
@@ -262,9 +262,7 @@ def global_pooling(call: Call, kind: Any) -> Any:
     """GlobalMaxPooling and GlobalAveragePooling."""
     masks = tuple(mask for mask in call.masks if mask is not None) if kind == "average" else ()
     keep = bool(call.get("keepdims", default=False))
-    return GlobalPooling(
-        call.name, call.inputs + masks, kind, call.channels_first, keep, bool(masks), call.dtype
-    )
+    return GlobalPooling(call.name, call.inputs + masks, kind, call.channels_first, keep, bool(masks), call.dtype)
 
 
 def batch_normalization(call: Call) -> Any:
@@ -275,15 +273,15 @@ def batch_normalization(call: Call) -> Any:
     arrays = list(call.weights)
     gamma = arrays.pop(0) if call.get("scale", default=True) else None
     beta = arrays.pop(0) if call.get("center", default=True) else None
-    mode = {0: "moving", 1: "sample", 2: "batch"}[call.get("mode", default=0)]
+    mode: Any = {0: "moving", 1: "sample", 2: "batch"}[call.get("mode", default=0)]
     axis = call.get("axis", default=-1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if isinstance(axis, list):
         raise UnsupportedError(f"BatchNormalization over the axes {axis}")
     return BatchNormalization(
-        call.name, call.inputs, gamma, beta, *arrays, epsilon=float(call.get("epsilon", default=1e-3)), axis=axis,
-        statistics=mode, divisor=_divisor(call.era, mode), dtype=call.dtype,
-    )  # type: ignore[misc]  # fmt: skip
+        call.name, call.inputs, gamma, beta, arrays[0], arrays[1], float(call.get("epsilon", default=1e-3)), axis,
+        mode, _divisor(call.era, mode), call.dtype,
+    )  # fmt: skip
 
 
 def _divisor(era: Era, mode: str) -> Any:
@@ -339,16 +337,17 @@ def cell_of(call: Call, kind: str) -> Any:
         kernel, recurrent, bias = from_cudnn(weights, 4)
         return LSTMCell(kernel, recurrent, bias[0].astype(np.float64) + bias[1], act, Activation("sigmoid"))
     if kind == "CuDNNGRU":
-        return GRUCell(*from_cudnn(weights, 3), act, Activation("sigmoid"), reset_after=True)
+        kernel, recurrent, bias = from_cudnn(weights, 3)
+        return GRUCell(kernel, recurrent, bias, act, Activation("sigmoid"), reset_after=True)
     if len(weights) == 12:
         weights = gates_of(weights, (0, 2, 1, 3)) if kind != "ConvLSTM2D" else weights
     elif len(weights) == 9:
         weights = gates_of(weights, (0, 1, 2))
-    bias = weights[2] if use_bias(call.config) else None
+    last = weights[2] if use_bias(call.config) else None
     if kind == "LSTM":
-        return LSTMCell(weights[0], weights[1], bias, act, gate)
+        return LSTMCell(weights[0], weights[1], last, act, gate)
     if kind == "GRU":
-        return GRUCell(weights[0], weights[1], bias, act, gate, bool(call.get("reset_after", default=False)))
+        return GRUCell(weights[0], weights[1], last, act, gate, bool(call.get("reset_after", default=False)))
     return _conv_lstm_cell(call, act, gate)
 
 
@@ -406,9 +405,15 @@ def pairs_of(value: Any, dims: int) -> tuple[tuple[int, int], ...]:
     return tuple((int(first), int(last)) for first, last in value)
 
 
+def on_edges(call: Call, function: Callable[..., Array], key: str, dims: int) -> Any:
+    """ZeroPadding and Cropping."""
+    amounts = pairs_of(call.get(key, default=1), dims)
+    return moved(call, function, amounts=amounts, channels_first=dims > 1 and call.channels_first)
+
+
 def upsampling(call: Call, dims: int) -> Any:
     """UpSampling1D to 3D, by repetition or bilinear."""
-    sizes = numbers(call.get("size", "length", default=2), dims)
+    sizes: Any = numbers(call.get("size", "length", default=2), dims)
     if call.get("interpolation", default="nearest") == "nearest":
         return moved(call, repeat_elements, sizes=sizes, channels_first=dims > 1 and call.channels_first)
     if call.get("interpolation") != "bilinear" or call.era.flips:
@@ -416,7 +421,12 @@ def upsampling(call: Call, dims: int) -> Any:
     if call.era.centred_resize is None:
         raise UnsupportedError("bilinear UpSampling2D: TensorFlow 1.14 and 1.15 resize differently")
     return BilinearUpsampling(
-        call.name, call.inputs, sizes, call.era.centred_resize, call.channels_first, call.dtype  # type: ignore[arg-type]
+        call.name,
+        call.inputs,
+        sizes,
+        call.era.centred_resize,
+        call.channels_first,
+        call.dtype,
     )
 
 
@@ -452,13 +462,14 @@ def attention(call: Call, kind: str) -> Any:
     """Attention and AdditiveAttention."""
     weights = list(call.weights)
     scale = weights.pop(0) if call.get("use_scale", default=kind == "AdditiveAttention") else None
-    score = "additive" if kind == "AdditiveAttention" else call.get("score_mode", default="dot")
+    score: Any = "additive" if kind == "AdditiveAttention" else call.get("score_mode", default="dot")
     masks = tuple(mask for mask in call.masks[:2] if mask is not None)
-    flags = tuple(mask is not None for mask in (*call.masks, None, None)[:2])
+    query, value = (*call.masks, None, None)[:2]
+    flags = (query is not None, value is not None)
     return Attention(
         call.name, call.inputs + masks, score, scale, weights[0] if weights else None,
         bool(call.get("causal", default=False)), flags, call.dtype,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def elementwise(call: Call, activation: Activation) -> Any:
@@ -481,6 +492,7 @@ def softmax_layer(call: Call) -> Any:
 
 def single(activation: str, parameter: str, *keys: str, default: float) -> Callable[[Call], Any]:
     """A layer that is an activation with one parameter."""
+
     def build(call: Call) -> Any:
         return elementwise(call, Activation(activation, {parameter: float(call.get(*keys, default=default))}))
 
@@ -542,19 +554,8 @@ BUILDERS: Mapping[str, Callable[[Call], Any]] = {
         name: partial(recurrent, kind=name)
         for name in ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D", "RNN")
     },
-    **{
-        f"ZeroPadding{n}D": lambda call, n=n: moved(
-            call, pad, amounts=pairs_of(call.get("padding", default=1), n), channels_first=n > 1 and call.channels_first
-        )
-        for n in (1, 2, 3)
-    },
-    **{
-        f"Cropping{n}D": lambda call, n=n: moved(
-            call, crop, amounts=pairs_of(call.get("cropping", default=1), n),
-            channels_first=n > 1 and call.channels_first,
-        )
-        for n in (1, 2, 3)
-    },
+    **{f"ZeroPadding{n}D": partial(on_edges, function=pad, key="padding", dims=n) for n in (1, 2, 3)},
+    **{f"Cropping{n}D": partial(on_edges, function=crop, key="cropping", dims=n) for n in (1, 2, 3)},
     **{f"UpSampling{n}D": partial(upsampling, dims=n) for n in (1, 2, 3)},
     "Flatten": flattened,
     "Reshape": reshaped,

@@ -89,17 +89,13 @@ class Walk:
                 values = self.layer(kind, entry["config"], path + name_of(entry), values, weights(name_of(entry)))
         return list(values)
 
-    def branches(
-        self, entry: Mapping[str, Any], path: str, values: Sequence[Value], weights: Weights
-    ) -> list[Value]:
+    def branches(self, entry: Mapping[str, Any], path: str, values: Sequence[Value], weights: Weights) -> list[Value]:
         """Keras 1's Merge at the head of a Sequential: several models side by side, then merged."""
         given, outputs = list(values), []
         for branch in entry["config"]["layers"]:
             count = len(input_names(branch["class_name"], branch["config"]))
             inner = weights(name_of(branch))
-            outputs += self.layer(
-                branch["class_name"], branch["config"], path + name_of(branch), given[:count], inner
-            )
+            outputs += self.layer(branch["class_name"], branch["config"], path + name_of(branch), given[:count], inner)
             given = given[count:]
         return self.layer("Merge", entry["config"], path + name_of(entry), outputs, ())
 
@@ -122,9 +118,7 @@ class Walk:
             todo = [node for node in todo if (node.name, node.index) not in known]
         return [known[name, at][tensor] for name, at, tensor in references(config["output_layers"])]
 
-    def layer(
-        self, kind: str, config: Any, path: str, values: Sequence[Value], weights: Any
-    ) -> list[Value]:
+    def layer(self, kind: str, config: Any, path: str, values: Sequence[Value], weights: Any) -> list[Value]:
         """One call of one layer, or of a nested model, which is opened up."""
         if kind in MODELS:
             shares = weights if callable(weights) else share_out(config, weights).__getitem__

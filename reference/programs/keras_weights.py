@@ -57,7 +57,7 @@ def count_weights(kind: str, config: Any) -> tuple[int, int]:
     return counts if trainable is not False else (0, sum(counts))
 
 
-def _count_trained(kind: str, config: Config) -> int:
+def _count_trained(kind: str, config: Config) -> int:  # noqa: PLR0911 - one a family of layers
     if kind in TWO_OR_ONE:
         return 1 + use_bias(config)
     if kind in ("SeparableConv1D", "SeparableConv2D", "SeparableConvolution2D"):
@@ -89,9 +89,8 @@ def share_out(config: Any, arrays: Sequence[Array]) -> dict[str, list[Array]]:
         ValueError: more or fewer arrays than the configuration accounts for.
     """
     left, given = list(arrays), {name_of(entry): ([], []) for entry in layers_of(config)}  # type: ignore[var-annotated]
-    frozen = isinstance(config, Mapping) and config.get("trainable") is False
     counts = {name_of(entry): count_weights(entry["class_name"], entry["config"]) for entry in layers_of(config)}
-    for part in (0, 1) if not frozen else (0, 1):
+    for part in (0, 1):
         for name, count in counts.items():
             given[name][part].extend(left[: count[part]])
             left = left[count[part] :]

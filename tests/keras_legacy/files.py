@@ -42,6 +42,7 @@ def write(
     chunked: bool = False,
 ) -> Path:
     """A whole model in HDF5, or weights alone where ``config`` is None."""
+
     def text(value: str) -> Any:
         return np.bytes_(value) if as_bytes else value
 

@@ -36,7 +36,7 @@ def gru_states(x: Any) -> Any:
 
 def from_state(x: Any) -> Any:
     y, h, c = L.LSTM(3, return_state=True, recurrent_activation="hard_sigmoid")(x)
-    return L.LSTM(3, return_sequences=True)(x, initial_state=[h, c]) + 0 if False else L.Concatenate()([y, h, c])
+    return L.Concatenate()([y, h, c])
 
 
 def masked_before_2_4(path: Path) -> None:
@@ -44,6 +44,11 @@ def masked_before_2_4(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         config = re.sub(r'"time_major": false, ', "", file.attrs["model_config"])
         file.attrs["model_config"], file.attrs["keras_version"] = config, "2.2.4"
+
+
+def merges(a: Any, b: Any) -> Any:
+    kinds = (L.Add, L.Multiply, L.Subtract, L.Minimum, L.Maximum)
+    return L.Average()([kind()([a, b]) for kind in kinds])
 
 
 def masked(*layers: Any) -> Any:
@@ -74,11 +79,11 @@ MODELS: dict[str, Callable[[], Any]] = {
     "rnn of a cell": lambda: sequential((5, 3), L.RNN(L.LSTMCell(4), return_sequences=True)),
     "bidirectional gru": lambda: sequential((5, 3), L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="mul")),
     "bidirectional ave": lambda: sequential((5, 3), L.Bidirectional(L.SimpleRNN(3), merge_mode="ave")),
-    "bidirectional none": lambda: graph(lambda x: L.Bidirectional(L.LSTM(3), merge_mode=None)(x), (5, 3)),
-    "conv lstm": lambda: sequential((4, 6, 5, 2), L.ConvLSTM2D(3, (3, 2), padding="same", recurrent_activation="hard_sigmoid")),
+    "bidirectional none": lambda: graph(L.Bidirectional(L.LSTM(3), merge_mode=None), (5, 3)),
+    "conv lstm": lambda: sequential((4, 6, 5, 2), L.ConvLSTM2D(3, (3, 2), padding="same", recurrent_activation="hard_sigmoid")),  # noqa: E501
     "conv lstm states": lambda: sequential((3, 5, 5, 2), L.ConvLSTM2D(2, 3, return_sequences=True, go_backwards=True)),
     "time distributed": lambda: sequential((4, 6, 2), L.TimeDistributed(L.Conv1D(3, 2, activation="relu"))),
-    "time distributed model": lambda: sequential((4, 6), L.TimeDistributed(tf_keras.Sequential([L.Dense(3), L.Dense(2)]))),
+    "time distributed model": lambda: sequential((4, 6), L.TimeDistributed(tf_keras.Sequential([L.Dense(3), L.Dense(2)]))),  # noqa: E501
     "masked lstm": lambda: masked(L.LSTM(4, return_sequences=True), L.GRU(3)),
     "masked bidirectional": lambda: masked(L.Bidirectional(L.LSTM(4, return_sequences=True)), L.Dense(2)),
     "masked average": lambda: masked(L.Dense(4), L.GlobalAveragePooling1D()),
@@ -89,7 +94,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "depthwise": lambda: sequential((8, 7, 3), L.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2)),
     "transposed 2d": lambda: sequential((4, 5, 3), L.Conv2DTranspose(2, (3, 4), strides=2, padding="same")),
     "transposed valid": lambda: sequential((4, 5, 3), L.Conv2DTranspose(2, 2, strides=3, activation="tanh")),
-    "transposed output": lambda: sequential((4, 5, 3), L.Conv2DTranspose(2, 3, strides=2, padding="same", output_padding=1)),
+    "transposed output": lambda: sequential((4, 5, 3), L.Conv2DTranspose(2, 3, strides=2, padding="same", output_padding=1)),  # noqa: E501
     "transposed 3d": lambda: sequential((3, 4, 3, 2), L.Conv3DTranspose(2, 3, strides=2)),
     "conv 3d": lambda: sequential((6, 7, 5, 2), L.Conv3D(3, (2, 3, 2), strides=(1, 2, 1), padding="same")),
     "causal": lambda: sequential((10, 2), L.Conv1D(3, 3, padding="causal", dilation_rate=2)),
@@ -104,15 +109,15 @@ MODELS: dict[str, Callable[[], Any]] = {
     "upsampling 1d": lambda: sequential((3, 2), L.UpSampling1D(3), L.ZeroPadding1D((1, 2)), L.Cropping1D((0, 2))),
     "softmax axes": lambda: sequential((3, 4), L.Softmax(axis=[1, 2])),
     "flatten channels first": lambda: sequential((3, 4, 5), L.Flatten(data_format="channels_first"), L.Dense(2)),
-    "permute": lambda: sequential((3, 4, 5), L.Permute((3, 1, 2)), L.Reshape((5, -1)), L.RepeatVector(2) if False else L.ReLU(2.0, 0.1, 0.3)),
-    "advanced": lambda: sequential((6,), L.PReLU(), L.ELU(0.5), L.LeakyReLU(0.2), L.ThresholdedReLU(0.1), L.Activation("selu")),
-    "activations": lambda: sequential((6,), L.Dense(5, activation="swish"), L.Dense(4, activation="softsign"), L.Dense(3, activation="gelu"), L.Dense(3, activation="softplus"), L.Dense(3, activation="exponential")),
+    "permute": lambda: sequential((3, 4, 5), L.Permute((3, 1, 2)), L.Reshape((5, -1)), L.ReLU(2.0, 0.1, 0.3)),
+    "advanced": lambda: sequential((6,), L.PReLU(), L.ELU(0.5), L.LeakyReLU(0.2), L.ThresholdedReLU(0.1), L.Activation("selu")),  # noqa: E501
+    "activations": lambda: sequential((6,), *(L.Dense(4, activation=name) for name in ("swish", "softsign", "gelu", "softplus", "exponential"))),  # noqa: E501
     "attention": lambda: graph(lambda q, v: L.Attention(use_scale=True)([q, v]), (3, 4), (5, 4)),
     "additive attention": lambda: graph(lambda q, v: L.AdditiveAttention()([q, v]), (3, 4), (5, 4)),
     "causal attention": lambda: graph(lambda q, v: L.Attention(score_mode="concat")([q, v]), (3, 4), (5, 4)),
     "dot": lambda: graph(lambda a, b: L.Dot(axes=(1, 2))([a, b]), (4, 3), (5, 4)),
     "dot normalized": lambda: graph(lambda a, b: L.Dot(axes=1, normalize=True)([a, b]), (4,), (4,)),
-    "merges": lambda: graph(lambda a, b: L.Average()([L.Add()([a, b]), L.Multiply()([a, b]), L.Subtract()([a, b]), L.Minimum()([a, b]), L.Maximum()([a, b])]), (4,), (4,)),
+    "merges": lambda: graph(merges, (4,), (4,)),
     "shared": lambda: graph(shared, (4,), (4,)),
     "nested": lambda: graph(nested, (5,)),
 }  # fmt: skip

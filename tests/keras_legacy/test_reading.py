@@ -58,7 +58,18 @@ def outputs(network: Any) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "variant",
-    ["list", "dict", "no class", "bytes", "chunked", "root", "with InputLayer", "Model", "Functional", "string in string"],
+    [
+        "list",
+        "dict",
+        "no class",
+        "bytes",
+        "chunked",
+        "root",
+        "with InputLayer",
+        "Model",
+        "Functional",
+        "string in string",
+    ],
 )
 def test_every_form_of_the_same_model(tmp_path: Path, rng: np.random.Generator, variant: str) -> None:
     layers, weights = two_layers(rng)
@@ -77,7 +88,11 @@ def test_every_form_of_the_same_model(tmp_path: Path, rng: np.random.Generator, 
     elif variant == "string in string":
         config = json.dumps(json.dumps(config))
     path = write(
-        tmp_path / "m.h5", config, weights, as_bytes=variant == "bytes", chunked=variant == "chunked",
+        tmp_path / "m.h5",
+        config,
+        weights,
+        as_bytes=variant == "bytes",
+        chunked=variant == "chunked",
         group="" if variant == "root" else "model_weights",
     )
     np.testing.assert_allclose(outputs(porter.read(path)), expected(weights), rtol=1e-12)
@@ -239,7 +254,11 @@ def _json(folder: Path, value: Any) -> Path:
         (model([layer("Dense", "d", units=3, activation="my_own")]), UnknownModeError, "activation"),
         (model([{"class_name": "Dense", "config": 5}]), ConfigError, "configuration is damaged|expected: names"),
         (model([layer("LSTM", "l", units=3, time_major=True)]), UnknownModeError, "time_major"),
-        (model([layer("Dense", "d", units=1), layer("Dense", "d", units=1)]), GraphError, "several layers are called 'd'"),
+        (
+            model([layer("Dense", "d", units=1), layer("Dense", "d", units=1)]),
+            GraphError,
+            "several layers are called 'd'",
+        ),
         (model([node(layer("Dense", "d", units=1), ["d"])], ["d"], ["d"]), GraphError, "take what no layer gives"),
     ],
 )
@@ -263,6 +282,8 @@ def test_weights_of_another_model(tmp_path: Path, rng: np.random.Generator) -> N
 def test_reading_loads_no_tensorflow(tmp_path: Path, rng: np.random.Generator) -> None:
     layers, weights = two_layers(rng)
     path = write(tmp_path / "m.h5", model(layers), weights)
-    code = f"import sys, porter; porter.read({str(path)!r}); print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = (
+        f"import sys, porter; porter.read({str(path)!r}); print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -157,9 +157,12 @@ def test_batch_normalization_of_keras_1(
 
 
 def test_a_replaced_layer_is_never_called_proven(tmp_path: Path, rng: np.random.Generator) -> None:
-    layers = [layer("Dense", "dense_1", units=2, activation="tanh", batch_input_shape=[None, 3]), layer("Lambda", "odd")]
+    layers = [
+        layer("Dense", "dense_1", units=2, activation="tanh", batch_input_shape=[None, 3]),
+        layer("Lambda", "odd"),
+    ]
     path = write(tmp_path / "m.h5", model(layers), {"dense_1": dense(rng, "dense_1", 3, 2), "odd": {}})
-    report = porter.port(path, tmp_path / "p.keras", replace={"odd": lambda x: keras.ops.square(x)})
+    report = porter.port(path, tmp_path / "p.keras", replace={"odd": keras.ops.square})
     assert report.verdict == "inconclusive"
     assert [row.verdict for row in report.layers] == ["parity", "uncompared"]
     assert any("odd was not compared: the user's own function" in note for note in report.notes)
@@ -168,7 +171,7 @@ def test_a_replaced_layer_is_never_called_proven(tmp_path: Path, rng: np.random.
 def test_an_architecture_alone_is_not_built(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(model([layer("Dense", "d", units=2, activation="tanh", batch_input_shape=[None, 3])])))
-    with pytest.raises(WeightsMissingError, match="--weights weights.h5"):
+    with pytest.raises(WeightsMissingError, match=r"--weights weights\.h5"):
         porter.port(path, tmp_path / "p.keras")
 
 
@@ -194,7 +197,10 @@ def test_weights_go_into_a_users_model_by_name(tmp_path: Path, rng: np.random.Ge
     mine = user_model()
     claims = porter.load_weights(mine, path)
     np.testing.assert_array_equal(mine.get_layer("dense_1").get_weights()[0], weights["dense_1"]["dense_1/kernel:0"])
-    assert {claim.convention for claim in claims if claim.evidence == "assumed"} == {"activation", "recurrent_activation"}
+    assert {claim.convention for claim in claims if claim.evidence == "assumed"} == {
+        "activation",
+        "recurrent_activation",
+    }
 
 
 def test_weights_that_do_not_match_change_nothing(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -202,7 +208,9 @@ def test_weights_that_do_not_match_change_nothing(tmp_path: Path, rng: np.random
     path = write(tmp_path / "w.h5", None, weights, group="")
     other = user_model("another")
     before = other.get_weights()
-    with pytest.raises(WeightsError, match="the model's 'another' are not in the file; the file's 'dense_1' are not in"):
+    with pytest.raises(
+        WeightsError, match="the model's 'another' are not in the file; the file's 'dense_1' are not in"
+    ):
         porter.load_weights(other, path)
     nameless = {name: {f"param_{i}": a for i, a in enumerate(each.values())} for name, each in weights.items()}
     with pytest.raises(WeightsError, match="do not say which is which"):

@@ -102,8 +102,8 @@ def as_model(path: Path, value: Any) -> dict[str, Any]:
     if isinstance(value.get("model_config"), str | Mapping) and "class_name" not in value:
         return as_model(path, value["model_config"])
     if "class_name" not in value and "layers" in value:
-        kind = "Model" if "input_layers" in value else "Sequential"
-        return {"class_name": kind, "config": dict(value)}
+        bare = "Model" if "input_layers" in value else "Sequential"
+        return {"class_name": bare, "config": dict(value)}
     kind, config = value.get("class_name"), value.get("config")
     if isinstance(config, str):
         config = _parse(path, config)
@@ -159,9 +159,7 @@ def _listed(opened: OpenedFile, prefix: str, key: str) -> list[str]:
 def _array(opened: OpenedFile, name: str) -> Array:
     name = "/".join(part for part in name.split("/") if part)
     if name not in opened.hdf5.datasets:
-        raise WeightsError(
-            f"{opened.path}: the array {name!r} is listed, and not there", remedy="save the model again"
-        )
+        raise WeightsError(f"{opened.path}: the array {name!r} is listed, and not there", remedy="save the model again")
     return opened.hdf5.read(name)
 
 

@@ -70,7 +70,7 @@ class Spec:
                 f"{self.fields.where}: what this {self.kind} computes depends on the backend that trained it",
                 found="Keras 1 stores no backend, and no weight name ends in ':0' as TensorFlow's do",
                 expected="--backend theano or --backend tensorflow (backend=)",
-                remedy="ask where the model comes from: the kernels' numbers do not show which way round they are meant",
+                remedy="ask where the model comes from: its kernels do not show which way round they are meant",
             )
         return self.era.backend == "theano"
 
@@ -189,7 +189,7 @@ def convolution(spec: Spec, dims: int) -> Translation:
 
 
 def kernel_layout(spec: Spec, kernel: Array, dims: int, size: tuple[int, ...], filters: int) -> Array:
-    """A kernel as (*window, channels, filters), from the layouts of Keras 1: four axes in 1-D, filters first in "th"."""
+    """A kernel as (*window, channels, filters), from Keras 1's layouts: four axes in 1-D, filters first in "th"."""
     if dims == 1 and kernel.ndim == 4:
         if kernel.shape[:2] == (size[0], 1) and kernel.shape[3] == filters:
             return kernel[:, 0]
@@ -313,7 +313,7 @@ def batch_normalization(spec: Spec) -> Translation:
     if not isinstance(axis, int):
         raise UnknownModeError(f"{fields.where}: axis", found=repr(axis), expected="one axis")
     mode = fields.choice("mode", options=(0, 1, 2), default=0)
-    version = (spec.era.version + (0, 0))[:3]
+    version = (*spec.era.version, 0, 0)[:3]
     early = version < (1, 0, 6) or (version == (1, 0, 6) and spec.is_theano) if version[0] == 1 else False
     parameters = {
         "axis": axis, "epsilon": fields.number("epsilon", default=1e-3), "scale": fields.flag("scale", default=True),
@@ -415,6 +415,7 @@ def _check_recurrent(spec: Spec, kind: str, units: int, weights: Mapping[str, Ar
 
 def simple(operation: str, **keys: Any) -> Callable[[Spec], Translation]:
     """A layer without weights whose arguments are taken over: Keras 3 name to a function of its fields."""
+
     def translate(spec: Spec) -> Translation:
         return operation, {name: take(spec) for name, take in keys.items()}, spec.arrays()
 
@@ -442,6 +443,7 @@ def pairs_of(spec: Spec, key: str, dims: int) -> tuple[tuple[int, int], ...]:
 
 def edges(operation: str, key: str, dims: int) -> Callable[[Spec], Translation]:
     """ZeroPadding and Cropping."""
+
     def translate(spec: Spec) -> Translation:
         first = dims > 1 and spec.channels_first
         return operation, {"dims": dims, "amounts": pairs_of(spec, key, dims), "channels_first": first}, {}
@@ -517,6 +519,7 @@ def relu(spec: Spec) -> Translation:
 
 def activation_layer(function: str, argument: str, *keys: str, default: float) -> Callable[[Spec], Translation]:
     """An activation with one number, as a layer."""
+
     def translate(spec: Spec) -> Translation:
         arguments = {argument: spec.fields.number(*keys, default=default)}
         return "Activation", {"function": function, "arguments": arguments}, {}
@@ -527,13 +530,17 @@ def activation_layer(function: str, argument: str, *keys: str, default: float) -
 def softmax(spec: Spec) -> Translation:
     """Softmax, along one axis or over several."""
     axis = spec.fields.get("axis", default=-1)
-    return "Activation", {"function": "softmax", "arguments": {"axis": tuple(axis) if isinstance(axis, list) else axis}}, {}
+    return (
+        "Activation",
+        {"function": "softmax", "arguments": {"axis": tuple(axis) if isinstance(axis, list) else axis}},
+        {},
+    )
 
 
 def embedding(spec: Spec) -> Translation:
     """Embedding."""
     rows, width = spec.fields.whole("input_dim"), spec.fields.whole("output_dim")
-    weights = {"embeddings": table for table in spec.arrays().values()}
+    weights = dict(zip(("embeddings",), spec.arrays().values(), strict=False))
     if weights:
         spec.check("embeddings", weights["embeddings"], (rows, width))
     return "Embedding", {"rows": rows, "width": width}, weights
@@ -549,9 +556,15 @@ def attention(spec: Spec) -> Translation:
     """Attention and AdditiveAttention."""
     fields = spec.fields
     options = ("dot", "concat")
-    score = "additive" if spec.kind == "AdditiveAttention" else fields.choice("score_mode", options=options, default="dot")
+    score = (
+        "additive" if spec.kind == "AdditiveAttention" else fields.choice("score_mode", options=options, default="dot")
+    )
     scale = fields.flag("use_scale", default=spec.kind == "AdditiveAttention")
-    return "Attention", {"score": score, "use_scale": scale, "causal": fields.flag("causal", default=False)}, spec.arrays()
+    return (
+        "Attention",
+        {"score": score, "use_scale": scale, "causal": fields.flag("causal", default=False)},
+        spec.arrays(),
+    )
 
 
 def _whole(key: str, *more: str, default: Any = None) -> Callable[[Spec], int]:
@@ -563,6 +576,10 @@ def _shape(spec: Spec) -> tuple[int, ...]:
     if not isinstance(shape, list) or not all(isinstance(n, int | None) and not isinstance(n, bool) for n in shape):
         raise spec.fields.wrong(("target_shape",), shape, "a list of whole numbers")
     return tuple(-1 if n is None else n for n in shape)
+
+
+def _says_channels_first(spec: Spec) -> bool:
+    return bool(spec.fields.get("data_format", default=None) == "channels_first")
 
 
 def _order(spec: Spec) -> tuple[int, ...]:
@@ -577,6 +594,7 @@ IDENTITIES = (
     "GaussianDropout", "AlphaDropout", "ActivityRegularization",
 )  # fmt: skip
 DIMENSIONS = (1, 2, 3)
+MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Merge")
 
 TABLE: Mapping[str, Callable[[Spec], Translation]] = {
     **{kind: simple("Identity") for kind in IDENTITIES},
@@ -604,7 +622,7 @@ TABLE: Mapping[str, Callable[[Spec], Translation]] = {
     **{f"ZeroPadding{n}D": edges("Pad", "padding", n) for n in DIMENSIONS},
     **{f"Cropping{n}D": edges("Crop", "cropping", n) for n in DIMENSIONS},
     **{f"UpSampling{n}D": partial(upsampling, dims=n) for n in DIMENSIONS},
-    "Flatten": simple("Flatten", channels_first=lambda spec: spec.fields.get("data_format", default=None) == "channels_first"),
+    "Flatten": simple("Flatten", channels_first=_says_channels_first),
     "Reshape": simple("Reshape", shape=_shape),
     "Permute": simple("Permute", order=_order),
     "RepeatVector": simple("Repeat", times=_whole("n")),
@@ -618,7 +636,7 @@ TABLE: Mapping[str, Callable[[Spec], Translation]] = {
     "ThresholdedReLU": activation_layer("thresholded_relu", "theta", "theta", default=1.0),
     "PReLU": prelu,
     "Softmax": softmax,
-    **{kind: merge for kind in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Merge")},
+    **{kind: merge for kind in MERGES},
     "Dot": dot,
     "Embedding": embedding,
     "Masking": simple("Masking", value=lambda spec: spec.fields.number("mask_value", default=0.0)),

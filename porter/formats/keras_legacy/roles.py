@@ -123,7 +123,7 @@ def _by_order(names: list[str], counts: Mapping[str, tuple[int, int]]) -> dict[s
     return found
 
 
-def roles_of(kind: str, fields: Fields) -> tuple[str, ...]:
+def roles_of(kind: str, fields: Fields) -> tuple[str, ...]:  # noqa: PLR0911 - one a family of layers
     """The variables that a layer stores, in Keras' order, under the names of the version that saved it."""
     old = any(key in fields for key in ("W_regularizer", "b_regularizer", "W_constraint", "consume_less", "init"))
     with_bias = fields.flag("use_bias", "bias", default=True)

@@ -119,7 +119,9 @@ class Opening:
         name = listed if isinstance(listed, str) else name
         return Entry(kind, name, config, inbound, f"{path}{name}")
 
-    def model(self, kind: str, config: Any, path: str, wires: Sequence[Wire], group: Callable[[str], Any]) -> list[Wire]:
+    def model(
+        self, kind: str, config: Any, path: str, wires: Sequence[Wire], group: Callable[[str], Any]
+    ) -> list[Wire]:
         """All calls of a model, from its inputs to its outputs."""
         entries = self.entries(config, path)
         if kind == "Sequential" or isinstance(config, list):
@@ -199,7 +201,7 @@ class Opening:
         if isinstance(node, Mapping):
             raise UnknownModeError(f"{self.where(entry.path)}: its calls are written as Keras 3 does")
         for one in node:
-            for key, value in (one[3].items() if len(one) > 3 else ()):
+            for key, value in one[3].items() if len(one) > 3 else ():
                 silent = value is None or value == [] or (isinstance(value, list) and set(map(str, value)) == {"None"})
                 if not silent and (key, value) != ("training", False):
                     raise UnknownModeError(
@@ -315,9 +317,7 @@ class Opening:
         if not inner.is_model:
             return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(self.layer(inner, stored),))
         part = Opening(self.source, self.era, self.replaced, by_order=self.by_order)
-        network = part.network(
-            inner.kind, inner.config, f"{entry.path}/", self.inner_group(inner, stored), inner.name
-        )
+        network = part.network(inner.kind, inner.config, f"{entry.path}/", self.inner_group(inner, stored), inner.name)
         return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(network,))
 
     def refuse(self, entry: Entry) -> NoReturn:
