@@ -143,6 +143,7 @@ def _drive(holds: Callable[[Array], bool], box: Box, seed: int, score: Callable[
     import hypothesis
     from hypothesis import HealthCheck, Phase, Verbosity, given, settings, target
     from hypothesis import strategies as st
+    from hypothesis.errors import Flaky
 
     n = len(box.centre)
     # A row is the centre with some entries moved: it shrinks to few entries and plain fractions.
@@ -168,5 +169,6 @@ def _drive(holds: Callable[[Array], bool], box: Box, seed: int, score: Callable[
         assert holds(row)
         target(max(score(), before))
 
-    with suppress(AssertionError):  # the smallest row was kept by `holds`
+    # The smallest row was kept by `holds`; a port that is random shows at the same row now and not then.
+    with suppress(AssertionError, Flaky):
         explore()

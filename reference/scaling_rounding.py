@@ -58,6 +58,8 @@ def _legacy_units(step: Scaling, reach: Array, y: Array) -> Array:
 def transform_error(name: str, x: Array, y: Array, shift: Array | None, kind: Format) -> Array:
     """A bound on the error of one transform, whose argument may be multiplied by a rounded constant first.
 
+    Infinite where the value may overflow.
+
     Args:
         name: of ``reference.transforms.FUNCTIONS``.
         x: float64.
@@ -71,7 +73,8 @@ def transform_error(name: str, x: Array, y: Array, shift: Array | None, kind: Fo
     shift = np.zeros(x.shape) if shift is None else shift
     moved = _moved(name, x, y, shift, kind)
     own = constants.relative * (np.abs(y) + moved) + constants.absolute
-    return np.asarray(moved + u * own + kind.tiny)
+    bound = moved + u * own + kind.tiny
+    return np.where(np.abs(y) + bound > kind.largest, np.inf, bound)
 
 
 def _moved(name: str, x: Array, y: Array, shift: Array, kind: Format) -> Array:

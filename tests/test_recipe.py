@@ -148,14 +148,14 @@ def test_only_some_layers_say_their_activation(elsewhere, tmp_path):
     assert network.declarations["activation"] == ["tanh", "leaky_relu(negative_slope=0.1)"]
 
 
-def refused(path):
+def assert_refused(path):
     with pytest.raises(errors.RecipeError) as caught:
         read_recipe(path)
     return caught.value
 
 
 def test_every_error_is_listed_with_its_place(tmp_path):
-    error = refused(
+    error = assert_refused(
         recipe(
             tmp_path,
             """
@@ -208,13 +208,13 @@ def test_every_error_is_listed_with_its_place(tmp_path):
     ],
 )
 def test_refusals(tmp_path, text, says):
-    assert says in str(refused(recipe(tmp_path, text)))
+    assert says in str(assert_refused(recipe(tmp_path, text)))
 
 
 def test_a_recipe_that_is_not_text(tmp_path):
     path = tmp_path / "net.toml"
     path.write_bytes(b"\xff\xfe\x00layers")
-    assert "is not TOML" in str(refused(path))
+    assert "is not TOML" in str(assert_refused(path))
 
 
 def test_a_missing_recipe(tmp_path):

@@ -31,7 +31,7 @@ def text(path, content):
     return path
 
 
-def refused(kind, path, network):
+def assert_refused(kind, path, network):
     with pytest.raises(errors.SamplesError) as caught:
         read_samples(path, network)
     assert type(caught.value) is kind, caught.value
@@ -114,7 +114,7 @@ ARCHIVES = [
 
 @pytest.mark.parametrize(("arrays", "kind", "says"), ARCHIVES)
 def test_archives_that_are_refused(tmp_path, network, arrays, kind, says):
-    assert says in refused(kind, npz(tmp_path / "g.npz", **arrays), network)
+    assert says in assert_refused(kind, npz(tmp_path / "g.npz", **arrays), network)
 
 
 TEXTS = [
@@ -132,23 +132,23 @@ TEXTS = [
 
 @pytest.mark.parametrize(("content", "kind", "says"), TEXTS)
 def test_texts_that_are_refused(tmp_path, network, content, kind, says):
-    assert says in refused(kind, text(tmp_path / "g.csv", content), network)
+    assert says in assert_refused(kind, text(tmp_path / "g.csv", content), network)
 
 
 def test_binary_rubbish(tmp_path, network):
     path = tmp_path / "g.csv"
     path.write_bytes(b"\xff\x00\x93NUMPY")
-    refused(FORMAT, path, network)
+    assert_refused(FORMAT, path, network)
 
 
 def test_missing(tmp_path, network):
-    assert "does not exist" in refused(FORMAT, tmp_path / "none.npz", network)
+    assert "does not exist" in assert_refused(FORMAT, tmp_path / "none.npz", network)
 
 
 def test_a_damaged_archive(tmp_path, network):
     path = npz(tmp_path / "g.npz", **GOOD)
     path.write_bytes(path.read_bytes()[:200])
-    refused(FORMAT, path, network)
+    assert_refused(FORMAT, path, network)
 
 
 def test_a_header_that_declares_more_than_is_stored(tmp_path, network):
@@ -159,4 +159,4 @@ def test_a_header_that_declares_more_than_is_stored(tmp_path, network):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("inputs.npy", stream.getvalue() + bytes(24))
         archive.writestr("outputs.npy", stream.getvalue())
-    assert "shape (1099511627776, 3)" in refused(FORMAT, path, network)
+    assert "shape (1099511627776, 3)" in assert_refused(FORMAT, path, network)

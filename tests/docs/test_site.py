@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
 from porter.diagnosis.codes import CODES
 from porter.recipe import LayerRecipe, Recipe, ScalingRecipe
@@ -131,3 +133,12 @@ def test_the_tables_have_every_key_and_every_activation(hooks):
     fields |= {f"scaling.{f}" for f in ScalingRecipe.model_fields}
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.recipe_keys()), re.MULTILINE)) == fields
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == set(FUNCTIONS)
+
+
+def test_what_builds_the_site_is_pinned(root):
+    wanted = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["docs"]
+    lines = [line for line in (root / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = dict(line.split("==") for line in lines)
+    requirements = [Requirement(text) for text in wanted]
+    assert {each.name for each in requirements} >= {"mkdocs", "mkdocs-material", "mkdocstrings-python", "nbclient"}
+    assert all(pins[each.name] in each.specifier for each in requirements)

@@ -19,7 +19,7 @@ from tests.formats.files import replace, write
 KERNEL = "Weights/Layer1"
 
 
-def refused(path, kind):
+def assert_refused(path, kind):
     with pytest.raises(errors.PorterError) as caught:
         porter.read(path)
     assert type(caught.value) is kind, caught.value
@@ -136,7 +136,7 @@ HOSTILE = [
 @pytest.mark.parametrize(("spoil", "kind", "says"), HOSTILE)
 def test_hostile_files_are_refused_by_name(tmp_path, spoil, kind, says):
     path = write(tmp_path / "net.h5", spoil=spoil)
-    message = refused(path, kind)
+    message = assert_refused(path, kind)
     assert says in message
     assert str(path) in message
 
@@ -194,7 +194,7 @@ def test_the_other_file_is_not_opened(tmp_path):
     """The target of an external link is there and sound, and is not read all the same."""
     write(tmp_path / "other.h5")
     path = write(tmp_path / "net.h5", spoil=replace(KERNEL, h5py.ExternalLink("other.h5", f"/{KERNEL}")))
-    refused(path, errors.ExternalLinkError)
+    assert_refused(path, errors.ExternalLinkError)
 
 
 def test_zeros_that_gzip_packs_well_are_read_up_to_the_limit(tmp_path):
@@ -213,7 +213,7 @@ def test_truncated(tmp_path, keep):
     path = write(tmp_path / "net.h5", (30, 40, 20))
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
-    assert "copy or download it again" in refused(path, errors.TruncatedFileError)
+    assert "copy or download it again" in assert_refused(path, errors.TruncatedFileError)
 
 
 def test_a_damaged_header(tmp_path):
@@ -221,7 +221,7 @@ def test_a_damaged_header(tmp_path):
     whole = bytearray(path.read_bytes())
     whole[8] = 99
     path.write_bytes(whole)
-    refused(path, errors.DamagedFileError)
+    assert_refused(path, errors.DamagedFileError)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -290,7 +290,7 @@ def test_arrays_come_exactly_as_stored(tmp_path):
 def test_the_file_is_let_go_after_reading_and_after_a_refusal(tmp_path):
     good, bad = write(tmp_path / "good.h5"), write(tmp_path / "bad.h5", spoil=cycle)
     porter.read(good)
-    refused(bad, errors.SharedObjectError)
+    assert_refused(bad, errors.SharedObjectError)
     for path in (good, bad):
         with h5py.File(path, "r+") as file:
             file["more"] = 1
@@ -308,6 +308,6 @@ def test_a_keras_model_in_hdf5(tmp_path):
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"] = "2.4.0"
         file.create_group("model_weights")
-    message = refused(path, errors.KerasFileError)
+    message = assert_refused(path, errors.KerasFileError)
     assert "Keras version 2.4.0" in message
     assert "porter verify LEGACY model.h5" in message

@@ -21,7 +21,7 @@ def evidence(network, layer, convention):
     return found.value, found.evidence
 
 
-def refused(error, path, **options):
+def assert_refused(error, path, **options):
     with pytest.raises(errors.PorterError) as caught:
         porter.read(path, **options)
     assert type(caught.value) is error, caught.value
@@ -212,7 +212,7 @@ CONTRADICTIONS = [
 @pytest.mark.parametrize(("spoil", "kind", "says"), CONTRADICTIONS)
 def test_arrays_that_contradict_each_other(tmp_path, spoil, kind, says):
     path = write(tmp_path / "net.h5", spoil=spoil)
-    message = refused(kind, path)
+    message = assert_refused(kind, path)
     assert says in message
     assert str(path) in message
 
@@ -235,12 +235,12 @@ OPTIONS = [
 @pytest.mark.parametrize(("options", "kind", "says"), OPTIONS)
 def test_options_that_cannot_be_meant(tmp_path, options, kind, says):
     assert issubclass(kind, errors.UsageError)
-    assert says in refused(kind, write(tmp_path / "net.h5"), **options)
+    assert says in assert_refused(kind, write(tmp_path / "net.h5"), **options)
 
 
 def test_a_scaling_without_ranges(tmp_path):
     path = write(tmp_path / "net.h5", norms=False)
-    assert "no ranges to scale by" in refused(errors.OptionContradictionError, path, scaling="[0,1]")
+    assert "no ranges to scale by" in assert_refused(errors.OptionContradictionError, path, scaling="[0,1]")
     assert [layer.name for layer in porter.read(path, scaling="none").layers] == ["Layer1", "Layer2"]
 
 
@@ -252,7 +252,7 @@ def test_a_reader_is_registered_once_and_a_miss_lists_what_exists(tmp_path):
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
         file["net/dense/kernel"] = np.ones((2, 2))
-    message = refused(errors.UnknownFormatError, path)
+    message = assert_refused(errors.UnknownFormatError, path)
     assert "'net/dense/kernel'" in message
     assert all(f"{name}: " in message for name in READERS)
     assert "--recipe" in message
@@ -261,6 +261,6 @@ def test_a_reader_is_registered_once_and_a_miss_lists_what_exists(tmp_path):
 def test_a_file_that_no_recipe_can_help_is_not_sent_to_one(tmp_path):
     path = tmp_path / "net.txt"
     path.write_text("#planes=4 3 5\n1.0\n")
-    message = refused(errors.UnknownFormatError, path)
+    message = assert_refused(errors.UnknownFormatError, path)
     assert "it begins with b'#planes=" in message
     assert "--recipe" not in message

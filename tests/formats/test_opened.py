@@ -16,7 +16,7 @@ from tests.formats.files import write
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 309594\n"
 
 
-def refused(path, kind):
+def assert_refused(path, kind):
     with pytest.raises(errors.PorterError) as caught:
         porter.read(path)
     assert type(caught.value) is kind, caught.value
@@ -39,7 +39,7 @@ def refused(path, kind):
 def test_stand_ins_for_the_real_file(tmp_path, content, kind, says):
     path = tmp_path / "net.h5"
     path.write_bytes(content)
-    message = refused(path, kind)
+    message = assert_refused(path, kind)
     assert says in message
     assert str(path) in message
 
@@ -48,21 +48,21 @@ def test_every_pickle_protocol_with_a_signature(tmp_path):
     path = tmp_path / "net.h5"
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         path.write_bytes(pickle.dumps({"Weights": [1.0]}, protocol=protocol))
-        refused(path, errors.PickleFileError)
+        assert_refused(path, errors.PickleFileError)
 
 
 def test_missing(tmp_path):
-    assert "does not exist" in refused(tmp_path / "none.h5", errors.FileMissingError)
+    assert "does not exist" in assert_refused(tmp_path / "none.h5", errors.FileMissingError)
 
 
 def test_a_folder(tmp_path):
-    assert "name one of the files in it" in refused(tmp_path, errors.NotAFileError)
+    assert "name one of the files in it" in assert_refused(tmp_path, errors.NotAFileError)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    assert "not a regular file" in refused(path, errors.NotAFileError)
+    assert "not a regular file" in assert_refused(path, errors.NotAFileError)
 
 
 def test_no_permission(tmp_path, monkeypatch):
@@ -72,16 +72,16 @@ def test_no_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(path), "open", denied)
-    assert "Permission denied" in refused(path, errors.AccessError)
+    assert "Permission denied" in assert_refused(path, errors.AccessError)
 
 
 def test_npz_and_keras_archives_are_told_apart(tmp_path):
     np.savez(tmp_path / "golden.npz", inputs=np.ones((1, 3)))
-    assert "--samples" in refused(tmp_path / "golden.npz", errors.ArchiveFileError)
+    assert "--samples" in assert_refused(tmp_path / "golden.npz", errors.ArchiveFileError)
     with zipfile.ZipFile(tmp_path / "port.keras", "w") as archive:
         archive.writestr("config.json", "{}")
         archive.writestr("metadata.json", "{}")
-    assert "porter verify LEGACY port.keras" in refused(tmp_path / "port.keras", errors.KerasFileError)
+    assert "porter verify LEGACY port.keras" in assert_refused(tmp_path / "port.keras", errors.KerasFileError)
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path):
@@ -95,4 +95,4 @@ def test_the_digest_is_that_of_the_bytes(tmp_path):
 def test_text_with_a_line_end_is_no_stored_link(tmp_path):
     path = tmp_path / "net.txt"
     path.write_bytes(b"aa.h5\n")
-    refused(path, errors.UnknownFormatError)
+    assert_refused(path, errors.UnknownFormatError)

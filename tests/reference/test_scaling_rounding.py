@@ -99,6 +99,12 @@ def test_the_logarithm_of_what_may_be_flushed_to_zero_is_not_judged():
     assert np.isinf(bound[:2]).all() and bound[2] < 1e-4
 
 
+@pytest.mark.parametrize(("x", "finite"), [(38.0, True), (38.6, False)])
+def test_a_power_that_overflows_is_not_judged(x, finite):
+    step, inputs = Transform("a", ("inputs",), ("pow10",)), np.array([[float(F(x))]])
+    assert np.isfinite(allowed_error(step, (inputs,), step(inputs), SINGLE))[0, 0] == finite
+
+
 def folded_by_hand(dense, before, after, dtype):
     """Kernel and bias as an author computes them in a dtype, then cast to float32."""
     kernel, bias = dense.weights.astype(dtype), dense.bias.astype(dtype)

@@ -12,7 +12,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def golden() -> Callable[[str, str], None]:
+def assert_golden() -> Callable[[str, str], None]:
     """Compare a text with the golden rendering of that name."""
 
     def check(name: str, text: str) -> None:

@@ -59,8 +59,8 @@ def no_pictures(monkeypatch):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_golden(name, golden, no_pictures):
-    golden(f"{name}.html", render_html(EXAMPLES[name]()))
+def test_golden(name, assert_golden, no_pictures):
+    assert_golden(f"{name}.html", render_html(EXAMPLES[name]()))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -21,8 +21,8 @@ def _strict(text):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_golden(name, golden):
-    golden(f"{name}.json", render_json(EXAMPLES[name]()))
+def test_golden(name, assert_golden):
+    assert_golden(f"{name}.json", render_json(EXAMPLES[name]()))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

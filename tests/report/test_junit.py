@@ -14,8 +14,8 @@ def _cases(report):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_golden(name, golden):
-    golden(f"{name}.xml", render_junit(EXAMPLES[name](), name))
+def test_golden(name, assert_golden):
+    assert_golden(f"{name}.xml", render_junit(EXAMPLES[name](), name))
 
 
 def test_a_case_a_layer_and_a_link():

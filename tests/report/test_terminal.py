@@ -13,8 +13,8 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_golden(name, golden):
-    golden(f"{name}.txt", render_text(EXAMPLES[name]()))
+def test_golden(name, assert_golden):
+    assert_golden(f"{name}.txt", render_text(EXAMPLES[name]()))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
