@@ -20,6 +20,7 @@ from porter.errors import (
 
 if TYPE_CHECKING:
     from porter.formats import read
+    from porter.keras_legacy_load import load_weights
     from porter.keras_model import build
     from porter.network import Claim, Network
     from porter.port import port

@@ -32,8 +32,10 @@ def is_keras_hdf5(opened: OpenedFile) -> bool:
 
 
 def is_json(opened: OpenedFile) -> bool:
-    """Text that begins as an object, a list or a string of JSON does."""
-    return opened.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b'"') and not opened.is_hdf5
+    """Text that begins as JSON does, and soon speaks of a class or of layers, as Keras' architectures do."""
+    begin = opened.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    speaks = any(word in opened.head for word in (b"class_name", b'"layers"', b"model_config"))
+    return begin in (b"{", b"[", b'"') and speaks and not opened.is_hdf5
 
 
 def decode_hdf5(opened: OpenedFile) -> WeightFile:
