@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porter.diagnosis.kernels import correlation, describe_initializer, describe_relation, explain_kernel, layouts
+from porter.diagnosis.kernels import (
+    correlation,
+    describe_constant,
+    describe_initializer,
+    describe_relation,
+    explain_kernel,
+    layouts,
+)
 from porter.diagnosis.suspect import Stored
 from tests.diagnosis.suspects import codes, steps, suspect
 
@@ -203,8 +210,23 @@ def test_trained_weights_are_not_taken_for_an_initializer(seed):
 
 def test_the_first_element_of_the_stored_array_is_recognised():
     stored = np.random.default_rng(0).normal(size=(4, 4))
-    assert "first element of the stored array" in describe_initializer(np.full((4, 4), stored[0, 0]), stored)
-    assert "first element" not in describe_initializer(np.full((4, 4), 0.5), stored)
+    assert "first element of the stored array" in describe_constant(np.full((4, 4), stored[0, 0]), stored)
+    assert "first element" not in describe_constant(np.full((4, 4), 0.5), stored)
+    assert describe_constant(stored, stored) is None
+
+
+@pytest.mark.parametrize("value", [0.25, 1.0, 0.0])
+def test_a_kernel_that_is_constant_in_the_file_is_right(value):
+    """A layer that averages; and a kernel of one entry, which is always constant."""
+    network = file()
+    network[1] = type(network[1])("Layer2", (), np.full(SQUARE, value), network[1].bias, network[1].activation)
+    assert explained(network, np.full(SQUARE, value)).causes == ()
+
+
+def test_one_wrong_entry_of_one_is_a_wrong_value():
+    network = steps([(1, 1), (1, 1)])
+    assert codes(explained(network, own(network) * 1.01).causes) == ["kernel.values"]
+    assert codes(explained(network, own(network), 1).causes) == []
 
 
 def test_multiples_of_the_stored_kernel():

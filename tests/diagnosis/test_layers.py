@@ -1,0 +1,185 @@
+"""One layer explained as a whole, and what several layers have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from porter.blocks import Atom
+from porter.diagnosis.codes import CODES, Cause
+from porter.diagnosis.layers import explain_layer, share_out
+from porter.diagnosis.recovery import recover_affine
+from porter.diagnosis.suspect import Stored
+from reference.precision import Precision
+from tests.diagnosis.suspects import before, codes, steps, suspect
+
+SHAPES = [(6, 6), (6, 6), (6, 6)]
+
+
+@pytest.fixture
+def file():
+    return steps(SHAPES)
+
+
+def explained(file, position=1, **changes):
+    one = suspect(file, position, **changes)
+    return explain_layer(one, before(one))
+
+
+def kernel(file, position=1):
+    return Stored.of(file[position]).kernel
+
+
+def bias(file, position=1):
+    return Stored.of(file[position]).bias
+
+
+TWO = [
+    (lambda f: {"kernel": kernel(f).T, "activation": "relu"}, {"kernel.transposed", "activation.replaced"}),
+    (lambda f: {"kernel": kernel(f).T, "bias": None}, {"kernel.transposed", "bias.missing"}),
+    (lambda f: {"bias": -bias(f), "activation": "sigmoid"}, {"bias.negated", "activation.replaced"}),
+    (lambda f: {"bias": np.zeros(6), "activation": "linear"}, {"bias.missing", "activation.missing"}),
+    (lambda f: {"kernel": kernel(f, 0), "bias": bias(f, 0)}, {"layers.swapped"}),
+    (lambda f: {"kernel": kernel(f, 0), "bias": bias(f)}, {"layers.swapped"}),
+    (lambda f: {"kernel": kernel(f, 0), "bias": bias(f, 0), "activation": "relu"}, {"layers.swapped", "activation.replaced"}),
+    (lambda f: {"kernel": np.full((6, 6), kernel(f)[0, 0]), "bias": np.zeros(6)}, {"kernel.unset"}),
+    (lambda f: {"kernel": kernel(f).astype("f2").astype(float), "bias": bias(f).astype("f2").astype(float)}, {"kernel.precision"}),
+    (lambda f: {"bias": bias(f).astype("f2").astype(float)}, {"kernel.precision"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(len(TWO)))
+def test_mistakes_in_one_layer_are_all_named_and_none_twice(file, index):
+    changes, wanted = TWO[index]
+    found = explained(file, **changes(file))
+    assert set(codes(found.causes)) == wanted
+    assert len(found.causes) == len(wanted)
+    assert found.before.exceeding > 0
+
+
+def test_an_explanation_that_is_complete_says_so(file):
+    found = explained(file, kernel=kernel(file).T)
+    assert found.is_explained
+    assert found.after.error < 1e-9 < found.before.error
+    assert found.tried > 1
+
+
+def test_an_explanation_that_is_not_complete_says_so(file):
+    found = explained(file, activation=lambda z: np.sin(3 * z))
+    assert not found.is_explained
+    assert "unexplained" in codes(found.causes) or "activation.replaced" in codes(found.causes)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "linear", "sigmoid", "softsign", "softplus"])
+def test_weights_that_are_not_shown_are_read_out(activation):
+    file = steps(SHAPES, activation)
+    one = suspect(file, 1, hidden=True)
+    assert one.kernel is None
+    recovered = recover_affine(one)
+    assert recovered is not None
+    assert np.allclose(recovered[1], kernel(file), atol=1e-2)
+    assert np.allclose(recovered[2], bias(file), atol=1e-2)
+
+
+def test_weights_behind_something_that_cannot_be_inverted_are_not_read_out():
+    file = steps(SHAPES)
+    assert recover_affine(suspect(file, 1, hidden=True, activation=lambda z: np.sin(2e4 * z))) is None
+
+
+@pytest.mark.parametrize("function", [np.square, lambda z: np.sin(20 * z), lambda z: np.sin(2e4 * z)])
+def test_a_function_that_nobody_knows_behind_hidden_weights_is_no_other_mistake(file, function):
+    found = explained(file, hidden=True, activation=function)
+    assert set(codes(found.causes)) <= {"unexplained", "activation.replaced"}
+    assert found.causes and not found.is_explained
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        (lambda f: {"kernel": kernel(f).T}, "kernel.transposed"),
+        (lambda f: {"bias": np.zeros(6)}, "bias.missing"),
+        (lambda f: {"bias": -bias(f)}, "bias.negated"),
+        (lambda f: {"activation": "sigmoid"}, "activation.replaced"),
+        (lambda f: {"activation": "linear"}, "activation.missing"),
+        (lambda f: {"kernel": kernel(f, 0), "bias": bias(f, 0)}, "layers.swapped"),
+    ],
+)
+def test_mistakes_are_named_where_weights_are_not_shown(file, changes, code):
+    assert codes(explained(file, hidden=True, **changes(file)).causes) == [code]
+
+
+def behind(name, function, *, kind="other", training=False):
+    return Atom((name,), kind, function, 1, 2, Precision("float64", "float64"), is_training=training)
+
+
+def test_a_piece_behind_the_layer_is_named(file):
+    stray = behind("stray", lambda x: 2 * x, kind="affine")
+    (cause,) = explained(file, behind=[stray]).causes
+    assert "stray" in cause.message and "take" in cause.remedy
+    assert cause.layer == "Layer2"
+
+
+def test_a_piece_in_training_mode_is_named_with_what_else_is_wrong(file):
+    rng = np.random.default_rng(0)
+    drop = behind("drop", lambda x: x * (rng.random(x.shape) > 0.3) / 0.7, training=True)
+    assert codes(explained(file, behind=[drop]).causes) == ["mode.training"]
+    both = codes(explained(file, behind=[drop], bias=-bias(file)).causes)
+    assert set(both) == {"mode.training", "bias.negated"}
+
+
+# --- what several layers have in common -----------------------------------------------------------------------------
+
+
+def shared(file, order):
+    """The port has the arrays of these layers, by position."""
+    found = {}
+    for position, source in enumerate(order):
+        if position != source:
+            found[f"Layer{position + 1}"] = explained(file, position, kernel=kernel(file, source), bias=bias(file, source))
+    layers = [Stored.of(step) for step in file]
+    return {name: codes(one.causes) for name, one in share_out(found, layers).items()}
+
+
+def test_two_layers_exchanged(file):
+    assert shared(file, [1, 0, 2]) == {"Layer1": ["layers.swapped"], "Layer2": ["layers.swapped"]}
+
+
+def test_three_layers_in_a_circle(file):
+    assert set(map(tuple, shared(file, [1, 2, 0]).values())) == {("layers.swapped",)}
+
+
+def test_a_layer_that_comes_twice(file):
+    assert shared(file, [0, 0, 2]) == {"Layer2": ["layers.repeated"]}
+
+
+def test_layers_sorted_as_text_are_said_to_be():
+    file = steps([(4, 4)] * 12)
+    names = [step.name for step in file]
+    found = {}
+    for position, source in enumerate(names.index(name) for name in sorted(names)):
+        if position != source:
+            one = explained(file, position, kernel=kernel(file, source), bias=bias(file, source))
+            found[names[position]] = one
+    result = share_out(found, [Stored.of(step) for step in file])
+    assert len(result) == 11
+    assert all("sorted as text, Layer10 before Layer2" in one.causes[0].message for one in result.values())
+
+
+# --- codes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cause_has_a_known_code():
+    assert Cause("kernel.values", "Layer1", "m", "r").code in CODES
+    with pytest.raises(KeyError, match=r"no finding code 'kernel\.wrong'; known are"):
+        Cause("kernel.wrong", "Layer1", "m", "r")
+
+
+def test_every_code_of_the_contract_is_there():
+    contract = """kernel.transposed kernel.reshaped kernel.flipped kernel.axes kernel.values kernel.precision kernel.unset
+    bias.missing bias.negated bias.values activation.replaced activation.missing activation.added activation.parameter
+    units.permuted inputs.permuted outputs.permuted biases.swapped layers.swapped layers.missing layers.repeated
+    scaling.missing scaling.range scaling.inverted scaling.swapped transform.replaced batch_norm.epsilon batch_norm.order
+    recurrent.gates recurrent.reset_after recurrent.activation padding strides pooling flatten.order graph.edge
+    mode.training precision.port reading.contradicted unexplained"""
+    assert set(contract.split()) <= set(CODES)
+    assert all(CODES.values())
