@@ -49,7 +49,8 @@ def text_cnn_lstm() -> Any:
 
 def image_cnn() -> Any:
     layers = [
-        L.InputLayer((28, 28, 1)), L.Conv2D(8, 3, activation="relu"), L.MaxPooling2D(), L.Conv2D(16, 3, activation="elu"),
+        L.InputLayer((28, 28, 1)), L.Conv2D(8, 3, activation="relu"), L.MaxPooling2D(),
+        L.Conv2D(16, 3, activation="elu"),
         L.GlobalAveragePooling2D(), L.Dense(10, activation="softmax"),
     ]  # fmt: skip
     return tf_keras.Sequential(layers)
