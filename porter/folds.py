@@ -12,14 +12,11 @@ from porter.diagnosis.suspect import Stored
 from porter.judging import judge
 from porter.pairing import Pair, Pairing
 from porter.probes import layer_rows
+from reference.dense import Dense
 from reference.folding import fold
-from reference.precision import FORMATS
 from reference.scaling import Scaling
 
 Array = NDArray[Any]
-
-UNIT = FORMATS["float32"].unit
-"""Unit roundoff of the coarsest arithmetic in which a port is taken to have been folded."""
 
 
 def find_folds(pairing: Pairing, rng: np.random.Generator) -> dict[str, str]:
@@ -44,13 +41,19 @@ def _agrees_folded(pair: Pair, before: Scaling | None, after: Scaling | None, rn
     block = pair.block
     if block is None:
         return False
-    folded = fold(pair.step, before, after, UNIT)
+    folded = _fold(pair, before, after)
     own, other = Stored.of(pair.step), Stored.of(folded)
     atom = block.dense
     if atom is not None and atom.kernel is not None and atom.kernel.shape == own.kernel.shape:
         return bool(_share(atom.kernel, other.kernel) > max(_share(atom.kernel, own.kernel), 0.3))
     sets, _ = layer_rows(other.kernel, other.bias, rng)
     return all(judge(folded, block.run, rows, block.precision).is_parity for rows in sets.values())
+
+
+def _fold(pair: Pair, before: Scaling | None, after: Scaling | None) -> Dense:
+    """The layer with the scaling in it, as exact as the arithmetic of a port in its precision may have made it."""
+    assert pair.block is not None
+    return fold(pair.step, before, after, pair.block.precision.accumulator.unit)
 
 
 def _share(found: Array, wanted: Array) -> float:
@@ -71,7 +74,7 @@ def folded_steps(pairing: Pairing, folds: Mapping[str, str]) -> dict[str, Any]:
     first, last = dense[0].step, dense[-1].step
     if before is not None:
         # The layer takes the network's inputs now; their name stays in the program.
-        steps[first.name] = fold(first, before, after if first is last else None, UNIT)
+        steps[first.name] = _fold(dense[0], before, after if first is last else None)
     if after is not None and first is not last:
-        steps[last.name] = fold(last, None, after, UNIT)
+        steps[last.name] = _fold(dense[-1], None, after)
     return steps

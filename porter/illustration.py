@@ -59,7 +59,7 @@ def _scaled_errors(case: Case) -> dict[str, Array]:
     result = {}
     for one in case.judged:
         block = one.pair.block
-        if block is not None and one.comparison.elements:
+        if block is not None and np.isfinite(one.comparison.error):  # of the shape of the step's outputs at all
             fed = port_rows(tensors[block.entry], block.precision)
             result[one.name] = error_ratios(one.step, fed, tensors[block.leaving], block.precision).ravel()
     return result

@@ -171,7 +171,8 @@ def _walk(
             inner = _inner(node.operation)
             if inner is not None:
                 scope = {id(own): aliases[id(fed)] for own, fed in zip(inner.inputs, node.input_tensors, strict=True)}
-                called = node.arguments.kwargs.get("training", training)
+                own = node.arguments.kwargs.get("training")
+                called = own if training is None else training
                 yield from _walk(inner, scope, f"{prefix}{node.operation.name}/", keys, called)
                 aliases.update((id(t), scope[id(own)]) for t, own in zip(node.outputs, inner.outputs, strict=True))
                 continue

@@ -81,8 +81,8 @@ class PortNode:
         from keras import tree
 
         arguments, keywords = self.node.arguments.fill_in({s: values[key] for s, key in self.sources.items()})
-        if self.training is not None and getattr(self.operation, "_call_has_training_arg", False):
-            keywords = {"training": self.training, **keywords}
+        if self.training is not None and self._heeds_training:  # Keras lets the outer call win
+            keywords = {**keywords, "training": self.training}
         results = tree.flatten(self.operation(*arguments, **keywords))
         values.update(zip(self.outputs, results, strict=True))
 
@@ -91,7 +91,7 @@ class PortNode:
         """What the operation is, as far as its class says; pairing does not rest on it alone."""
         import keras
 
-        if not type(self.operation).__module__.startswith("keras."):
+        if not _is_keras(type(self.operation)):
             return "other"
         name = type(self.operation).__name__
         if name == "Dense":
@@ -106,11 +106,23 @@ class PortNode:
 
     @property
     def is_training(self) -> bool:
-        """Whether the call was built in training mode."""
-        return bool(self.node.arguments.kwargs.get("training", self.training))
+        """Whether the call was built in training mode, or stands in a model that was called so."""
+        kind = type(self.operation)
+        differs = kind.__name__ in INACTIVE or kind.__name__ == "BatchNormalization" or not _is_keras(kind)
+        own = self.node.arguments.kwargs.get("training", False)
+        return differs and self._heeds_training and bool(own if self.training is None else self.training)
+
+    @property
+    def _heeds_training(self) -> bool:
+        return bool(getattr(self.operation, "_call_has_training_arg", False))
 
     @property
     def compute_dtype(self) -> str:
         """In which dtype the operation computes; an operation without a policy follows its input."""
         own = getattr(self.operation, "compute_dtype", None)
         return str(self.node.outputs[0].dtype) if own is None else str(own)
+
+
+def _is_keras(kind: type) -> bool:
+    """Whether a class is Keras' own, so that its name says what it does."""
+    return kind.__module__.startswith("keras.")

@@ -14,7 +14,7 @@ FULL_BASIS_WIDTH = 2048
 """Up to this many inputs, every weight is read out by a basis probe of its own."""
 SAMPLED_BASIS = 1024
 """How many inputs are probed in a layer that is wider."""
-STEERED_UNITS = 256
+STEERED_UNITS = 128
 """For how many units the preactivation is steered to both sides of zero."""
 WIDE_ROWS = 64
 

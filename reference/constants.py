@@ -90,7 +90,7 @@ _FLOAT32: Mapping[str, Accuracy] = {
     "softmax": Accuracy(14.0),
     "cos_degrees": Accuracy(2, 0, 2),
     "log10": Accuracy(5, 0, 1),
-    "ln": Accuracy(4),
+    "ln": Accuracy(5),
     "pow10": Accuracy(5.6),
     "exp": Accuracy(5.6),
 }

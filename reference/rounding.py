@@ -27,6 +27,8 @@ Errors = tuple[Array, ...]
 
 INFLATION = 1 + 1e-9
 BLOCK_ELEMENTS = 2**15
+BLOCK_ROWS = 256
+"""At least: with fewer, the kernel is streamed from memory again and again."""
 
 
 def allowed_error(
@@ -135,12 +137,12 @@ def end_to_end(
 def _dense(
     step: Dense, inputs: tuple[Array, ...], trace: LayerTrace, precision: Precision, input_error: Errors | None
 ) -> Array:
-    """In blocks of rows, so that what is needed for one block stays in the processor's cache."""
+    """In blocks of rows that stay in the processor's cache, but enough of them for a product to be worth its kernel."""
     x, a = _float64(inputs[0]), _float64(trace.outputs)
     z = a if trace.preactivation is None else _float64(trace.preactivation)
     affine, shift, own = _affine(step, precision), _shift(x, precision, input_error), _format(step)
     arithmetic, bound = Arithmetic(precision, own), np.empty(z.shape)
-    block = max(16, BLOCK_ELEMENTS // max(affine.kernel.shape))
+    block = max(BLOCK_ROWS, BLOCK_ELEMENTS // max(affine.kernel.shape))
     for start in range(0, len(x), block):
         rows = slice(start, start + block)
         part = np.ascontiguousarray(z[rows])

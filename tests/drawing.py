@@ -15,7 +15,12 @@ Array = np.ndarray
 
 GROUPS = [("Weights", "Bias"), ("weights", "biases"), ("W", "b"), ("kernel", "bias")]
 SPELLINGS = ["Layer{}", "layer_{}", "dense_{}", "{}"]
-PACKINGS: list[dict[str, Any]] = [{}, {"chunks": True}, {"compression": "gzip"}, {"compression": "lzf", "shuffle": True}]
+PACKINGS: list[dict[str, Any]] = [
+    {},
+    {"chunks": True},
+    {"compression": "gzip"},
+    {"compression": "lzf", "shuffle": True},
+]
 STORED = ["<f2", "<f4", "<f8", ">f2", ">f4", ">f8"]
 POLICIES = ["float32", "float64", "mixed_float16", "mixed_bfloat16"]
 FUSED = (

@@ -275,16 +275,19 @@ def layer_of_ones_own(legacy):
     return scaled(legacy, body)
 
 
-def python_function_as_activation(legacy):
+def python_functions_as_activations(legacy):
     import keras
 
     def mine(name):
         function = keras.activations.get(name)
-        return lambda z: function(z)
 
-    return scaled(replace(legacy, activations=tuple(map(mine, legacy.activations))), lambda x: dense_chain(
-        replace(legacy, activations=tuple(map(mine, legacy.activations))), x
-    ))  # fmt: skip
+        def activate(z):
+            return 1.0 * function(z)
+
+        return activate
+
+    own = replace(legacy, activations=tuple(map(mine, legacy.activations)))
+    return scaled(legacy, lambda x: dense_chain(own, x))
 
 
 def inputs_taken_apart_and_joined(legacy):
@@ -335,7 +338,7 @@ STYLES = [
     einsum_dense,
     convolutions_of_width_one,
     layer_of_ones_own,
-    python_function_as_activation,
+    python_functions_as_activations,
     inputs_taken_apart_and_joined,
     frozen_and_compiled,
     fixed_batch,
@@ -526,7 +529,7 @@ def test_every_way_to_scale_inside(square, judge, scaling):
     report = judge(with_scaling(square, *scaling(square)))
     assert_parity(report)
     assert report.provenance["placement"] == "inside"
-    other = judge(with_scaling(square, *scaling(replace(square, norm_out=square.norm_out + [0, 0.1]))))
+    other = judge(with_scaling(square, *scaling(replace(square, norm_out=square.norm_out + np.array([0, 0.1])))))
     assert other.verdict == "mismatch"
     assert {layer for _, layer in named(other)} == {"Norm_out"}
 
@@ -707,7 +710,9 @@ def test_a_declared_dtype_sets_the_bound_and_gives_a_note(square, judge, policy,
 
 
 def test_half_precision_weights_under_a_wider_dtype_are_a_mistake(square, judge):
-    report = judge(plain_port(square.with_arrays(3, *(a[2].astype(np.float16) for a in (square.kernels, square.biases)))))
+    report = judge(
+        plain_port(square.with_arrays(3, *(a[2].astype(np.float16) for a in (square.kernels, square.biases))))
+    )
     assert named(report) == {("kernel.precision", "Layer3")}
 
 
@@ -744,7 +749,7 @@ def test_a_nested_model_called_in_training_mode_is_named(square, judge, kind):
     stack = [layers.Dense(7, activation=square.activations[0]), layers.Dropout(0.3, name="drop")]
     stack += [layers.Dense(7, activation=name) for name in square.activations[1:]]
     core = keras.Sequential([inner, *stack])
-    core = core if kind == "sequential" else keras.Model(core.inputs, core.outputs)
+    core = core if kind == "sequential" else keras.Model(core.inputs[0], core.outputs[0])
     report = judge(scaled(square, lambda x: core(x, training=True)))
     assert named(report) == {("mode.training", "Layer1")}
     assert judge(scaled(square, core)).verdict == "parity"
@@ -865,8 +870,10 @@ def test_a_layer_made_of_two_halves_is_no_mistake(square, judge):
         return keras.layers.Concatenate()([keras.layers.Dense(3)(x), keras.layers.Dense(4)(x)])
 
     halves = replace(
-        square, kernels=(*square.kernels[:3], kernel[:, :3], kernel[:, 3:]), biases=(*square.biases[:3], bias[:3], bias[3:])
-    )  # fmt: skip
+        square,
+        kernels=(*square.kernels[:3], kernel[:, :3], kernel[:, 3:]),
+        biases=(*square.biases[:3], bias[:3], bias[3:]),
+    )
     report = judge(scaled(halves, body))
     assert report.verdict in ("parity", "inconclusive")
     assert report.findings == ()
@@ -1127,6 +1134,16 @@ def test_a_port_that_rounds_its_inputs_gets_a_note(judge, square):
     report = judge(set_weights(keras.Model(inputs, rescaling(backward(square.norm_out))(x)), square))
     assert report.verdict == "parity"
     assert any("float16" in note and "input" in note for note in report.notes)
+
+
+def test_outputs_of_another_rank_are_a_mismatch(judge, square):
+    """A model of a list of outputs hands a list on, which the next layer stacks into one axis more."""
+    import keras
+
+    inner = bare_port(square)
+    report = judge(scaled(square, keras.Model(inner.inputs[0], [inner.outputs[0]])))
+    assert report.verdict == "mismatch"
+    assert {layer for _, layer in named(report)} == {"Norm_out"}
 
 
 @pytest.mark.parametrize("port", [None, 3, np.zeros((3, 3)), lambda x: x])

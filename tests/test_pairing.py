@@ -1,4 +1,4 @@
-"""A chain of legacy steps beside a chain of a port's pieces, without Keras: who computes what, and what is left over."""
+"""A chain of legacy steps beside a chain of a port's pieces, without Keras: who computes what."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def test_pieces_that_do_nothing_are_in_no_name():
 
 def test_names_and_shapes_decide_nothing():
     arrays, program = network()
-    body = [dense(arrays, number, "tanh" if number < 3 else "linear", name=f"Layer{4 - number}") for number in (1, 2, 3)]
+    body = [
+        dense(arrays, number, "tanh" if number < 3 else "linear", name=f"Layer{4 - number}") for number in (1, 2, 3)
+    ]
     found = pair(program, scaling_in(), *body, scaling_out())
     assert names(found) == RIGHT | {"Layer1": ("Layer3",), "Layer2": ("Layer2",), "Layer3": ("Layer1",)}
 
@@ -235,7 +237,9 @@ def test_nothing_is_matched_that_does_not_fit():
 
 def test_a_block_knows_its_ends_its_names_and_its_precision():
     arrays, _ = network()
-    atoms = chained(other("idle", "identity", lambda x: x), dense(arrays, 1, "linear"), other("tanh", "activation", np.tanh))
+    atoms = chained(
+        other("idle", "identity", lambda x: x), dense(arrays, 1, "linear"), other("tanh", "activation", np.tanh)
+    )
     block = Block(tuple(atoms), Precision("float32", "float32"))
     assert (block.entry, block.leaving) == (0, 3)
     assert block.names == ("dense1", "tanh")

@@ -193,8 +193,6 @@ def test_a_missing_output_relu_that_no_input_shows_is_found(fixtures, keras):
 # --- the seed -------------------------------------------------------------------------------------------------------
 
 
-
-
 @pytest.mark.parametrize("search", [False, True])
 def test_the_same_seed_gives_the_same_report(network, wrong, search):
     first, second = (porter.verify(network, wrong, seed=5, search=search, rows=50) for _ in range(2))
@@ -293,13 +291,13 @@ def test_the_global_state_of_keras_and_of_randomness_is_not_changed(network, wro
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        np.random.seed(7)  # noqa: NPY002 - the state that users have
+        np.random.seed(7)
         random.seed(7)
-        before = np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+        before = np.random.get_state()[1].copy(), random.getstate()
         report = porter.verify(network, wrong, rows=50)
         assert report.verdict == "mismatch"
         assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float64", "mixed_float16")
-        assert np.array_equal(before[0], np.random.get_state()[1])  # noqa: NPY002
+        assert np.array_equal(before[0], np.random.get_state()[1])
         assert before[1] == random.getstate()
     finally:
         keras.config.set_floatx("float32")
@@ -339,38 +337,38 @@ def test_a_saved_port_is_judged_by_its_path(path, right, wrong, tmp_path, name):
     assert named(again) == {("kernel.transposed", "Layer2"), ("bias.missing", "Layer3")}
 
 
-def refused(path, port):
+def assert_refused(path, port):
     with pytest.raises(PortError) as caught:
         porter.verify(path, port, search=False)
     return str(caught.value)
 
 
 def test_a_port_that_is_not_there_is_refused(path, tmp_path):
-    message = refused(path, tmp_path / "none.keras")
+    message = assert_refused(path, tmp_path / "none.keras")
     assert "none.keras" in message and "no such file" in message
 
 
 @pytest.mark.parametrize("name", ["port.keras", "port.h5"])
 def test_a_file_that_is_no_keras_model_is_refused(path, tmp_path, name):
     (tmp_path / name).write_bytes(b"no model at all")
-    message = refused(path, tmp_path / name)
+    message = assert_refused(path, tmp_path / name)
     assert name in message and "cannot load it" in message
     assert "a whole model saved by Keras 3" in message
     assert "model.save" in message
 
 
 def test_a_legacy_file_in_place_of_the_port_is_refused(path):
-    assert "cannot load it" in refused(path, path)
+    assert "cannot load it" in assert_refused(path, path)
 
 
 def test_a_file_of_weights_alone_is_refused(path, right, tmp_path):
     right.save_weights(tmp_path / "port.weights.h5")
-    assert "a whole model" in refused(path, tmp_path / "port.weights.h5")
+    assert "a whole model" in assert_refused(path, tmp_path / "port.weights.h5")
 
 
 def test_a_folder_in_place_of_the_port_is_refused(path, tmp_path):
     (tmp_path / "port.keras").mkdir()
-    assert "port.keras" in refused(path, tmp_path / "port.keras")
+    assert "port.keras" in assert_refused(path, tmp_path / "port.keras")
 
 
 @pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
@@ -379,7 +377,7 @@ def test_a_saved_lambda_is_not_run(path, legacy, tmp_path, keras):
     inputs = keras.Input((7,))
     model = keras.Model(inputs, keras.layers.Lambda(lambda x: x)(plain_port(legacy)(inputs)))
     model.save(tmp_path / "port.keras")
-    message = refused(path, tmp_path / "port.keras")
+    message = assert_refused(path, tmp_path / "port.keras")
     assert "ambda" in message
     assert "passed as an object" in message
 
@@ -391,7 +389,7 @@ def test_a_file_with_a_custom_class_is_refused_with_what_to_do(path, legacy, tmp
 
     inputs = keras.Input((7,))
     keras.Model(inputs, Own()(plain_port(legacy)(inputs))).save(tmp_path / "port.keras")
-    assert "a model with custom classes has to be passed as an object" in refused(path, tmp_path / "port.keras")
+    assert "a model with custom classes has to be passed as an object" in assert_refused(path, tmp_path / "port.keras")
 
 
 # --- options --------------------------------------------------------------------------------------------------------
@@ -425,7 +423,9 @@ def test_a_legacy_file_that_cannot_be_read_is_refused(right, tmp_path):
 
 def test_options_are_for_reading_where_the_network_is_a_path(path, right, legacy):
     assert porter.verify(path, right, activation="relu", search=False, rows=50).verdict == "mismatch"
-    relu = plain_port(Legacy(legacy.kernels, legacy.biases, ("relu",) * 3 + ("linear",), legacy.norm_in, legacy.norm_out))
+    relu = plain_port(
+        Legacy(legacy.kernels, legacy.biases, ("relu",) * 3 + ("linear",), legacy.norm_in, legacy.norm_out)
+    )
     report = porter.verify(path, relu, activation="relu", search=False, rows=50)
     assert report.verdict == "parity"
     assert {claim.evidence for claim in report.claims if claim.convention == "activation"} == {"declared", "assumed"}

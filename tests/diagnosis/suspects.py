@@ -1,4 +1,4 @@
-"""Layers under suspicion, made of NumPy alone: the port's block runs in float64 and shows its weights, or hides them."""
+"""Layers under suspicion, made of NumPy alone: the port's block shows its weights, or hides them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def suspect(
     position: int,
     *,
     kernel: Array | None = None,
-    bias: Array | None | str = "own",
+    bias: Array | str | None = "own",
     activation: str | Callable[[Array], Array] | None = None,
     **options: Any,
 ) -> Suspect:

@@ -33,7 +33,13 @@ def test_every_other_activation_is_told(own, applied):
     if own == applied:
         pytest.skip("the same")
     found = explained(own, applied)
-    code = "activation.missing" if applied == "linear" else "activation.added" if own == "linear" else "activation.replaced"
+    code = (
+        "activation.missing"
+        if applied == "linear"
+        else "activation.added"
+        if own == "linear"
+        else "activation.replaced"
+    )
     assert codes(found.causes) == [code]
     assert found.activation.name == applied
     assert found.twins == ()

@@ -50,7 +50,11 @@ def test_what_is_no_number_equals_nothing_finite():
 
 
 def test_rounding_to_bfloat16_goes_to_the_nearest():
-    assert rounded(np.array([1.0, 1 + 2**-8 + 2**-20, 1 + 3 * 2**-8]), "bfloat16").tolist() == [1.0, 1 + 2**-7, 1 + 2**-6]
+    assert rounded(np.array([1.0, 1 + 2**-8 + 2**-20, 1 + 3 * 2**-8]), "bfloat16").tolist() == [
+        1.0,
+        1 + 2**-7,
+        1 + 2**-6,
+    ]
 
 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 1000), st.booleans())
