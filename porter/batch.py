@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from porter.errors import PorterError, UnreadableError, UsageError
+from porter.isolation import crash_error, screen
 from porter.report.model import Report
 from porter.saving import SUFFIXES
 
@@ -54,9 +55,13 @@ def run_all(files: Sequence[Path], task: Callable[[Path], Any], notice: Callable
         task: what to do with one; raises PorterError to refuse it.
         notice: takes the message of a refusal, for the user to see at once.
     """
+    # A crash of the HDF5 library would take the other files with it; one file alone is read here.
+    crashes = screen(files) if len(files) > 1 else {}
     outcomes = []
     for file in files:
         try:
+            if file in crashes:
+                raise crash_error(file, crashes[file])
             outcomes.append(Outcome(file, task(file)))
         except PorterError as error:
             notice(str(error))
@@ -91,7 +96,8 @@ def expand(paths: Iterable[Path], notice: Callable[[str], None]) -> list[Path]:
 
 def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    known = [file for file in files if _may_be_legacy(file)]
+    crashes = screen(files)
+    known = [file for file in files if file in crashes or _may_be_legacy(file)]
     left_out = [file.name for file in files if file not in known]
     if left_out:
         notice(f"{folder}: {len(left_out)} files of no known format left out ({_some(left_out)})")

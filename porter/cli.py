@@ -44,6 +44,14 @@ Rule = Annotated[str | None, typer.Option(metavar="RULE", help="Of the scaling: 
 Kind = Annotated[str | None, typer.Option(metavar="KIND", help="Kind of OC-SMART network (aaNN, rrsNN, ...).")]
 Physical = Annotated[bool, typer.Option("--physical", help="From physical units to physical units.")]
 Recipe = Annotated[Path | None, typer.Option(metavar="TOML", help="How the file is to be read.")]
+Backend = Annotated[
+    str | None, typer.Option(metavar="BACKEND", help="theano or tensorflow: trained a Keras file that does not say.")
+]
+Weights = Annotated[Path | None, typer.Option(metavar="H5", help="Weights of a Keras architecture in JSON.")]
+Replace = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LAYER=MODULE:FUNCTION", help="A function in the place of a Keras layer that is not run."),
+]
 Samples = Annotated[
     Path | None, typer.Option(metavar="NPZ|CSV", help="Golden samples: what the original software gave.")
 ]
@@ -92,6 +100,9 @@ def inspect(
     kind: Kind = None,
     physical: Physical = False,
     recipe: Recipe = None,
+    backend: Backend = None,
+    weights: Weights = None,
+    replace: Replace = None,
     write_recipe: Annotated[Path | None, typer.Option(metavar="TOML", help="Write what is known as a recipe.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
     as_json: Json = False,
@@ -108,6 +119,9 @@ def inspect(
         kind=kind,
         physical=physical,
         recipe=recipe,
+        backend=backend,
+        weights=weights,
+        replace=replace,
     )
     found = expand(files, console.notice)
     _one_file(found, "--write-recipe", write_recipe)
@@ -132,6 +146,9 @@ def port(
     kind: Kind = None,
     physical: Physical = False,
     recipe: Recipe = None,
+    backend: Backend = None,
+    weights: Weights = None,
+    replace: Replace = None,
     seed: Seed = 0,
     search: Search = True,
     force: Force = False,
@@ -151,6 +168,9 @@ def port(
         kind=kind,
         physical=physical,
         recipe=recipe,
+        backend=backend,
+        weights=weights,
+        replace=replace,
     )
     found = expand(files, console.notice)
     _one_file(found, "--html", html)
@@ -179,6 +199,9 @@ def verify(
     kind: Kind = None,
     physical: Physical = False,
     recipe: Recipe = None,
+    backend: Backend = None,
+    weights: Weights = None,
+    replace: Replace = None,
     seed: Seed = 0,
     search: Search = True,
     as_json: Json = False,
@@ -198,6 +221,9 @@ def verify(
         kind=kind,
         physical=physical,
         recipe=recipe,
+        backend=backend,
+        weights=weights,
+        replace=replace,
     )
 
     def task(file: Path) -> Report:
@@ -211,8 +237,12 @@ def verify(
 
 def _reading(**declared: Any) -> dict[str, Any]:
     """The options of ``porter.read`` that were given."""
-    lists = {name: _listed(declared[name]) for name in ("activation", "orientation")}
-    return {name: value for name, value in (declared | lists).items() if value is not None}
+    lists: dict[str, Any] = {name: _listed(declared[name]) for name in ("activation", "orientation")}
+    if declared["replace"]:
+        from porter.keras_legacy_replace import parse_replacements
+
+        lists["replace"] = parse_replacements(declared["replace"])
+    return {name: value for name, value in (declared | lists).items() if value is not None and value != []}
 
 
 def _listed(value: str | None) -> str | list[str] | None:

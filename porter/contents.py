@@ -6,15 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from porter.batch import Outcome
 from porter.errors import UsageError
 from porter.formats import read
+from porter.formats.keras_legacy import reader as keras_legacy
+from porter.formats.keras_legacy.options import KerasOptions
+from porter.formats.opened import open_file
 from porter.network import Network
 from porter.provenance import is_saved_model, read_provenance
 from porter.report.record import render_record
 
+if TYPE_CHECKING:
+    from porter.keras_legacy_inspection import KerasContents
 
 @dataclass(frozen=True)
 class Legacy:
@@ -53,7 +58,7 @@ class Port:
         return render_record(self.record, self.file.name)
 
 
-def read_contents(file: Path, **read_options: Any) -> Legacy | Port:
+def read_contents(file: Path, **read_options: Any) -> Legacy | Port | KerasContents:
     """What the file is, and what is in it.
 
     Raises:
@@ -62,6 +67,12 @@ def read_contents(file: Path, **read_options: Any) -> Legacy | Port:
     """
     if is_saved_model(file):
         return Port(file, read_provenance(file))
+    with open_file(file) as opened:
+        if keras_legacy.matches(opened):
+            from porter.keras_legacy_inspection import look_into
+
+            known = {key: value for key, value in read_options.items() if key in ("backend", "weights", "replace")}
+            return look_into(opened, KerasOptions(**known))
     return Legacy(read(file, **read_options))
 
 

@@ -43,8 +43,14 @@ def build(network: Network, *, placement: str = "inside", dtype: str = "float32"
         UsageError: an unknown placement or dtype, or scaling outside of physical transforms.
         UnbuildableError: scaling that cannot be folded, or a layer that Keras' own layers cannot express.
     """
-    layers = placed(network, placement)
     check_choice("dtype", dtype, DTYPES)
+    if network.family == "keras-legacy":
+        from porter.keras_legacy_model import build_legacy
+        from porter.keras_legacy_port import check_placement
+
+        check_placement(placement)
+        return build_legacy(network, dtype=dtype)  # type: ignore[arg-type]
+    layers = placed(network, placement)
     site = _Site(dtype, keras.DTypePolicy(dtype).variable_dtype)
     inputs = keras.Input((_inputs_of(layers[0]),), name=site.name("inputs"), dtype=site.ends)
     tensor = inputs

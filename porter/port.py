@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError
 from porter.formats import read
+from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.network import Network
 from porter.probes import draw_rows
 from porter.provenance import describe, write_provenance
@@ -85,6 +86,11 @@ def port(
     output = Path(output)
     check_output(output, force=force)
     network = as_network(legacy, read_options)
+    if isinstance(network, KerasNetwork):
+        from porter.keras_legacy_port import port_legacy
+
+        chosen = {"force": force, "dtype": dtype, "seed": seed, "placement": placement, "samples": samples}
+        return port_legacy(network, output, **chosen)
     # TensorFlow only now, so that a file that cannot be read is refused at once.
     from porter.keras_model import build
     from porter.verify import verify

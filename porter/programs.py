@@ -23,7 +23,24 @@ def _oc_smart(network: Network, changes: Mapping[str, Any]) -> Program:
 
 _OC_SMART_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "physical", "dtype")
 
-PROGRAMS: dict[str, Callable[[Network, Mapping[str, Any]], Program]] = {"oc-smart": _oc_smart}
+
+def _keras_legacy(network: Network, changes: Mapping[str, Any]) -> Program:
+    from porter.formats.keras_legacy.fields import reading
+    from porter.formats.keras_legacy.graph import KerasNetwork
+    from porter.keras_legacy_replace import as_array_functions
+    from reference.programs import keras_legacy
+
+    replaced = as_array_functions(network.replacements) if isinstance(network, KerasNetwork) else {}
+    declared = {**network.declarations, **changes}
+    chosen = {key: declared[key] for key in ("backend", "dtype") if key in declared}
+    with reading(str(network.source.path)):
+        return keras_legacy.program(network.source.arrays, network.source.attributes, replacements=replaced, **chosen)
+
+
+PROGRAMS: dict[str, Callable[[Network, Mapping[str, Any]], Program]] = {
+    "keras-legacy": _keras_legacy,
+    "oc-smart": _oc_smart,
+}
 
 
 def build_program(network: Network, *, dtype: Any = np.float64, **changes: Any) -> Program:

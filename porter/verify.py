@@ -9,6 +9,7 @@ from typing import Any
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UnbuildableError, UsageError
 from porter.examination import examine
+from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.mending import check_remedy
 from porter.network import Network
 from porter.placement import PLACEMENTS
@@ -57,6 +58,8 @@ def verify(
     if rows < 1:
         raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
     model = read_port(port) if isinstance(port, str | Path) else port
+    if isinstance(network, KerasNetwork):
+        return _verify_keras(network, model, samples, seed, placement)
     golden = _samples(samples, network)
     case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
@@ -67,6 +70,14 @@ def verify(
         if apply is not None:
             _save(mended, apply, report)
     return report
+
+
+def _verify_keras(network: KerasNetwork, model: Any, samples: Any, seed: int, placement: str | None) -> Report:
+    from porter.keras_legacy_port import check_placement
+    from porter.keras_legacy_verify import verify_legacy
+
+    check_placement(placement)
+    return verify_legacy(network, model, samples=samples, seed=seed)
 
 
 def _save(mended: Any, path: str | Path, report: Report) -> None:

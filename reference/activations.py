@@ -114,6 +114,11 @@ def hard_sigmoid_keras2(x: Array) -> Array:
     return np.clip(np.asarray(0.2, x.dtype) * x + np.asarray(0.5, x.dtype), 0, 1)
 
 
+def thresholded_relu(x: Array, theta: float = 1.0) -> Array:
+    """x for x > theta, 0 at and below. Source: Keras 2 documentation, ThresholdedReLU."""
+    return np.where(np.isnan(x), x, np.where(x > np.asarray(theta, x.dtype), x, np.zeros_like(x)))
+
+
 def hard_tanh(x: Array) -> Array:
     """clip(x, -1, 1)."""
     return np.clip(x, -1, 1)
@@ -163,6 +168,7 @@ FUNCTIONS: Mapping[str, Callable[..., Array]] = {
     "mish": mish,
     "hard_sigmoid": hard_sigmoid,
     "hard_sigmoid_keras2": hard_sigmoid_keras2,
+    "thresholded_relu": thresholded_relu,
     "hard_tanh": hard_tanh,
     "scaled_tanh": scaled_tanh,
     "softmax": softmax,

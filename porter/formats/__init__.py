@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Everything else is imported inside `read`: porter.network needs this package for WeightFile alone.
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ def read(
     kind: str | None = None,
     physical: bool = False,
     recipe: str | Path | None = None,
+    backend: str | None = None,
+    weights: str | Path | None = None,
+    replace: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Network:
     """Read a legacy network.
 
@@ -35,6 +38,9 @@ def read(
         kind: kind of network ("aaNN", ...) whose physical transforms hold; by the file's name where None.
         physical: whether the network begins and ends in physical units.
         recipe: a TOML file that says where the arrays lie and how they are to be read.
+        backend: "tensorflow", "theano" or "cntk": what trained a Keras file that does not say.
+        weights: HDF5 with the weights of a Keras architecture in JSON.
+        replace: functions of tensors in the place of Keras layers that are not run, by layer name.
 
     Returns:
         The network in canonical form, every convention with its evidence.
@@ -43,14 +49,25 @@ def read(
         UnreadableError: the file is not what it should be; one subclass for each way.
         UsageError: an option or a recipe that cannot be meant, or that contradicts the file.
     """
+    from porter.errors import UsageError
+    from porter.formats.keras_legacy.options import KerasOptions
     from porter.formats.opened import open_file
     from porter.formats.options import ReadOptions
     from porter.formats.readers import reader_of
 
-    options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical)  # type: ignore[arg-type]
+    keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
+    options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras)  # type: ignore[arg-type]
     with open_file(path) as opened:
         if recipe is not None:
             from porter.recipe import read_by_recipe, read_recipe
 
             return read_by_recipe(opened, read_recipe(recipe), options)
-        return reader_of(opened).read(opened, options)
+        reader = reader_of(opened)
+        if keras is not None and reader.name != "keras-legacy":
+            raise UsageError(
+                f"backend=, weights= or replace= for {opened.path}",
+                found=f"a file of the format {reader.name}",
+                expected="a legacy Keras file",
+                remedy="leave them out",
+            )
+        return reader.read(opened, options)

@@ -35,4 +35,4 @@ def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
     )
 
 
-READER = Reader("keras", "HDF5 written by Keras (recognized, not yet read)", matches, read)
+READER = Reader("keras", "HDF5 written by Keras 3 (a port, not a legacy file)", matches, read)

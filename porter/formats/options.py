@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from porter.activations import parse_activation
 from porter.errors import ListLengthError, OptionContradictionError, UnknownOrientationError, UnknownScalingError
 from reference.dense import Orientation
 from reference.scaling import Rule
+
+if TYPE_CHECKING:
+    from porter.formats.keras_legacy.options import KerasOptions
 
 ORIENTATIONS: tuple[str, ...] = get_args(Orientation)
 HIDDEN, OUTPUT = "tanh", "linear"  # activations of OC-SMART's networks
@@ -29,6 +32,7 @@ class ReadOptions:
         scaling: the rule of ``Norm_in`` and ``Norm_out``; "none" leaves them out.
         kind: of network, for its physical transforms: "aaNN", ...
         physical: whether the physical transforms belong to the network.
+        keras: what is declared of a legacy Keras file.
     """
 
     activation: Declared = None
@@ -37,6 +41,7 @@ class ReadOptions:
     scaling: str | None = None
     kind: str | None = None
     physical: bool = False
+    keras: KerasOptions | None = None
 
     def __post_init__(self) -> None:
         for name in ("activation", "orientation"):
@@ -67,7 +72,7 @@ class ReadOptions:
 
         In a list of activations, layers left to the family have the family's.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "keras"}
         if isinstance(self.activation, tuple):
             defaults = (*(HIDDEN,) * (len(self.activation) - 1), OUTPUT)
             named = zip(self.activation, defaults, strict=True)

@@ -306,8 +306,8 @@ def test_hdf5_is_asked_for_by_name_where_a_file_is_not(tmp_path):
 def test_a_keras_model_in_hdf5(tmp_path):
     path = tmp_path / "model.h5"
     with h5py.File(path, "w") as file:
-        file.attrs["keras_version"] = "2.4.0"
+        file.attrs["keras_version"] = "3.4.0"
         file.create_group("model_weights")
     message = assert_refused(path, errors.KerasFileError)
-    assert "Keras version 2.4.0" in message
+    assert "Keras version 3.4.0" in message
     assert "porter verify LEGACY model.h5" in message

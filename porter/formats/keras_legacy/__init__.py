@@ -1,0 +1,1 @@
+"""Keras 1 and 2 files, read without TensorFlow and without running anything in them."""

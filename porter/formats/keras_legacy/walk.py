@@ -1,0 +1,442 @@
+"""A model's configuration, opened up: nested models become the calls of their layers, shared layers several calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+from porter.formats.keras_legacy.decode import MODELS
+from porter.formats.keras_legacy.errors import (
+    ConfigError,
+    ExecutableLayerError,
+    GraphError,
+    UnknownLayerError,
+    UnknownModeError,
+    WeightsError,
+)
+from porter.formats.keras_legacy.fields import Fields
+from porter.formats.keras_legacy.graph import Era, KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
+from porter.formats.keras_legacy.layers import TABLE, Spec, translate
+from porter.formats.keras_legacy.roles import Stored, roles_of
+from porter.formats.weight_file import WeightFile
+
+CODE = {
+    "Lambda": "Python bytecode, which is not run",
+    "TFOpLambda": "the name of a TensorFlow function, which is not called",
+    "SlicingOpLambda": "the name of a TensorFlow function, which is not called",
+    "ClassMethod": "the name of a TensorFlow method, which is not called",
+    "InstanceMethod": "the name of a TensorFlow method, which is not called",
+    "TensorFlowOpLayer": "a TensorFlow operation, which is not run",
+}
+WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN")
+RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D")
+DEEPEST = 32
+
+KEEPS_MASK = frozenset((
+    "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dense", "Dropout", "ELU",
+    "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU", "Softmax",
+    "SpatialDropout1D", "ThresholdedReLU", "TimeDistributed", "TimeDistributedDense",
+))  # fmt: skip
+ENDS_MASK = frozenset(("Attention", "AdditiveAttention", "Dot", "GlobalAveragePooling1D"))
+JOINS_MASKS = frozenset(("Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A layer as it is listed: its class, its name, its configuration, its calls."""
+
+    kind: str
+    name: str
+    config: Any
+    inbound: Sequence[Any]
+    path: str
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a model itself."""
+        return self.kind in MODELS
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A tensor on its way, with its mask."""
+
+    ref: Ref
+    mask: Ref | None = None
+
+
+@dataclass
+class Opening:
+    """A model being opened up.
+
+    Attributes:
+        source: the file.
+        era: who saved it.
+        replaced: layer paths for which the user gives a function.
+        layers: found so far, by path.
+        calls: found so far; named in the end, when it is known which layers are called more than once.
+        by_order: places where arrays were told apart by order alone.
+    """
+
+    source: WeightFile
+    era: Era
+    replaced: frozenset[str]
+    layers: dict[str, KerasLayer] = field(default_factory=dict)
+    calls: list[KerasCall] = field(default_factory=list)
+    by_order: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def where(self, path: str) -> str:
+        """File and layer, for messages."""
+        return f"{self.source.path}: layer {path!r}"
+
+    def entries(self, config: Any, path: str) -> list[Entry]:
+        """The layers that a configuration lists."""
+        listed = config if isinstance(config, list) else Fields(self.where(path), config).get("layers")
+        if not isinstance(listed, list) or not all(isinstance(each, Mapping) for each in listed):
+            raise ConfigError(f"{self.where(path)}: layers", found=type(listed).__name__, expected="a list of layers")
+        if path.count("/") > DEEPEST:
+            raise ConfigError(f"{self.where(path)}: models nested more than {DEEPEST} deep")
+        entries = [self.entry(each, path) for each in listed]
+        repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+        if repeated:
+            raise GraphError(f"{self.where(path)}: several layers are called {', '.join(map(repr, repeated))}")
+        return entries
+
+    def entry(self, value: Mapping[str, Any], path: str) -> Entry:
+        """One listed layer."""
+        fields = Fields(self.where(path), value)
+        kind, config = fields.get("class_name"), fields.get("config", default={})
+        inner = config.get("name") if isinstance(config, Mapping) else None
+        name = inner if inner is not None else fields.get("name", default=kind)
+        inbound = fields.get("inbound_nodes", default=[])
+        if not isinstance(kind, str) or not isinstance(name, str) or not isinstance(inbound, list):
+            raise ConfigError(f"{self.where(path)}: a layer without class or name", found=repr(value)[:120])
+        # The name beside the configuration is the one that references use.
+        listed = value.get("name")
+        name = listed if isinstance(listed, str) else name
+        return Entry(kind, name, config, inbound, f"{path}{name}")
+
+    def model(
+        self, kind: str, config: Any, path: str, wires: Sequence[Wire], group: Callable[[str], Any]
+    ) -> list[Wire]:
+        """All calls of a model, from its inputs to its outputs."""
+        entries = self.entries(config, path)
+        if kind == "Sequential" or isinstance(config, list):
+            return self.sequence(entries, wires, group)
+        return self.graph(config, entries, path, wires, group)
+
+    def sequence(self, entries: Sequence[Entry], wires: Sequence[Wire], group: Callable[[str], Any]) -> list[Wire]:
+        """One layer after the other."""
+        if not entries:
+            raise GraphError(f"{self.source.path}: a Sequential without layers")
+        for entry in entries:
+            if entry.kind == "Merge" and entry.config.get("layers"):
+                wires = self.side_by_side(entry, wires, group)
+            elif entry.kind != "InputLayer":
+                wires = self.call(entry, wires, group(entry.name))
+        return list(wires)
+
+    def side_by_side(self, entry: Entry, wires: Sequence[Wire], group: Callable[[str], Any]) -> list[Wire]:
+        """Keras 1's Merge of whole models at the head of a Sequential."""
+        left, merged = list(wires), []
+        for branch in self.entries(entry.config["layers"], entry.path.removesuffix(entry.name)):
+            width = len(self.input_entries(branch.kind, branch.config, branch.path)) if branch.is_model else 1
+            merged += self.call(branch, left[:width], group(branch.name))
+            left = left[width:]
+        return self.call(entry, merged, None)
+
+    def graph(
+        self, config: Any, entries: Sequence[Entry], path: str, wires: Sequence[Wire], group: Callable[[str], Any]
+    ) -> list[Wire]:
+        """Every call once what it takes is there."""
+        fields = Fields(self.where(path), config)
+        ends = self.tensors(fields.get("output_layers"), path)
+        begins = self.tensors(fields.get("input_layers"), path)
+        if len(begins) != len(wires):
+            raise GraphError(f"{self.where(path)}: {len(wires)} inputs for {len(begins)}")
+        there = {(name, at): [wire] for (name, at, _), wire in zip(begins, wires, strict=True)}
+        waiting = self.numbered(entries, ends)
+        while waiting:
+            known = len(there)
+            for key, (entry, takes) in list(waiting.items()):
+                if all((name, at) in there for name, at, _ in takes):
+                    taken = [self.pick(there, take, path) for take in takes]
+                    there.setdefault(key, []).extend(self.call(entry, taken, group(entry.name)))
+                    del waiting[key]
+            if len(there) == known:
+                stuck = ", ".join(sorted({repr(name) for name, _ in waiting}))
+                raise GraphError(f"{self.where(path)}: {stuck} take what no layer gives, or wait for each other")
+        return [self.pick(there, end, path) for end in ends]
+
+    def pick(self, there: Mapping[Any, list[Wire]], take: tuple[str, int, int], path: str) -> Wire:
+        """The tensor that a reference means."""
+        name, at, tensor = take
+        wires = there.get((name, at), [])
+        if not 0 <= tensor < len(wires):
+            raise GraphError(f"{self.where(path)}: output {tensor} of call {at} of {name!r} does not exist")
+        return wires[tensor]
+
+    def numbered(
+        self, entries: Sequence[Entry], ends: Sequence[tuple[str, int, int]]
+    ) -> dict[tuple[str, int], tuple[Entry, list[tuple[str, int, int]]]]:
+        """Calls by layer and number.
+
+        From Keras 2 on a nested model's call 0 is its own construction, and its first call in the graph has number 1.
+        """
+        takes = {entry.name: [self.taken(node, entry) for node in entry.inbound] for entry in entries}
+        meant = [*ends, *(take for nodes in takes.values() for node in nodes for take in node)]
+        numbered = {}
+        for entry in entries:
+            numbers = {at for name, at, _ in meant if name == entry.name}
+            first = 1 if entry.is_model and numbers and 0 not in numbers else 0
+            for at, node in enumerate(takes[entry.name], start=first):
+                numbered[entry.name, at] = (entry, node)
+        return numbered
+
+    def taken(self, node: Any, entry: Entry) -> list[tuple[str, int, int]]:
+        """The references of one call, whose further arguments must say nothing."""
+        if isinstance(node, Mapping):
+            raise UnknownModeError(f"{self.where(entry.path)}: its calls are written as Keras 3 does")
+        for one in node:
+            for key, value in one[3].items() if len(one) > 3 else ():
+                silent = value is None or value == [] or (isinstance(value, list) and set(map(str, value)) == {"None"})
+                if not silent and (key, value) != ("training", False):
+                    raise UnknownModeError(
+                        f"{self.where(entry.path)} is called with {key}=", found=repr(value)[:80], expected="nothing"
+                    )
+        return self.tensors(node, entry.path)
+
+    def tensors(self, value: Any, path: str) -> list[tuple[str, int, int]]:
+        """[[layer, call, tensor], ...], or one of them alone."""
+        listed = [value] if isinstance(value, list) and value and isinstance(value[0], str) else value
+        ok = isinstance(listed, list) and all(
+            isinstance(one, list) and len(one) >= 3 and isinstance(one[0], str)
+            and isinstance(one[1], int) and isinstance(one[2], int) for one in listed
+        )  # fmt: skip
+        if not ok:
+            raise ConfigError(f"{self.where(path)}: tensors", found=repr(value)[:120], expected="[[layer, 0, 0], ...]")
+        return [(one[0], one[1], one[2]) for one in listed]
+
+    def call(self, entry: Entry, wires: Sequence[Wire], stored: Any) -> list[Wire]:
+        """One call of a layer; a nested model is opened up."""
+        if entry.is_model:
+            inner = self.inner_group(entry, stored)
+            return self.model(entry.kind, entry.config, f"{entry.path}/", wires, inner)
+        if entry.path not in self.layers:
+            self.layers[entry.path] = self.layer(entry, stored)
+        layer = self.layers[entry.path]
+        self.counts[entry.path] += 1
+        name = f"{entry.path}@{self.counts[entry.path]}"
+        masks = tuple(wire.mask for wire in wires)
+        call = KerasCall(name, entry.path, tuple(wire.ref for wire in wires), masks, outputs_of(layer))
+        call, mask = self.with_mask(entry, layer, call)
+        self.calls.append(call)
+        return [Wire(Ref(name, index), mask if index == 0 else None) for index in range(call.outputs)]
+
+    def inner_group(self, entry: Entry, stored: Any) -> Callable[[str], Any]:
+        """The arrays of each layer of a nested model."""
+        if stored is None or callable(stored):
+            return stored if callable(stored) else lambda name: None
+        counts = {inner.name: self.count(inner) for inner in self.entries(entry.config, f"{entry.path}/")}
+        shares = stored.shared_out(counts)
+        return lambda name: shares[name]
+
+    def count(self, entry: Entry) -> tuple[int, int]:
+        """How many arrays a layer has that are trained, and how many others."""
+        if entry.is_model:
+            inner = [self.count(each) for each in self.entries(entry.config, f"{entry.path}/")]
+            counts = (sum(one for one, _ in inner), sum(other for _, other in inner))
+        elif entry.kind in ("Bidirectional", "TimeDistributed"):
+            once = self.count(self.entry(entry.config["layer"], f"{entry.path}/"))
+            counts = (once[0] * 2, once[1] * 2) if entry.kind == "Bidirectional" else once
+        else:
+            kind, fields = cell_of(entry, self.where(entry.path))
+            roles = roles_of(kind, fields)
+            fixed = sum(role.startswith(("moving_", "running_")) for role in roles)
+            counts = (len(roles) - fixed, fixed)
+        frozen = isinstance(entry.config, Mapping) and entry.config.get("trainable") is False
+        return (0, sum(counts)) if frozen else counts
+
+    def layer(self, entry: Entry, stored: Any) -> KerasLayer:
+        """A layer, translated."""
+        if entry.path in self.replaced:
+            return KerasLayer(entry.path, entry.kind, "Replaced")
+        if entry.kind in CODE:
+            raise ExecutableLayerError(
+                f"{self.where(entry.path)} is a {entry.kind}: {CODE[entry.kind]}",
+                remedy=f"give a function in its place: --replace {entry.path}=module:function",
+            )
+        if entry.kind not in TABLE and entry.kind not in WRAPPERS:
+            self.refuse(entry)
+        own = None if stored is None or callable(stored) else stored
+        if callable(stored) and self.source.arrays and self.count(entry) != (0, 0):
+            raise WeightsError(
+                f"{self.where(entry.path)}: no arrays are stored for it",
+                found=f"arrays of {', '.join(map(repr, list(self.source.attributes['weight_names'])[:12]))}",
+                remedy="the weights are those of another model",
+            )
+        return self.wrapped(entry, own)
+
+    def wrapped(self, entry: Entry, stored: Stored | None) -> KerasLayer:
+        """A layer, or what is inside a wrapper."""
+        if entry.kind == "Bidirectional":
+            return self.bidirectional(entry, stored)
+        if entry.kind == "TimeDistributed":
+            return self.time_distributed(entry, stored)
+        kind, fields = cell_of(entry, self.where(entry.path))
+        layer = translate(Spec(entry.path, kind, fields, stored, self.era))
+        return replace(layer, kind=entry.kind)
+
+    def bidirectional(self, entry: Entry, stored: Stored | None) -> KerasLayer:
+        """Two recurrent layers; the second goes the other way."""
+        fields = Fields(self.where(entry.path), entry.config)
+        inner = self.entry(fields.get("layer"), f"{entry.path}/")
+        other = fields.get("backward_layer", default=None)
+        back = inner if other is None else self.entry(other, f"{entry.path}/")
+        if inner.kind not in (*RECURRENT, "RNN") or back.kind not in (*RECURRENT, "RNN"):
+            raise UnknownModeError(f"{self.where(entry.path)}: Bidirectional around a {inner.kind}")
+        mode = fields.choice("merge_mode", options=("concat", "sum", "mul", "ave", None), default="concat")
+        halves = (None, None) if stored is None else stored.halves()
+        forward, backward = self.wrapped(inner, halves[0]), self.wrapped(back, halves[1])
+        # From TensorFlow 1.14 on, by which time ``time_major`` was written, a masked step inside gives zeros.
+        late = "time_major" in Fields(self.where(inner.path), inner.config)
+        zeros = {"zero_output_for_mask": late and forward.parameters["return_sequences"]}
+        forward = replace(forward, parameters={**forward.parameters, **zeros})
+        turned = {**backward.parameters, **zeros, "go_backwards": not forward.parameters["go_backwards"]}
+        return KerasLayer(
+            entry.path, entry.kind, "Bidirectional", {"merge_mode": mode},
+            inner=(forward, replace(backward, parameters=turned)),
+        )  # fmt: skip
+
+    def time_distributed(self, entry: Entry, stored: Stored | None) -> KerasLayer:
+        """A layer, or a whole model, for every time step alone."""
+        inner = self.entry(Fields(self.where(entry.path), entry.config).get("layer"), f"{entry.path}/")
+        if not inner.is_model:
+            return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(self.layer(inner, stored),))
+        part = Opening(self.source, self.era, self.replaced, by_order=self.by_order)
+        network = part.network(inner.kind, inner.config, f"{entry.path}/", self.inner_group(inner, stored), inner.name)
+        return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(network,))
+
+    def refuse(self, entry: Entry) -> NoReturn:
+        """A class that is not on the list."""
+        raise UnknownLayerError(
+            f"{self.where(entry.path)} is a {entry.kind!r}, which is not on the list of layers that are read",
+            expected=f"one of Keras' own: {', '.join(sorted({*TABLE, *WRAPPERS}))}",
+            remedy=f"give a function in its place: --replace {entry.path}=module:function",
+        )
+
+    def with_mask(self, entry: Entry, layer: KerasLayer, call: KerasCall) -> tuple[KerasCall, Ref | None]:
+        """The call, and the mask of what it gives, by Keras' rules."""
+        masks = [mask for mask in call.masks if mask is not None]
+        own = Ref(call.name, mask=True)
+        zero = entry.kind == "Embedding" and bool(entry.config.get("mask_zero"))
+        if layer.operation != "Replaced" and (entry.kind == "Masking" or zero):
+            return replace(call, gives_mask="nonzero" if zero else "any"), own
+        if not masks or entry.kind in ENDS_MASK or layer.operation == "Replaced":
+            return call, None
+        if entry.kind in KEEPS_MASK:
+            return call, masks[0]
+        if layer.operation in ("Recurrent", "ConvLSTM", "Bidirectional"):
+            inner = layer.inner[0] if layer.inner else layer
+            return call, masks[0] if inner.parameters["return_sequences"] else None
+        if entry.kind in JOINS_MASKS:
+            in_time = layer.parameters.get("mode") == "Concatenate" and layer.parameters["axis"] == 1
+            if in_time and len(masks) == len(call.inputs):
+                return replace(call, gives_mask="concatenate"), own
+            if not in_time:
+                return (call, masks[0]) if len(set(masks)) == 1 else (replace(call, gives_mask="all"), own)
+        raise UnknownModeError(
+            f"{self.where(entry.path)} is a {entry.kind}, and a mask comes to it",
+            expected="no mask: Keras 2 itself refuses it here",
+        )
+
+    def input_entries(self, kind: str, config: Any, path: str) -> list[tuple[str, Entry | None]]:
+        """The inputs of a model: their names, and the layers that say their shapes."""
+        entries = self.entries(config, path)
+        if kind != "Sequential" and not isinstance(config, list):
+            by_name = {entry.name: entry for entry in entries}
+            listed = self.tensors(Fields(self.where(path), config).get("input_layers"), path)
+            return [(name, by_name.get(name)) for name, _, _ in listed]
+        if not entries:
+            raise GraphError(f"{self.source.path}: a Sequential without layers")
+        first = entries[0]
+        if first.is_model:
+            return self.input_entries(first.kind, first.config, f"{first.path}/")
+        if first.kind == "Merge" and first.config.get("layers"):
+            branches = self.entries(first.config["layers"], path)
+            return [
+                each for branch in branches
+                for each in self.input_entries(branch.kind, branch.config, f"{branch.path}/")
+            ]  # fmt: skip
+        return [(first.name if first.kind == "InputLayer" else f"{first.name}_input", first)]
+
+    def network(self, kind: str, config: Any, path: str, group: Callable[[str], Any], name: str) -> KerasNetwork:
+        """The model, whole."""
+        begins = self.input_entries(kind, config, path)
+        inputs = tuple(input_of(label, entry, self.where(label)) for label, entry in begins)
+        ends = self.model(kind, config, path, [Wire(Ref(each.name)) for each in inputs], group)
+        once = {f"{layer}@1": layer for layer, count in self.counts.items() if count == 1}
+
+        def renamed(ref: Ref | None) -> Any:
+            return None if ref is None else replace(ref, name=once.get(ref.name, ref.name))
+
+        calls = tuple(
+            replace(
+                call, name=once.get(call.name, call.name), inputs=tuple(map(renamed, call.inputs)),
+                masks=tuple(map(renamed, call.masks)),
+            )
+            for call in self.calls
+        )  # fmt: skip
+        return KerasNetwork(
+            name, "keras-legacy", self.source, tuple(self.layers.values()),  # type: ignore[arg-type]
+            era=self.era, inputs=inputs, calls=calls, outputs=tuple(renamed(wire.ref) for wire in ends),
+            has_weights=bool(self.source.attributes["layer_names"]),
+        )  # fmt: skip
+
+
+def cell_of(entry: Entry, where: str) -> tuple[str, Fields]:
+    """Class and configuration of a layer; of RNN around one cell, those of the layer that it amounts to."""
+    if not isinstance(entry.config, Mapping):
+        raise ConfigError(f"{where}: config", found=type(entry.config).__name__, expected="names and values")
+    if entry.kind != "RNN":
+        return entry.kind, Fields(where, entry.config)
+    cell = Fields(where, entry.config).get("cell")
+    kinds = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
+    kind = cell.get("class_name") if isinstance(cell, Mapping) else None
+    if kind not in kinds:
+        raise UnknownModeError(f"{where}: RNN around {kind!r}", expected=f"one of {', '.join(kinds)}")
+    outer = {key: value for key, value in entry.config.items() if key not in ("cell", "name")}
+    return kinds[kind], Fields(where, {**cell["config"], **outer})
+
+
+def outputs_of(layer: KerasLayer) -> int:
+    """How many tensors a call gives."""
+    states = {"SimpleRNN": 1, "GRU": 1}
+    if layer.operation in ("Recurrent", "ConvLSTM"):
+        return 1 + layer.parameters["return_state"] * states.get(layer.parameters["kind"], 2)
+    if layer.operation == "Bidirectional":
+        inner = layer.inner[0].parameters
+        both = 2 * states.get(inner["kind"], 2) if inner["return_state"] else 0
+        return 1 + (layer.parameters["merge_mode"] is None) + both
+    return 1
+
+
+def input_of(name: str, entry: Entry | None, where: str) -> KerasInput:
+    """An input's shape and dtype, as far as its layer says."""
+    config = entry.config if entry is not None and isinstance(entry.config, Mapping) else {}
+    shape = config.get("batch_input_shape", config.get("batch_shape"))
+    if shape is None and config.get("input_dim") is not None and (entry is None or entry.kind != "Embedding"):
+        steps = "input_length" in config
+        shape = [None, config.get("input_length"), config["input_dim"]] if steps else [None, config["input_dim"]]
+    if shape is None and entry is not None and entry.kind == "Embedding":
+        length = config.get("input_length")
+        shape = [None, *(length if isinstance(length, list) else [length])]
+    if shape is not None and not (
+        isinstance(shape, list) and shape and all(n is None or (isinstance(n, int) and 0 <= n < 2**31) for n in shape)
+    ):
+        raise ConfigError(f"{where}: batch_input_shape", found=repr(shape)[:80], expected="a list of whole numbers")
+    dtype = config.get("dtype", config.get("input_dtype")) if entry is not None and entry.kind != "Embedding" else None
+    return KerasInput(name, None if shape is None else tuple(shape[1:]), dtype if isinstance(dtype, str) else "float32")

@@ -1,0 +1,41 @@
+"""The user's functions in the place of layers that are not run: of tensors in the port, of arrays in the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from porter.formats.keras_legacy.errors import ReplacementError
+
+
+def as_array_functions(replacements: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """The same functions, taking and giving NumPy arrays."""
+
+    def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arrays: np.asarray(function(*arrays))
+
+    return {layer: wrapped(function) for layer, function in replacements.items()}
+
+
+def parse_replacements(texts: list[str]) -> dict[str, Callable[..., Any]]:
+    """``LAYER=module:function``, as the user wrote it on the command line; the module is imported, because he said so.
+
+    Raises:
+        ReplacementError: not of that form, or nothing of that name.
+    """
+    found = {}
+    for text in texts:
+        layer, equals, target = text.partition("=")
+        module, colon, function = target.partition(":")
+        if not (layer and equals and module and colon and function):
+            raise ReplacementError("--replace", found=repr(text), expected="LAYER=module:function")
+        try:
+            found[layer] = getattr(import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise ReplacementError(
+                f"--replace {text}", found=f"{type(error).__name__}: {error}", expected="a module on the path"
+            ) from error
+    return found
