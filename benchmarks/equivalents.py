@@ -25,7 +25,9 @@ class Equivalent:
 def equivalents(legacy: Legacy, spec: PortSpec, rng: np.random.Generator) -> Iterator[Equivalent]:
     """Every form that applies to the network, the plain one first."""
     yield Equivalent("faithful", spec)
-    yield Equivalent("activations standing alone" if spec.fused else "activations fused", replace(spec, fused=not spec.fused))
+    yield Equivalent(
+        "activations standing alone" if spec.fused else "activations fused", replace(spec, fused=not spec.fused)
+    )
     yield Equivalent("idle layers in between", replace(spec, idle=True))
     yield from _reordered(spec, rng)
     yield from _scaled_elsewhere(legacy, spec)
@@ -58,6 +60,8 @@ def _scaled_elsewhere(legacy: Legacy, spec: PortSpec) -> Iterator[Equivalent]:
     if spec.before is None or spec.after is None:
         return
     yield Equivalent("scaling folded", folded(spec))
+    if spec.ends == "float32":
+        yield Equivalent("scaling folded in float32", folded(spec, np.float32))
     if legacy.kind is None:
         yield Equivalent("scaling outside", replace(spec, before=None, after=None), {"placement": "outside"})
 
@@ -78,17 +82,23 @@ def regauged(spec: PortSpec, i: int, order: Array, signs: Array) -> PortSpec:
     return changed.layer(i + 1, kernel=after.kernel[order] * signs[:, None])
 
 
-def folded(spec: PortSpec) -> PortSpec:
-    """The scaling multiplied into the first layer, and into the last one where that is linear."""
+def folded(spec: PortSpec, dtype: Any = np.float64) -> PortSpec:
+    """The scaling multiplied into the first layer, and into the last one where that is linear, in that arithmetic."""
     assert spec.before is not None and spec.after is not None
-    scale, offset = spec.before
-    first = spec.layers[0]
-    assert first.bias is not None
-    spec = spec.layer(0, kernel=first.kernel * scale[:, None], bias=first.bias + offset @ first.kernel)
-    last = spec.layers[-1]
-    if last.activation != "linear":
+    scale, offset = (part.astype(dtype) for part in spec.before)
+    kernel, bias = _parts(spec, 0, dtype)
+    spec = spec.layer(0, kernel=kernel * scale[:, None], bias=bias + offset @ kernel)
+    if spec.layers[-1].activation != "linear":
         return replace(spec, before=None)
-    assert last.bias is not None and spec.after is not None
-    scale, offset = spec.after
-    spec = spec.layer(len(spec.layers) - 1, kernel=last.kernel * scale, bias=last.bias * scale + offset)
+    assert spec.after is not None
+    scale, offset = (part.astype(dtype) for part in spec.after)
+    last = len(spec.layers) - 1
+    kernel, bias = _parts(spec, last, dtype)
+    spec = spec.layer(last, kernel=kernel * scale, bias=bias * scale + offset)
     return replace(spec, before=None, after=None)
+
+
+def _parts(spec: PortSpec, index: int, dtype: Any) -> tuple[Array, Array]:
+    layer = spec.layers[index]
+    assert layer.bias is not None
+    return layer.kernel.astype(dtype), layer.bias.astype(dtype)

@@ -136,17 +136,32 @@ class Bench:
         import porter
 
         legacy = self.legacy
-        record: Record = {"dtype": spec.dtype, "network": f"{legacy.name} {'-'.join(map(str, legacy.widths))}",
-                          "activations": [legacy.activations[0], legacy.activations[-1]], "findings": [], "error": None}  # fmt: skip
+        record: Record = {
+            "dtype": spec.dtype,
+            "network": f"{legacy.name} {'-'.join(map(str, legacy.widths))}",
+            "activations": [legacy.activations[0], legacy.activations[-1]],
+            "findings": [],
+            "error": None,
+        }
         start = time.process_time()
         try:
             report = porter.verify(self.network, self.build(spec), search=False, rows=ROWS, **options)
         except Exception:
-            return None, {**record, "verdict": "error", "remedy": False, "error": traceback.format_exc(limit=-2).strip()}
+            return None, {
+                **record,
+                "verdict": "error",
+                "remedy": False,
+                "error": traceback.format_exc(limit=-2).strip(),
+            }
         record["findings"] = [(f.code, f.layer, f.message[:160]) for f in report.findings[:6]]
         record["notes"] = [] if report.verdict == "parity" else list(report.notes[:3])
         remedied = report.after_remedy
-        return report, {**record, "verdict": report.verdict, "remedy": remedied == "parity", "seconds": round(time.process_time() - start, 3)}
+        return report, {
+            **record,
+            "verdict": report.verdict,
+            "remedy": remedied == "parity",
+            "seconds": round(time.process_time() - start, 3),
+        }
 
 
 # --- all networks ---------------------------------------------------------------------------------------------------
@@ -155,7 +170,10 @@ class Bench:
 def fingerprint() -> str:
     """Of the code that is measured and of that which measures."""
     digest = hashlib.sha256()
-    own = [ROOT / "benchmarks" / f"{name}.py" for name in ("faults", "networks", "plants", "pairs", "ports", "equivalents", "oracle")]
+    own = [
+        ROOT / "benchmarks" / f"{name}.py"
+        for name in ("faults", "networks", "plants", "pairs", "ports", "equivalents", "oracle")
+    ]
     for path in sorted([*ROOT.glob("porter/**/*.py"), *ROOT.glob("reference/**/*.py"), *own]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
@@ -187,7 +205,9 @@ def collect(tasks: Sequence[tuple[str, int, int, tuple[str, ...]]], cache: Path,
         bar = progress.add_task("networks", total=len(tasks), completed=len(tasks) - len(open_tasks))
         with get_context("spawn").Pool(jobs, maxtasksperchild=PER_PROCESS) as pool:
             for kind, number, found in pool.imap_unordered(run_task, open_tasks):
-                file.write(json.dumps({"kind": kind, "seed": open_tasks[0][1], "number": number, "records": found}) + "\n")
+                file.write(
+                    json.dumps({"kind": kind, "seed": open_tasks[0][1], "number": number, "records": found}) + "\n"
+                )
                 file.flush()
                 records += found
                 progress.advance(bar)

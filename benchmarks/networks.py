@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +38,7 @@ def draw_legacy(rng: np.random.Generator, **fixed: Any) -> Legacy:
 
     Args:
         rng: the source of randomness.
-        **fixed: depth, width, activation, magnitude, scaling, kind or last, where not to be drawn.
+        **fixed: depth, width, activation, magnitude, scaling, rule, kind or last, where not to be drawn.
     """
     depth = fixed.get("depth", _weighted(rng, DEPTHS))
     widths = _widths(rng, depth, fixed.get("width", _weighted(rng, WIDEST)))
@@ -46,21 +47,20 @@ def draw_legacy(rng: np.random.Generator, **fixed: Any) -> Legacy:
     if last == "softmax" and widths[-1] < 2:
         last = "linear"
     magnitude = fixed.get("magnitude", _magnitude(rng, depth, hidden, last))
-    kernels = [
-        magnitude * rng.standard_normal((b, a)) / np.sqrt(a) for a, b in zip(widths[:-1], widths[1:], strict=True)
-    ]
+    kernels = [magnitude * rng.standard_normal((b, a)) / np.sqrt(a) for a, b in itertools.pairwise(widths)]
     biases = [0.3 * magnitude * rng.standard_normal(b) for b in widths[1:]]
     if last == "relu" and hidden in BOUNDED and rng.random() < 0.5:
         # Outputs that no input of the network can make negative: only the layer fed alone shows its relu.
         biases[-1] = 2 * np.abs(kernels[-1]).sum(axis=1)
     activations = (hidden,) * (depth - 1) + (last,)
     legacy = Legacy(tuple(kernels), tuple(biases), activations, None, None)
-    kind = fixed.get("kind", str(rng.choice(list(KINDS))) if rng.random() < 0.12 else None)
+    drawn = str(rng.choice(list(KINDS))) if rng.random() < 0.12 else None
+    kind = fixed.get("kind", drawn)
     if kind is not None and widths[0] > len(KINDS[kind]) and last != "softmax":
         return _physical(rng, legacy, kind)
     if not fixed.get("scaling", rng.random() < 0.7):
         return legacy
-    rule = str(rng.choice(["[-1,1]", "[0,1]", "mean-std"], p=[0.7, 0.15, 0.15]))
+    rule = fixed.get("rule", str(rng.choice(["[-1,1]", "[0,1]", "mean-std"], p=[0.7, 0.15, 0.15])))
     norms = [_norm(rng, width, rule) for width in (widths[0], widths[-1])]
     return replace(legacy, norm_in=norms[0], norm_out=norms[1], rule=rule)
 
@@ -96,7 +96,7 @@ def _physical(rng: np.random.Generator, legacy: Legacy, kind: str) -> Legacy:
     low[:angles], high[:angles] = rng.uniform(-0.9, 0.2, angles), rng.uniform(0.4, 1, angles)
     ends = np.stack([rng.uniform(-4, -2, outputs), rng.uniform(-1, 0, outputs)], axis=1)
     last = "linear" if legacy.activations[-1] == "exponential" else legacy.activations[-1]
-    scale = max(1.0, max(float(np.abs(kernel).max()) for kernel in legacy.kernels[-1:]))
+    scale = max(1.0, float(np.abs(legacy.kernels[-1]).max()))
     kernels = (*legacy.kernels[:-1], legacy.kernels[-1] / scale)
     biases = (*legacy.biases[:-1], legacy.biases[-1] / scale)
     activations = (*legacy.activations[:-1], last)
@@ -112,7 +112,12 @@ def trained() -> tuple[Legacy, ...]:
     """The readable networks of the fixtures, and a few trained here on a smooth function."""
     entries = json.loads((FIXTURES / "MANIFEST.json").read_text())["files"]
     found = [_fixture(entry) for entry in entries if entry.get("orientation") == "units-first"]
-    plans = [("relu", (6, 24, 24, 3)), ("softsign", (4, 16, 16, 16, 2)), ("sigmoid", (8, 20, 5)), ("tanh", (12, 64, 64, 64, 7))]
+    plans = [
+        ("relu", (6, 24, 24, 3)),
+        ("softsign", (4, 16, 16, 16, 2)),
+        ("sigmoid", (8, 20, 5)),
+        ("tanh", (12, 64, 64, 64, 7)),
+    ]
     return (*found, *(_train(seed, hidden, widths) for seed, (hidden, widths) in enumerate(plans)))
 
 

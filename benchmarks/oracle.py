@@ -19,7 +19,12 @@ Array = np.ndarray
 Wide = np.longdouble
 
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-DTYPES: dict[str, Any] = {"float64": np.float64, "float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+DTYPES: dict[str, Any] = {
+    "float64": np.float64,
+    "float32": np.float32,
+    "float16": np.float16,
+    "bfloat16": ml_dtypes.bfloat16,
+}
 ACTIVATION_UNITS = 16
 """An activation is allowed this many rounding units of its value: more than any that was measured."""
 
@@ -83,7 +88,9 @@ def _outputs_differ(a: LayerSpec, b: LayerSpec, spec: PortSpec) -> bool:
     """On inputs that bring every unit's preactivation to both sides of zero and far out."""
     unit = UNITS[spec.compute]
     x = _wide_inputs(a)
-    kernel, bias = (np.asarray(part, Wide) for part in (a.kernel, np.zeros(a.kernel.shape[1]) if a.bias is None else a.bias))
+    kernel, bias = (
+        np.asarray(part, Wide) for part in (a.kernel, np.zeros(a.kernel.shape[1]) if a.bias is None else a.bias)
+    )
     z = x @ kernel + bias
     spread = (x.shape[1] + 2) * unit * (np.abs(x) @ np.abs(kernel) + np.abs(bias))
     first, second = function(a.activation), function(b.activation)
@@ -121,7 +128,9 @@ def affine_differs(a: Affine | None, b: Affine | None, dtype: str) -> bool:
         return False
     width = len((a or b)[0])  # type: ignore[index]
     identity = (np.ones(width), np.zeros(width))
-    (s, o), (t, p) = (tuple(np.asarray(part).astype(dtype).astype(Wide) for part in pair or identity) for pair in (a, b))
+    (s, o), (t, p) = (
+        tuple(np.asarray(part).astype(dtype).astype(Wide) for part in pair or identity) for pair in (a, b)
+    )
     allowed = 4 * UNITS[dtype]
     return any(
         bool((np.abs((s - t) * x + (o - p)) > allowed * (np.abs(s * x) + np.abs(o) + np.abs(t * x) + np.abs(p))).any())

@@ -11,12 +11,14 @@ from benchmarks.ports import Legacy, PortSpec
 
 IN_A_LAYER = (
     "kernel_transposed", "kernel_reshaped", "kernel_flipped", "kernel_rounded", "kernel_unset", "kernel_constant",
-    "augmented_matrix", "one_weight_0.0001", "one_weight_0.001", "one_weight_sign", "bias_missing", "bias_negated", "bias_value",
-    "activation_replaced", "activation_missing", "activation_slope", "output_activation_added", "output_relu_missing",
+    "augmented_matrix", "one_weight_0.0001", "one_weight_0.001", "one_weight_sign", "bias_missing", "bias_negated",
+    "bias_value", "activation_replaced", "activation_missing", "activation_slope", "output_activation_added",
+    "output_relu_missing",
     "training_mode", "units_permuted", "rows_permuted", "inputs_permuted", "outputs_permuted",
 )  # fmt: skip
 AT_THE_ENDS = (
-    "scaling_range", "scaling_inverted", "scaling_swapped", "scaling_nothing", "transform_ln", "transform_degrees", "transform_exp",
+    "scaling_range", "scaling_inverted", "scaling_swapped", "scaling_nothing", "transform_ln", "transform_degrees",
+    "transform_exp",
 )  # fmt: skip
 LAST = ("one_weight_0.001", "one_weight_sign", "layer_missing", "layer_repeated")
 """What a mistake in the layout would otherwise overwrite, and what changes the count that rows are named in."""
@@ -54,7 +56,9 @@ def touched(right: PortSpec, spec: PortSpec) -> set[tuple[Any, str]]:
         if a.activation != b.activation or a.training_dropout != b.training_dropout:
             parts.add((index, "activation"))
     return parts | {
-        ("ends", name) for name in ("before", "after", "first", "last") if getattr(right, name) is not getattr(spec, name)
+        ("ends", name)
+        for name in ("before", "after", "first", "last")
+        if getattr(right, name) is not getattr(spec, name)
     }
 
 

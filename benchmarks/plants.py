@@ -217,8 +217,6 @@ def port_rounded(legacy: Legacy, spec: PortSpec, rng: np.random.Generator) -> Pl
     return Planted(replace(spec, layers=layers), ((frozenset({"precision.port"}), ANY),))
 
 
-
-
 @plant
 def kernel_integer(legacy: Legacy, spec: PortSpec, rng: np.random.Generator) -> Planted | None:
     i = int(rng.integers(len(spec.layers)))
@@ -440,7 +438,7 @@ def _renamed(spec: PortSpec, i: int, name: str) -> Planted:
     code = "activation.replaced"
     if name == "linear" or own == "linear":
         code = "activation.missing" if name == "linear" else "activation.added"
-    elif name.split("(")[0] == own.split("(")[0]:
+    elif name.split("(", maxsplit=1)[0] == own.split("(")[0]:
         code = "activation.parameter"
     return _at(spec.layer(i, activation=name), code, i)
 
@@ -451,7 +449,9 @@ def activation_replaced(legacy: Legacy, spec: PortSpec, rng: np.random.Generator
     own, units = spec.layers[i].activation, spec.layers[i].kernel.shape[1]
     # One unit has no softmax to speak of; a table of tanh is a mistake where tanh was meant.
     names = [name for name in OTHERS if name != own and (units > 1 or name != "softmax")]
-    return _renamed(spec, i, str(rng.choice([n for n in names if own == "tanh" or n not in ("rational_tanh", "tanh_table")])))
+    return _renamed(
+        spec, i, str(rng.choice([n for n in names if own == "tanh" or n not in ("rational_tanh", "tanh_table")]))
+    )
 
 
 @plant
@@ -469,7 +469,9 @@ def activation_slope(legacy: Legacy, spec: PortSpec, rng: np.random.Generator) -
     if spec.layers[i].activation.startswith("elu"):
         return _renamed(spec, i, f"elu(alpha={rng.choice([0.3, 0.7, 1.5])})")
     if rng.random() < 0.3:
-        return _at(spec.layer(i, activation=f"prelu:{rng.integers(10)}"), ["activation.parameter", "activation.replaced"], i)
+        return _at(
+            spec.layer(i, activation=f"prelu:{rng.integers(10)}"), ["activation.parameter", "activation.replaced"], i
+        )
     return _renamed(spec, i, f"leaky_relu(negative_slope={rng.choice([0.01, 0.25, 0.3])})")
 
 

@@ -172,10 +172,25 @@ class Builder:
 
     def __call__(self, spec: PortSpec) -> Any:
         """The described port as a keras.Model."""
-        shapes = tuple((layer.kernel.shape, layer.bias is None, layer.activation, layer.training_dropout) for layer in spec.layers)
-        constants = tuple(None if part is None else part.tobytes() for pair in (spec.before, spec.after) for part in pair or (None,))
+        shapes = tuple(
+            (layer.kernel.shape, layer.bias is None, layer.activation, layer.training_dropout) for layer in spec.layers
+        )
+        constants = tuple(
+            None if part is None else part.tobytes() for pair in (spec.before, spec.after) for part in pair or (None,)
+        )
         gathered = None if spec.gathered is None else tuple(spec.gathered)
-        key = (shapes, constants, gathered, spec.dtype, spec.fused, spec.first, spec.last, spec.ends_swapped, spec.idle, spec.stray)
+        key = (
+            shapes,
+            constants,
+            gathered,
+            spec.dtype,
+            spec.fused,
+            spec.first,
+            spec.last,
+            spec.ends_swapped,
+            spec.idle,
+            spec.stray,
+        )
         if key != self.key:
             self.key, self.parts = key, _connected(spec)
         model, dense = self.parts

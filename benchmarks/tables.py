@@ -12,8 +12,21 @@ from typing import Any
 Record = dict[str, Any]
 
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
-COLUMNS = ("mistake", "planted", "truly different", "detected", "layer named", "cause named first", "all named", "remedy restores parity")
-KINDS = {"single": "One mistake", "different layers": "Two mistakes, in different layers", "same layer": "Two mistakes, in the same layer"}
+COLUMNS = (
+    "mistake",
+    "planted",
+    "truly different",
+    "detected",
+    "layer named",
+    "cause named first",
+    "all named",
+    "remedy restores parity",
+)
+KINDS = {
+    "single": "One mistake",
+    "different layers": "Two mistakes, in different layers",
+    "same layer": "Two mistakes, in the same layer",
+}
 
 
 def rate(count: int, total: int) -> str:
@@ -36,7 +49,10 @@ def plant_rows(records: Iterable[Record], kind: str) -> list[tuple[str, ...]]:
     rows = []
     for name, group in groups.items():
         true = [record for record in group if record["true"]]
-        shares = [rate(sum(record[key] for record in true), len(true)) for key in ("detected", "layer", "first", "all", "remedy")]
+        shares = [
+            rate(sum(record[key] for record in true), len(true))
+            for key in ("detected", "layer", "first", "all", "remedy")
+        ]
         if group:
             rows.append((name, f"{len(group):,}", f"{len(true):,}", *shares))
     return rows
@@ -50,10 +66,12 @@ def faithful_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
             groups[record["name"]].append(record)
             groups["all together"].append(record)
     groups["all together"] = groups.pop("all together", [])
+    verdicts = ("parity", "mismatch", "inconclusive", "error")
     return [
-        (name, f"{len(group):,}", *(f"{sum(r['verdict'] == v for r in group):,}" for v in ("parity", "mismatch", "inconclusive", "error")))
-        for name, group in groups.items() if group
-    ]  # fmt: skip
+        (name, f"{len(group):,}", *(f"{sum(record['verdict'] == one for record in group):,}" for one in verdicts))
+        for name, group in groups.items()
+        if group
+    ]
 
 
 FAITHFUL_COLUMNS = ("port", "verified", "parity", "false alarms", "inconclusive", "broke down")
@@ -86,7 +104,8 @@ def _problem(record: Record) -> str:
 
 
 def _describe(record: Record, problem: str) -> str:
-    where = f"seed {record['seed']} network {record['number']} ({record['network']}, {record['activations']}, {record['dtype']})"
+    kind = f"{record['network']}, {record['activations']}, {record['dtype']}"
+    where = f"seed {record['seed']} network {record['number']} ({kind})"
     wanted = f"; wanted {record['expected']}" if "expected" in record else ""
     found = record["error"] or f"{record['verdict']}: {record['findings'][:4]}"
     if record["verdict"] == "inconclusive":
@@ -134,7 +153,9 @@ def markdown(records: Sequence[Record]) -> str:
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)])
     networks = {(record["number"]) for record in records if record["kind"] != "faithful"}
     right = {(record["number"]) for record in records if record["kind"] == "faithful"}
-    parts = [f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"]
+    parts = [
+        f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"
+    ]
     for kind, title in KINDS.items():
         parts.append(f"### {title}\n\n{markdown_table(COLUMNS, plant_rows(records, kind))}")
     parts.append(f"### Ports that are right\n\n{markdown_table(FAITHFUL_COLUMNS, faithful_rows(records))}")

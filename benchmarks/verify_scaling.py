@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.networks import draw_legacy
-from benchmarks.ports import Legacy, PortSpec, build, faithful
+from benchmarks.ports import Legacy, build, faithful
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = (500, 1000, 2000, 4000, 8000, 16000)
@@ -38,12 +38,16 @@ Row = tuple[str, ...]
 def network(depth: int, width: int) -> Legacy:
     """A tanh network of square layers."""
     rng = np.random.default_rng([depth, width])
-    legacy = draw_legacy(rng, depth=1, width=2, activation="tanh", last="linear", magnitude=1.0, scaling=False, kind=None)
+    legacy = draw_legacy(
+        rng, depth=1, width=2, activation="tanh", last="linear", magnitude=1.0, scaling=False, kind=None
+    )
     kernels = tuple(rng.standard_normal((width, width)) / np.sqrt(width) for _ in range(depth))
     biases = tuple(0.3 * rng.standard_normal(width) for _ in range(depth))
     norm = np.stack([np.full(width, -1.0), np.full(width, 2.0)], axis=1)
     activations = ("tanh",) * (depth - 1) + ("linear",)
-    return replace(legacy, kernels=kernels, biases=biases, activations=activations, norm_in=norm, norm_out=norm, kind=None)
+    return replace(
+        legacy, kernels=kernels, biases=biases, activations=activations, norm_in=norm, norm_out=norm, kind=None
+    )
 
 
 def read(legacy: Legacy) -> Any:
@@ -133,25 +137,44 @@ def _two_mistakes(port: Any) -> Any:
 
 
 def wide() -> dict[str, float]:
-    """20 layers of 2,048 units, in a process of its own for its peak of memory."""
-    code = "from benchmarks.verify_scaling import wide_alone; wide_alone()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    """20 layers of 2,048 units, from file to report in a process of its own, for its peak of memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        _alone("write_wide", folder)
+        return dict(json.loads(_alone("verify_wide", folder).splitlines()[-1]))
 
 
-def wide_alone() -> None:
-    """Print the seconds and the peak of memory, with and without what the network itself takes."""
+def _alone(function: str, folder: str) -> str:
+    code = f"from benchmarks.verify_scaling import {function}; {function}({folder!r})"
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
+
+
+def write_wide(folder: str) -> None:
+    """The legacy file, float32, and a port of it."""
+    legacy = network(20, 2048)
+    replace(legacy, kernels=tuple(kernel.astype(np.float32) for kernel in legacy.kernels)).write(
+        Path(folder) / "legacy.h5"
+    )
+    build(faithful(legacy)).save(Path(folder) / "port.keras")
+
+
+def verify_wide(folder: str) -> None:
+    """Print the seconds, and the peak of memory of the whole process."""
+    import keras
+
     import porter
 
-    legacy = network(20, 2048)
-    legacy = replace(legacy, kernels=tuple(k.astype(np.float32) for k in legacy.kernels))
-    source, port = read(legacy), build(faithful(legacy))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    legacy, port = Path(folder) / "legacy.h5", keras.models.load_model(Path(folder) / "port.keras", compile=False)
+    before = _peak()
     process, wall = time.process_time(), time.perf_counter()
-    report = porter.verify(source, port, search=False)
-    found = {"process": time.process_time() - process, "wall": time.perf_counter() - wall, "before": before}
+    report = porter.verify(legacy, port, search=False)
+    seconds = {"process": time.process_time() - process, "wall": time.perf_counter() - wall}
     assert report.verdict == "parity", report
-    print(json.dumps({**found, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+    print(json.dumps({**seconds, "before": before, "peak": _peak()}))
+
+
+def _peak() -> float:
+    """The most memory that this process ever held, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:
@@ -172,7 +195,14 @@ def main() -> None:
     if arguments.only in (None, "wide"):
         found = wide()
         columns = ("process s", "wall s", "at most", "peak GiB", "of it before verify", "at most")
-        row = (f"{found['process']:.1f}", f"{found['wall']:.1f}", "60", f"{found['peak']:.2f}", f"{found['before']:.2f}", "3")
+        row = (
+            f"{found['process']:.1f}",
+            f"{found['wall']:.1f}",
+            "60",
+            f"{found['peak']:.2f}",
+            f"{found['before']:.2f}",
+            "3",
+        )
         parts.append(table("20 layers of 2,048 units, 2,000 rows, no search", columns, [row]))
     text = "\n".join(parts)
     print(text)

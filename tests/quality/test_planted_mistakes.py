@@ -1,0 +1,160 @@
+"""A fast slice of benchmarks/faults.py: mistakes planted into small networks, and what porter.verify makes of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.faults import Bench, judge_plant, matches, plants
+from benchmarks.networks import draw_legacy, fits, trained
+from benchmarks.plants import PLANTS, Planted
+from benchmarks.ports import Legacy, PortSpec, faithful
+
+Record = dict[str, Any]
+
+NETWORKS = 20
+RARE: tuple[dict[str, Any], ...] = (
+    {"kind": "aaNN", "magnitude": 1.0},
+    {"activation": "leaky_relu", "last": "softmax", "depth": 2},
+    {"activation": "elu(alpha=0.5)", "depth": 2, "scaling": True, "rule": "mean-std", "kind": None},
+)
+"""Networks in which the rarer mistakes can be made."""
+WIDEST = 14
+DTYPES = ("float32", "float64", "float32", "mixed_float16", "float32", "mixed_bfloat16")
+MISTAKES_THAT_ARE_RARE = tuple(
+    name for name in PLANTS if name.startswith(("transform", "softmax", "activation_slope", "scaling_multiplied"))
+)
+
+
+def small_port(number: int, **fixed: Any) -> tuple[Legacy, PortSpec]:
+    """A network of at most three layers, and a port of it that is right."""
+    rng = np.random.default_rng([7, number])
+    small = [legacy for legacy in trained() if max(legacy.widths) <= 24]
+    fixed = {"depth": 1 + number % 3, "width": WIDEST, **fixed}
+    legacy = small[number % len(small)] if number % 6 == 5 and len(fixed) == 2 else draw_legacy(rng, **fixed)
+    dtype = DTYPES[number % len(DTYPES)]
+    dtype = dtype if fits(legacy, faithful(legacy), dtype) else "float64"
+    return legacy, faithful(legacy, dtype, fused=bool(number % 3))
+
+
+def missed(records: Sequence[Record], key: str) -> list[str]:
+    """What was not found, for the message of a test that fails."""
+    return [
+        f"{record['name']} in network {record['number']}, {record['network']} {record['dtype']}: wanted "
+        f"{record['expected']}, got {record['verdict']} {record['findings']} {record['error'] or ''}"
+        for record in records
+        if not record[key]
+    ]
+
+
+def assert_share(records: Sequence[Record], key: str, least: float) -> None:
+    """At least that share of the records has it."""
+    assert records, "nothing was planted"
+    without = missed(records, key)
+    share = 1 - len(without) / len(records)
+    assert share >= least, f"{key} in {share:.2%} of {len(records)}, wanted {least:.2%}:\n" + "\n".join(without[:10])
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Record]:
+    """Every second mistake that applies to each network, then those that need a network of their own."""
+    found = []
+    for number in range(NETWORKS):
+        legacy, spec = small_port(number)
+        bench = Bench(legacy)
+        for planted in itertools.islice(plants(legacy, spec, [7, number], ()), number % 2, None, 2):
+            found.append({**judge_plant(bench, *planted), "number": number})
+    for number, fixed in enumerate(RARE * 3, start=100):
+        legacy, spec = small_port(number, **fixed)
+        bench = Bench(legacy)
+        for planted in plants(legacy, spec, [7, number], MISTAKES_THAT_ARE_RARE):
+            found.append({**judge_plant(bench, *planted), "number": number})
+    for number in range(200, 210):
+        legacy, spec = small_port(number, activation="tanh", last="relu", kind=None)
+        for planted in plants(legacy, spec, [7, number], ("output_relu_missing",)):
+            found.append({**judge_plant(Bench(legacy), *planted), "number": number})
+    return [record for record in found if record["true"]]
+
+
+def single(records: Sequence[Record], *names: str) -> list[Record]:
+    """The mistakes that were planted alone, of those names or of any."""
+    return [record for record in records if record["kind"] == "single" and (not names or record["name"] in names)]
+
+
+def test_the_slice_is_large_and_has_every_mistake_that_small_networks_allow(records: list[Record]) -> None:
+    assert len(records) >= 500
+    assert set(PLANTS) - {record["name"] for record in records} <= {"text_order"}
+
+
+def test_mistakes_are_detected(records: list[Record]) -> None:
+    assert_share(records, "detected", 0.999)
+
+
+def test_their_layer_is_named(records: list[Record]) -> None:
+    assert_share(records, "layer", 0.999)
+
+
+def test_their_cause_is_named_first(records: list[Record]) -> None:
+    assert_share(single(records), "first", 0.99)
+
+
+def test_both_of_two_mistakes_are_named(records: list[Record]) -> None:
+    assert_share([record for record in records if record["kind"] != "single"], "all", 0.97)
+
+
+def test_the_remedy_restores_parity(records: list[Record]) -> None:
+    assert_share(records, "remedy", 0.99)
+
+
+def test_a_missing_output_relu_that_no_input_shows_is_always_found(records: list[Record]) -> None:
+    assert_share(single(records, "output_relu_missing"), "first", 1.0)
+
+
+def test_one_weight_changed_by_a_relative_1e_4_is_found(records: list[Record]) -> None:
+    assert_share(single(records, "one_weight_0.0001"), "detected", 0.995)
+
+
+def test_one_weight_changed_by_a_relative_1e_6_is_found(records: list[Record]) -> None:
+    assert_share(single(records, "one_weight_1e-06"), "detected", 0.75)
+
+
+# --- the checks of these checks ---------------------------------------------------------------------------------------
+
+
+def judged(change: Planted | None) -> Record:
+    legacy, spec = small_port(2, activation="tanh", last="linear", kind=None)
+    planted = Planted(spec, ((frozenset({"kernel.values"}), "Layer1"),)) if change is None else change
+    return {**judge_plant(Bench(legacy), "single", "control", planted, True), "number": 2}
+
+
+def test_a_port_without_a_mistake_counts_as_missed() -> None:
+    record = judged(None)
+    assert not record["detected"] and not record["layer"] and not record["first"] and not record["all"]
+    with pytest.raises(AssertionError, match=r"detected in 0\.00% of 1.*\n.*wanted .*kernel\.values.*got parity"):
+        assert_share([record], "detected", 0.999)
+
+
+def test_a_mistake_called_by_another_name_or_layer_counts_as_missed() -> None:
+    legacy, spec = small_port(2, activation="tanh", last="linear", kind=None)
+    planted = PLANTS["bias_negated"](legacy, spec, np.random.default_rng(0))
+    assert planted is not None
+    ((codes, row),) = planted.expected
+    for wrong in ((frozenset({"bias.missing"}), row), (codes, "Layer99")):
+        record = judged(Planted(planted.spec, (wrong,)))
+        assert record["detected"] and not record["first"] and not record["all"]
+
+
+def test_nothing_planted_is_no_success() -> None:
+    with pytest.raises(AssertionError, match="nothing was planted"):
+        assert_share([], "detected", 0.0)
+
+
+def test_one_of_two_names_is_not_both() -> None:
+    expected = ((frozenset({"bias.negated"}), "Layer1"), (frozenset({"kernel.transposed"}), "Layer2"))
+    named = [("bias.negated", "Layer1")]
+    assert matches(expected, named[0])
+    assert not all(any(matches((one,), other) for other in named) for one in expected)
