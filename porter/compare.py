@@ -29,6 +29,7 @@ class Comparison:
         span: the largest magnitude expected of its unit, to which a relative tolerance would refer.
         by_platform: elements that only a known inaccuracy of the platform explains.
         inevitable: elements left out because the port's dtype cannot hold the reference's own value.
+        unbounded: elements left out because a partial sum of theirs may overflow in the port's dtype.
     """
 
     elements: int = 0
@@ -43,6 +44,7 @@ class Comparison:
     span: float = 0.0
     by_platform: int = 0
     inevitable: int = 0
+    unbounded: int = 0
 
     @property
     def is_parity(self) -> bool:
@@ -63,7 +65,7 @@ def compare_outputs(
     Args:
         expected: (rows, ...) from the reference.
         actual: (rows, ...) from the port, any float dtype.
-        allowed: (rows, ...) what rounding can explain; inf allows anything finite or not.
+        allowed: (rows, ...) what rounding can explain; where it is inf nothing can be judged, and the element is left out.
         probes: what the rows are, for ``where``.
         unheld: (rows, ...) bool: where the port's dtype cannot hold what the reference itself computes; overflow
             is inevitable there, and the element is left out, as is one where the reference is not finite.
@@ -82,14 +84,15 @@ def compare_outputs(
         error = np.abs(wide - expected)
         same = (wide == expected) | (np.isnan(wide) & np.isnan(expected))
         error = np.where(same, 0.0, np.where(np.isnan(error), np.inf, error))
+        unbounded = np.isinf(allowed)
         inevitable = ~np.isfinite(expected) | (False if unheld is None else unheld)
         ratio = np.where(error == 0, 0.0, np.where(allowed > 0, error / allowed, np.inf))
         ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
-        ratio = np.where(inevitable | np.isinf(allowed), 0.0, ratio)
+        ratio = np.where(inevitable | unbounded, 0.0, ratio)
     index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     unit = np.abs(expected.reshape(len(expected), -1)[:, int(np.ravel_multi_index(index[1:], ratio.shape[1:]))])
     return Comparison(
-        elements=int(ratio.size - np.count_nonzero(inevitable)),
+        elements=int(ratio.size - np.count_nonzero(inevitable | unbounded)),
         exceeding=int(np.count_nonzero(ratio > 1)),
         ratio=float(ratio[index]),
         error=float(error[index]),
@@ -100,6 +103,7 @@ def compare_outputs(
         index=tuple(int(i) for i in index),
         span=float(np.max(unit[np.isfinite(unit)], initial=0.0)),
         inevitable=int(np.count_nonzero(inevitable)),
+        unbounded=int(np.count_nonzero(unbounded & ~inevitable)),
     )
 
 
@@ -115,4 +119,5 @@ def merge_comparisons(comparisons: Iterable[Comparison]) -> Comparison:
         exceeding=sum(one.exceeding for one in every),
         by_platform=sum(one.by_platform for one in every),
         inevitable=sum(one.inevitable for one in every),
+        unbounded=sum(one.unbounded for one in every),
     )

@@ -21,6 +21,7 @@ from porter.report.record import render_record
 if TYPE_CHECKING:
     from porter.keras_legacy_inspection import KerasContents
 
+
 @dataclass(frozen=True)
 class Legacy:
     """A legacy file, read."""

@@ -49,6 +49,8 @@ def _allowance_notes(one: Judged) -> Iterator[str]:
             f"{one.name}: {found.inevitable:,} elements were left out, because the reference's own values do not fit "
             "the port's dtype"
         )
+    if found.unbounded:
+        yield f"{one.name}: {found.unbounded:,} elements were left out, because their sums may overflow the port's dtype"
     if not one.full_basis:
         sampled = len(one.probes["basis probes"]) // 2
         yield f"{one.name} is too wide to probe every input: {sampled:,} were sampled"
