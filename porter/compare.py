@@ -65,7 +65,7 @@ def compare_outputs(
     Args:
         expected: (rows, ...) from the reference.
         actual: (rows, ...) from the port, any float dtype.
-        allowed: (rows, ...) what rounding can explain; where it is inf nothing can be judged, and the element is left out.
+        allowed: (rows, ...) what rounding can explain; an element where it is inf cannot be judged and is left out.
         probes: what the rows are, for ``where``.
         unheld: (rows, ...) bool: where the port's dtype cannot hold what the reference itself computes; overflow
             is inevitable there, and the element is left out, as is one where the reference is not finite.

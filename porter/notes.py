@@ -50,7 +50,7 @@ def _allowance_notes(one: Judged) -> Iterator[str]:
             "the port's dtype"
         )
     if found.unbounded:
-        yield f"{one.name}: {found.unbounded:,} elements were left out, because their sums may overflow the port's dtype"
+        yield f"{one.name}: {found.unbounded:,} elements were left out: their sums may overflow the port's dtype"
     if not one.full_basis:
         sampled = len(one.probes["basis probes"]) // 2
         yield f"{one.name} is too wide to probe every input: {sampled:,} were sampled"
