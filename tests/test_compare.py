@@ -89,19 +89,25 @@ def test_where_the_reference_itself_is_no_number_nothing_is_compared(value):
     assert (found.elements, found.inevitable, found.exceeding) == (5, 1, 0)
 
 
+UNHELD = np.zeros(WANTED.shape, bool)
+UNHELD[1, 1] = True
+
+
 def test_an_overflow_that_the_dtype_makes_inevitable_is_left_out():
-    found = compare_outputs(spoilt(7e4), spoilt(np.inf), ALLOWED, largest=65504.0)
+    found = compare_outputs(spoilt(7e4), spoilt(np.inf), ALLOWED, unheld=UNHELD)
     assert (found.elements, found.inevitable, found.exceeding) == (5, 1, 0)
     assert found.is_parity
 
 
 def test_an_overflow_that_the_dtype_does_not_explain_exceeds():
-    assert compare_outputs(spoilt(6e4), spoilt(np.inf), ALLOWED, largest=65504.0).exceeding == 1
+    assert compare_outputs(spoilt(6e4), spoilt(np.inf), ALLOWED).exceeding == 1
+    elsewhere = np.roll(UNHELD, 1, axis=0)
+    assert compare_outputs(spoilt(6e4), spoilt(np.inf), ALLOWED, unheld=elsewhere).exceeding == 1
 
 
 def test_where_everything_is_left_out_there_is_no_parity():
-    found = compare_outputs(np.full((2, 2), 1e9), np.full((2, 2), np.inf), np.ones((2, 2)), largest=65504.0)
-    assert (found.elements, found.inevitable) == (0, 4)
+    found = compare_outputs(np.full((3, 2), 1e9), np.full((3, 2), np.inf), ALLOWED, unheld=np.ones((3, 2), bool))
+    assert (found.elements, found.inevitable) == (0, 6)
     assert not found.is_parity
 
 
@@ -112,8 +118,14 @@ def test_a_zero_bound_allows_only_equality():
     assert compare_outputs(np.zeros((1, 1)), np.full((1, 1), -0.0), np.zeros((1, 1))).is_parity
 
 
-def test_an_infinite_bound_allows_anything():
-    assert compare_outputs(WANTED, spoilt(np.nan), np.full(WANTED.shape, np.inf)).exceeding == 0
+def test_an_infinite_bound_allows_anything_and_therefore_compares_nothing():
+    found = compare_outputs(WANTED, spoilt(np.nan), np.full(WANTED.shape, np.inf))
+    assert (found.elements, found.exceeding) == (0, 0)
+    assert not found.is_parity
+    allowed = ALLOWED.copy()
+    allowed[1, 1] = np.inf
+    found = compare_outputs(WANTED, spoilt(np.nan), allowed)
+    assert (found.elements, found.exceeding) == (5, 0)
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (3, 3), (2, 2), (6,), (3, 2, 1), (0, 2)])
