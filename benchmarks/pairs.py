@@ -72,5 +72,7 @@ def _are_apart(right: PortSpec, first: Planted, second: Planted, names: list[str
     if len(second.spec.layers) != len(right.layers):
         # With the numbers of a layer gone, no one can tell which of its neighbours is missing.
         return not set(names) & (ORDERS | {"kernel_unset", "kernel_constant"})
+    if "bias_missing" in names and set(names) & {"kernel_unset", "kernel_constant"} and same_layer:
+        return False  # a bias of zero is what an initializer gives
     both = touched(right, first.spec) & touched(first.spec, second.spec)
     return not both or (names[0] in LAYOUTS and names[1] in LAST)

@@ -265,7 +265,10 @@ def byte_order(legacy: Legacy, spec: PortSpec, rng: np.random.Generator) -> Plan
         held = kernel.astype(spec.ends)
     if not np.isfinite(held).all():
         return None
-    return _at(spec.layer(i, kernel=kernel), ["kernel.values", "unexplained"], i)
+    held = np.where(np.abs(held) < np.finfo(held.dtype).tiny, 0, held)
+    # Numbers too small for the dtype are held as zeros.
+    codes = ["kernel.values", "unexplained"] if held.any() else ["kernel.values", "kernel.unset"]
+    return _at(spec.layer(i, kernel=kernel), codes, i)
 
 
 def _one_weight(change: Callable[[float, np.random.Generator], float]) -> Plant:
@@ -636,5 +639,7 @@ def transform_order(legacy: Legacy, spec: PortSpec, rng: np.random.Generator) ->
     if spec.last is None:
         return None
     # Either of the two steps is in the wrong place.
-    either = frozenset({"transform.replaced", "scaling.missing", "scaling.range", "layers.swapped", "unexplained"})
+    either = frozenset(
+        {"transform.replaced", "activation.added", "scaling.missing", "scaling.range", "layers.swapped", "unexplained"}
+    )
     return Planted(replace(spec, ends_swapped=True), ((either, ANY),), {"placement": "inside"})

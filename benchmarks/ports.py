@@ -303,7 +303,7 @@ def _activated(name: str, x: Any, dtype: str) -> Any:
     import keras
 
     if name.startswith("prelu:"):  # learned slopes, one a unit
-        slopes = np.random.default_rng(int(name[6:])).uniform(0.05, 0.45, x.shape[-1])
+        slopes = prelu_slopes(name, x.shape[-1])
         layer = keras.layers.PReLU(dtype=dtype)
         x = layer(x)
         layer.set_weights([slopes.astype("float64" if dtype == "float64" else "float32")])
@@ -312,6 +312,11 @@ def _activated(name: str, x: Any, dtype: str) -> Any:
         return COMPOSED[name](x)
     made = _fused(name, dtype)
     return keras.layers.Activation(made, dtype=dtype)(x) if isinstance(made, str) else made(x)
+
+
+def prelu_slopes(name: str, units: int) -> Array:
+    """The learned slopes of ``"prelu:3"``, (units,)."""
+    return np.random.default_rng(int(name[6:])).uniform(0.05, 0.45, units)
 
 
 def _ops() -> Any:
