@@ -73,6 +73,7 @@ _FLOAT32: Mapping[str, Accuracy] = {
     "relu": Accuracy(2.0),
     "leaky_relu": Accuracy(2.0),
     "relu6": Accuracy(),
+    "thresholded_relu": Accuracy(),
     "sigmoid": Accuracy(8.4, 0, 3),
     "softsign": Accuracy(2.5),
     "softplus": Accuracy(8.1),

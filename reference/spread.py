@@ -122,6 +122,12 @@ def _leaky_relu(z: Array, a: Array, radius: Array, negative_slope: float = 0.2) 
     return _relu(z, a, radius, None, negative_slope)
 
 
+def _thresholded_relu(z: Array, a: Array, radius: Array, theta: float = 1.0) -> Array:
+    """Within reach of the threshold either side of the jump; else x or nothing."""
+    jump = np.maximum(np.abs(a), np.maximum(np.abs(z), abs(theta)) + radius)
+    return np.where(np.abs(z - theta) <= radius, jump, np.where(z > theta, radius, 0.0))
+
+
 def _elu(z: Array, a: Array, radius: Array, alpha: float = 1.0) -> Array:
     bound = _at_ends("elu")(z, a, radius, alpha=alpha)
     return bound if alpha >= 0 else np.where(np.abs(z) <= radius, np.maximum(bound, np.abs(a)), bound)
@@ -192,4 +198,5 @@ _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "hard_tanh": _at_ends("hard_tanh"),
     "scaled_tanh": _scaled_tanh,
     "softmax": _softmax,
+    "thresholded_relu": _thresholded_relu,
 }

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from reference.activations import FUNCTIONS, Activation
-from reference.spread import SMALL, spread
+from reference.constants import ACCURACY
+from reference.spread import _BOUNDS, SMALL, spread
 
 RNG = np.random.default_rng(4)
 CASES = [
@@ -103,3 +104,8 @@ def test_nan_only_where_the_value_is_not_finite(name):
         found = spread(Activation(name), z, a, np.full(z.shape, radius))
         assert not np.isnan(found[np.isfinite(a)]).any()
     assert np.isinf(spread(Activation(name), z, a, np.full(z.shape, np.inf))).all()
+
+
+def test_every_activation_has_a_bound_and_constants():
+    assert set(FUNCTIONS) == set(_BOUNDS)
+    assert all(set(FUNCTIONS) <= set(constants) for constants in ACCURACY.values())
