@@ -723,6 +723,17 @@ def test_a_whole_port_in_half_precision_under_a_wider_dtype_is_said_once_and_fir
     assert {code for code, _ in named(report)} == {"precision.port", "kernel.precision"}
 
 
+@pytest.mark.filterwarnings("ignore:Layer (InputLayer|Rescaling) does not have a `quantize` method")
+def test_a_quantized_port_is_a_mismatch_of_its_kernels_alone(square, judge):
+    """Integer kernels times a scale: the activations are what they were."""
+    model = plain_port(square)
+    model.quantize("int8")
+    report = judge(model)
+    assert report.verdict == "mismatch"
+    assert {layer for _, layer in named(report)} == {f"Layer{i}" for i in range(1, 5)}
+    assert not any(code.startswith(("activation", "bias")) for code, _ in named(report))
+
+
 # --- mode -----------------------------------------------------------------------------------------------------------
 
 
