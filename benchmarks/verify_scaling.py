@@ -4,14 +4,19 @@
     python -m benchmarks.verify_scaling --no-write
 
 Times are the process's own (every core's seconds added up) beside those on the wall clock, the best of three, after
-one call that warms TensorFlow up.
+one call that warms TensorFlow up; NumPy on one thread.
 """
 
 from __future__ import annotations
 
+import os
+
+# Before NumPy is imported: its threads wait for each other in a loop, which a busy machine would count as work.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -183,7 +188,6 @@ def main() -> None:
     parser.add_argument("--only", choices=("growth", "real", "wide"), help="measure one part, and write nothing")
     parser.add_argument("--no-write", action="store_true", help="leave RESULTS.md as it is")
     arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     parts = []
     if arguments.only in (None, "growth"):
         rows, layers = growth()
