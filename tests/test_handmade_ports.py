@@ -70,6 +70,14 @@ def assert_parity(report):
     assert report.links["build"] == "parity"
 
 
+def test_the_helper_that_judges_can_fail(square, judge):
+    wrong = judge(plain_port(square.with_arrays(2, square.kernels[1].T)))
+    undecided = judge(bare_port(square))
+    for report in (wrong, undecided):
+        with pytest.raises(AssertionError):
+            assert_parity(report)
+
+
 # --- styles that are right ------------------------------------------------------------------------------------------
 
 

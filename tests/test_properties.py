@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,7 +83,55 @@ def test_every_planted_mistake_is_caught_and_named(drawn, placement, data):
     assert judge(network, model).verdict == "parity", "a plant was not taken out again"
 
 
+def test_the_helpers_that_judge_can_fail(tmp_path):
+    """Their negative control: each refuses what the other accepts, and a name at another layer."""
+    from tests.formats.files import write
+
+    network = porter.read(write(tmp_path / "net.h5", (3, 3, 3)))
+    model = porter.build(network)
+    drawn = SimpleNamespace(rows=["Norm_in", "Layer1", "Layer2", "Norm_out"])
+    right = judge(network, model)
+    model.get_layer("Layer2").kernel.assign(network.layer("Layer2").kernel.T)
+    wrong = judge(network, model)
+    expected = {("kernel.transposed", "Layer2")}
+    assert_parity(right, drawn)
+    assert_named(wrong, expected)
+    for refused in (
+        lambda: assert_parity(wrong, drawn),
+        lambda: assert_parity(right, SimpleNamespace(rows=drawn.rows[1:])),
+        lambda: assert_named(right, expected),
+        lambda: assert_named(right, set()),
+        lambda: assert_named(wrong, {("kernel.transposed", "Layer1")}),
+        lambda: assert_named(wrong, {("kernel.values", "Layer2")}),
+        lambda: assert_named(wrong, expected | {("bias.missing", "Layer1")}),
+    ):
+        with pytest.raises(AssertionError):
+            refused()
+
+
+@pytest.mark.parametrize(
+    "name", ["transposed_kernel", "wrong_activation", "dropped_bias", "swapped_layers", "wrong_scaling"]
+)
+def test_every_plant_changes_the_model_and_is_taken_out_again(tmp_path, name):
+    from tests.formats.files import write
+
+    network = porter.read(write(tmp_path / "net.h5", (3, 3, 3)))
+    model = porter.build(network)
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    before = model(x).numpy()
+    plant = next(plant for plant in PLANTS if plant.__name__ == name)
+    with plant(network, model, first_of) as expected:
+        assert expected
+        assert not np.array_equal(model(x).numpy(), before)
+    assert np.array_equal(model(x).numpy(), before)
+
+
 # --- mistakes, planted into a model that is right and taken out again -----------------------------------------------
+
+
+def first_of(strategy):
+    """In place of ``data.draw``: an element of ``sampled_from``."""
+    return strategy.elements[0]
 
 
 def dense_of(network, model):
