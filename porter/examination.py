@@ -24,7 +24,7 @@ from porter.pairing import Pair, Pairing, pair_chain
 from porter.port_graph import PortGraph
 from porter.probes import blocks, layer_rows
 from porter.programs import build_program
-from reference.dense import Dense
+from reference.dense import Activate, Dense
 from reference.forms import equivalent_forms
 from reference.rounding import end_to_end
 from reference.scaling import Scaling
@@ -213,7 +213,7 @@ def _weights_that_differ(step: Any, block: Block) -> int:
     if not isinstance(step, Dense) or atom is None or atom.kernel is None or step.weights_error is not None:
         return 0
     stored = Stored.of(step)
-    if stored.kernel.shape != atom.kernel.shape or _scales_behind(block):
+    if stored.kernel.shape != atom.kernel.shape or not _is_bare(step, block):
         return 0
     count = int(np.count_nonzero(~equal_within_ulp(atom.kernel, stored.kernel, block.precision.variables)))
     bias = np.zeros(stored.kernel.shape[1]) if stored.bias is None else stored.bias
@@ -221,9 +221,22 @@ def _weights_that_differ(step: Any, block: Block) -> int:
     return count + int(np.count_nonzero(~equal_within_ulp(own, bias, block.precision.variables)))
 
 
-def _scales_behind(block: Block) -> bool:
-    """Whether something affine behind the kernel makes it no port of the stored one by itself."""
-    return any(atom.kind in ("affine", "other") for atom in block.atoms)
+def _is_bare(step: Dense, block: Block) -> bool:
+    """Whether what follows the kernel is the activation alone, so that the kernel has to be the stored one.
+
+    Where something affine follows, or something that the class does not tell, it is held against the activation.
+    """
+    if not any(atom.kind in ("affine", "other") for atom in block.atoms):
+        return True
+    if block.tail is None:
+        return False
+    z = np.repeat(np.linspace(-8, 8, 129)[:, None], step.width[1], axis=1).astype(np.float32)
+    alone = Activate(step.name, step.inputs, step.activation)
+    try:
+        found = block.tail(z)
+    except Exception:  # somebody's own function, which need not take plain preactivations
+        return False
+    return judge_values(alone, z, found, block.precision, "preactivations").is_parity
 
 
 def _with_gauges(judged: tuple[Judged, ...], graph: PortGraph, inputs: Array) -> tuple[Judged, ...]:
