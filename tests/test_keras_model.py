@@ -133,8 +133,13 @@ def test_a_layer_without_bias(build):
     np.testing.assert_allclose(outputs(model, rows(width=3)), forward([layer], rows(width=3)), rtol=1e-14, atol=1e-15)
 
 
+def test_an_activation_that_dense_layers_cannot_have_is_refused(build):
+    with pytest.raises(UnbuildableError, match="thresholded_relu"):
+        build(network_of(*dense_layers((3, 2), ("thresholded_relu",))))
+
+
 @pytest.mark.parametrize("parameters", [{}, PARAMETERS], ids=["default", "own"])
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "thresholded_relu"])
 def test_every_activation_is_the_reference_and_reloads_exactly(build, tmp_path, name, parameters, keras):
     own = parameters.get(name, {})
     if parameters and not own:

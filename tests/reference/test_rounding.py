@@ -29,7 +29,8 @@ POLICIES = {
     "mixed_float16": Precision("float16", "float32"),
     "mixed_bfloat16": Precision("bfloat16", "float32"),
 }
-KERAS_HAS = [name for name in FUNCTIONS if name not in ("gelu_tanh", "hard_sigmoid_keras2", "scaled_tanh")]
+COMPOSED = ("gelu_tanh", "hard_sigmoid_keras2", "scaled_tanh", "thresholded_relu")
+KERAS_HAS = [name for name in FUNCTIONS if name not in COMPOSED]
 
 
 def rows(rng, inputs, precision):
