@@ -55,7 +55,8 @@ class Affine:
     @cached_property
     def relative(self) -> tuple[Array, Array]:
         """(units,) factors with kernel_error <= factor * size + rest, so that one product serves both."""
-        normal = self.size >= 2.0**-126
+        # An entry that underflows loses all its digits, and must not lend that share to the others of its unit.
+        normal = (self.size >= 2.0**-126) & (self.kernel_error <= 2.0**-7 * self.size)
         factor = np.divide(self.kernel_error, self.size, out=np.zeros_like(self.size), where=normal)
         rest = np.max(self.kernel_error, axis=0, initial=0, where=~normal)
         return np.max(factor, axis=0, initial=0), rest
