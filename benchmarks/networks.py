@@ -129,7 +129,8 @@ def _fixture(entry: dict[str, Any]) -> Legacy:
         names = [f"Layer{number + 1}" for number in range(len(weights))]
         kernels = tuple(np.asarray(weights[name][:], np.float64) for name in names)
         biases = tuple(np.asarray(bias[name][:], np.float64).reshape(-1) for name in names)
-        norms = [file[name][:] if name in file else None for name in ("Norm_in", "Norm_out")]
+        # Stored float32 ranges are exact in float64; scale and offset worked out in float32 would not be right.
+        norms = [np.asarray(file[name][:], np.float64) if name in file else None for name in ("Norm_in", "Norm_out")]
     rule = "[-1,1]" if entry["scaling"] == "none" else entry["scaling"]
     kind = "aaNN" if entry["read"].get("kind") else None
     return Legacy(kernels, biases, tuple(entry["activations"]), norms[0], norms[1], rule, kind, entry["file"])

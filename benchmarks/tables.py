@@ -156,9 +156,9 @@ def markdown(records: Sequence[Record]) -> str:
     parts = [
         f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"
     ]
-    for kind, title in KINDS.items():
-        parts.append(f"### {title}\n\n{markdown_table(COLUMNS, plant_rows(records, kind))}")
-    parts.append(f"### Ports that are right\n\n{markdown_table(FAITHFUL_COLUMNS, faithful_rows(records))}")
+    tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
+    tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
+    parts += [f"### {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in tables if rows]
     return "\n".join(parts)
 
 
