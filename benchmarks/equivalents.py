@@ -67,10 +67,11 @@ def _scaled_elsewhere(legacy: Legacy, spec: PortSpec) -> Iterator[Equivalent]:
 
 
 def shuffled(rng: np.random.Generator, n: int) -> Array:
-    """A permutation of n that moves something."""
+    """A permutation of n that moves something, and does not merely turn three or more round: that is a flip."""
+    kept = np.arange(n)
     while True:
         order = rng.permutation(n)
-        if not np.array_equal(order, np.arange(n)):
+        if not np.array_equal(order, kept) and not (n > 2 and np.array_equal(order, kept[::-1])):
             return order
 
 

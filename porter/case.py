@@ -71,6 +71,7 @@ class Case:
         whole: the port called as a whole against the program: "parity", "mismatch", or "unknown" where its bound is
             too loose to tell.
         walk_differs: whether the port called as a whole gives something else than its layers one by one.
+        reached: by dense layer, the least and the largest preactivation of each unit on ``inputs``, both (units,).
     """
 
     network: Network
@@ -85,6 +86,7 @@ class Case:
     seed: int
     walk_differs: bool
     whole: str
+    reached: Mapping[str, tuple[Array, Array]]
 
     def __getitem__(self, layer: str) -> Judged:
         return next(judged for judged in self.judged if judged.name == layer)

@@ -74,6 +74,7 @@ def examine(
         seed,
         walk.differs,
         whole,
+        walk.reached,
     )
 
 
@@ -138,42 +139,67 @@ class _Walk:
     """The port's own trace over the network's inputs, each step judged on the port's own input to it."""
 
     def __init__(self, graph: PortGraph, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]) -> None:
-        self._graph, self._steps, self._pairing, self._folds = graph, steps, pairing, folds
+        self._graph, self._steps, self._pairing = graph, steps, pairing
+        # A layer that has the output scaling in it gives what that scaling gives.
+        self._ends = {pair.step.name: pair.step.name for pair in pairing.pairs}
+        if "Norm_out" in folds:
+            del self._ends[folds["Norm_out"]]
+            self._ends["Norm_out"] = folds["Norm_out"]
         self.comparisons: dict[str, list[Comparison]] = {}
         self.cumulative: dict[str, float] = {}
+        self.reached: dict[str, tuple[Array, Array]] = {}
         self.outputs: tuple[Array, Array] = (np.zeros((0, 0)), np.zeros((0, 0)))
         self.differs = False
 
     def run(self, inputs: Array, program: Program) -> None:
         expected, actual = [], []
-        for _, part in blocks(inputs, BLOCK_ROWS):
+        for start, part in blocks(inputs, BLOCK_ROWS):
             fed = cast(part, self._graph.input_dtypes[0])
             tensors = self._graph.trace([fed])
-            reference = program.trace(fed.astype(np.float64))
             for pair in self._pairing.pairs:
                 if pair.block is not None:
-                    self._judge(pair, pair.block, tensors, reference)
+                    self._judge(pair, pair.block, tensors, start)
+            for name, trace in program.walk(fed.astype(np.float64)):
+                self._reach(name, trace.preactivation)
+                if name in self._ends:
+                    self._accumulate(self._ends[name], trace.outputs, tensors)
+                last = trace.outputs
             whole = self._graph(fed)[0]
             walked = tensors[self._graph.outputs[0]]
             self.differs |= not np.array_equal(whole, walked, equal_nan=True)
-            expected.append(reference[program.steps[-1].name].outputs)
+            expected.append(last)
             actual.append(np.asarray(whole).astype(np.float64))
         self.outputs = (np.concatenate(expected), np.concatenate(actual))
 
-    def _judge(self, pair: Pair, block: Block, tensors: Mapping[int, Array], reference: Mapping[str, Any]) -> None:
+    def _judge(self, pair: Pair, block: Block, tensors: Mapping[int, Array], first_row: int) -> None:
         name = pair.step.name
-        actual = np.asarray(tensors[block.leaving])
-        actual = actual.reshape(len(actual), -1)
+        actual = _flat(tensors[block.leaving])
         fed = port_rows(tensors[block.entry], block.precision)
-        found = judge_values(self._steps[name], fed, actual, block.precision, "inputs of the network")
+        found = judge_values(
+            self._steps[name], fed, actual, block.precision, "inputs of the network", first_row=first_row
+        )
         self.comparisons.setdefault(name, []).append(found)
-        end = next((scaling for scaling, layer in self._folds.items() if layer == name and scaling == "Norm_out"), name)
-        wanted = np.asarray(reference[end].outputs)
-        if wanted.shape == actual.shape:
-            with np.errstate(invalid="ignore"):
-                error = np.abs(actual.astype(np.float64) - wanted)
-            worst = float(np.max(error[np.isfinite(error)], initial=0.0))
-            self.cumulative[name] = max(self.cumulative.get(name, 0.0), worst)
+
+    def _reach(self, name: str, z: Array | None) -> None:
+        """How far each unit's preactivation goes, for what the inputs never showed."""
+        if z is not None:
+            low, high = self.reached.get(name, (np.inf, -np.inf))
+            self.reached[name] = np.minimum(low, z.min(axis=0)), np.maximum(high, z.max(axis=0))
+
+    def _accumulate(self, layer: str, wanted: Array, tensors: Mapping[int, Array]) -> None:
+        """The largest error of a layer end to end, where the port has such a tensor."""
+        block = self._pairing[layer].block
+        if block is None or wanted.shape != (actual := _flat(tensors[block.leaving])).shape:
+            return
+        with np.errstate(invalid="ignore"):
+            error = np.abs(actual.astype(np.float64) - wanted)
+        worst = float(np.max(error[np.isfinite(error)], initial=0.0))
+        self.cumulative[layer] = max(self.cumulative.get(layer, 0.0), worst)
+
+
+def _flat(tensor: Array) -> Array:
+    values = np.asarray(tensor)
+    return values.reshape(len(values), -1)
 
 
 def _judge_step(

@@ -17,7 +17,12 @@ from reference.rounding import allowed_error, inevitable_overflow, platform_allo
 Array = NDArray[Any]
 Run = Callable[[Array], Array]
 
-BLOCK_ROWS = 2048
+BLOCK_ROWS = 4096
+"""Rows that the port computes at a time."""
+BLOCK_ELEMENTS = 2**18
+"""Numbers that are judged at a time: few enough to stay in the processor's cache."""
+LEAST_ROWS = 512
+"""But so many rows at least, or a wide kernel would be streamed from memory again and again."""
 
 
 def cast(values: Array, dtype: str) -> Array:
@@ -38,14 +43,38 @@ def port_rows(tensor: Array, precision: Precision) -> Array:
     return cast(values.reshape(len(values), -1), precision.compute)
 
 
-def judge_values(step: Any, inputs: Array, actual: Array, precision: Precision, probes: str) -> Comparison:
-    """Judge outputs that the port has computed already, from the port's own inputs."""
-    sides = _sides(step, inputs, actual, precision)
-    pure = compare_outputs(sides.expected, sides.found, sides.allowed, probes=probes, unheld=sides.unheld)
+def judge_values(
+    step: Any, inputs: Array, actual: Array, precision: Precision, probes: str, *, first_row: int = 0
+) -> Comparison:
+    """Judge outputs that the port has computed already, from the port's own inputs.
+
+    Args:
+        step: a step of the legacy program.
+        inputs: (rows, inputs) what the port was fed.
+        actual: (rows, ...) what it made of them.
+        precision: in which the port computes.
+        probes: what the rows are, for the report.
+        first_row: the number of the first of them among those probes.
+    """
+    widest = max(inputs.shape[-1], actual.size // max(len(actual), 1), 1)
+    size = max(LEAST_ROWS, BLOCK_ELEMENTS // widest) if len(actual) == len(inputs) else len(inputs)
+    found = []
+    for start, part in blocks(inputs, size):
+        sides = _sides(step, part, actual[start : start + size], precision)
+        found.append(_judge_sides(sides, probes, first_row + start))
+    return merge_comparisons(found)
+
+
+def _judge_sides(sides: _Sides, probes: str, first_row: int) -> Comparison:
+    def compared(allowed: Array) -> Comparison:
+        return compare_outputs(
+            sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld, first_row=first_row
+        )
+
+    pure = compared(sides.allowed)
     if not sides.platform.any():
         return pure
-    allowed = sides.allowed + sides.platform
-    within = compare_outputs(sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld)
+    within = compared(sides.allowed + sides.platform)
     return replace(within, by_platform=pure.exceeding - within.exceeding)
 
 
@@ -76,7 +105,7 @@ def _sides(step: Any, inputs: Array, actual: Array, precision: Precision) -> _Si
     if getattr(getattr(step, "activation", None), "name", "") == "softmax":
         unheld = np.broadcast_to(unheld.any(axis=-1, keepdims=True), unheld.shape)
     return _Sides(
-        np.asarray(trace.outputs, dtype=np.float64),
+        np.asarray(trace.outputs, np.float64),
         found.reshape(len(found), -1),
         allowed_error(step, (fed,), trace, precision),
         platform_allowance(step, (fed,), trace, precision),
@@ -95,7 +124,7 @@ def judge(step: Any, run: Run, rows: Array, precision: Precision, probes: str = 
         probes: what the rows are, for the report.
     """
     found = []
-    for _, part in blocks(rows, BLOCK_ROWS):
+    for start, part in blocks(rows, BLOCK_ROWS):
         fed = cast(part, precision.compute)
-        found.append(judge_values(step, fed, run(fed), precision, probes))
+        found.append(judge_values(step, fed, run(fed), precision, probes, first_row=start))
     return merge_comparisons(found)

@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from porter.case import Case
 from porter.domain import port_limits
 from porter.judging import cast, judge_values, port_rows
+from reference.dense import Dense
 
 Array = NDArray[Any]
 
 EXAMPLES = 100
+MOST_WEIGHTS = 2**22
+"""Of a network that is searched: beyond, one row costs nearly as much as a thousand, and the probes are left to show
+what there is."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class Counterexample:
             f"smallest input that shows it ({moved}, seed {self.seed}): {self.layer} is off by {self.error:.3g}, "
             f"allowed {self.allowed:.3g}"
         )
+
+
+def can_search(case: Case) -> bool:
+    """Whether the network is small enough to be tried on one input after another."""
+    return sum(step.weights.size for step in case.program.steps if isinstance(step, Dense)) <= MOST_WEIGHTS
 
 
 def search_inputs(case: Case) -> Counterexample:

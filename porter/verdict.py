@@ -16,7 +16,7 @@ from porter.notes import build_notes
 from porter.reading import Reading, check_reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from porter.samples import Samples
-from porter.search import Counterexample, search_inputs
+from porter.search import MOST_WEIGHTS, Counterexample, can_search, search_inputs
 from reference.dense import Dense
 from reference.scaling import Scaling
 
@@ -34,7 +34,7 @@ def build_report(
         source: path of the port, where it came from a file.
     """
     reading = check_reading(case.program, case.network.claims, golden)
-    searched = search_inputs(case) if search else None
+    searched = search_inputs(case) if search and can_search(case) else None
     findings = _findings(case, reading, named)
     rows = tuple(_row(case, one) for one in case.judged)
     question = _open_question(case)
@@ -49,7 +49,7 @@ def build_report(
         },
         link_notes={
             "reading": reading.note,
-            "build": _build_note(case, searched),
+            "build": _build_note(case, searched, search),
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },
@@ -180,7 +180,7 @@ def _build_link(case: Case, named: Sequence[Named], question: str | None, search
     return "inconclusive" if question is not None or not _all_compared(case) else "parity"
 
 
-def _build_note(case: Case, searched: Counterexample | None) -> str:
+def _build_note(case: Case, searched: Counterexample | None, wanted: bool) -> str:
     dense = [one for one in case.judged if isinstance(one.step, Dense)]
     probed = sum(len(rows) for one in dense for rows in one.probes.values())
     elements = sum(one.comparison.elements for one in case.judged)
@@ -188,7 +188,9 @@ def _build_note(case: Case, searched: Counterexample | None) -> str:
         f"{len(case.inputs):,} network inputs and {probed:,} probes of single layers: {elements:,} elements against "
         "the bound of their own layer"
     )
-    return note + (f"; {searched.examples} inputs searched by Hypothesis" if searched is not None else "; no search")
+    if searched is not None:
+        return f"{note}; {searched.examples} inputs searched by Hypothesis"
+    return f"{note}; no search" + (f": the network has more than {MOST_WEIGHTS:,} weights" if wanted else "")
 
 
 def _provenance(case: Case, source: str | Path | None) -> dict[str, Any]:

@@ -59,14 +59,15 @@ class Dense:
             if self.orientation == "units-first":
                 columns = np.matmul(weights, x.T)
                 if self.bias is not None:
-                    columns = columns + self.bias.astype(self.dtype).reshape(-1, 1)
+                    columns += self.bias.astype(self.dtype).reshape(-1, 1)
                 return columns.T
             rows = np.matmul(x, weights)
             return rows if self.bias is None else rows + self.bias.astype(self.dtype)
 
     def __call__(self, x: Array) -> LayerTrace:
         """(rows, inputs) to (rows, units)."""
-        z = self.preactivation(x)
+        # Rows consecutive in memory: whatever follows goes along them.
+        z = np.ascontiguousarray(self.preactivation(x))
         with np.errstate(over="ignore", invalid="ignore"):
             return LayerTrace(self.name, self.activation(z), z)
 

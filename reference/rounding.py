@@ -6,7 +6,9 @@ Both are given the same input. A larger difference is a mistake, given the measu
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -140,7 +142,7 @@ def _dense(
     """In blocks of rows that stay in the processor's cache, but enough of them for a product to be worth its kernel."""
     x, a = _float64(inputs[0]), _float64(trace.outputs)
     z = a if trace.preactivation is None else _float64(trace.preactivation)
-    affine, shift, own = _affine(step, precision), _shift(x, precision, input_error), _format(step)
+    affine, shift, own = _prepared(step, precision), _shift(x, precision, input_error), _format(step)
     arithmetic, bound = Arithmetic(precision, own), np.empty(z.shape)
     block = max(BLOCK_ROWS, BLOCK_ELEMENTS // max(affine.kernel.shape))
     for start in range(0, len(x), block):
@@ -150,6 +152,32 @@ def _dense(
         value = np.ascontiguousarray(a[rows])
         bound[rows] = activation_error(step.activation, part, value, error, precision.format, own)
     return bound
+
+
+class _Affines:
+    """The layers of late, prepared for their bounds: a layer, which never changes, is judged many times in a row."""
+
+    NUMBERS = 2**22
+    """In all kernels together, about 30 bytes each; one that is larger is kept alone."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[int, Precision], tuple[Dense, Affine]] = OrderedDict()
+        self._lock = Lock()
+
+    def __call__(self, dense: Dense, precision: Precision) -> Affine:
+        key = (id(dense), precision)
+        with self._lock:
+            found = self._known.pop(key, None)
+        # Held beside its layer, so that no other can have the same id.
+        entry = (dense, _affine(dense, precision)) if found is None else found
+        with self._lock:
+            self._known[key] = entry
+            while len(self._known) > 1 and sum(each.kernel.size for _, each in self._known.values()) > self.NUMBERS:
+                self._known.popitem(last=False)
+        return entry[1]
+
+
+_prepared = _Affines()
 
 
 def _affine(dense: Dense, precision: Precision) -> Affine:

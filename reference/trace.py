@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -79,14 +79,20 @@ class Program:
         Returns:
             The trace of every step, in order of computation, by step name.
         """
+        return dict(self.walk(feed))
+
+    def walk(self, feed: Mapping[str, Array] | Array) -> Iterator[tuple[str, LayerTrace]]:
+        """The same one by one; what no later step takes is forgotten, so that memory stays bounded."""
         feeds = feed if isinstance(feed, Mapping) else {self.inputs[0]: feed}
+        last_use = {name: step.name for step in self.steps for name in step.inputs}
         values: dict[str, Array] = {name: np.asarray(feeds[name]) for name in self.inputs}
-        traces: dict[str, LayerTrace] = {}
         for step in self.steps:
             trace = step(*(values[name] for name in step.inputs))
-            traces[step.name] = trace
             values[step.name] = trace.outputs
-        return traces
+            for name in set(step.inputs):
+                if last_use[name] == step.name:
+                    del values[name]
+            yield step.name, trace
 
     def __call__(self, feed: Mapping[str, Array] | Array, *, block: int = 8192) -> tuple[Array, ...]:
         """The outputs alone, in blocks of ``block`` rows, so that memory stays bounded."""
@@ -99,13 +105,8 @@ class Program:
         return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
     def _outputs(self, feeds: Mapping[str, Array]) -> tuple[Array, ...]:
-        last_use = {name: step.name for step in self.steps for name in step.inputs}
-        values: dict[str, Array] = {name: np.asarray(feeds[name]) for name in self.inputs}
-        for step in self.steps:
-            values[step.name] = step(*(values[name] for name in step.inputs)).outputs
-            for name in set(step.inputs):
-                if last_use[name] == step.name and name not in self.outputs:
-                    values.pop(name, None)
+        values = {name: np.asarray(feeds[name]) for name in self.inputs if name in self.outputs}
+        values.update((name, trace.outputs) for name, trace in self.walk(feeds) if name in self.outputs)
         return tuple(values[name] for name in self.outputs)
 
 

@@ -101,3 +101,25 @@ def test_one_tiny_weight_does_not_make_the_bound_of_its_unit_useless():
     row = np.array([[0.5, 0.5]])
     assert judge_values(step, row, np.tanh(row[:, :1]), FLOAT16, "rows").is_parity
     assert not judge_values(step, row, np.tanh(row[:, :1]) + 0.01, FLOAT16, "rows").is_parity
+
+
+def test_rows_are_numbered_through_the_blocks_they_are_judged_in(monkeypatch):
+    monkeypatch.setattr(judging, "BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr(judging, "LEAST_ROWS", 4)
+    step = Dense("a", ("inputs",), np.ones((1, 1)), np.zeros(1), Activation("linear"))
+    rows = np.arange(30.0)[:, None]
+    wrong = rows.copy()
+    wrong[23] += 1
+    found = judge_values(step, rows, wrong, FLOAT32, "rows", first_row=100)
+    assert found.elements == 30 and found.exceeding == 1
+    assert found.index == (123, 0) and found.where == "rows, row 123, unit 0"
+
+
+def test_a_port_that_gives_another_number_of_rows_is_a_mismatch(monkeypatch):
+    monkeypatch.setattr(judging, "LEAST_ROWS", 4)
+    monkeypatch.setattr(judging, "BLOCK_ELEMENTS", 1)
+    step = Dense("a", ("inputs",), np.ones((1, 1)), np.zeros(1), Activation("linear"))
+    rows = np.arange(30.0)[:, None]
+    for others in (rows[:-2], np.concatenate([rows, rows])):
+        found = judge_values(step, rows, others, FLOAT32, "rows")
+        assert not found.is_parity and "shape" in found.where

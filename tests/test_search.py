@@ -9,7 +9,7 @@ import porter
 from porter import search
 from porter.examination import examine
 from porter.port_graph import read_graph
-from porter.search import Counterexample, search_inputs
+from porter.search import Counterexample, can_search, search_inputs
 from tests.handmade import plain_port, read_legacy
 
 pytestmark = pytest.mark.usefixtures("keras")
@@ -163,3 +163,13 @@ def test_a_counterexample_in_words_and_as_plain_data():
     assert data["inputs"] == [0.0, 2.0, 0.0]
     assert data["away_from_the_centre"] == {"1": 2.0}
     assert (data["layer"], data["seed"]) == ("Layer2", 9)
+
+
+def test_a_network_with_too_many_weights_is_not_searched_and_the_report_says_so(network, legacy, monkeypatch):
+    assert can_search(case_of(network, plain_port(legacy)))
+    monkeypatch.setattr(search, "MOST_WEIGHTS", 100)
+    monkeypatch.setattr("porter.verdict.MOST_WEIGHTS", 100)
+    assert not can_search(case_of(network, plain_port(legacy)))
+    report = porter.verify(network, plain_port(legacy), rows=64)
+    assert report.verdict == "parity"
+    assert report.link_notes["build"].endswith("no search: the network has more than 100 weights")

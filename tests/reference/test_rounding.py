@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from reference import rounding
 from reference.activations import FUNCTIONS, Activation
 from reference.dense import Activate, Dense
 from reference.precision import Precision, round_to
@@ -260,3 +261,22 @@ def test_end_to_end_judges_samples_in_double_precision():
     expected = program.trace(x)["Layer2"].outputs
     assert (np.abs(backwards - expected) <= bound).all()
     assert (np.abs(wrong - expected) > bound).any()
+
+
+def test_a_bound_is_that_of_its_own_layer_however_often_layers_are_prepared(monkeypatch):
+    monkeypatch.setattr(rounding._Affines, "NUMBERS", 20)
+    rng = np.random.default_rng(0)
+    layers = [Dense("a", (), rng.normal(size=(3, 2)) * 10.0**k, None, Activation("linear")) for k in range(8)]
+    precisions = (Precision("float32", "float32"), Precision("float16", "float16"))
+    x = rng.normal(size=(4, 2))
+
+    def bound(step, precision):
+        return allowed_error(step, (x,), step(x), precision)
+
+    alone = {(k, p): rounding._affine(layers[k], p).kernel_error for k in range(8) for p in precisions}
+    for k in [*range(8), 0, 0, 7, 3]:
+        for precision in precisions:
+            np.testing.assert_array_equal(rounding._prepared(layers[k], precision).kernel_error, alone[k, precision])
+            again = Dense("a", (), layers[k].weights.copy(), None, Activation("linear"))
+            np.testing.assert_array_equal(bound(layers[k], precision), bound(again, precision))
+    assert sum(affine.kernel.size for _, affine in rounding._prepared._known.values()) <= 20
