@@ -1,10 +1,12 @@
 """How accurate Keras' activations are here: measured, and held against the constants of reference/constants.py.
 
-    python benchmarks/activation_accuracy.py [--only tanh gelu] [--formats float32] [--state FILE]
+    python benchmarks/activation_accuracy.py [--only tanh gelu] [--formats float32] [--state FILE] [--jobs 8]
+    KERAS_BACKEND=jax python benchmarks/activation_accuracy.py        # a GPU, where JAX finds one
 
 float32: every number from 2^-14 to 2^7 on both sides (other ranges for some), and samples of the rest; float16 and
 bfloat16: every number; float64: samples of every binade. Paths: eager, graph, graph fused behind a matrix product,
-XLA, and the odd lengths at which vector code hands over to scalar code. What is measured already is kept in the state
+XLA, and the odd lengths at which vector code hands over to scalar code (JAX: eager, and compiled alone, fused and in
+odd lengths). What is measured already is kept in the state
 file and not measured again. Exit status 1 where a constant of the table is not sound.
 """
 
@@ -16,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import keras
 import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
 import numpy as np
-import tensorflow as tf
 from keras import activations, layers, ops
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
@@ -123,19 +125,30 @@ CASES = (
 )
 
 
+def compilers() -> Mapping[str, Callable[[Any], Any]]:
+    """What Keras' backend can make of a function, beside calling it."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return {"xla": jax.jit}
+    import tensorflow as tf
+
+    return {"graph": tf.function, "xla": lambda port: tf.function(port, jit_compile=True)}
+
+
 def paths_of(port: Callable[[Any], Any], kind: str) -> Mapping[str, Callable[[Any], Any]]:
-    one, zero = tf.ones((1, 1), kind), tf.zeros((1,), kind)
+    one, zero = ops.ones((1, 1), kind), ops.zeros((1,), kind)
 
     def behind_product(x: Any) -> Any:
-        return port(tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, 1)), one), zero))
+        return port(ops.add(ops.matmul(ops.reshape(x, (-1, 1)), one), zero))
 
-    compiled = tf.function(port, jit_compile=True)
+    made = compilers()
+    compiled = made["xla"](port)
     return {
         "eager": port,
-        "graph": tf.function(port),
-        "fused": tf.function(behind_product),
-        "xla": compiled,
-        "xla odd": lambda x: compiled(tf.reshape(tf.concat([x, x[: -len(x) % ODD]], 0), (-1, ODD))),
+        **{name: make(port) for name, make in made.items()},
+        "fused": next(iter(made.values()))(behind_product),
+        "xla odd": lambda x: compiled(ops.reshape(ops.concatenate([x, x[: -len(x) % ODD]], 0), (-1, ODD))),
     }
 
 
@@ -144,7 +157,7 @@ def odd_lengths(port: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def run(x: Any) -> Any:
         parts = [port(x[start : start + 2 * ODD + 1]) for start in range(0, len(x), 2 * ODD + 1)]
-        return tf.concat(parts, 0)
+        return ops.concatenate(parts, 0)
 
     return run
 
@@ -193,9 +206,9 @@ def measure(
         return
     with np.errstate(divide="ignore"):
         weight = np.where(fits, 1 / allowed, 0)
-    tensor = tf.constant(x)
+    tensor = ops.convert_to_tensor(x, kind)
     for name, path in paths.items():
-        y = np.asarray(path(tensor)).reshape(-1)[: len(x)]
+        y = np.asarray(ops.convert_to_numpy(path(tensor))).reshape(-1)[: len(x)]
         with np.errstate(invalid="ignore"):
             error = np.abs(y.astype(g.dtype).reshape(-1, 1) - g).astype(np.float64)
         if np.isnan(error).any():
@@ -226,10 +239,12 @@ def run_case(case: Case, kind: str, advance: Callable[[float], None]) -> dict[st
     for x in rest:
         measure(case, kind, x, paths if short else {"eager": case.port}, worst)
     few = rest[0] if short else np.concatenate([x[:512] for x in rest])
-    measure(case, kind, few, {**paths, "eager odd": odd_lengths(case.port)}, worst)
+    # Compiled by XLA one length at a time, the short arrays of eager mode would take hours and show nothing new.
+    short_arrays = {} if keras.backend.backend() == "jax" else {"eager odd": odd_lengths(case.port)}
+    measure(case, kind, few, {**paths, **short_arrays}, worst)
     if kind == "float32":
         # Outside XLA a graph calls the kernels of eager mode, but for those that it fuses.
-        del paths["graph"]
+        paths = {name: path for name, path in paths.items() if name != "graph"}
         count = len(case.signs) * (case.binades[1] - case.binades[0]) * (2**23 // CHUNK)
         for x in every_float32(case):
             measure(case, kind, x, paths, worst)
@@ -253,8 +268,23 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def versions() -> str:
-    model = next((s.split(":")[1].strip() for s in cpu_lines() if s.startswith("model name")), "unknown processor")
-    return f"TensorFlow {tf.__version__}, Keras {keras.__version__}, NumPy {np.__version__}, {model}"
+    return f"{runtime()}, Keras {keras.__version__}, NumPy {np.__version__}"
+
+
+def runtime() -> str:
+    """Backend, its version, and the device that it computes on."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return f"JAX {jax.__version__}, {device.device_kind if device.platform != 'cpu' else processor()}"
+    import tensorflow as tf
+
+    return f"TensorFlow {tf.__version__}, {processor()}"
+
+
+def processor() -> str:
+    return next((s.split(":")[1].strip() for s in cpu_lines() if s.startswith("model name")), "unknown processor")
 
 
 def cpu_lines() -> list[str]:
@@ -284,25 +314,41 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", metavar="FUNCTION")
     parser.add_argument("--formats", nargs="*", default=list(FORMATS), choices=list(FORMATS))
     parser.add_argument("--state", type=Path, default=Path("build/activation_accuracy.json"))
+    parser.add_argument("--jobs", type=int, default=1, help="threads; NumPy, which does most of the work, lets go")
     options = parser.parse_args()
-    state = load(options.state)
+    state, told = load(options.state), versions()
     wanted = [case for case in CASES if not options.only or case.label in options.only]
-    asked = [(kind, case) for kind in options.formats for case in wanted]
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    asked = {f"{kind}/{case.label}": (kind, case.label) for kind in options.formats for case in wanted}
+    constants = {key: list(vars(case_of(label).constants(kind)).values()) for key, (kind, label) in asked.items()}
+
+    def is_known(key: str) -> bool:
+        found = state.get(key)
+        return found is not None and found["constants"] == constants[key] and found["versions"] == told
+
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(options.jobs) as pool:
         task = progress.add_task("measuring", total=len(asked))
-        for kind, case in asked:
-            key, constants = f"{kind}/{case.label}", list(vars(case.constants(kind)).values())
-            progress.update(task, description=key)
-            known = state.get(key)
-            if known is not None and known["constants"] == constants and known["versions"] == versions():
-                progress.advance(task)
-                continue
-            start = time.perf_counter()
-            paths = run_case(case, kind, lambda part: progress.advance(task, part))
-            seconds = round(time.perf_counter() - start, 1)
-            state[key] = {"constants": constants, "versions": versions(), "seconds": seconds, "paths": paths}
+        progress.advance(task, sum(is_known(key) for key in asked))
+        running = {
+            pool.submit(timed, *asked[key], lambda part: progress.advance(task, part)): key
+            for key in asked if not is_known(key)
+        }  # fmt: skip
+        for done in as_completed(running):
+            seconds, paths = done.result()
+            key = running[done]
+            state[key] = {"constants": constants[key], "versions": told, "seconds": seconds, "paths": paths}
             save(options.state, state)
-    return 0 if show({f"{kind}/{case.label}": state[f"{kind}/{case.label}"] for kind, case in asked}, Console()) else 1
+    return 0 if show({key: state[key] for key in asked}, Console()) else 1
+
+
+def case_of(label: str) -> Case:
+    return next(case for case in CASES if case.label == label)
+
+
+def timed(kind: str, label: str, advance: Callable[[float], None]) -> tuple[float, dict[str, Any]]:
+    start = time.perf_counter()
+    paths = run_case(case_of(label), kind, advance)
+    return round(time.perf_counter() - start, 1), paths
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from porter.case import Case, Judged
 from porter.coverage import coverage_notes
+from porter.runtime import Runtime
 from porter.search import Counterexample
 from reference.constants import PLATFORM_DEVIATIONS, measured_on
 
@@ -74,9 +75,17 @@ def _port_notes(case: Case) -> Iterator[str]:
         yield "the scaling steps were declared outside the port and were not checked"
     if case.walk_differs:
         yield ("the port called as a whole gives other bits than its layers one by one, which is how they were judged")
-    version, device = case.graph.platform
-    if not measured_on(version, device):
-        runtime = f"TensorFlow {version} on {device}" if version else device
-        yield f"no accuracy of activations was measured for {runtime}: the bounds take the nearest measured platform's"
+    yield from runtime_notes(case.graph.runtime)
     if case.network.input_range is None:
         yield "the file documents no input range: standard normal rows at three scales stand for it"
+
+
+def runtime_notes(runtime: Runtime) -> Iterator[str]:
+    """What the platform under the port does to the verdict."""
+    if runtime.tensorfloat32:
+        yield (
+            f"{runtime} multiplies float32 in tensorfloat32, with 10 bits of fraction: the bounds allow for that, and "
+            "see less than they would in all of float32, which the platform's own setting gives"
+        )
+    if not measured_on(runtime.backend, runtime.version, runtime.device):
+        yield f"no accuracy of activations was measured for {runtime}: the bounds take the nearest measured platform's"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.blocks import Atom, Kind
 from porter.port_nodes import Key, PortNode
+from porter.runtime import current_runtime
 from reference.precision import FORMATS, Precision
 
 Array = NDArray[Any]
@@ -166,4 +167,4 @@ def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:
         return None
     compute = max(formats, key=lambda kind: kind.unit).name
     variables = getattr(nodes[0].operation, "variable_dtype", compute) if len(nodes) == 1 else compute
-    return Precision(compute=compute, variables=str(variables))
+    return Precision(compute, str(variables), current_runtime().tensorfloat32)

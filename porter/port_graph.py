@@ -15,6 +15,7 @@ from porter.blocks import Atom
 from porter.errors import PortError
 from porter.port_atoms import cut_atoms
 from porter.port_nodes import Key, PortNode
+from porter.runtime import Runtime, current_runtime
 
 Array = NDArray[Any]
 
@@ -40,15 +41,9 @@ class PortGraph:
     structure: Any
 
     @cached_property
-    def platform(self) -> tuple[str, str]:
-        """What runs the port: TensorFlow's version ("" for another backend of Keras), and "cpu" or "gpu"."""
-        import keras
-
-        if keras.backend.backend() != "tensorflow":
-            return "", keras.backend.backend()
-        import tensorflow as tf
-
-        return tf.__version__, "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
+    def runtime(self) -> Runtime:
+        """What runs the port."""
+        return current_runtime()
 
     def trace(self, feeds: Sequence[Array]) -> dict[Key, Array]:
         """Every tensor of the graph, as NumPy arrays in the port's dtypes.

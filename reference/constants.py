@@ -32,14 +32,16 @@ class Measurement:
     """Where constants were measured.
 
     Attributes:
-        tensorflow: version, without the patch level.
+        backend: of Keras, ``"tensorflow"``.
+        version: of the backend, without the patch level.
         keras: likewise.
         device: kind of device, ``"cpu"``.
         processor: its instruction sets.
         paths: ways to run a function.
     """
 
-    tensorflow: str
+    backend: str
+    version: str
     keras: str
     device: str
     processor: str
@@ -48,6 +50,7 @@ class Measurement:
 
 MEASURED = (
     Measurement(
+        "tensorflow",
         "2.21",
         "3.15",
         "cpu",
@@ -57,10 +60,10 @@ MEASURED = (
 )
 
 
-def measured_on(version: str, device: str) -> bool:
-    """Whether the constants were measured with this version of TensorFlow (``"2.21.0"``) on this kind of device."""
+def measured_on(backend: str, version: str, device: str) -> bool:
+    """Whether the constants were measured with this version of a backend (``"2.21.0"``) on this kind of device."""
     release = ".".join(version.split(".")[:2])
-    return any(release == each.tensorflow and device.lower() == each.device for each in MEASURED)
+    return (backend, release, device) in {(each.backend, each.version, each.device) for each in MEASURED}
 
 
 # The largest error in units: of every float32 in the range where the function is neither its tangent at 0 nor

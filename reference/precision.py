@@ -38,6 +38,10 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
+TENSORFLOAT32 = Format("tensorfloat32", 2.0**-11, 2.0**-126, float(np.finfo(np.float32).max))
+"""Of the operands of products alone: 10 bits of fraction and the range of float32; nothing is stored in it."""
+
+
 @dataclass(frozen=True)
 class Precision:
     """What a port's layer computes in, and what its variables are kept in.
@@ -45,6 +49,8 @@ class Precision:
     Attributes:
         compute: a name of ``FORMATS``; 16-bit formats accumulate products in float32.
         variables: a name of ``FORMATS``; variables are cast to ``compute`` before use.
+        tensorfloat32: whether float32 products take their operands rounded to tensorfloat32, as NVIDIA's GPUs do
+            unless they are told otherwise.
 
     Raises:
         ValueError: a name that is not a format; the message lists those that are.
@@ -52,6 +58,7 @@ class Precision:
 
     compute: str
     variables: str
+    tensorfloat32: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.compute, self.variables):
@@ -67,6 +74,12 @@ class Precision:
     def accumulator(self) -> Format:
         """The format in which sums of products are kept."""
         return FORMATS["float64" if self.compute == "float64" else "float32"]
+
+    @property
+    def operand_error(self) -> float:
+        """Relative error of a product whose operands are rounded once more before it: 0 where they are not."""
+        unit = TENSORFLOAT32.unit if self.tensorfloat32 and self.compute == "float32" else 0.0
+        return 2 * unit + unit**2
 
     @property
     def is_short(self) -> bool:

@@ -6,7 +6,7 @@ because a partial sum and its complement add up to the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -93,6 +93,12 @@ class _Terms:
     rounded: Array
     moved: Array
 
+    def with_rounded_operands(self, relative: float) -> _Terms:
+        """The same where every product may be off by that share before anything is added up."""
+        larger = 1 + relative
+        moved = self.moved + relative * self.products
+        return replace(self, products=larger * self.products, rounded=larger * self.rounded, moved=moved)
+
 
 def product_error(affine: Affine, x: Array, z: Array, shift: Array | None, arithmetic: Arithmetic) -> Array:
     """A bound on abs(port - reference) of z = x @ kernel + bias.
@@ -161,6 +167,8 @@ def _product_above(magnitude: Array, affine: Affine, precision: Precision) -> Ar
 
 def _bound(affine: Affine, terms: _Terms, z: Array, arithmetic: Arithmetic) -> Array:
     kind = arithmetic.port.accumulator
+    if arithmetic.port.operand_error:
+        terms = terms.with_rounded_operands(arithmetic.port.operand_error)
     moved = terms.moved + affine.bias_error
     reach = np.abs(z)
     reach += moved

@@ -29,8 +29,10 @@ def test_parameters_change_them():
 
 
 def test_where_they_were_measured():
-    assert measured_on("2.21.0", "CPU") and measured_on("2.21", "cpu")
-    assert not measured_on("2.22.0", "cpu") and not measured_on("2.2", "cpu") and not measured_on("2.21.0", "GPU")
+    assert measured_on("tensorflow", "2.21.0", "cpu") and measured_on("tensorflow", "2.21", "cpu")
+    for other in (("tensorflow", "2.22.0", "cpu"), ("tensorflow", "2.2", "cpu"), ("tensorflow", "2.21.0", "gpu"),
+                  ("jax", "2.21.0", "cpu")):  # fmt: skip
+        assert not measured_on(*other)
 
 
 def test_platform_deviations_have_a_reason():

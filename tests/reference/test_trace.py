@@ -11,7 +11,7 @@ import pytest
 from reference.activations import Activation
 from reference.dense import Dense
 from reference.merging import Merge
-from reference.trace import Program, chain
+from reference.trace import Program
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(5, 3))

@@ -1,0 +1,158 @@
+"""How far matrix products are from exact ones, on whatever Keras computes on, against the bounds of the reference.
+
+    python -m benchmarks.product_accuracy
+    KERAS_BACKEND=jax JAX_ENABLE_X64=1 python -m benchmarks.product_accuracy      # a GPU, where JAX finds one
+
+Dense layers of 1 to 4,096 inputs: random numbers, numbers of one sign (each rounding of a sum adds up), numbers that
+cancel, and basis vectors. On a GPU every float32 product is run twice, as the platform does it unless told otherwise
+and with all of float32, and the first against both bounds. Exit status 1 where a bound does not hold.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import ml_dtypes
+import numpy as np
+from keras import ops
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.activation_accuracy import compilers, versions
+from porter.runtime import current_runtime
+from reference.activations import Activation
+from reference.dense import Dense
+from reference.precision import Precision
+from reference.rounding import allowed_error
+
+Array = np.ndarray
+
+SHAPES = ((1, 1), (2, 7), (7, 64), (64, 5), (111, 107), (256, 256), (513, 33), (2048, 64), (4096, 16))
+MAGNITUDES = (1e-3, 1.0, 1e3)
+ROWS = (1, 64, 200)
+FORMATS = ("float32", "float64", "float16", "bfloat16")
+CASTS: Mapping[str, Any] = {"bfloat16": ml_dtypes.bfloat16}
+
+
+def inputs_of(kind: str, rows: int, inputs: int, rng: np.random.Generator) -> Array:
+    """(rows, inputs) of one of ``KINDS``."""
+    x = rng.standard_normal((rows, inputs))
+    if kind == "one sign":
+        return np.abs(x)
+    if kind == "cancelling":
+        x[:, inputs // 2 : 2 * (inputs // 2)] = -x[:, : inputs // 2]
+    if kind == "basis":
+        x = np.zeros((rows, inputs))
+        x[np.arange(rows), rng.integers(0, inputs, rows)] = rng.choice([-1.0, 1.0], rows)
+    return x
+
+
+KINDS = ("random", "one sign", "cancelling", "basis")
+
+
+def ratios(
+    compute: str, precision: Precision, run: Callable[[Array, Array, Array], Any]
+) -> Iterator[tuple[str, float]]:
+    """(kind of input, largest error over its bound), for every shape, size and number of rows."""
+    rng = np.random.default_rng(0)
+    dtype = CASTS.get(compute, compute)
+    for (n, units), magnitude, rows, kind in (
+        (shape, size, count, name) for shape in SHAPES for size in MAGNITUDES for count in ROWS for name in KINDS
+    ):
+        kernel = (magnitude * rng.standard_normal((n, units))).astype(dtype)
+        if kind == "one sign":
+            kernel = np.abs(kernel)
+        if kind == "cancelling":
+            kernel[n // 2 : 2 * (n // 2)] = kernel[: n // 2]
+        bias = rng.standard_normal(units).astype(dtype)
+        x = inputs_of(kind, rows, n, rng).astype(dtype)
+        step = Dense(
+            "d", ("x",), kernel.astype(np.float64), bias.astype(np.float64), Activation("linear"), "inputs-first"
+        )
+        wide = x.astype(np.float64)
+        trace = step(wide)
+        allowed = allowed_error(step, (wide,), trace, precision)
+        found = np.asarray(ops.convert_to_numpy(run(x, kernel, bias))).astype(np.float64)
+        held = np.isfinite(allowed)
+        error = np.abs(found - trace.outputs)[held]
+        yield kind, float(np.max(error / allowed[held], initial=0.0))
+
+
+def layer(compute: str) -> Callable[[Any, Any, Any], Any]:
+    """Kernel, then bias, in that format."""
+
+    def run(x: Any, kernel: Any, bias: Any) -> Any:
+        x, kernel, bias = (ops.convert_to_tensor(part, dtype=compute) for part in (x, kernel, bias))
+        return ops.add(ops.matmul(x, kernel), bias)
+
+    return run
+
+
+def all_of_float32() -> Any:
+    """A context in which products of float32 are products of float32."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_matmul_precision("highest")
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    return nullcontext()
+
+
+def operand_rounding() -> str:
+    """How a product rounds its operands, read off basis vectors: the kernel comes back as it went in."""
+    kernel = np.random.default_rng(1).uniform(1, 2, (64, 64)).astype(np.float32)
+    found = np.asarray(ops.convert_to_numpy(layer("float32")(np.eye(64, dtype=np.float32), kernel, np.zeros(64))))
+    error = (found.astype(np.float64) - kernel) * 2.0**11
+    ways = {"none": found == kernel, "to nearest": np.abs(error) <= 1, "towards zero": (error <= 0) & (error > -2)}
+    way = next((name for name, holds in ways.items() if holds.all()), "unknown")
+    return f"{way}; by {error.min():.4f} to {error.max():.4f} units of 2^-11"
+
+
+def measured(compute: str, precision: Precision) -> dict[str, float]:
+    """By way of running and kind of input, the largest error over its bound."""
+    worst: dict[str, float] = {}
+    run = layer(compute)
+    for name, path in {"eager": run, "xla": compilers()["xla"](run)}.items():
+        for kind, ratio in ratios(compute, precision, path):
+            key = f"{name}, {kind}"
+            worst[key] = max(worst.get(key, 0.0), ratio)
+    return worst
+
+
+def main() -> int:
+    """Measure, print; 1 where a bound does not hold."""
+    gpu, rows, sound = current_runtime().tensorfloat32, [], True
+    for compute in FORMATS:
+        rounded = gpu and compute == "float32"
+        found = measured(compute, Precision(compute, compute, tensorfloat32=rounded))
+        rows.append((f"{compute}{', tensorfloat32' if rounded else ''}", found))
+        sound &= max(found.values()) <= 1
+    console = Console(width=150)
+    console.print(f"operands of float32 products are rounded: {operand_rounding()}")
+    if gpu:
+        rows.append(
+            ("float32's bound for tensorfloat32 (too small)", measured("float32", Precision("float32", "float32")))
+        )
+        with all_of_float32():
+            console.print(f"with all of float32: {operand_rounding()}")
+            found = measured("float32", Precision("float32", "float32"))
+            rows.append(("float32, all of it", found))
+            sound &= max(found.values()) <= 1
+    table = Table("largest error / bound", *rows[0][1], title=versions())
+    for name, found in rows:
+        table.add_row(name, *(f"{found[key]:.3f}" for key in rows[0][1]))
+    console.print(table)
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
