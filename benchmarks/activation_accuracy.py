@@ -18,8 +18,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +232,7 @@ def note(worst: Worst, x: np.ndarray, size: np.ndarray, error: np.ndarray, weigh
     worst.largest[binade] = max(worst.largest.get(binade, 0.0), float(error.max()) / form.unit)
 
 
-def run_case(case: Case, kind: str, advance: Callable[[float], None]) -> dict[str, Any]:
+def run_case(case: Case, kind: str) -> dict[str, Any]:
     worst: dict[str, Worst] = {}
     paths = paths_of(case.port, kind)
     short = kind in ("float16", "bfloat16")
@@ -245,14 +246,11 @@ def run_case(case: Case, kind: str, advance: Callable[[float], None]) -> dict[st
     if kind == "float32":
         # Outside XLA a graph calls the kernels of eager mode, but for those that it fuses.
         paths = {name: path for name, path in paths.items() if name != "graph"}
-        count = len(case.signs) * (case.binades[1] - case.binades[0]) * (2**23 // CHUNK)
         for x in every_float32(case):
             measure(case, kind, x, paths, worst)
-            advance(1 / count)
     elif kind == "float64":
         whole = np.concatenate([x for x in rest if len(x) == SAMPLES])
         measure(case, kind, whole, paths, worst)
-    advance(0 if kind == "float32" else 1)
     return {name: vars(value) for name, value in worst.items()}
 
 
@@ -314,7 +312,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", metavar="FUNCTION")
     parser.add_argument("--formats", nargs="*", default=list(FORMATS), choices=list(FORMATS))
     parser.add_argument("--state", type=Path, default=Path("build/activation_accuracy.json"))
-    parser.add_argument("--jobs", type=int, default=1, help="threads; NumPy, which does most of the work, lets go")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
     state, told = load(options.state), versions()
     wanted = [case for case in CASES if not options.only or case.label in options.only]
@@ -326,16 +324,11 @@ def main() -> int:
         return found is not None and found["constants"] == constants[key] and found["versions"] == told
 
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(options.jobs) as pool:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("measuring", total=len(asked))
         progress.advance(task, sum(is_known(key) for key in asked))
-        running = {
-            pool.submit(timed, *asked[key], lambda part: progress.advance(task, part)): key
-            for key in asked if not is_known(key)
-        }  # fmt: skip
-        for done in as_completed(running):
-            seconds, paths = done.result()
-            key = running[done]
+        for key, seconds, paths in results({key: asked[key] for key in asked if not is_known(key)}, options.jobs):
+            progress.advance(task)
             state[key] = {"constants": constants[key], "versions": told, "seconds": seconds, "paths": paths}
             save(options.state, state)
     return 0 if show({key: state[key] for key in asked}, Console()) else 1
@@ -345,9 +338,19 @@ def case_of(label: str) -> Case:
     return next(case for case in CASES if case.label == label)
 
 
-def timed(kind: str, label: str, advance: Callable[[float], None]) -> tuple[float, dict[str, Any]]:
+def results(asked: Mapping[str, tuple[str, str]], jobs: int) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """(key, seconds, what was measured), as they come."""
+    if jobs == 1:
+        yield from ((key, *timed(kind, label)) for key, (kind, label) in asked.items())
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(timed, kind, label): key for key, (kind, label) in asked.items()}
+        yield from ((running[done], *done.result()) for done in as_completed(running))
+
+
+def timed(kind: str, label: str) -> tuple[float, dict[str, Any]]:
     start = time.perf_counter()
-    paths = run_case(case_of(label), kind, advance)
+    paths = run_case(case_of(label), kind)
     return round(time.perf_counter() - start, 1), paths
 
 
