@@ -162,11 +162,12 @@ def show(rows: Mapping[str, Mapping[str, Worst]], console: Console) -> bool:
 
 def main() -> int:
     """Measure, print; 1 where a bound does not hold."""
-    console, rounds = Console(), current_runtime().tensorfloat32
+    console, runtime = Console(), current_runtime()
+    rounds = runtime.tensorfloat32
     console.print(f"operands of float32 products are rounded: {operand_rounding()}")
     rows = {
         f"{compute}{', tensorfloat32' if rounds and compute == 'float32' else ''}": measured(
-            compute, Precision(compute, compute, tensorfloat32=rounds)
+            compute, runtime.precision(compute, compute)
         )
         for compute in FORMATS
     }

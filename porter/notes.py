@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from porter.case import Case, Judged
 from porter.coverage import coverage_notes
@@ -75,17 +75,19 @@ def _port_notes(case: Case) -> Iterator[str]:
         yield "the scaling steps were declared outside the port and were not checked"
     if case.walk_differs:
         yield ("the port called as a whole gives other bits than its layers one by one, which is how they were judged")
-    yield from runtime_notes(case.graph.runtime)
+    yield from runtime_notes(case.graph.runtime, dtypes)
     if case.network.input_range is None:
         yield "the file documents no input range: standard normal rows at three scales stand for it"
 
 
-def runtime_notes(runtime: Runtime) -> Iterator[str]:
-    """What the platform under the port does to the verdict."""
-    if runtime.tensorfloat32:
+def runtime_notes(runtime: Runtime, formats: Collection[str]) -> Iterator[str]:
+    """What the platform under the port does to the verdict, where the port computes in those formats."""
+    if runtime.tensorfloat32 and "float32" in formats:
         yield (
             f"{runtime} multiplies float32 in tensorfloat32, with 10 bits of fraction: the bounds allow for that, and "
             "see less than they would in all of float32, which the platform's own setting gives"
         )
-    if not measured_on(runtime.backend, runtime.version, runtime.device):
+    if runtime.short_sums and {"float16", "bfloat16"} & set(formats):
+        yield f"{runtime} may round partial sums to 16 bits: little can be said of a wide layer there"
+    if not measured_on(runtime.backend, runtime.version, runtime.device, formats):
         yield f"no accuracy of activations was measured for {runtime}: the bounds take the nearest measured platform's"

@@ -167,4 +167,4 @@ def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:
         return None
     compute = max(formats, key=lambda kind: kind.unit).name
     variables = getattr(nodes[0].operation, "variable_dtype", compute) if len(nodes) == 1 else compute
-    return Precision(compute, str(variables), current_runtime().tensorfloat32)
+    return current_runtime().precision(compute, str(variables))

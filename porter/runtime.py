@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reference.precision import Precision
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -14,12 +16,18 @@ class Runtime:
         version: of the backend.
         device: "cpu" or "gpu".
         tensorfloat32: whether products of float32 take their operands rounded to tensorfloat32.
+        short_sums: whether partial sums of 16-bit products may be rounded to 16 bits.
     """
 
     backend: str
     version: str
     device: str
-    tensorfloat32: bool
+    tensorfloat32: bool = False
+    short_sums: bool = False
+
+    def precision(self, compute: str, variables: str) -> Precision:
+        """That of a layer here."""
+        return Precision(compute, variables, self.tensorfloat32, self.short_sums)
 
     def __str__(self) -> str:
         names = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -32,7 +40,7 @@ def current_runtime() -> Runtime:
 
     known = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
     backend = keras.backend.backend()
-    return known[backend]() if backend in known else Runtime(backend, "", "cpu", False)
+    return known[backend]() if backend in known else Runtime(backend, "", "cpu")
 
 
 def _tensorflow() -> Runtime:
@@ -58,4 +66,4 @@ def _torch() -> Runtime:
 
 def _runtime(backend: str, version: str, gpu: bool, rounds: bool) -> Runtime:
     # Only GPUs have products in tensorfloat32; the setting alone says nothing.
-    return Runtime(backend, version, "gpu" if gpu else "cpu", gpu and rounds)
+    return Runtime(backend, version, "gpu" if gpu else "cpu", tensorfloat32=gpu and rounds, short_sums=gpu)

@@ -162,19 +162,24 @@ class _Affines:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, Precision], tuple[Dense, Affine]] = OrderedDict()
+        self._numbers = 0
         self._lock = Lock()
 
     def __call__(self, dense: Dense, precision: Precision) -> Affine:
         key = (id(dense), precision)
         with self._lock:
-            found = self._known.pop(key, None)
-        # Held beside its layer, so that no other can have the same id.
-        entry = (dense, _affine(dense, precision)) if found is None else found
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key][1]
+        affine = _affine(dense, precision)
         with self._lock:
-            self._known[key] = entry
-            while len(self._known) > 1 and sum(each.kernel.size for _, each in self._known.values()) > self.NUMBERS:
-                self._known.popitem(last=False)
-        return entry[1]
+            if key not in self._known:
+                # Beside its layer, so that no other can have the same id.
+                self._known[key] = dense, affine
+                self._numbers += affine.kernel.size
+            while len(self._known) > 1 and self._numbers > self.NUMBERS:
+                self._numbers -= self._known.popitem(last=False)[1][1].kernel.size
+        return affine
 
 
 _prepared = _Affines()

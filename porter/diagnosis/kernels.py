@@ -138,16 +138,18 @@ def _changes(suspect: Suspect) -> list[_Change]:
 
 def _matches(found: Array, candidates: list[Layout], suspect: Suspect) -> list[_Match]:
     """Every layout under every change, in the order of ``candidates``, judged on a sample of a big kernel."""
+    if not candidates:
+        return []
     positions = sample_positions(found.size)
     seen = found.reshape(-1)[positions]
+    sampled = np.stack([layout.kernel.reshape(-1)[positions] for layout in candidates])
     changes = _changes(suspect)
-    result = []
-    for layout in candidates:
-        sampled = layout.kernel.reshape(-1)[positions]
-        for change in changes:
-            share = float(suspect.equal(seen, change.apply(sampled)).mean())
-            result.append(_Match(share if share >= change.least else 0.0, layout, change))
-    return result
+    shares = [np.mean(suspect.equal(seen, change.apply(sampled)), axis=1) for change in changes]
+    return [
+        _Match(float(share[i]) if share[i] >= change.least else 0.0, layout, change)
+        for i, layout in enumerate(candidates)
+        for change, share in zip(changes, shares, strict=True)
+    ]
 
 
 def _twins(best: _Match, matches: list[_Match]) -> tuple[str, ...]:

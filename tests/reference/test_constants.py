@@ -29,10 +29,12 @@ def test_parameters_change_them():
 
 
 def test_where_they_were_measured():
-    assert measured_on("tensorflow", "2.21.0", "cpu") and measured_on("tensorflow", "2.21", "cpu")
+    assert measured_on("tensorflow", "2.21.0", "cpu", FORMATS) and measured_on("tensorflow", "2.21", "cpu", ["float32"])
+    assert measured_on("jax", "0.11.2", "gpu", ["float32", "bfloat16"])
+    assert not measured_on("jax", "0.11.2", "gpu", ["float32", "float64"])
     for other in (("tensorflow", "2.22.0", "cpu"), ("tensorflow", "2.2", "cpu"), ("tensorflow", "2.21.0", "gpu"),
                   ("jax", "2.21.0", "cpu")):  # fmt: skip
-        assert not measured_on(*other)
+        assert not measured_on(*other, ["float32"])
 
 
 def test_platform_deviations_have_a_reason():

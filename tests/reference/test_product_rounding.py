@@ -142,3 +142,45 @@ def test_flushed_subnormal_numbers_are_allowed():
     x = np.array([[1e-40]]).astype(np.float32).astype(float)
     assert allowed_error(step, (x,), step(x), SINGLE)[0, 0] > 1e-40
     assert allowed_error(step, (x * 1e10,), step(x * 1e10), SINGLE)[0, 0] < 1e-36
+
+
+def cut(array, bits=13):
+    """Float32 with the last bits of its fraction cut off, as a kernel in tensorfloat32 may take its operands."""
+    return (array.astype(np.float32).view(np.uint32) & np.uint32(2**32 - 2**bits)).view(np.float32)
+
+
+@pytest.mark.parametrize("inputs", [1, 7, 111])
+def test_operands_cut_to_tensorfloat32_stay_inside_its_bound_and_leave_that_of_float32(inputs):
+    rng = np.random.default_rng(inputs)
+    rounded = Precision("float32", "float32", tensorfloat32=True)
+    ratios = {SINGLE: [], rounded: []}
+    for _ in range(100):
+        weights, x, bias = draw(rng, inputs, cancelling=False)
+        z = np.array([float(exact(weights, x, bias))])
+        value = np.float32(cut(weights).astype(np.float64) @ cut(x) + bias)
+        for precision, found in ratios.items():
+            arguments = weights[:, np.newaxis].astype(float), np.array([float(bias)]), x.astype(float), z
+            found.append(ratio(weights, x, bias, value, allowed(*arguments, precision)[0]))
+    assert 0.05 < max(ratios[rounded]) <= 1 < max(ratios[SINGLE])
+
+
+def test_only_float32_has_products_in_tensorfloat32():
+    for kind in ("float64", "float16", "bfloat16"):
+        assert Precision(kind, kind, tensorfloat32=True).operand_error == 0
+    assert Precision("float32", "float32").operand_error == 0 < Precision("float32", "float32", True).operand_error
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_partial_sums_rounded_to_16_bits_stay_inside_their_bound_and_leave_the_other(kind):
+    rng = np.random.default_rng(0)
+    shared = Precision(kind, kind, short_sums=True)
+    ratios = {Precision(kind, kind): [], shared: []}
+    for _ in range(300):
+        weights, x = (round_to(rng.normal(size=100), kind) for _ in range(2))
+        halves = [round_to(np.dot(weights[part], x[part]), kind) for part in (slice(50), slice(50, 100))]
+        value, z = round_to(halves[0] + halves[1], kind), np.array([np.dot(weights, x)])
+        for precision, found in ratios.items():
+            bound = allowed(weights[:, np.newaxis], np.zeros(1), x, z, precision)[0]
+            found.append(float(np.abs(value - z).max() / bound))
+    first, second = ratios.values()
+    assert max(second) <= 1 < max(first)
