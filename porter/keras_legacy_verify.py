@@ -18,7 +18,7 @@ from porter.keras_legacy_model import pairs
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
 from porter.keras_model import legal_name
 from porter.network import Claim
-from porter.programs import build_program
+from porter.programs import build_program, follow
 from porter.provenance import versions
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from reference.elementwise import Replacement
@@ -74,8 +74,9 @@ def verify_legacy(
     golden = None if samples is None else read_keras_samples(samples)
     contradiction = None if golden is None else disagreement(program, golden)
     feeds = draw_feeds(network, model, None if golden is None else golden.inputs, rng)
+    # The reference goes first: it refuses what nothing can hold.
+    reference = follow(network, program, {name: feeds[name].astype(np.float64) for name in program.inputs})
     values = _trace_port(model, program, tensors, feeds)
-    reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
     judged = []
     for step in program.steps:
         one = _judge(step, model, tensors, values, reference)

@@ -20,6 +20,8 @@ MEMBER = "porter_provenance.json"
 
 SCHEMA_VERSION = 1
 LARGEST = 16 * 2**20
+DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, zipfile.BadZipFile)
+"""What zipfile and h5py raise at files that are damaged."""
 """Bytes; a record that claims to be larger was not written by this package."""
 
 TOLD = ("legacy", "legacy_sha256", "port", "port_sha256", "versions", "placement", "seed")
@@ -122,7 +124,7 @@ def is_saved_model(path: str | Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 return "config.json" in archive.namelist()
         return _starts_as_hdf5(path) and _keras_version_of_hdf5(path).startswith("3")
-    except (OSError, zipfile.BadZipFile):
+    except DAMAGED:
         return False
 
 
@@ -142,7 +144,7 @@ def _stored_text(path: Path) -> str | bytes | None:
             return _from_archive(path)
         if _starts_as_hdf5(path):
             return _from_hdf5(path)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise _broken(path, str(error)) from error
     raise UnreadableError(
         f"{path}",

@@ -121,7 +121,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "shared": lambda: graph(shared, (4,), (4,)),
     "nested": lambda: graph(nested, (5,)),
 }  # fmt: skip
-UNBOUNDED = {"additive attention", "causal attention", "time distributed model"}
+UNBOUNDED = {"time distributed model"}
 
 
 def randomize(model: Any, rng: np.random.Generator) -> None:

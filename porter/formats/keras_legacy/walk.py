@@ -434,9 +434,11 @@ def input_of(name: str, entry: Entry | None, where: str) -> KerasInput:
     if shape is None and entry is not None and entry.kind == "Embedding":
         length = config.get("input_length")
         shape = [None, *(length if isinstance(length, list) else [length])]
-    if shape is not None and not (
-        isinstance(shape, list) and shape and all(n is None or (isinstance(n, int) and 0 <= n < 2**31) for n in shape)
-    ):
+    if shape is not None and not (isinstance(shape, list) and shape and all(map(_is_length, shape))):
         raise ConfigError(f"{where}: batch_input_shape", found=repr(shape)[:80], expected="a list of whole numbers")
     dtype = config.get("dtype", config.get("input_dtype")) if entry is not None and entry.kind != "Embedding" else None
     return KerasInput(name, None if shape is None else tuple(shape[1:]), dtype if isinstance(dtype, str) else "float32")
+
+
+def _is_length(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31)
