@@ -22,6 +22,7 @@ import porter
 import reference.limits
 from porter.contents import read_contents
 from porter.formats.keras_legacy.decode import decode_hdf5, is_keras_hdf5
+from porter.formats.keras_legacy.fields import reading
 from porter.formats.opened import open_file
 from porter.keras_legacy_load import match_layers
 from porter.programs import build_program, follow
@@ -150,7 +151,8 @@ def matching(path: str) -> str:
             return "no weights"
         source = decode_hdf5(opened)
     layers = [StandIn(name, source) for name, inner in source.attributes["weight_names"].items() if inner]
-    match_layers(StandIn("model", source, layers), source, "tensorflow")
+    with reading(path):
+        match_layers(StandIn("model", source, layers), source, "tensorflow")
     return "matched"
 
 

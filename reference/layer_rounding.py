@@ -52,13 +52,13 @@ def _is_exact(inputs: Inputs, precision: Precision) -> bool:
     )
 
 
-def _rule(bound: Any) -> Any:
-    """A rule for inputs that both sides have exactly; of others nothing is known."""
+def _rule(bound: Any, only_exact: bool = True) -> Any:
+    """A rule for inputs that both sides have exactly; of others nothing is known, unless the layer does not cast."""
 
     def rule(step: Any, inputs: Inputs, trace: LayerTrace, precision: Precision, input_error: Errors) -> Array:
         wide = tuple(np.asarray(array, np.float64) for array in inputs)
         moved = input_error is not None and any(np.any(error) for error in input_error)
-        if moved or not _is_exact(wide, precision):
+        if moved or (only_exact and not _is_exact(wide, precision)):
             return np.full(trace.outputs.shape, np.inf)
         return np.broadcast_to(np.asarray(bound(step, wide, trace, precision), np.float64), trace.outputs.shape)
 
@@ -135,6 +135,11 @@ def _rearrangement(step: Any, inputs: Inputs, trace: LayerTrace, precision: Prec
     return 0.0
 
 
+def _masking(step: Masking, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
+    """What counts is decided before the cast, and handed on after it."""
+    return precision.cast_error(np.asarray(trace.outputs, np.float64))
+
+
 def _elementwise(step: Elementwise, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
     z, a = inputs[0], np.asarray(trace.outputs, np.float64)
     parameters = step.activation.parameters
@@ -205,7 +210,7 @@ RULES = {
     BatchNormalization: batch_normalization_error,
     LayerNormalization: layer_normalization_error,
     Rearrangement: _rearrangement,
-    Masking: _rearrangement,
+    Masking: _masking,
     Mask: _rearrangement,
     Elementwise: _elementwise,
     PReLU: _prelu,
@@ -221,4 +226,4 @@ RULES = {
 }
 
 for _kind, _bound in RULES.items():
-    register(_kind, _rule(_bound))
+    register(_kind, _rule(_bound, _kind not in (Embedding, Mask, Masking)))

@@ -121,7 +121,6 @@ MODELS: dict[str, Callable[[], Any]] = {
     "shared": lambda: graph(shared, (4,), (4,)),
     "nested": lambda: graph(nested, (5,)),
 }  # fmt: skip
-UNBOUNDED = {"time distributed model"}
 
 
 def randomize(model: Any, rng: np.random.Generator) -> None:
@@ -162,7 +161,7 @@ def test_reference_and_port_follow_keras_2(tmp_path: Path, name: str) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=2e-6)
     report = porter.port(network, tmp_path / "p.keras", samples=(feeds, outputs))
     told = [(row.layer, row.verdict, row.isolated, row.allowed, row.where) for row in report.layers]
-    assert report.verdict == ("inconclusive" if name in UNBOUNDED else "parity"), (told, report.findings, report.notes)
+    assert report.verdict == "parity", (told, report.findings, report.notes)
     assert report.links["save"] == "parity"
     assert report.links["reading"] == "proven"
 

@@ -33,6 +33,7 @@ CODE = {
 WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN")
 RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D")
 DEEPEST = 32
+MOST_AXES = 32
 
 KEEPS_MASK = frozenset((
     "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dense", "Dropout", "ELU",
@@ -434,7 +435,9 @@ def input_of(name: str, entry: Entry | None, where: str) -> KerasInput:
     if shape is None and entry is not None and entry.kind == "Embedding":
         length = config.get("input_length")
         shape = [None, *(length if isinstance(length, list) else [length])]
-    if shape is not None and not (isinstance(shape, list) and shape and all(map(_is_length, shape))):
+    if shape is not None and not (
+        isinstance(shape, list) and 0 < len(shape) <= MOST_AXES and all(map(_is_length, shape))
+    ):
         raise ConfigError(f"{where}: batch_input_shape", found=repr(shape)[:80], expected="a list of whole numbers")
     dtype = config.get("dtype", config.get("input_dtype")) if entry is not None and entry.kind != "Embedding" else None
     return KerasInput(name, None if shape is None else tuple(shape[1:]), dtype if isinstance(dtype, str) else "float32")
