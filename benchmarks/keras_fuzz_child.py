@@ -98,13 +98,14 @@ def warm_up() -> None:
 
 
 def examine(path: str, weights: str | None, backend: str | None) -> str:
-    """What became of a case: its reading and running; a defect of any part comes first."""
+    """What became of a case: its reading and running; a defect of any part comes first.
+
+    Every case is listed, or its weights matched with a model's, by turns.
+    """
     options: dict[str, Any] = {"backend": backend} | ({} if weights is None else {"weights": weights})
-    told = [
-        guarded(lambda: read_and_run(path, options)),
-        guarded(lambda: listing(path, options)),
-        guarded(lambda: matching(weights or path)),
-    ]
+    others = (lambda: listing(path, options), lambda: matching(weights or path))
+    other = others[Path(weights or path).stat().st_size // 8 % 2]
+    told = [guarded(lambda: read_and_run(path, options)), guarded(other)]
     return next((one for one in told if one.startswith("DEFECT")), told[0])
 
 

@@ -584,7 +584,7 @@ def _inside(inner: Any, shape: Sequence[int | None], dtype: str, site: Site) -> 
     if len(alone) == 1:
         return alone[0]
     begin = keras.Input(tuple(shape), dtype=dtype)
-    return keras.Model(begin, apply([begin], [None]), name=f"{legal_name(inner.name)}_model")
+    return keras.Model(begin, apply([begin], [None])[0], name=f"{legal_name(inner.name)}_model")
 
 
 def activation_layer(layer: KerasLayer, site: Site) -> Apply:

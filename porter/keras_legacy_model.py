@@ -235,8 +235,9 @@ def pairs(network: KerasNetwork, model: Any) -> dict[str, Any]:
         outputs = _outputs(operations, legal_name(call.layer), number)
         for index, output in enumerate(outputs[: call.outputs]):
             found[call.name if index == 0 else f"{call.name}#{index}"] = output
-        if call.gives_mask is not None:
-            found[f"{call.name}:mask"] = _outputs(operations, legal_name(f"{call.name}_mask"), 0)[0]
+        mask = legal_name(f"{call.name}_mask")
+        if call.gives_mask is not None and mask in operations:  # a mask that no layer uses is not in the port
+            found[f"{call.name}:mask"] = _outputs(operations, mask, 0)[0]
     return found
 
 

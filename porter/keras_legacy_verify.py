@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -318,14 +318,25 @@ def _judge_wide(
         for name, shape in shapes.items()
     }
     drawn = {name: array.astype(tensors[name].dtype) for name, array in drawn.items()}
-    alone = keras.Model([tensors[name] for name in shapes], tensors[step.name])
-    actual = np.asarray(alone(list(drawn.values()), training=False), np.float64)
+    actual = np.asarray(_run_alone([tensors[name] for name in shapes], tensors[step.name], drawn.values()), np.float64)
     fed = tuple(np.asarray(drawn[name], np.float64) for name in step.inputs)
     found = compare(step, fed, actual, one.precision, "wide rows")
     merged = merge_comparisons([one.comparison, found])
     return replace(
         one, comparison=merged, verdict="parity" if merged.is_parity and not one.weights_differ else "mismatch"
     )
+
+
+def _run_alone(inputs: Sequence[Any], output: Any, drawn: Iterable[Array]) -> Any:
+    """What lies between some tensors of the port and another, run on numbers drawn for it."""
+    try:
+        return keras.Model(inputs, output)(list(drawn), training=False)
+    except ValueError:
+        # Keras cannot cut a model between two calls of one layer; the layer can be called.
+        operation, number, _ = output._keras_history
+        if [id(tensor) for tensor in operation._inbound_nodes[number].input_tensors] != list(map(id, inputs)):
+            raise
+        return operation(*map(keras.ops.convert_to_tensor, drawn))
 
 
 def looks_up(step: Any) -> bool:

@@ -36,11 +36,12 @@ DEEPEST = 32
 MOST_AXES = 32
 
 KEEPS_MASK = frozenset((
-    "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dense", "Dropout", "ELU",
-    "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU", "Softmax",
-    "SpatialDropout1D", "ThresholdedReLU", "TimeDistributed", "TimeDistributedDense",
+    "Activation", "ActivityRegularization", "AdditiveAttention", "AlphaDropout", "Attention", "SpatialDropout1D",
+    "BatchNormalization", "Dense", "Dropout", "ELU",
+    "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU",
+    "ThresholdedReLU", "TimeDistributed", "TimeDistributedDense",
 ))  # fmt: skip
-ENDS_MASK = frozenset(("Attention", "AdditiveAttention", "Dot", "GlobalAveragePooling1D"))
+ENDS_MASK = frozenset(("Dot", "GlobalAveragePooling1D"))
 JOINS_MASKS = frozenset(("Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"))
 
 
@@ -336,10 +337,10 @@ class Opening:
         zero = entry.kind == "Embedding" and bool(entry.config.get("mask_zero"))
         if layer.operation != "Replaced" and (entry.kind == "Masking" or zero):
             return replace(call, gives_mask="nonzero" if zero else "any"), own
-        if not masks or entry.kind in ENDS_MASK or layer.operation == "Replaced":
+        if not masks or layer.operation == "Replaced" or self.ends_mask(entry.kind):
             return call, None
-        if entry.kind in KEEPS_MASK:
-            return call, masks[0]
+        if entry.kind in KEEPS_MASK or (entry.kind == "Softmax" and self.era.version < (2, 4)):
+            return call, call.masks[0]  # of an attention the query's
         if layer.operation in ("Recurrent", "ConvLSTM", "Bidirectional"):
             inner = layer.inner[0] if layer.inner else layer
             return call, masks[0] if inner.parameters["return_sequences"] else None
@@ -351,8 +352,13 @@ class Opening:
                 return (call, masks[0]) if len(set(masks)) == 1 else (replace(call, gives_mask="all"), own)
         raise UnknownModeError(
             f"{self.where(entry.path)} is a {entry.kind}, and a mask comes to it",
-            expected="no mask: Keras 2 itself refuses it here",
+            expected="no mask: Keras 2 itself refuses it here, or has the Softmax use it",
         )
+
+    def ends_mask(self, kind: str) -> bool:
+        """Whether a class uses masks up, or lets them end: tf.keras does so at layers that know none."""
+        known = {*KEEPS_MASK, *JOINS_MASKS, *RECURRENT, *WRAPPERS, "Softmax"}
+        return kind in ENDS_MASK or (self.era.is_tf and kind not in known)
 
     def input_entries(self, kind: str, config: Any, path: str) -> list[tuple[str, Entry | None]]:
         """The inputs of a model: their names, and the layers that say their shapes."""
