@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from porter.errors import UnreadableError
+from porter.formats.opened import open_file
 from porter.network import Network
 from porter.report.json import plain
 from porter.report.model import Report
@@ -124,16 +125,15 @@ def is_saved_model(path: str | Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 return "config.json" in archive.namelist()
         return _starts_as_hdf5(path) and _keras_version_of_hdf5(path).startswith("3")
-    except DAMAGED:
+    except (*DAMAGED, UnreadableError):
         return False
 
 
 def _keras_version_of_hdf5(path: Path) -> str:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        version = file.attrs.get("keras_version", "") if "model_config" in file.attrs else ""
-    return version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+    # By the reader of untrusted files: it looks at the structure first, where libhdf5 alone may loop for ever.
+    with open_file(path) as opened:
+        there = opened.hdf5.stored_attributes
+        return str(opened.hdf5.attribute("keras_version")) if {"model_config", "keras_version"} <= set(there) else ""
 
 
 def _stored_text(path: Path) -> str | bytes | None:
