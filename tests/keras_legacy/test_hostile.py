@@ -110,3 +110,12 @@ def test_a_root_that_cannot_be_opened(tmp_path: Path) -> None:
     assert not is_saved_model(path)
     with pytest.raises(DamagedFileError):
         read_contents(path)
+
+
+def test_code_inside_a_wrapper_is_listed_as_a_hazard(tmp_path: Path) -> None:
+    wrapped = layer("TimeDistributed", "each", layer=layer("Lambda", "odd"), batch_input_shape=[None, 3, 2])
+    path = write(tmp_path / "m.h5", model([wrapped, layer("Dense", "d" * 40, units=2)]), {"each": {}, "d" * 40: {}})
+    contents: Any = read_contents(path)
+    assert contents.hazards == ("each/odd is a Lambda: Python bytecode, which is not run",)
+    lines = [line for line in contents.render(120, False).splitlines() if "Lambda" in line or "Dense" in line]
+    assert lines[0].index("Lambda") == lines[1].index("Dense")
