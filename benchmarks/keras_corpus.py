@@ -1,6 +1,6 @@
 """Run a folder of legacy Keras files through porter: read, port, verify, compare with what the originals gave.
 
-    python benchmarks/keras_corpus.py ../shared/real/keras_h5 [--manifest MANIFEST.json] [--results results.jsonl]
+    python -m benchmarks.keras_corpus ../shared/real/keras_h5 [--manifest MANIFEST.json] [--results FILE] [--write]
 
 Prints, by Keras version: files, read, ported, parity with the reference, agreement with recorded outputs
 (max|d| <= 1e-4 max|y| + 1e-7), refused with a reason, failed. Each file runs in a child process under limits of time
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import queue
 import resource
 import subprocess
@@ -19,13 +20,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- keras corpus: begin -->", "<!-- keras corpus: end -->"
 SECONDS = 300
 GIBIBYTES = 24
 COLUMNS = ("files", "read", "asked", "ported", "parity", "recorded", "agree", "refused", "failed")
@@ -38,6 +41,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="JSON lines; files that are in it are not run again")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="files whose path contains this")
+    parser.add_argument("--write", action="store_true", help="write the counts into RESULTS.md")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -53,6 +57,10 @@ def main() -> int:
     every = kept + list(results.values())
     print(table(every))
     print(exceptions(every))
+    if arguments.write:
+        from benchmarks.tables import replace_part
+
+        replace_part(ROOT / "benchmarks" / "RESULTS.md", BEGIN, END, markdown(every))
     print(f"\n{len(todo)} files in {time.monotonic() - started:.0f} s, {len(kept)} from before")
     return 1 if any(one["status"] in ("failed", "crashed") or one.get("agree") is False for one in every) else 0
 
@@ -262,16 +270,39 @@ def compare(program: Any, model: Any, inputs: list[Any], outputs: list[Any]) -> 
 
 
 def table(results: list[Any]) -> str:
-    """One row a kind and a version."""
+    """One line a kind and a version."""
+    lines = [f"{'kind':13}{'Keras':10}" + "".join(f"{column:>10}" for column in COLUMNS)]
+    lines += [f"{kind:13}{keras:10}" + "".join(f"{n:10}" for n in numbers) for kind, keras, *numbers in tally(results)]
+    return "\n".join(lines)
+
+
+def markdown(results: list[Any]) -> str:
+    """The counts that are committed; names of files are not."""
+    from benchmarks.tables import markdown_table
+
+    names = ("tensorflow", "keras", "numpy", "h5py")
+    versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)])
+    reasons = Counter(
+        one["reason"].split(":")[0] for one in results if one["status"] in ("refused", "failed", "crashed")
+    )
+    verdicts = Counter(one["verdict"] for one in results if "verdict" in one)
+    told = [f"Verdicts: {', '.join(f'{verdict} {count}' for verdict, count in sorted(verdicts.items()))}."]
+    told += [f"Not ported: {', '.join(f'{reason} {count}' for reason, count in sorted(reasons.items()))}."] * bool(
+        reasons
+    )
+    rows = [tuple(map(str, row)) for row in tally(results)]
+    return f"{len(results)} files. {versions}.\n{' '.join(told)}\n\n{markdown_table(('kind', 'Keras', *COLUMNS), rows)}"
+
+
+def tally(results: list[Any]) -> list[tuple[Any, ...]]:
+    """Kind, version and the counts of COLUMNS, one row a kind and a version."""
     rows: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
     for one in results:
         for key in ((one["kind"], one["keras_version"]), (one["kind"], "all")):
             for column in counted(one):
                 rows[key][column] += 1
-    lines = [f"{'kind':13}{'Keras':10}" + "".join(f"{column:>10}" for column in COLUMNS)]
-    for (kind, version), row in sorted(rows.items(), key=lambda item: (item[0][0], item[0][1] == "all", item[0][1])):
-        lines.append(f"{kind:13}{version:10}" + "".join(f"{row[column]:10}" for column in COLUMNS))
-    return "\n".join(lines)
+    in_order = sorted(rows.items(), key=lambda item: (item[0][0], item[0][1] == "all", item[0][1]))
+    return [(kind, keras, *(row[column] for column in COLUMNS)) for (kind, keras), row in in_order]
 
 
 def counted(one: Any) -> list[str]:

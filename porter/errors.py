@@ -196,6 +196,14 @@ class NonFiniteError(UnreadableError):
     """NaN or infinite values where numbers should be."""
 
 
+class ModelSizeError(UnreadableError):
+    """A model of whose layers one computes more numbers than any machine holds."""
+
+
+class ShapesError(UnreadableError):
+    """A model whose layers do not fit each other."""
+
+
 class OutputExistsError(PorterError):
     """The output is there already, and ``force`` was not given."""
 

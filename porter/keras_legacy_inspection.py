@@ -28,8 +28,8 @@ class LayerListed:
         name: path of names.
         kind: its class.
         calls: how often the graph calls it; 1 in a Sequential.
-        parameters: numbers stored for it; 0 inside a nested model, whose own line has them.
-        activation: as written, or None.
+        parameters: numbers stored for it; 0 inside a nested model or a wrapper, whose own line has them.
+        activation: as written, that of the gates after it; or None.
     """
 
     name: str
@@ -63,6 +63,15 @@ class KerasContents:
     hazards: tuple[str, ...]
     refusal: str | None
 
+    def _table(self) -> Iterator[str]:
+        """A line a layer, as wide as the names are."""
+        names = max([5, *(len(one.name) for one in self.layers)])
+        kinds = max([5, *(len(one.kind) for one in self.layers)])
+        yield f"  {'layer':{names}}  {'class':{kinds}}  {'calls':>5}  {'parameters':>11}  activation"
+        for one in self.layers:
+            numbers = f"{one.calls:5}  {one.parameters:11,}"
+            yield f"  {one.name:{names}}  {one.kind:{kinds}}  {numbers}  {one.activation or ''}".rstrip()
+
     def to_json(self) -> str:
         """The same as JSON."""
         return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})
@@ -74,11 +83,7 @@ class KerasContents:
             f"{self.file}: {self.kind} of Keras {self.keras_version}",
             f"  backend  {self.backend or 'not stored'}",
             "",
-            f"  {'layer':32}{'class':24}{'calls':>6}{'parameters':>12}  activation",
-        ]
-        lines += [
-            f"  {one.name:32}{one.kind:24}{one.calls:6}{one.parameters:12,}  {one.activation or ''}".rstrip()[:width]
-            for one in self.layers
+            *(line[: max(width, 40)] for line in self._table()),
         ]
         lines += ["", *(f"  hazard: {hazard}" for hazard in self.hazards)] if self.hazards else []
         lines += (
@@ -126,10 +131,20 @@ def _listed(config: Any, path: str, stored: Mapping[str, int]) -> Iterator[Layer
         inner, kind = entry.get("config", {}), str(entry["class_name"])
         settings = inner if isinstance(inner, Mapping) else {}
         name = f"{path}{entry.get('name', settings.get('name', kind))}"
-        activation = settings.get("activation")
-        yield LayerListed(
-            name, kind, max(1, len(entry.get("inbound_nodes") or [])), stored.get(name, 0),
-            activation if isinstance(activation, str) else None,
-        )  # fmt: skip
+        calls = max(1, len(entry.get("inbound_nodes") or []))
+        yield LayerListed(name, kind, calls, stored.get(name, 0), _activations(settings))
         if kind in MODELS:
             yield from _listed(inner, f"{name}/", stored)
+            continue
+        wrapped = [
+            settings[key] for key in ("layer", "backward_layer", "cell") if isinstance(settings.get(key), Mapping)
+        ]
+        yield from _listed(wrapped, f"{name}/", stored)
+        if kind == "Merge" and settings.get("layers"):
+            yield from _listed(settings["layers"], path, stored)
+
+
+def _activations(settings: Mapping[str, Any]) -> str | None:
+    keys = ("activation", "recurrent_activation", "inner_activation")
+    names = [settings[key] for key in keys if isinstance(settings.get(key), str)]
+    return ", ".join(names) if names else None

@@ -584,7 +584,7 @@ def _inside(inner: Any, shape: Sequence[int | None], dtype: str, site: Site) -> 
     if len(alone) == 1:
         return alone[0]
     begin = keras.Input(tuple(shape), dtype=dtype)
-    return keras.Model(begin, apply([begin], [None]), name=f"{legal_name(inner.name)}_model")
+    return keras.Model(begin, apply([begin], [None])[0], name=f"{legal_name(inner.name)}_model")
 
 
 def activation_layer(layer: KerasLayer, site: Site) -> Apply:
@@ -691,16 +691,27 @@ def merge(layer: KerasLayer, site: Site) -> Apply:
 def dot(layer: KerasLayer, site: Site) -> Apply:
     """Dot, and the mode "cos" of Keras 1."""
     p, name = layer.parameters, legal_name(layer.name)
-    if not p["cosine"]:
-        made = layers.Dot(p["axes"], normalize=p["normalize"], name=name, dtype=site.policy)
+    if not (p["cosine"] or p["normalize"]):
+        made = layers.Dot(p["axes"], name=name, dtype=site.policy)
         return lambda tensors, masks: [made(list(tensors))]
     first, second = p["axes"]
 
-    def compute(x: Any, y: Any) -> Any:
-        square = layers.Dot((first, first))([x, x]) * layers.Dot((second, second))([y, y])
-        return ops.expand_dims(layers.Dot((first, second))([x, y]) / ops.maximum(ops.sqrt(square), 1e-7), 1)
+    def times(part: str, x: Any, y: Any, *axes: int) -> Any:
+        return layers.Dot(axes, name=f"{name}_{part}", dtype=site.policy)([x, y])
 
-    return named(name, compute, site)
+    def cosine(x: Any, y: Any) -> Any:
+        square = times("first", x, x, first, first) * times("second", y, y, second, second)
+        return ops.expand_dims(times("both", x, y, first, second) / ops.maximum(ops.sqrt(square), 1e-7), 1)
+
+    def proximity(x: Any, y: Any) -> Any:
+        # Keras 3's own normalize= divides by at least 1e-7, Keras 2's by at least 1e-6.
+        return times("both", _length_1(x, first), _length_1(y, second), first, second)
+
+    return named(name, cosine if p["cosine"] else proximity, site)
+
+
+def _length_1(x: Any, axis: int) -> Any:
+    return x / ops.maximum(ops.sqrt(ops.sum(ops.square(x), axis=axis, keepdims=True)), 1e-6)
 
 
 def embedding(layer: KerasLayer, site: Site) -> Apply:

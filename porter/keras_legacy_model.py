@@ -20,7 +20,8 @@ from porter.keras_model import DTYPES, legal_name
 from porter.placement import check_choice
 
 Array = NDArray[Any]
-LARGEST = 2**31
+LARGEST = 2**30
+"""Numbers that all layers together may compute for one row."""
 
 
 def build_legacy(network: KerasNetwork, *, dtype: str = "float32") -> Any:
@@ -103,6 +104,7 @@ def connect(
     begins = [make_input(each, network, site, shape, dtype) for each in network.inputs]
     tensors: dict[Ref, Any] = {Ref(each.name): begin for each, begin in zip(network.inputs, begins, strict=True)}
     applied: dict[str, Apply] = {}
+    size = 0
     for call in network.calls:
         layer = network.layer(call.layer)
         try:
@@ -113,7 +115,7 @@ def connect(
                 found=first_line(error), expected="a layer that Keras 3 can build here",
             ) from error  # fmt: skip
         for index, output in enumerate(outputs):
-            check_size(call, output)
+            size += check_size(call, output, size)
             tensors[Ref(call.name, index)] = output
     ends = [tensors[ref] for ref in network.outputs]
     alone = [each[0] if len(each) == 1 else each for each in (begins, ends)]
@@ -183,18 +185,19 @@ def make_mask(call: KerasCall, layer: KerasLayer, inputs: Sequence[Any], masks: 
     return layers.Identity(name=legal_name(f"{call.name}_mask"), dtype="bool")(mask)
 
 
-def check_size(call: KerasCall, output: Any) -> None:
-    """Refuse what no machine can hold, before anything is computed.
+def check_size(call: KerasCall, output: Any, before: int) -> int:
+    """How many numbers a call gives for one row; refused, before anything is computed, where no machine holds them.
 
     Raises:
-        UnbuildableError: more than two thousand million numbers for one row.
+        UnbuildableError: with those ``before`` it more than ``LARGEST``.
     """
     size = math.prod(n for n in output.shape[1:] if n is not None)
-    if size > LARGEST:
+    if before + size > LARGEST:
         raise UnbuildableError(
-            f"layer {call.name!r}", found=f"outputs of shape {tuple(output.shape)}",
+            f"layer {call.name!r}", found=f"outputs of shape {tuple(output.shape)}, after {before:,} numbers",
             expected=f"at most {LARGEST:,} numbers a row", remedy="the file is damaged or hostile",
         )  # fmt: skip
+    return size
 
 
 def name_operations(model: Any) -> None:
@@ -232,8 +235,9 @@ def pairs(network: KerasNetwork, model: Any) -> dict[str, Any]:
         outputs = _outputs(operations, legal_name(call.layer), number)
         for index, output in enumerate(outputs[: call.outputs]):
             found[call.name if index == 0 else f"{call.name}#{index}"] = output
-        if call.gives_mask is not None:
-            found[f"{call.name}:mask"] = _outputs(operations, legal_name(f"{call.name}_mask"), 0)[0]
+        mask = legal_name(f"{call.name}_mask")
+        if call.gives_mask is not None and mask in operations:  # a mask that no layer uses is not in the port
+            found[f"{call.name}:mask"] = _outputs(operations, mask, 0)[0]
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,25 +14,30 @@ from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy_faults import explain
+from porter.keras_legacy_inner import compare_inside, holds_model
 from porter.keras_legacy_model import pairs
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
 from porter.keras_model import legal_name
 from porter.network import Claim
-from porter.programs import build_program
+from porter.programs import build_program, follow
 from porter.provenance import versions
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from reference.elementwise import Replacement
-from reference.embedding import Embedding, Mask
-from reference.precision import Precision
+from reference.embedding import Embedding, Mask, Masking
+from reference.precision import Precision, round_to
+from reference.recurrent import TimeDistributed
 from reference.rounding import allowed_error, has_bound, inevitable_overflow, platform_allowance
 from reference.trace import Program
 
 Array = NDArray[Any]
+Compare = Callable[[Any, tuple[Array, ...], Array, Precision, str], Comparison]
 
 ELEMENTS = 2**21
 """Numbers in the widest layer for all rows together: what a verification holds at a time."""
 LENGTH = 12
 """Steps or pixels along an axis whose length the file leaves open."""
+MOVES = ("Crop", "Flatten", "Identity", "Permute", "Repeat", "Reshape")
+"""Operations that hand on the numbers they take."""
 ORDER = ("proven", "declared", "assumed", "contradicted")
 
 
@@ -74,13 +79,15 @@ def verify_legacy(
     golden = None if samples is None else read_keras_samples(samples)
     contradiction = None if golden is None else disagreement(program, golden)
     feeds = draw_feeds(network, model, None if golden is None else golden.inputs, rng)
+    # The reference goes first: it refuses what nothing can hold.
+    reference = follow(network, program, {name: feeds[name].astype(np.float64) for name in program.inputs})
     values = _trace_port(model, program, tensors, feeds)
-    reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
     judged = []
     for step in program.steps:
-        one = _judge(step, model, tensors, values, reference)
+        compare = _comparer(step, network, model)
+        one = _judge(step, model, tensors, values, reference, compare)
         if wide and one.verdict != "uncompared":
-            one = _judge_wide(one, tensors, values, rng)
+            one = _judge_wide(one, tensors, values, rng, compare)
         judged.append(one)
     whole = _whole_differs(model, network, values, feeds)
     report = _report(network, model, judged, feeds, seed, whole)
@@ -131,14 +138,26 @@ def draw_feeds(
 
 
 def _words(network: KerasNetwork) -> dict[str, int]:
-    """How many words the Embeddings on an input know."""
+    """How many words the Embeddings know that an input goes to, moved about or not, wrapped or not."""
     known: dict[str, int] = {}
+    calls = {call.name: call for call in network.calls}
     for call in network.calls:
-        layer: Any = network.layer(call.layer)
-        if layer.operation == "Embedding":
+        rows = _rows_of_tables(network.layer(call.layer))
+        if rows is not None:
             name = call.inputs[0].name
-            known[name] = min(known.get(name, layer.parameters["rows"]), layer.parameters["rows"])
+            while name in calls and network.layer(calls[name].layer).operation in MOVES:  # type: ignore[union-attr]
+                name = calls[name].inputs[0].name
+            known[name] = min(known.get(name, rows), rows)
     return known
+
+
+def _rows_of_tables(layer: Any) -> int | None:
+    """How many words an Embedding knows, or those inside TimeDistributed."""
+    if isinstance(layer, KerasNetwork):
+        return min(_words(layer).values(), default=None)
+    if layer.operation == "TimeDistributed":
+        return _rows_of_tables(layer.inner[0])
+    return int(layer.parameters["rows"]) if layer.operation == "Embedding" else None
 
 
 def _rows(model: Any) -> int:
@@ -173,8 +192,9 @@ def _precision(tensor: Any) -> Precision:
 
 
 def _judge(
-    step: Any, model: Any, tensors: Mapping[str, Any], values: Mapping[str, Array], reference: Mapping[str, Any]
-) -> Judged:
+    step: Any, model: Any, tensors: Mapping[str, Any], values: Mapping[str, Array], reference: Mapping[str, Any],
+    compare: Compare,
+) -> Judged:  # fmt: skip
     precision, names = _precision(tensors[step.name]), _names(step, model)
     expected = np.asarray(reference[step.name].outputs, np.float64)
     actual = np.asarray(values[step.name], np.float64)
@@ -184,7 +204,7 @@ def _judge(
     if reason is None:
         try:
             fed = tuple(np.asarray(values[name], np.float64) for name in step.inputs)
-            found = compare_step(step, fed, actual, precision, "rows of the network's inputs")
+            found = compare(step, fed, actual, precision, "rows of the network's inputs")
         except KeyError as error:
             reason = str(error.args[0])
     if reason is not None:
@@ -207,12 +227,32 @@ def _no_bound(step: Any) -> str | None:
     return None if has_bound(step) else f"no rounding bound for {type(step).__name__}"
 
 
+def _comparer(step: Any, network: KerasNetwork, model: Any) -> Compare:
+    """How a step is compared: as it is, or layer by layer where it is a whole model at every time step."""
+    if not holds_model(step):
+        return compare_step
+    path = step.name.split("@")[0]
+    inner, wrapper = network.layer(path).inner[0], model.get_layer(legal_name(path))  # type: ignore[union-attr]
+
+    def one(step: Any, fed: tuple[Array, ...], actual: Array, tensor: Any, probes: str) -> Comparison:
+        return compare_step(step, fed, actual, _precision(tensor), probes)
+
+    def inside(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
+        given = round_to(fed[0], precision.compute).astype(precision.compute)
+        return compare_inside(step, inner, wrapper, given, actual, one, probes)
+
+    return inside
+
+
 def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
     """A step's outputs by the reference against what the port made of the same inputs.
 
     Raises:
         KeyError: the step, as it is configured, has no bound.
     """
+    if not isinstance(step, Embedding | Mask | Masking):
+        # As the port's layer casts them. Words are looked up, and masks taken, before that.
+        fed = tuple(round_to(array, precision.compute) for array in fed)
     trace = step(*fed)
     allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
     expected = np.asarray(trace.outputs, np.float64)
@@ -234,7 +274,7 @@ def count_different_weights(step: Any, model: Any, precision: Precision) -> int:
     for name in _names(step, model):
         weights = [np.asarray(weight, np.float64) for weight in model.get_layer(name).weights] if arrays else []
         if weights and [weight.shape for weight in weights] == [array.shape for array in arrays]:
-            casts = [precision.as_variable(array.astype(np.float64)) for array in arrays]
+            casts = [round_to(array, precision.variables) for array in arrays]
             return sum(
                 int(np.count_nonzero(np.abs(weight - cast) > np.spacing(np.abs(cast).astype(np.float32))))
                 for weight, cast in zip(weights, casts, strict=True)
@@ -244,25 +284,30 @@ def count_different_weights(step: Any, model: Any, precision: Precision) -> int:
 
 def arrays_of(step: Any) -> list[Array]:
     """The arrays that a step computes with, in Keras' order of a layer's variables."""
+    if getattr(step, "statistics", "moving") != "moving":
+        # What the port divides is normalized already.
+        return [step.gamma, step.beta, np.zeros(len(step.beta)), np.ones(len(step.beta))]
     if getattr(step, "divisor", "sqrt(variance+epsilon)") != "sqrt(variance+epsilon)":
         return []  # the port has a variance that was made of the stored deviation
+    if isinstance(step, TimeDistributed) and not isinstance(step.inner, Program):
+        return arrays_of(step.inner)
     if hasattr(step, "forward"):
         return arrays_of(step.forward) + arrays_of(step.backward)
     holder = getattr(step, "cell", step)
     roles = (
         "depthwise", "pointwise", "weights", "kernel", "recurrent", "bias", "gamma", "beta", "mean", "spread", "alpha",
-        "table",
+        "table", "scale", "score_weight",
     )  # fmt: skip
     found = [getattr(holder, role, None) for role in roles]
     return [array for array in found if isinstance(array, np.ndarray)]
 
 
 def _judge_wide(
-    one: Judged, tensors: Mapping[str, Any], values: Mapping[str, Array], rng: np.random.Generator
+    one: Judged, tensors: Mapping[str, Any], values: Mapping[str, Array], rng: np.random.Generator, compare: Compare
 ) -> Judged:
     """The same step on numbers of its own: where a network's inputs never go, a mistake would not be seen."""
     step = one.step
-    if isinstance(step, Embedding | Mask) or any(name not in tensors for name in step.inputs):
+    if looks_up(step) or any(name not in tensors for name in step.inputs):
         return one
     # A layer may take the same tensor twice, as attention does.
     shapes = {name: values[name].shape[1:] for name in step.inputs}
@@ -273,14 +318,32 @@ def _judge_wide(
         for name, shape in shapes.items()
     }
     drawn = {name: array.astype(tensors[name].dtype) for name, array in drawn.items()}
-    alone = keras.Model([tensors[name] for name in shapes], tensors[step.name])
-    actual = np.asarray(alone(list(drawn.values()), training=False), np.float64)
+    actual = np.asarray(_run_alone([tensors[name] for name in shapes], tensors[step.name], drawn.values()), np.float64)
     fed = tuple(np.asarray(drawn[name], np.float64) for name in step.inputs)
-    found = compare_step(step, fed, actual, one.precision, "wide rows")
+    found = compare(step, fed, actual, one.precision, "wide rows")
     merged = merge_comparisons([one.comparison, found])
     return replace(
         one, comparison=merged, verdict="parity" if merged.is_parity and not one.weights_differ else "mismatch"
     )
+
+
+def _run_alone(inputs: Sequence[Any], output: Any, drawn: Iterable[Array]) -> Any:
+    """What lies between some tensors of the port and another, run on numbers drawn for it."""
+    try:
+        return keras.Model(inputs, output)(list(drawn), training=False)
+    except ValueError:
+        # Keras cannot cut a model between two calls of one layer; the layer can be called.
+        operation, number, _ = output._keras_history
+        if [id(tensor) for tensor in operation._inbound_nodes[number].input_tensors] != list(map(id, inputs)):
+            raise
+        return operation(*map(keras.ops.convert_to_tensor, drawn))
+
+
+def looks_up(step: Any) -> bool:
+    """Whether a step takes words or masks, of which no wide numbers can be drawn."""
+    if isinstance(step, Program):
+        return any(map(looks_up, step.steps))
+    return looks_up(step.inner) if isinstance(step, TimeDistributed) else isinstance(step, Embedding | Mask)
 
 
 def _whole_differs(model: Any, network: KerasNetwork, values: Mapping[str, Array], feeds: Mapping[str, Array]) -> bool:

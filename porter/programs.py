@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from porter.errors import PorterError
+from porter.errors import ModelSizeError, PorterError, ShapesError
 from porter.formats.scalings import physical_kind
 from porter.network import Network
+from reference.limits import TooLargeError
 from reference.programs import oc_smart
-from reference.trace import Program
+from reference.trace import LayerTrace, Program
 
 
 def _oc_smart(network: Network, changes: Mapping[str, Any]) -> Program:
@@ -59,3 +61,30 @@ def build_program(network: Network, *, dtype: Any = np.float64, **changes: Any) 
             f"the network {network.name}", found=f"family {network.family!r}", expected=f"one of {', '.join(PROGRAMS)}"
         )
     return PROGRAMS[network.family](network, {"dtype": dtype, **changes})
+
+
+def follow(network: Network, program: Program, feeds: Mapping[str, NDArray[Any]]) -> dict[str, LayerTrace]:
+    """Every step of a network's program, whose file may have lied about what fits and what can be held.
+
+    Args:
+        network: of the program, for messages.
+        program: as ``build_program`` made it.
+        feeds: (rows, ...) by program input.
+
+    Raises:
+        ModelSizeError: a step would compute more numbers than are computed, or than there is memory for.
+        ShapesError: a step cannot take what the one before gives.
+    """
+    try:
+        return program.trace(feeds)
+    except (TooLargeError, MemoryError) as error:
+        raise ModelSizeError(
+            f"{network.source.path}: a layer computes more than can be held",
+            found=str(error), remedy="the file is damaged or hostile, or the model needs a larger machine",
+        ) from error  # fmt: skip
+    except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+        raise ShapesError(
+            f"{network.source.path}: the layers do not fit each other",
+            found=str(error), expected="each layer able to take what the one before gives",
+            remedy="the file is damaged: save the model again",
+        ) from error  # fmt: skip

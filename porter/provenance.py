@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from porter.errors import UnreadableError
+from porter.formats.opened import open_file
 from porter.network import Network
 from porter.report.json import plain
 from porter.report.model import Report
@@ -20,6 +21,8 @@ MEMBER = "porter_provenance.json"
 
 SCHEMA_VERSION = 1
 LARGEST = 16 * 2**20
+DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, zipfile.BadZipFile)
+"""What zipfile and h5py raise at files that are damaged."""
 """Bytes; a record that claims to be larger was not written by this package."""
 
 TOLD = ("legacy", "legacy_sha256", "port", "port_sha256", "versions", "placement", "seed")
@@ -122,16 +125,15 @@ def is_saved_model(path: str | Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 return "config.json" in archive.namelist()
         return _starts_as_hdf5(path) and _keras_version_of_hdf5(path).startswith("3")
-    except (OSError, zipfile.BadZipFile):
+    except (*DAMAGED, UnreadableError):
         return False
 
 
 def _keras_version_of_hdf5(path: Path) -> str:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        version = file.attrs.get("keras_version", "") if "model_config" in file.attrs else ""
-    return version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+    # By the reader of untrusted files: it looks at the structure first, where libhdf5 alone may loop for ever.
+    with open_file(path) as opened:
+        there = opened.hdf5.stored_attributes
+        return str(opened.hdf5.attribute("keras_version")) if {"model_config", "keras_version"} <= set(there) else ""
 
 
 def _stored_text(path: Path) -> str | bytes | None:
@@ -142,7 +144,7 @@ def _stored_text(path: Path) -> str | bytes | None:
             return _from_archive(path)
         if _starts_as_hdf5(path):
             return _from_hdf5(path)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise _broken(path, str(error)) from error
     raise UnreadableError(
         f"{path}",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import softmax
+from reference.limits import check_size
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -34,6 +35,7 @@ class Attention:
 
     def scores(self, query: Array, key: Array) -> Array:
         """(rows, queries, keys)."""
+        check_size("scores of an attention", *query.shape, key.shape[1])
         scale = np.asarray(1.0 if self.scale is None else self.scale, self.dtype)
         if self.score == "dot":
             return np.asarray(query @ np.swapaxes(key, -1, -2) * scale)
@@ -49,19 +51,23 @@ class Attention:
         After the arrays come the masks, (rows, queries) and (rows, keys) of bool, where ``masked`` says so: a key that
         does not count gets 1e9 taken from its score, a query that does not count is answered with zeros.
         """
-        arrays, masks = self._part(inputs)
+        arrays, masks = self.part(inputs)
         query, value, *rest = (array.astype(self.dtype, copy=False) for array in arrays)
         scores = self.scores(query, rest[0] if rest else value)
-        allowed = np.ones(scores.shape, bool)
-        if self.causal:
-            allowed &= np.tril(np.ones(scores.shape[-2:], bool))
-        if masks[1] is not None:
-            allowed &= masks[1].astype(bool)[:, np.newaxis, :]
+        allowed = self.allowed(scores.shape, masks[1])
         answer = softmax(np.where(allowed, scores, scores - 1e9)) @ value
         return LayerTrace(self.name, answer if masks[0] is None else answer * masks[0][..., np.newaxis])
 
-    def _part(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array | None, Array | None]]:
+    def allowed(self, shape: tuple[int, ...], mask: Array | None) -> Array:
+        """Which keys count for which query: bool, of the scores' ``shape``."""
+        counts = np.ones(shape, bool)
+        if self.causal:
+            counts &= np.tril(np.ones(shape[-2:], bool))
+        return counts if mask is None else counts & mask[:, np.newaxis, :]
+
+    def part(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array | None, Array | None]]:
+        """The arrays, and the masks of query and value."""
         count = len(inputs) - sum(self.masked)
         left = iter(inputs[count:])
-        query, value = (next(left) if masked else None for masked in self.masked)
+        query, value = (next(left).astype(bool) if masked else None for masked in self.masked)
         return inputs[:count], (query, value)

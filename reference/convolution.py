@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
+from reference.limits import check_size
 from reference.trace import LayerTrace
 from reference.windows import Padding, as_stored, channels_last, pad_for_windows, slide
 
@@ -79,6 +80,7 @@ def convolve_transposed(
     spans = [(size - 1) * spread + 1 for size, spread in zip(window, dilation, strict=True)]
     full = [(n - 1) * s + span for n, s, span in zip(x.shape[1:-1], strides, spans, strict=True)]
     room = [max(f, b + o) for f, b, o in zip(full, before, out, strict=True)]
+    check_size("a transposed convolution", len(x), *room, filters)
     total = np.zeros((len(x), *room, filters), x.dtype)
     for offset in np.ndindex(*window):
         starts = [place * spread for place, spread in zip(offset, dilation, strict=True)]

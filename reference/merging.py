@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.limits import check_size
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -20,9 +21,11 @@ def merge(arrays: tuple[Array, ...], mode: Mode, axis: int = -1) -> Array:
     Source: Keras 2 documentation, merge layers; layers/merge.py, _Merge.call.
     """
     if mode == "concatenate":
+        check_size("an array put together", sum(array.size for array in arrays))
         return np.concatenate(arrays, axis=axis)
     most = max(array.ndim for array in arrays)
     arrays = tuple(a.reshape((len(a),) + (1,) * (most - a.ndim) + a.shape[1:]) for a in arrays)
+    check_size("a merged array", *np.broadcast_shapes(*(array.shape for array in arrays)))
     if mode == "subtract":
         return arrays[0] - arrays[1]
     fold = {"multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum}.get(mode, np.add)
@@ -38,6 +41,7 @@ def batch_dot(x: Array, y: Array, axes: tuple[int, int]) -> Array:
     Source: Keras 2 documentation, backend batch_dot.
     """
     first, second = axes[0] % x.ndim - 1, axes[1] % y.ndim - 1
+    check_size("a product", x.size // max(x.shape[first + 1], 1), y.size // max(y.shape[second + 1] * len(y), 1))
     rows = [np.tensordot(a, b, axes=(first, second)) for a, b in zip(x, y, strict=True)]
     result = np.stack(rows) if rows else np.zeros((0,), x.dtype)
     return result[:, np.newaxis] if result.ndim == 1 else result

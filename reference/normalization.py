@@ -55,12 +55,16 @@ class BatchNormalization:
         shape[-1 if self.statistics == "sample" else self.axis] = -1
         return value.astype(self.dtype).reshape(shape)
 
+    def axes(self, ndim: int) -> tuple[int, ...]:
+        """The axes over which the data's own statistics go."""
+        own = tuple(axis for axis in range(ndim) if axis != self.axis % ndim)
+        return (ndim - 1,) if self.statistics == "sample" else own
+
     def centre_and_spread(self, x: Array) -> tuple[Array, Array]:
         """Mean and variance (or deviation, for the moving "deviation+epsilon")."""
         if self.statistics == "moving":
             return self.column(self.mean, x.ndim, 0), self.column(self.spread, x.ndim, 1)
-        own = tuple(axis for axis in range(x.ndim) if axis != self.axis % x.ndim)
-        axes = (x.ndim - 1,) if self.statistics == "sample" else own
+        axes = self.axes(x.ndim)
         spread = np.std if self.divisor == "deviation+epsilon" else np.var
         return np.mean(x, axis=axes, keepdims=True), np.asarray(spread(x, axis=axes, keepdims=True))
 

@@ -94,6 +94,11 @@ class Precision:
         """The values that the port computes with where ``array`` was assigned to a variable; float64."""
         return round_to(round_to(array, self.variables), self.compute)
 
+    def cast_error(self, array: Array) -> Array:
+        """abs of what is lost where ``array`` is cast for a layer."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.abs(round_to(array, self.compute) - array)
+
     def variable_error(self, array: Array) -> Array:
         """abs(as_variable(array) - array), exactly; of the two ways to round to float16, the larger error."""
         with np.errstate(over="ignore", invalid="ignore"):

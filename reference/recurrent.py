@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reference.activations import Activation
 from reference.convolution import convolve
+from reference.limits import check_steps
 from reference.trace import LayerTrace
 from reference.windows import Padding, as_stored, channels_last, pad_for_windows
 
@@ -220,6 +221,7 @@ class Recurrent:
 
     def __call__(self, x: Array, *rest: Array) -> LayerTrace:
         """(rows, steps, ...) to (rows, steps, ...) or (rows, ...); the states are traced."""
+        check_steps(x.shape[1])
         x = x.astype(self.dtype, copy=False)
         if self.channels_first:
             x = np.moveaxis(x, 2, -1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.limits import check_size
 from reference.trace import LayerTrace
 from reference.windows import as_stored, channels_last
 
@@ -36,12 +37,15 @@ def permute(x: Array, order: Sequence[int]) -> Array:
 
 def repeat(x: Array, times: int) -> Array:
     """(rows, n) to (rows, times, n). Source: Keras 2 documentation, RepeatVector."""
+    check_size("a repeated vector", times, *x.shape)
     return np.repeat(x[:, np.newaxis], times, axis=1)
 
 
 def pad(x: Array, amounts: Pairs, channels_first: bool = False) -> Array:
     """Zeros before and after along each dimension of space."""
     x = channels_last(x, channels_first)
+    wider = (n + sum(pair) for n, pair in zip(x.shape[1:-1], amounts, strict=True))
+    check_size("a padded array", len(x), *wider, x.shape[-1])
     return as_stored(np.pad(x, [(0, 0), *amounts, (0, 0)]), channels_first)
 
 
@@ -55,6 +59,7 @@ def crop(x: Array, amounts: Pairs, channels_first: bool = False) -> Array:
 def repeat_elements(x: Array, sizes: Sequence[int], channels_first: bool = False) -> Array:
     """Each element so many times along each dimension of space: nearest neighbour upsampling."""
     x = channels_last(x, channels_first)
+    check_size("an enlarged array", *x.shape, *sizes)
     for axis, size in enumerate(sizes, start=1):
         x = np.repeat(x, size, axis=axis)
     return as_stored(x, channels_first)
@@ -96,6 +101,7 @@ class BilinearUpsampling:
 
     def weights(self, length: int, size: int) -> Array:
         """(outputs, inputs): how much of each input is in each output."""
+        check_size("the weights of an enlargement", length * size, length)
         place = np.arange(length * size) / size if not self.centres else (np.arange(length * size) + 0.5) / size - 0.5
         low = np.floor(place).astype(int)
         share = place - low
@@ -107,6 +113,7 @@ class BilinearUpsampling:
     def __call__(self, x: Array) -> LayerTrace:
         """(rows, height, width, channels) to (rows, height * size, width * size, channels)."""
         x = channels_last(x.astype(self.dtype, copy=False), self.channels_first)
+        check_size("an enlarged array", *x.shape, *self.sizes)
         down, across = (self.weights(n, s) for n, s in zip(x.shape[1:3], self.sizes, strict=True))
         y = np.einsum("oh,nhwc->nowc", down, x)
         return LayerTrace(self.name, as_stored(np.einsum("pw,nowc->nopc", across, y), self.channels_first))

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.limits import check_size
+
 Array = NDArray[Any]
 Padding = Literal["valid", "same", "half", "causal", "full", "theano-pool"]
 
@@ -63,17 +65,28 @@ def pad_for_windows(
         wanted = (count_outputs(padding, length, span, stride) - 1) * stride + span
         widths.append((before, max(wanted - before - length, 0)))
         crops.append(slice(0, wanted))
+    check_size(
+        "a padded array", len(x), *(n + a + b for n, (a, b) in zip(x.shape[1:], [*widths[1:], (0, 0)], strict=True))
+    )
     return np.pad(x, [*widths, (0, 0)], constant_values=value)[(*crops, slice(None))]
 
 
 def slide(
     x: Array, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """Each offset inside the window, and the view (rows, *outputs, channels) of what stands there in every window."""
+    """Each offset inside the window, and the view (rows, *outputs, channels) of what stands there in every window.
+
+    Raises:
+        ValueError: a window that is wider than the array.
+    """
     counts = [
         (length - (size - 1) * spread - 1) // stride + 1
         for length, size, stride, spread in zip(x.shape[1:-1], window, strides, dilation, strict=True)
     ]
+    if min(counts, default=1) < 1:
+        raise ValueError(
+            f"a window of {tuple(window)}, {tuple(dilation)} apart, is wider than an array of {x.shape[1:-1]}"
+        )
     for offset in np.ndindex(*window):
         starts = [place * spread for place, spread in zip(offset, dilation, strict=True)]
         view = tuple(

@@ -60,12 +60,14 @@ class Era:
     Attributes:
         version: of Keras, as numbers.
         backend: "tensorflow", "theano" or "cntk"; None where it is unknown.
+        drops_masks: whether a layer that knows no masks lets them end (tf.keras), or is an error (Keras 1 and 2).
         centred_resize: whether bilinear upsampling took pixel centres (TensorFlow from 1.15 on); None where unknown.
     """
 
     version: tuple[int, ...]
     backend: str | None
     centred_resize: bool | None = None
+    drops_masks: bool = False
 
     @property
     def flips(self) -> bool:

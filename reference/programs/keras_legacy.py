@@ -28,11 +28,13 @@ Weights = Callable[[str], Any]
 MASK_PASSES = (
     "InputLayer", "Activation", "ActivityRegularization", "Dropout", "SpatialDropout1D", "GaussianNoise",
     "GaussianDropout", "AlphaDropout", "BatchNormalization", "LayerNormalization", "Dense", "TimeDistributed",
-    "TimeDistributedDense", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "ReLU", "Softmax", "Masking",
+    "TimeDistributedDense", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "ReLU", "Masking", "Attention",
+    "AdditiveAttention",
 )  # fmt: skip
-MASK_IS_USED_UP = ("GlobalAveragePooling1D", "Attention", "AdditiveAttention", "Dot")
+MASK_IS_USED_UP = ("GlobalAveragePooling1D", "Dot")
 RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D", "RNN", "Bidirectional")
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Merge")
+KNOWS_MASKS = (*MASK_PASSES, *RECURRENT, *MERGES, "Softmax")
 OLD_KEYS = {"nb_filter", "border_mode", "W_regularizer", "inner_activation", "dim_ordering", "W_constraint", "p"}
 
 
@@ -147,7 +149,7 @@ class Walk:
             part = Walk(self.era, self.dtype, self.replacements, {})
             begin = [Value(name) for name in input_names(inner["class_name"], inner["config"])]
             ends = part.model(inner["class_name"], inner["config"], "", begin, shares)
-            program = Program(tuple(v.name for v in begin), tuple(part.steps), tuple(v.name for v in ends))
+            program = Program(tuple(v.name for v in begin), without_idle_masks(part.steps), tuple(v.name for v in ends))
             return TimeDistributed(call.name, call.inputs, program)
         innermost = replace(call, name=name_of(inner), config=inner["config"], masks=(None,))
         return TimeDistributed(call.name, call.inputs, self.step(inner["class_name"], innermost))
@@ -195,10 +197,10 @@ class Walk:
         if kind == "Embedding" and call.get("mask_zero"):
             self.steps.append(Mask(name, call.inputs, "nonzero"))
             return name
-        if not masks or kind in MASK_IS_USED_UP:
+        if not masks or kind in MASK_IS_USED_UP or (self.era.drops_masks and kind not in KNOWS_MASKS):
             return None
-        if kind in MASK_PASSES:
-            return masks[0]
+        if kind in MASK_PASSES or (kind == "Softmax" and self.era.version < (2, 4)):
+            return call.masks[0]
         if kind in RECURRENT:
             inner = call.config["layer"]["config"] if kind == "Bidirectional" else call.config
             return masks[0] if inner.get("return_sequences") else None
@@ -309,7 +311,8 @@ def era_of(attributes: Mapping[str, Any], config: Any, backend: str | None) -> E
     if stored is None and backend is None and any(name.endswith(":0") for name in names):
         stored = "tensorflow"
     version = version_of(attributes, config)
-    return Era(version, backend if stored is None else str(stored), _centred(attributes, version, config))
+    is_tf = "-tf" in str(attributes.get("keras_version")) or version >= (2, 4)
+    return Era(version, backend if stored is None else str(stored), _centred(attributes, version, config), is_tf)
 
 
 def _centred(attributes: Mapping[str, Any], version: tuple[int, ...], config: Any) -> bool | None:
@@ -367,4 +370,15 @@ def program(
         walk = Walk(era, np.dtype(dtype), replacements or {}, totals)
         ends = walk.model(kind, config, "", begin, weights)
         totals = dict(walk.calls)
-    return Program(tuple(v.name for v in begin), tuple(walk.steps), tuple(v.name for v in ends))
+    return Program(tuple(v.name for v in begin), without_idle_masks(walk.steps), tuple(v.name for v in ends))
+
+
+def without_idle_masks(steps: Sequence[Any]) -> tuple[Any, ...]:
+    """The steps without the masks that none of them takes."""
+    kept: list[Any] = []
+    taken: set[str] = set()
+    for step in reversed(steps):
+        if not isinstance(step, Mask) or step.name in taken:
+            kept.append(step)
+            taken.update(step.inputs)
+    return tuple(reversed(kept))

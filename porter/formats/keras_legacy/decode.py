@@ -19,7 +19,8 @@ Array = NDArray[Any]
 
 FORMAT = "keras-legacy"
 MODELS = ("Sequential", "Model", "Functional")
-LARGEST_JSON = 64 << 20
+LARGEST_JSON = 16 << 20
+"""Characters; far more than an architecture has."""
 
 
 def is_keras_hdf5(opened: OpenedFile) -> bool:
@@ -71,8 +72,7 @@ def decode_json(opened: OpenedFile) -> WeightFile:
         JsonError: not JSON, or too large.
         NotAModelError: JSON of something else.
     """
-    if opened.size > LARGEST_JSON:
-        raise JsonError(f"{opened.path} is too large for an architecture", found=f"{opened.size:,} bytes")
+    _check_length(opened.path, opened.size)
     try:
         text = opened.path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -121,7 +121,13 @@ def as_model(path: Path, value: Any) -> dict[str, Any]:
     return {**value, "config": config}
 
 
+def _check_length(path: Path, length: int) -> None:
+    if length > LARGEST_JSON:
+        raise JsonError(f"{path} is too large for an architecture", found=f"{length:,} characters of JSON")
+
+
 def _parse(path: Path, text: str) -> Any:
+    _check_length(path, len(text))
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

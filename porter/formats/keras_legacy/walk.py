@@ -33,13 +33,15 @@ CODE = {
 WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN")
 RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D")
 DEEPEST = 32
+MOST_AXES = 32
 
 KEEPS_MASK = frozenset((
-    "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dense", "Dropout", "ELU",
-    "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU", "Softmax",
-    "SpatialDropout1D", "ThresholdedReLU", "TimeDistributed", "TimeDistributedDense",
+    "Activation", "ActivityRegularization", "AdditiveAttention", "AlphaDropout", "Attention", "SpatialDropout1D",
+    "BatchNormalization", "Dense", "Dropout", "ELU",
+    "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU",
+    "ThresholdedReLU", "TimeDistributed", "TimeDistributedDense",
 ))  # fmt: skip
-ENDS_MASK = frozenset(("Attention", "AdditiveAttention", "Dot", "GlobalAveragePooling1D"))
+ENDS_MASK = frozenset(("Dot", "GlobalAveragePooling1D"))
 JOINS_MASKS = frozenset(("Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"))
 
 
@@ -335,10 +337,10 @@ class Opening:
         zero = entry.kind == "Embedding" and bool(entry.config.get("mask_zero"))
         if layer.operation != "Replaced" and (entry.kind == "Masking" or zero):
             return replace(call, gives_mask="nonzero" if zero else "any"), own
-        if not masks or entry.kind in ENDS_MASK or layer.operation == "Replaced":
+        if not masks or layer.operation == "Replaced" or self.ends_mask(entry.kind):
             return call, None
-        if entry.kind in KEEPS_MASK:
-            return call, masks[0]
+        if entry.kind in KEEPS_MASK or (entry.kind == "Softmax" and self.era.version < (2, 4)):
+            return call, call.masks[0]  # of an attention the query's
         if layer.operation in ("Recurrent", "ConvLSTM", "Bidirectional"):
             inner = layer.inner[0] if layer.inner else layer
             return call, masks[0] if inner.parameters["return_sequences"] else None
@@ -350,8 +352,13 @@ class Opening:
                 return (call, masks[0]) if len(set(masks)) == 1 else (replace(call, gives_mask="all"), own)
         raise UnknownModeError(
             f"{self.where(entry.path)} is a {entry.kind}, and a mask comes to it",
-            expected="no mask: Keras 2 itself refuses it here",
+            expected="no mask: Keras 2 itself refuses it here, or has the Softmax use it",
         )
+
+    def ends_mask(self, kind: str) -> bool:
+        """Whether a class uses masks up, or lets them end: tf.keras does so at layers that know none."""
+        known = {*KEEPS_MASK, *JOINS_MASKS, *RECURRENT, *WRAPPERS, "Softmax"}
+        return kind in ENDS_MASK or (self.era.is_tf and kind not in known)
 
     def input_entries(self, kind: str, config: Any, path: str) -> list[tuple[str, Entry | None]]:
         """The inputs of a model: their names, and the layers that say their shapes."""
@@ -435,8 +442,12 @@ def input_of(name: str, entry: Entry | None, where: str) -> KerasInput:
         length = config.get("input_length")
         shape = [None, *(length if isinstance(length, list) else [length])]
     if shape is not None and not (
-        isinstance(shape, list) and shape and all(n is None or (isinstance(n, int) and 0 <= n < 2**31) for n in shape)
+        isinstance(shape, list) and 0 < len(shape) <= MOST_AXES and all(map(_is_length, shape))
     ):
         raise ConfigError(f"{where}: batch_input_shape", found=repr(shape)[:80], expected="a list of whole numbers")
     dtype = config.get("dtype", config.get("input_dtype")) if entry is not None and entry.kind != "Embedding" else None
     return KerasInput(name, None if shape is None else tuple(shape[1:]), dtype if isinstance(dtype, str) else "float32")
+
+
+def _is_length(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31)

@@ -1,0 +1,148 @@
+"""Rounding bounds of layers that divide by a spread or a length: normalizations, and dots of vectors made length 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.merging import Dot, batch_dot
+from reference.normalization import BatchNormalization, LayerNormalization
+from reference.precision import Format, Precision
+from reference.sum_rounding import RSQRT, both_units, own_format, quotient_error, root_error, sum_error
+from reference.trace import LayerTrace
+
+Array = NDArray[Any]
+Inputs = tuple[Array, ...]
+
+
+def batch_normalization_error(
+    step: BatchNormalization, inputs: Inputs, trace: LayerTrace, precision: Precision
+) -> Array:
+    """For (x - mean) / sqrt(variance + epsilon) * gamma + beta, and for x * factor + (beta - mean * factor)."""
+    if step.statistics != "moving":
+        return _own_statistics(step, inputs[0], trace, precision)
+    x = inputs[0]
+    centre, spread = step.centre_and_spread(x)
+    factor = np.abs(step.column(step.gamma, x.ndim, 1) / step.divide_by(spread))
+    beta = np.abs(step.column(step.beta, x.ndim, 0))
+    parts = (np.abs(x) + np.abs(centre)) * factor
+    error: Any = 0.0
+    for kind in (precision.format, own_format(step)):
+        error = error + kind.unit * ((RSQRT + 6) * parts + 2 * beta + np.abs(trace.outputs)) + 4 * kind.tiny
+    for value, weight in ((step.beta, 1.0), (step.mean, factor)):
+        if value is not None:
+            error = error + step.column(precision.variable_error(value.astype(np.float64)), x.ndim, 0) * weight
+    for value in (step.gamma, step.spread):
+        if value is not None and precision.variable_error(value.astype(np.float64)).any():
+            error = error + precision.format.unit * parts
+    return np.asarray(error)
+
+
+def _own_statistics(step: BatchNormalization, x: Array, trace: LayerTrace, precision: Precision) -> Array:
+    """Mean, distance from it, mean of squares, root and quotient, each with the errors of those before.
+
+    Then gamma and beta, which the port may apply as a batch normalization of mean 0 and variance 1.
+    """
+    own, u = own_format(step), both_units(precision, own_format(step))
+    mean, of_far, variance, of_variance = moments(x, step.axes(x.ndim), precision, own)
+    epsilon = np.asarray(step.epsilon, np.float64)
+    cast = precision.variable_error(epsilon)
+    inside = 0.0 if step.divisor == "deviation+epsilon" else epsilon
+    root = root_error(variance + inside, of_variance + cast + u * (variance + inside), precision, own)
+    divisor = step.divide_by(step.centre_and_spread(x)[1])
+    error = quotient_error(x - mean, of_far, divisor, root + cast + u * divisor, precision, own)
+    return _affine(step, np.abs(x - mean) / divisor, error, trace, precision)
+
+
+def _affine(step: BatchNormalization, y: Array, error: Array, trace: LayerTrace, precision: Precision) -> Array:
+    """Of gamma y + beta."""
+    learned = [None if value is None else value.astype(np.float64) for value in (step.gamma, step.beta)]
+    casts = [None if value is None else precision.variable_error(value) for value in learned]
+    gamma, beta = np.abs(step.column(learned[0], y.ndim, 1)), np.abs(step.column(learned[1], y.ndim, 0))
+    moved = gamma * error + step.column(casts[0], y.ndim, 0) * (y + error) + step.column(casts[1], y.ndim, 0)
+    for kind in (precision.format, own_format(step)):
+        size = (RSQRT + 6) * gamma * (y + error) + 2 * beta + np.abs(trace.outputs)
+        moved = moved + kind.unit * size + 4 * kind.tiny
+    return np.asarray(moved)
+
+
+def moments(x: Array, axes: tuple[int, ...], precision: Precision, own: Format) -> tuple[Array, Array, Array, Array]:
+    """Mean, a bound on the error of x - mean, variance, and a bound on its error as a mean of squares."""
+    count = int(np.prod([x.shape[axis] for axis in axes]))
+    mean, variance = np.mean(x, axis=axes, keepdims=True), np.var(x, axis=axes, keepdims=True)
+    far, u = np.abs(x - mean), both_units(precision, own)
+    of_far = sum_error(np.mean(np.abs(x), axis=axes, keepdims=True), count + 2, precision, own) + u * far
+    squares = np.mean(2 * far * of_far + of_far**2, axis=axes, keepdims=True)
+    return mean, of_far, variance, squares + (count + 3) * u * variance + 2 * precision.format.tiny
+
+
+def layer_normalization_error(
+    step: LayerNormalization, inputs: Inputs, trace: LayerTrace, precision: Precision
+) -> Array:
+    """Mean, then the mean of squares about it, then the quotient, each with the errors of those before."""
+    x = inputs[0]
+    axes = tuple(axis % x.ndim for axis in step.axes)
+    u = both_units(precision, own_format(step))
+    mean, of_far, variance, of_variance = moments(x, axes, precision, own_format(step))
+    relative = of_variance / (variance + step.epsilon)
+    gamma = np.ones(1) if step.gamma is None else step.gamma.astype(np.float64).reshape(_spread_out(x, axes))
+    beta = np.zeros(1) if step.beta is None else step.beta.astype(np.float64).reshape(_spread_out(x, axes))
+    factor = np.abs(gamma) / np.sqrt(variance + step.epsilon)
+    shrunk = np.where(relative < 0.5, 1 / np.sqrt(1 - np.minimum(relative, 0.5)) - 1, np.inf)
+    parts = (np.abs(x) + np.abs(mean)) * factor
+    return of_far * factor * (1 + shrunk) + parts * (shrunk + (RSQRT + 6) * u) + 3 * u * np.abs(beta)
+
+
+def _spread_out(x: Array, axes: tuple[int, ...]) -> list[int]:
+    return [x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)]
+
+
+def dot_error(step: Dot, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
+    """A sum of products, of the arrays or of vectors made length 1; or its quotient by both lengths (Keras 1)."""
+    x, y = inputs
+    own, count = own_format(step), x.shape[step.axes[0]]
+    if step.cosine:
+        return _cosine(step, x, y, precision)
+    if not step.normalize:
+        return sum_error(batch_dot(np.abs(x), np.abs(y), step.axes), count, precision, own)
+    (one, one_error), (two, two_error) = (
+        _length_1(array, axis, precision, own) for array, axis in zip(inputs, step.axes, strict=True)
+    )
+    moved = batch_dot(one_error, two + two_error, step.axes) + batch_dot(one, two_error, step.axes)
+    size = batch_dot(one + one_error, two + two_error, step.axes)
+    return moved + sum_error(size, count, precision, own)
+
+
+def _length_1(x: Array, axis: int, precision: Precision, own: Format) -> tuple[Array, Array]:
+    """abs(x) / max(sqrt(sum x^2), 1e-6) and its bound: a sum of squares, its root, a quotient."""
+    square = np.sum(x * x, axis=axis, keepdims=True)
+    root = root_error(square, sum_error(square, x.shape[axis], precision, own), precision, own)
+    least = np.asarray(1e-6)
+    length = np.maximum(np.sqrt(square), least)
+    error = quotient_error(np.abs(x), np.zeros(x.shape), length, root + precision.variable_error(least), precision, own)
+    return np.abs(x) / length, error
+
+
+def _cosine(step: Dot, x: Array, y: Array, precision: Precision) -> Array:
+    """Both sums of squares, their product, its root (at least 1e-7), and the quotient of the product by it."""
+    own, (first, second) = own_format(step), step.axes
+    u = both_units(precision, own)
+    product, product_error = _dot_and_error(x, y, step.axes, precision, own)
+    xx, xx_error = _dot_and_error(x, x, (first, first), precision, own)
+    yy, yy_error = _dot_and_error(y, y, (second, second), precision, own)
+    both = xx * yy
+    both_error = np.abs(xx) * yy_error + np.abs(yy) * xx_error + xx_error * yy_error
+    both_error = both_error + u * (np.abs(both) + both_error) + precision.format.tiny
+    least = np.asarray(1e-7)
+    root = root_error(both, both_error, precision, own) + precision.variable_error(least)
+    # Products of two vectors that are not the same may be negative, and their root then no number.
+    root = np.where((both <= both_error) & (x.ndim > 2), np.inf, root)
+    bound = quotient_error(product, product_error, np.maximum(np.sqrt(both), least), root, precision, own)
+    return np.expand_dims(bound, 1)
+
+
+def _dot_and_error(x: Array, y: Array, axes: tuple[int, int], precision: Precision, own: Format) -> tuple[Array, Array]:
+    size = batch_dot(np.abs(x), np.abs(y), axes)
+    return batch_dot(x, y, axes), sum_error(size, x.shape[axes[0]], precision, own)
