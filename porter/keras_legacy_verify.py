@@ -99,14 +99,14 @@ class _Port:
 
 
 def verify_legacy(
-    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True
+    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True, diagnosed: bool = True
 ) -> Report:
-    """The report of ``examine_legacy`` alone."""
-    return examine_legacy(network, model, samples=samples, seed=seed, wide=wide)[0]
+    """The report of ``examine_legacy`` alone; without what is wrong, where it need not be ``diagnosed``."""
+    return examine_legacy(network, model, samples=samples, seed=seed, wide=wide, diagnosed=diagnosed)[0]
 
 
 def examine_legacy(
-    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True
+    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True, diagnosed: bool = True
 ) -> tuple[Report, list[Named], list[Judged]]:
     """Judge a port of a legacy Keras network, layer by layer.
 
@@ -116,6 +116,7 @@ def examine_legacy(
         samples: recorded inputs and outputs: the path of an .npz, or a pair; the inputs then replace random ones.
         seed: of the random inputs.
         wide: whether every layer is also fed with wide random numbers of its own.
+        diagnosed: whether mismatches are explained.
 
     Returns:
         The report, which never raises for a mismatch; what is wrong, and every step as it was judged.
@@ -124,7 +125,7 @@ def examine_legacy(
         PortError: a port whose layers do not bear the names, or with other inputs.
     """
     judged, feeds, golden = judge_legacy(network, model, samples=samples, seed=seed, wide=wide)
-    named = diagnose_legacy(judged)
+    named = diagnose_legacy(judged) if diagnosed else []
     report = _report(network, judged, named, feeds, seed)
     if golden is None:
         return report, named, judged
