@@ -18,27 +18,23 @@ from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.judging import compare_step
 from porter.keras_legacy_diagnosis.arrays import differing
 from porter.keras_legacy_diagnosis.diagnose import diagnose_legacy
-from porter.keras_legacy_diagnosis.suspect import Seen, Suspect
+from porter.keras_legacy_diagnosis.suspect import Suspect
 from porter.keras_legacy_model import pairs
+from porter.keras_legacy_probes import ELEMENTS, FLOATS, Port, make_suspect
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
-from porter.keras_legacy_view import unchanged, variables_of, walk_back
+from porter.keras_legacy_view import unchanged
 from porter.keras_model import legal_name
 from porter.network import Claim
 from porter.programs import build_program
 from porter.provenance import versions
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from reference.elementwise import Replacement
-from reference.embedding import Embedding, Mask
 from reference.precision import Precision
 from reference.rounding import has_bound
 from reference.trace import Program
 
 Array = NDArray[Any]
 
-ELEMENTS = 2**21
-"""Numbers in the widest layer for all rows together: what a verification holds at a time."""
-WIDE_ELEMENTS, WIDE_ROWS = 2**13, 64
-"""Wide rows of a layer alone: as many as keep to so many numbers, but 3 at least."""
 LENGTH = 12
 """Steps or pixels along an axis whose length the file leaves open."""
 ORDER = ("proven", "declared", "assumed", "contradicted")
@@ -72,30 +68,6 @@ class Judged:
     reason: str = ""
     suspect: Suspect | None = None
     whole_differs: bool = False
-
-
-@dataclass(frozen=True)
-class _Port:
-    """A port on its way through a verification.
-
-    Attributes:
-        model: keras.Model.
-        program: the legacy network's.
-        tensors: of the port, by step and input name.
-        values: what they are on the network's inputs.
-        reference: the same by the reference, end to end.
-    """
-
-    model: Any
-    program: Program
-    tensors: Mapping[str, Any]
-    values: Mapping[str, Array]
-    reference: Mapping[str, Any]
-
-    @property
-    def known(self) -> dict[int, str]:
-        """Names by the identity of the tensor."""
-        return {id(tensor): name for name, tensor in self.tensors.items()}
 
 
 def verify_legacy(
@@ -149,7 +121,7 @@ def judge_legacy(
     with unchanged(model):
         values = _trace_port(model, program, tensors, feeds)
         reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
-        port = _Port(model, program, {**inputs, **tensors}, values, reference)
+        port = Port(model, program, {**inputs, **tensors}, values, reference)
         judged = [_judge(step, port, rng if wide else None) for step in program.steps]
         if not any(one.suspect is not None and one.suspect.trained for one in judged):
             judged = _with_whole(judged, model, network, values, feeds)
@@ -246,11 +218,10 @@ def _precision(tensor: Any) -> Precision:
     policy = getattr(tensor._keras_history.operation, "dtype_policy", None)
     compute = tensor.dtype if policy is None or tensor.dtype == "bool" else policy.compute_dtype
     variables = compute if policy is None else policy.variable_dtype
-    floats = ("float64", "float32", "float16", "bfloat16")
-    return Precision(compute if compute in floats else "float32", variables if variables in floats else "float32")
+    return Precision(compute if compute in FLOATS else "float32", variables if variables in FLOATS else "float32")
 
 
-def _judge(step: Any, port: _Port, rng: np.random.Generator | None) -> Judged:
+def _judge(step: Any, port: Port, rng: np.random.Generator | None) -> Judged:
     """A step on what the port itself feeds it with, and, where there is a generator, on wide numbers of its own."""
     tensor = port.tensors[step.name]
     precision, names = _precision(tensor), _names(step, port.model)
@@ -258,7 +229,7 @@ def _judge(step: Any, port: _Port, rng: np.random.Generator | None) -> Judged:
     actual = np.asarray(port.values[step.name], np.float64)
     with np.errstate(all="ignore"):
         cumulative = float(np.nanmax(np.abs(expected - actual), initial=0)) if expected.shape == actual.shape else None
-    suspect = _suspect(step, port, precision, names, rng)
+    suspect = make_suspect(step, port, precision, names, rng)
     reason = _no_bound(step)
     if reason is None:
         try:
@@ -281,57 +252,6 @@ def _compare(suspect: Suspect) -> Comparison:
         for part in suspect.seen
         if all(name in part.fed for name in step.inputs)
     )  # fmt: skip
-
-
-def _suspect(
-    step: Any, port: _Port, precision: Precision, names: tuple[str, ...], rng: np.random.Generator | None
-) -> Suspect:
-    """The step with what was seen of it: the network's rows, then wide ones on what the port's layer really takes."""
-    tensor = port.tensors[step.name]
-    sources, trained = walk_back(tensor, port.known)
-    wanted = dict.fromkeys((*step.inputs, *sources))
-    fed = {name: np.asarray(port.values[name], np.float64) for name in wanted if name in port.values}
-    seen = [Seen("rows of the network's inputs", fed, np.asarray(port.values[step.name], np.float64))]
-    shapes = {name: fed[name].shape[1:] for name in fed} | {step.name: seen[0].actual.shape[1:]}
-    drawn = None if rng is None or isinstance(step, Embedding | Mask) else _draw_wide(port, sources, seen[0], rng)
-    if drawn is not None:
-        seen.append(_run_alone(port, step, sources, drawn, None))
-    calm = tuple(_run_alone(port, step, sources, part.fed, False) for part in seen) if trained else ()
-    operations = [operation for operation in port.model.operations if operation.name in names]
-    variables = variables_of(step, operations)
-    found = {path: np.asarray(variable, np.float64) for path, variable in variables.items()}
-    shapes = {name: np.shape(value)[1:] for name, value in port.values.items()} | shapes
-    return Suspect(
-        step, names, tuple(seen), precision, found, port.program, sources or step.inputs, shapes, trained, calm
-    )
-
-
-def _draw_wide(port: _Port, sources: Sequence[str], seen: Seen, rng: np.random.Generator) -> dict[str, Array] | None:
-    """Wide random numbers for a layer alone: where a network's inputs never go, a mistake would not be seen.
-
-    More rows the smaller the layer; none where it would take too many numbers.
-    """
-    # A layer may take the same tensor twice, as attention does.
-    shapes = {name: port.values[name].shape[1:] for name in sources}
-    size = sum(int(np.prod(shape)) for shape in shapes.values()) + int(np.prod(seen.actual.shape[1:]))
-    if not shapes or size > ELEMENTS:
-        return None
-    rows = int(np.clip(WIDE_ELEMENTS // max(size, 1), 3, WIDE_ROWS))
-    drawn = {
-        name: np.ones((rows, *shape), bool) if port.tensors[name].dtype == "bool" else rng.normal(0, 4, (rows, *shape))
-        for name, shape in shapes.items()
-    }
-    return {name: array.astype(port.tensors[name].dtype) for name, array in drawn.items()}
-
-
-def _run_alone(port: _Port, step: Any, sources: Sequence[str], fed: Mapping[str, Array], training: bool | None) -> Seen:
-    """What the port's layer alone makes of numbers for what it takes."""
-    names = dict.fromkeys(sources)
-    alone = keras.Model([port.tensors[name] for name in names], port.tensors[step.name])
-    given = [fed[name].astype(port.tensors[name].dtype) for name in names]
-    actual = np.asarray(alone(given, training=training), np.float64)
-    probes = "wide rows" if training is None else "rows with nothing in training mode"
-    return Seen(probes, {name: np.asarray(fed[name], np.float64) for name in names}, actual)
 
 
 def _no_bound(step: Any) -> str | None:

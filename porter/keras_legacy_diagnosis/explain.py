@@ -15,7 +15,7 @@ from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
 from porter.keras_legacy_diagnosis.variants import pairs, singles
 from reference.activations import Activation
 
-MOST_PAIRS = 6000
+MOST_PAIRS = 3000
 """Pairs of hypotheses that are tried."""
 LARGEST = 2**17
 """Numbers that a step may give for pairs to be tried at all."""
