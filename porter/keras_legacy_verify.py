@@ -19,7 +19,7 @@ from porter.judging import compare_step
 from porter.keras_legacy_diagnosis.arrays import differing
 from porter.keras_legacy_diagnosis.diagnose import diagnose_legacy
 from porter.keras_legacy_diagnosis.suspect import Suspect
-from porter.keras_legacy_model import pairs
+from porter.keras_legacy_model import first_line, pairs
 from porter.keras_legacy_probes import ELEMENTS, FLOATS, Port, make_suspect
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
 from porter.keras_legacy_view import unchanged
@@ -207,8 +207,14 @@ def _trace_port(
     missing = [name for name in names if name not in tensors]
     if missing:
         raise PortError(f"the port {model.name}", found="layers of other names", expected=", ".join(missing[:8]))
-    every = keras.Model(model.inputs, [tensors[name] for name in names])
-    outputs = keras.tree.flatten(every(list(feeds.values())))
+    every = keras.Function(model.inputs, [tensors[name] for name in names])
+    try:
+        outputs = keras.tree.flatten(every(list(feeds.values())))
+    except Exception as error:  # whatever its own layers and the backend raise
+        raise PortError(
+            f"the port {model.name} cannot be evaluated", found=f"{type(error).__name__}: {first_line(error)}",
+            expected="a model that takes its own inputs", remedy="call it on a few rows of zeros",
+        ) from error  # fmt: skip
     values = dict(feeds)
     values.update({name: np.asarray(output) for name, output in zip(names, outputs, strict=True)})
     return values

@@ -109,7 +109,7 @@ def fitted(z: Array, found: Array) -> Iterator[Activation]:
     negative = (z < -1e-2) & np.isfinite(found)
     if negative.any():
         slope = _snap(float(np.median(found[negative] / z[negative])))
-        if slope != 0:  # a slope of 0 is relu
+        if slope != 0 and abs(slope - 1) > 1e-3:  # a slope of 0 is relu, of 1 none at all
             yield Activation("leaky_relu", {"negative_slope": slope})
         alpha = _snap(float(np.median(found[negative] / np.expm1(z[negative]))))
         if alpha != 0:

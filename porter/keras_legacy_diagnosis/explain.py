@@ -109,8 +109,8 @@ def _fitting(suspect: Suspect, options: Iterable[tuple[Variant, ...]], most: int
 
 
 def _best(fits: Sequence[Fit]) -> Fit:
-    least = min(after.ratio for _, after in fits)
-    return next(fit for fit in fits if fit[1].ratio <= CLOSE * least)
+    least = min(after.error for _, after in fits)
+    return next(fit for fit in fits if fit[1].error <= CLOSE * least)
 
 
 def _said(option: tuple[Variant, ...]) -> str:

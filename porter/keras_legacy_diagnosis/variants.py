@@ -18,14 +18,14 @@ from porter.keras_legacy_diagnosis.recurrence import (
     reset_gates,
 )
 from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
-from porter.keras_legacy_diagnosis.windows import paddings, poolings, steps_of
+from porter.keras_legacy_diagnosis.windows import dilations, paddings, pooling_kinds, pooling_windows, strides
 from reference.recurrent import Bidirectional, Part, TimeDistributed
 
 Family = Callable[[Suspect, Any], Iterator[Variant]]
 
 FAMILIES: tuple[Family, ...] = (
-    edges, modes, moves, epsilons, activations, slopes, paddings, steps_of, poolings, reset_gates, directions, halves,
-    exchanged_functions, inner_functions, followers,
+    edges, modes, moves, epsilons, activations, slopes, paddings, strides, dilations, pooling_kinds, pooling_windows,
+    reset_gates, directions, halves, exchanged_functions, inner_functions, followers,
 )  # fmt: skip
 
 

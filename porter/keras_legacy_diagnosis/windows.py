@@ -71,16 +71,21 @@ def window_of(step: Any) -> tuple[int, ...] | None:
     return None if kernel is None or kernel.ndim < 3 or not hasattr(step, "strides") else kernel.shape[:-2]
 
 
-def steps_of(suspect: Suspect, step: Any) -> Iterator[Variant]:
-    """Another stride or dilation."""
-    for field, argument in (("strides", "strides"), ("dilation", "dilation_rate")):
-        own = getattr(step, field, None)
-        if own is None:
-            continue
-        for other in _others(own, range(1, MOST + 1)):
-            message = f"its {field} {'is' if field == 'dilation' else 'are'} {other} for {own}"
-            yield Variant("strides" if not isinstance(step, Pooling) else "pooling", message,
-                          suspect.configure(**{argument: own}), replace(step, **{field: other}))  # fmt: skip
+def strides(suspect: Suspect, step: Any) -> Iterator[Variant]:
+    """Another stride."""
+    own = getattr(step, "strides", None)
+    code = "pooling" if isinstance(step, Pooling) else "strides"
+    for other in () if own is None else _others(own, range(1, MOST + 1)):
+        message = f"its strides are {other} for {own}"
+        yield Variant(code, message, suspect.configure(strides=own), replace(step, strides=other))
+
+
+def dilations(suspect: Suspect, step: Any) -> Iterator[Variant]:
+    """Another dilation."""
+    own = getattr(step, "dilation", None)
+    for other in () if own is None else _others(own, range(1, MOST + 1)):
+        message = f"its dilation is {other} for {own}"
+        yield Variant("strides", message, suspect.configure(dilation_rate=own), replace(step, dilation=other))
 
 
 def _others(own: tuple[int, ...], values: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -90,13 +95,17 @@ def _others(own: tuple[int, ...], values: Sequence[int]) -> Iterator[tuple[int, 
         yield from ((value,) * len(own) for value in values if (value,) * len(own) != tuple(own))
 
 
-def poolings(suspect: Suspect, step: Any) -> Iterator[Variant]:
-    """The other kind, another window, the padding counted."""
+def pooling_kinds(suspect: Suspect, step: Any) -> Iterator[Variant]:
+    """The largest number for the mean."""
     if isinstance(step, GlobalPooling | Pooling):
         kind: Any = "average" if step.kind == "max" else "max"
         message = f"it takes the {_said(kind)} for the {_said(step.kind)}"
-        name = type(step).__name__.replace("Pooling", f"{step.kind.capitalize()}Pooling")
-        yield Variant("pooling", message, f'keras.layers.{name}...(name="{suspect.name}")', replace(step, kind=kind))
+        remedy = f'keras.layers.{_class(suspect, step)}(..., name="{suspect.name}")'
+        yield Variant("pooling", message, remedy, replace(step, kind=kind))
+
+
+def pooling_windows(suspect: Suspect, step: Any) -> Iterator[Variant]:
+    """Another window, the padding counted."""
     if not isinstance(step, Pooling):
         return
     for window in _others(step.window, range(1, MOST + 1)):
@@ -104,9 +113,17 @@ def poolings(suspect: Suspect, step: Any) -> Iterator[Variant]:
         message = f"its window is {window} for {step.window}"
         yield Variant("pooling", message, remedy, replace(step, window=window))
         if step.window == step.strides:
-            yield Variant("pooling", f"{message}, and its strides with it", remedy,
-                          replace(step, window=window, strides=window))  # fmt: skip
+            both = replace(step, window=window, strides=window)
+            yield Variant("pooling", f"{message}, and its strides with it", remedy, both)
     yield from _counted(suspect, step)
+
+
+def _class(suspect: Suspect, step: Any) -> str:
+    """Keras' name of a pooling layer."""
+    if isinstance(step, Pooling):
+        return f"{step.kind.capitalize()}Pooling{len(step.window)}D"
+    dims = len(suspect.shapes.get(step.inputs[0], (1, 1))) - 1
+    return f"Global{step.kind.capitalize()}Pooling{dims}D"
 
 
 def _said(kind: str) -> str:
@@ -123,7 +140,5 @@ def _counted(suspect: Suspect, step: Pooling) -> Iterator[Variant]:
         total = (count_outputs(step.padding, n, size, stride) - 1) * stride + size - n
         amounts.append((before, max(total - before, 0)))
     message = "the padding counts: zeros are among the numbers of a window"
-    remedy = (
-        f'keras.layers.{step.kind.capitalize()}Pooling{len(step.window)}D(padding="same") with no padding before it'
-    )
+    remedy = f'keras.layers.{_class(suspect, step)}(..., padding="same"), and no zeros before it'
     yield Variant("pooling", message, remedy, replace(step, padding="valid"), _padder(step, amounts))
