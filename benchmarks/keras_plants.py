@@ -89,7 +89,10 @@ class KerasPort:
         config = copy.deepcopy(self.config)
         if dtype is not None:
             config = _in_dtype(config, dtype)
-        model = keras.Model.from_config(config)
+        return self.fill(keras.Model.from_config(config))
+
+    def fill(self, model: Any) -> Any:
+        """A model of this configuration, given these arrays."""
         for layer in model.layers:
             names = list(named_weights(layer))
             if names:
@@ -113,7 +116,7 @@ def named_weights(layer: Any) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for weight in layer.weights:
         number = sum(name.split("@")[0] == weight.name for name in found)
-        found[f"{weight.name}@{number}" if number else weight.name] = np.asarray(weight)
+        found[f"{weight.name}@{number}" if number else weight.name] = np.array(weight)
     return found
 
 

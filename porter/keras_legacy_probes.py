@@ -82,7 +82,7 @@ def make_suspect(
         seen.append(_run_alone(port, step, drawn, precision))
     calm = [_run_alone(port, step, _only(part.fed, sources), precision, training=False) for part in seen if trained]
     operations = [operation for operation in port.model.operations if operation.name in names]
-    found = {path: np.asarray(variable, np.float64) for path, variable in variables_of(step, operations).items()}
+    found = {path: np.array(variable, np.float64) for path, variable in variables_of(step, operations).items()}
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm),

@@ -64,7 +64,7 @@ def _walk(tensor: Any, known: Mapping[int, str], sources: list[str], trained: li
 @contextmanager
 def unchanged(model: Any) -> Iterator[None]:
     """Put every variable back as it was: batch normalization in training mode would move its statistics."""
-    before = [np.asarray(variable) for variable in model.variables]
+    before = [np.array(variable) for variable in model.variables]  # an array that is not copied follows its variable
     try:
         yield
     finally:
