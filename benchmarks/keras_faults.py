@@ -113,7 +113,7 @@ def _both(before: Any, planted: Planted) -> Iterator[tuple[np.ndarray, np.ndarra
     words = any(type(layer).__name__ == "Embedding" for layer in models[0].layers)
     feeds = [rng.integers(0, 12, (20, *s)) if words else rng.normal(0, 1, (20, *s)) for s in shapes]
     layers = [model.get_layer(planted.layer) for model in models]
-    ends = [keras.Model(m.inputs, layer.output) for m, layer in zip(models, layers, strict=True)]
+    ends = [keras.Function(m.inputs, layer.output) for m, layer in zip(models, layers, strict=True)]
     yield tuple(np.asarray(end(feeds)) for end in ends)
     taken = [layer.input for layer in layers]
     if all(hasattr(each, "shape") and each.shape == taken[0].shape for each in taken) and taken[0].dtype == "float64":

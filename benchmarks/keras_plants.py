@@ -215,7 +215,7 @@ def kernel_reshaped(port: KerasPort, rng: np.random.Generator) -> Planted | None
     """Read column by column."""
 
     def reshape(k: Array) -> Array | None:
-        is_square = k.ndim == 2 and k.shape[0] == k.shape[1]
+        is_square = math.prod(k.shape[:-2]) == 1 and k.shape[-2] == k.shape[-1]
         return None if is_square or min(k.shape[-2:]) == 1 else k.ravel().reshape(k.shape, order="F")
 
     # Where all axes are of one length, that is the same as all of them in reverse order.
@@ -709,7 +709,8 @@ def can_be_built(port: KerasPort) -> bool:
         model = port.build()
         if len(model.layers) != len(port.layers):
             return False
-        model([np.zeros((1, *(9 if n is None else n for n in each.shape[1:])), each.dtype) for each in model.inputs])
+        rows = [np.zeros((1, *(9 if n is None else n for n in each.shape[1:])), each.dtype) for each in model.inputs]
+        model(rows[0] if len(rows) == 1 else rows)
     except Exception:  # whatever a backend raises
         return False
     return True
