@@ -116,7 +116,7 @@ def named_weights(layer: Any) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for weight in layer.weights:
         number = sum(name.split("@")[0] == weight.name for name in found)
-        found[f"{weight.name}@{number}" if number else weight.name] = np.array(weight)
+        found[f"{weight.name}@{number}" if number else weight.name] = np.asarray(weight).copy()
     return found
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from porter.judging import cast
 from porter.keras_legacy_diagnosis.suspect import Seen, Suspect
-from porter.keras_legacy_view import variables_of, walk_back
+from porter.keras_legacy_view import unchanged, variables_of, walk_back
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
 from reference.trace import Program
@@ -82,7 +82,7 @@ def make_suspect(
         seen.append(_run_alone(port, step, drawn, precision))
     calm = [_run_alone(port, step, _only(part.fed, sources), precision, training=False) for part in seen if trained]
     operations = [operation for operation in port.model.operations if operation.name in names]
-    found = {path: np.array(variable, np.float64) for path, variable in variables_of(step, operations).items()}
+    found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables_of(step, operations).items()}
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm),
@@ -118,10 +118,11 @@ def _run_alone(
     ends = [port.tensors[name] for name in fed], port.tensors[step.name]
     given = {name: values.astype(port.tensors[name].dtype) for name, values in fed.items()}
     # A Function costs less than a Model, and leaves every call its own mode.
-    if training is None:
-        output = keras.Function(*ends)(list(given.values()))
-    else:
-        output = keras.Model(*ends)(list(given.values()), training=training)
+    with unchanged(port.model):
+        if training is None:
+            output = keras.Function(*ends)(list(given.values()))
+        else:
+            output = keras.Model(*ends)(list(given.values()), training=training)
     actual = np.asarray(output, np.float64)
     probes = "wide rows" if training is None else "rows with nothing in training mode"
     return Seen(probes, {name: port.taken(name, values, precision) for name, values in given.items()}, actual)

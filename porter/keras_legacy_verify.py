@@ -19,10 +19,10 @@ from porter.judging import compare_step
 from porter.keras_legacy_diagnosis.arrays import differing
 from porter.keras_legacy_diagnosis.diagnose import diagnose_legacy
 from porter.keras_legacy_diagnosis.suspect import Suspect
-from porter.keras_legacy_model import first_line, pairs
+from porter.keras_legacy_model import pairs
 from porter.keras_legacy_probes import ELEMENTS, FLOATS, Port, make_suspect
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
-from porter.keras_legacy_view import unchanged
+from porter.keras_legacy_view import evaluating, unchanged
 from porter.keras_model import legal_name
 from porter.network import Claim
 from porter.programs import build_program
@@ -118,13 +118,12 @@ def judge_legacy(
     contradiction = None if golden is None else disagreement(program, golden)
     feeds = draw_feeds(network, model, None if golden is None else golden.inputs, rng)
     inputs = {each.name: tensor for each, tensor in zip(network.inputs, model.inputs, strict=True)}
-    with unchanged(model):
-        values = _trace_port(model, program, tensors, feeds)
-        reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
-        port = Port(model, program, {**inputs, **tensors}, values, reference)
-        judged = [_judge(step, port, rng if wide else None) for step in program.steps]
-        if not any(one.suspect is not None and one.suspect.trained for one in judged):
-            judged = _with_whole(judged, model, network, values, feeds)
+    values = _trace_port(model, program, tensors, feeds)
+    reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
+    port = Port(model, program, {**inputs, **tensors}, values, reference)
+    judged = [_judge(step, port, rng if wide else None) for step in program.steps]
+    if not any(one.suspect is not None and one.suspect.trained for one in judged):
+        judged = _with_whole(judged, model, network, values, feeds)
     return judged, feeds, None if golden is None else (golden, contradiction)
 
 
@@ -208,13 +207,8 @@ def _trace_port(
     if missing:
         raise PortError(f"the port {model.name}", found="layers of other names", expected=", ".join(missing[:8]))
     every = keras.Function(model.inputs, [tensors[name] for name in names])
-    try:
+    with unchanged(model), evaluating(model):
         outputs = keras.tree.flatten(every(list(feeds.values())))
-    except Exception as error:  # whatever its own layers and the backend raise
-        raise PortError(
-            f"the port {model.name} cannot be evaluated", found=f"{type(error).__name__}: {first_line(error)}",
-            expected="a model that takes its own inputs", remedy="call it on a few rows of zeros",
-        ) from error  # fmt: skip
     values = dict(feeds)
     values.update({name: np.asarray(output) for name, output in zip(names, outputs, strict=True)})
     return values
@@ -287,7 +281,9 @@ def _whole_differs(model: Any, network: KerasNetwork, values: Mapping[str, Array
 
 def call_whole(model: Any, feeds: Sequence[Array]) -> list[Any]:
     """The outputs of a port, in order."""
-    return list(keras.tree.flatten(model(feeds[0] if len(feeds) == 1 else list(feeds), training=False)))
+    structure = getattr(model, "_inputs_struct", list(feeds) if len(feeds) > 1 else feeds[0])
+    with evaluating(model):
+        return list(keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(feeds)), training=False)))
 
 
 def _report(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from porter.errors import PortError
 from porter.keras_legacy_diagnosis.slots import slots
 
 
@@ -61,13 +62,39 @@ def _walk(tensor: Any, known: Mapping[int, str], sources: list[str], trained: li
             _walk(each, known, sources, trained)
 
 
+def trains(model: Any) -> bool:
+    """Whether any call in it was built in training mode."""
+    return any(
+        node.arguments.kwargs.get("training")
+        for operation in model.operations
+        for node in getattr(operation, "_inbound_nodes", ())
+    )
+
+
 @contextmanager
 def unchanged(model: Any) -> Iterator[None]:
     """Put every variable back as it was: batch normalization in training mode would move its statistics."""
-    before = [np.array(variable) for variable in model.variables]  # an array that is not copied follows its variable
+    # An array that is not copied may follow its variable.
+    before = [np.asarray(variable).copy() for variable in model.variables] if trains(model) else []
     try:
         yield
     finally:
-        for variable, value in zip(model.variables, before, strict=True):
-            if not np.array_equal(np.asarray(variable), value, equal_nan=value.dtype.kind == "f"):
-                variable.assign(value)
+        for variable, value in zip(model.variables, before, strict=False):
+            variable.assign(value)
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Refuse a port that breaks down.
+
+    Raises:
+        PortError: with whatever its own layers and the backend raise.
+    """
+    try:
+        yield
+    except Exception as error:
+        told = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise PortError(
+            f"the port {model.name} cannot be evaluated", found=f"{type(error).__name__}: {told[:200]}",
+            expected="a model that takes its own inputs", remedy="call it on a few rows of zeros",
+        ) from error  # fmt: skip

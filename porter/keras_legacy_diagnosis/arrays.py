@@ -231,19 +231,18 @@ def _order(suspect: Suspect, found: Array, own: Array, axis: int) -> Array | Non
     return None if match is None or (match[0] == np.arange(len(match[0]))).all() else match[0]
 
 
-def merge_readings(suspect: Suspect, readings: Sequence[ArrayReading]) -> tuple[Cause, ...]:
+def merge_readings(readings: Sequence[ArrayReading]) -> tuple[Cause, ...]:
     """The causes of a layer: what several arrays share once, what another cause accounts for left out."""
+    whole = {reading.source for reading in readings for cause in reading.causes if cause.code == "layers.swapped"}
     groups: dict[tuple[str, str, str], list[tuple[ArrayReading, Cause]]] = defaultdict(list)
     for reading in readings:
         for cause in reading.causes:
-            groups[_key(cause, reading)].append((reading, cause))
+            part = cause.code == "biases.swapped" and reading.source in whole
+            same = replace(cause, code="layers.swapped") if part else cause
+            groups[_key(same, reading)].append((reading, same))
     causes = [_worded(group) for group in groups.values()]
-    codes = {cause.code for cause in causes}
-    if "layers.swapped" in codes:
-        causes = [cause for cause in causes if cause.code != "biases.swapped" or _other(cause) not in _swapped(causes)]
-    if "kernel.unset" in codes:
+    if any(cause.code == "kernel.unset" for cause in causes):
         causes = [cause for cause in causes if cause.code != "bias.missing"]
-    del suspect
     return tuple(causes)
 
 
@@ -269,14 +268,6 @@ def _worded(group: Sequence[tuple[ArrayReading, Cause]]) -> Cause:
         ):
             message = message.replace(single, several, 1)
     return replace(first, message=message, remedy="; ".join(dict.fromkeys(cause.remedy for _, cause in group)))
-
-
-def _other(cause: Cause) -> str:
-    return cause.message.rsplit(" of ", 1)[-1]
-
-
-def _swapped(causes: Sequence[Cause]) -> set[str]:
-    return {_other(cause) for cause in causes if cause.code == "layers.swapped"}
 
 
 def effective(suspect: Suspect, readings: Sequence[ArrayReading]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from porter.diagnosis.codes import Cause
 from porter.diagnosis.diagnose import Named, same_once, whole_port
 from porter.diagnosis.layers import Diagnosis, share_out
 from porter.keras_legacy_diagnosis.explain import FileLayer, explain_step
@@ -31,8 +32,16 @@ def diagnose_legacy(judged: Sequence[Any]) -> list[Named]:
         for one in wrong
         for cause in (diagnoses[one.step.name].causes if one.step.name in diagnoses else ())
     ]
+    if not named and any(one.whole_differs for one in judged):
+        named = [Named(_unaccounted(judged[-1].step.name), judged[-1])]
     kernels = {one.step.name.split("@")[0] for one in judged if has_kernel(one.step)}
     return whole_port(_once_a_layer(same_once(named)), len(kernels))
+
+
+def _unaccounted(layer: str) -> Cause:
+    message = "the port as a whole gives something else, although every layer is right by itself"
+    remedy = "look for an operation between the layers, or rebuild the port with porter.build(network)"
+    return Cause("unexplained", layer, message, remedy)
 
 
 def _once_a_layer(named: Sequence[Named]) -> list[Named]:

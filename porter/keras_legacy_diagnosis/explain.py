@@ -40,7 +40,7 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
     if suspect.trained:
         return _without_training(suspect, before)
     readings = explain_arrays(suspect)
-    causes = merge_readings(suspect, readings)
+    causes = merge_readings(readings)
     step = effective(suspect, readings)
     after, tried = suspect.judge(step), sum(reading.tried for reading in readings)
     twins = tuple(twin for reading in readings for twin in reading.twins)

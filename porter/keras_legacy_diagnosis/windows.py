@@ -44,6 +44,8 @@ def _by_hand(suspect: Suspect, step: Any) -> Iterator[tuple[tuple[int, int], ...
     if window is None or step.inputs[0] not in suspect.shapes or suspect.name not in suspect.shapes:
         return
     spaces = [_space(suspect.shapes[name], step) for name in (step.inputs[0], suspect.name)]
+    if any(len(space) != len(window) for space in spaces):
+        return
     options = []
     for size, spread, stride, n, out in zip(window, dilation, step.strides, *spaces, strict=True):
         span = (size - 1) * spread + 1
@@ -132,10 +134,11 @@ def _said(kind: str) -> str:
 
 def _counted(suspect: Suspect, step: Pooling) -> Iterator[Variant]:
     """The mean of each window with the zeros of its padding; the largest where zeros may win."""
-    if step.inputs[0] not in suspect.shapes:
+    space = _space(suspect.shapes.get(step.inputs[0], ()), step)
+    if len(space) != len(step.window):
         return
     amounts = []
-    for n, size, stride in zip(_space(suspect.shapes[step.inputs[0]], step), step.window, step.strides, strict=True):
+    for n, size, stride in zip(space, step.window, step.strides, strict=True):
         before = count_before(step.padding, n, size, stride)
         total = (count_outputs(step.padding, n, size, stride) - 1) * stride + size - n
         amounts.append((before, max(total - before, 0)))
