@@ -33,7 +33,10 @@ def paddings(suspect: Suspect, step: Any) -> Iterator[Variant]:
         if rule != own:
             yield Variant("padding", f"its edges are padded by the rule {rule!r} for {own!r}", remedy,
                           replace(step, padding=rule))  # fmt: skip
+    counted = _own_amounts(suspect, step)  # zeros there are a mistake of the pooling, not of the padding
     for amounts in _by_hand(suspect, step):
+        if amounts == counted:
+            continue
         message = f"its edges are padded with {amounts} zeros before and behind"
         yield Variant("padding", message, remedy, replace(step, padding="valid"), _padder(step, amounts))
 
@@ -134,14 +137,21 @@ def _said(kind: str) -> str:
 
 def _counted(suspect: Suspect, step: Pooling) -> Iterator[Variant]:
     """The mean of each window with the zeros of its padding; the largest where zeros may win."""
+    amounts = _own_amounts(suspect, step)
+    if amounts is not None:
+        message = "the padding counts: zeros are among the numbers of a window"
+        remedy = f'keras.layers.{_class(suspect, step)}(..., padding="same"), and no zeros before it'
+        yield Variant("pooling", message, remedy, replace(step, padding="valid"), _padder(step, amounts))
+
+
+def _own_amounts(suspect: Suspect, step: Any) -> tuple[tuple[int, int], ...] | None:
+    """What a pooling layer's own rule adds before and behind along each axis."""
     space = _space(suspect.shapes.get(step.inputs[0], ()), step)
-    if len(space) != len(step.window):
-        return
+    if not isinstance(step, Pooling) or len(space) != len(step.window):
+        return None
     amounts = []
     for n, size, stride in zip(space, step.window, step.strides, strict=True):
         before = count_before(step.padding, n, size, stride)
         total = (count_outputs(step.padding, n, size, stride) - 1) * stride + size - n
         amounts.append((before, max(total - before, 0)))
-    message = "the padding counts: zeros are among the numbers of a window"
-    remedy = f'keras.layers.{_class(suspect, step)}(..., padding="same"), and no zeros before it'
-    yield Variant("pooling", message, remedy, replace(step, padding="valid"), _padder(step, amounts))
+    return tuple(amounts)

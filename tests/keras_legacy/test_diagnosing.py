@@ -156,6 +156,69 @@ def test_layers_exchanged_are_named_at_both(tmp_path: Path) -> None:
     assert found["dense_1"][1] == "dense_1: its kernel and bias are those of dense_2"
 
 
+def rebuilt(legacy: Any, name: str, make: Any) -> Any:
+    """The port with one layer made otherwise, every other one called again behind it."""
+    right = porter.build(legacy)
+    x = right.inputs[0]
+    for each in right.layers[1:]:
+        if each.name == name:
+            x = make(x, each)
+        else:
+            again = type(each).from_config(each.get_config())
+            x = again(x)
+            again.set_weights(each.get_weights())
+    return keras.Model(right.inputs[0], x)
+
+
+def test_zeros_on_one_side_alone_are_named(tmp_path: Path) -> None:
+    def make(x: Any, right: Any) -> Any:
+        conv = keras.layers.Conv2D(3, 3, activation="relu", name="conv_1")
+        y = conv(keras.layers.ZeroPadding2D(((2, 0), (1, 1)))(x))
+        conv.set_weights(right.get_weights())
+        return y
+
+    (finding,) = porter.verify(legacy := small(tmp_path), rebuilt(legacy, "conv_1", make)).findings
+    assert finding.code == "padding" and "padded with ((2, 0), (1, 1)) zeros" in finding.message
+
+
+def pooled(rng: np.random.Generator) -> Any:
+    m = Maker(rng, (5, 5, 2))
+    m.pool("pool_1", "Average", padding="same", pool_size=[3, 3], strides=[2, 2])
+    m.add("Flatten", "flatten_1")
+    m.dense("dense_1", 18, 2)
+    return m.chain("pooled")
+
+
+def test_an_average_that_counts_the_padding_is_named(tmp_path: Path) -> None:
+    def make(x: Any, right: Any) -> Any:
+        return keras.layers.AveragePooling2D(3, 2, name=right.name)(keras.layers.ZeroPadding2D(1)(x))
+
+    (finding,) = porter.verify(legacy := network(tmp_path, pooled), rebuilt(legacy, "pool_1", make)).findings
+    assert finding.code == "pooling" and "the padding counts" in finding.message
+
+
+def both(rng: np.random.Generator) -> Any:
+    m = Maker(rng, (4, 3))
+    m.bidirectional("LSTM", "both_1", 3, 2, return_sequences=True)
+    return m.chain("both")
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_two_directions_put_together_wrongly_are_named(tmp_path: Path, turned: bool) -> None:
+    def make(x: Any, right: Any) -> Any:
+        sides = [type(side).from_config(side.get_config()) for side in (right.forward_layer, right.backward_layer)]
+        ahead, back = (side(x) for side in sides)
+        for side, own in zip(sides, (right.forward_layer, right.backward_layer), strict=True):
+            side.set_weights(own.get_weights())
+        order = [keras.ops.flip(back, axis=1), ahead] if turned else [ahead, back]
+        return keras.layers.Concatenate(name="both_1")(order)
+
+    legacy = network(tmp_path, both)
+    (finding,) = porter.verify(legacy, rebuilt(legacy, "both_1", make)).findings
+    assert finding.code == "recurrent.direction"
+    assert ("before the forward ones" if turned else "not turned back in time") in finding.message
+
+
 def test_a_mended_copy_is_written(tmp_path: Path) -> None:
     legacy = small(tmp_path)
     wrong = change(porter.build(legacy), "dense_1", bias=np.negative)

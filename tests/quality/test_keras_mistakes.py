@@ -16,7 +16,7 @@ from tests.quality.test_planted_mistakes import assert_share
 Record = dict[str, Any]
 
 SEED = 3
-QUICK = (9, 8, 4, 6, 0, 11)
+QUICK = (9, 8, 4, 0)
 """Networks without recurrent layers, which take longest: every third mistake of each, and pairs."""
 RECURRENT = {
     2: ("gates_permuted", "recurrent_activation", "layers_swapped"),
@@ -44,8 +44,8 @@ def records() -> list[Record]:
 
 
 def test_the_slice_has_most_mistakes(records: list[Record]) -> None:
-    assert len(records) >= 80
-    assert len({record["name"] for record in records if record["kind"] == "single"}) >= 40
+    assert len(records) >= 60
+    assert len({record["name"] for record in records if record["kind"] == "single"}) >= 35
 
 
 def test_mistakes_are_detected_and_their_layer_is_named(records: list[Record]) -> None:
@@ -69,7 +69,7 @@ def test_the_remedy_restores_parity(records: list[Record]) -> None:
 def test_no_port_that_is_right_is_flagged(number: int) -> None:
     dtype = ("float32", "float64", "mixed_float16", "mixed_bfloat16")[number % 4]
     bench = bench_of(SEED, number, dtype)
-    for name, model in itertools.islice(forms(bench), 3):
+    for name, model in itertools.islice(forms(bench), 2):
         _, record = bench.verify(model)
         assert record["verdict"] == "parity", f"{name} of {bench.legacy.name}: {record}"
 
