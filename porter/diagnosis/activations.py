@@ -102,8 +102,13 @@ def candidates(own: Activation) -> Iterator[Activation]:
     yield Activation("softmax", {"axis": 0})
 
 
-def fitted(z: Array, found: Array) -> Iterator[Activation]:
+def fitted(z: Array, found: Array) -> list[Activation]:
     """Activations whose parameter is read off points of the port's own curve, both (points,)."""
+    with np.errstate(all="ignore"):
+        return list(_fitted(z, found))
+
+
+def _fitted(z: Array, found: Array) -> Iterator[Activation]:
     if z.size == 0:
         return
     negative = (z < -1e-2) & np.isfinite(found)

@@ -35,7 +35,7 @@ def paddings(suspect: Suspect, step: Any) -> Iterator[Variant]:
                           replace(step, padding=rule))  # fmt: skip
     counted = _own_amounts(suspect, step)  # zeros there are a mistake of the pooling, not of the padding
     for amounts in _by_hand(suspect, step):
-        if amounts == counted:
+        if counted is not None and all(mine[0] == own[0] for mine, own in zip(amounts, counted, strict=True)):
             continue
         message = f"its edges are padded with {amounts} zeros before and behind"
         yield Variant("padding", message, remedy, replace(step, padding="valid"), _padder(step, amounts))
