@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.faults import ROOT, Record, collect, fingerprint, matches
 from benchmarks.keras_networks import KINDS, LegacyKeras, draw_keras
-from benchmarks.keras_plants import ANY, PLANTS, KerasPort, Planted, can_be_built
+from benchmarks.keras_plants import ANY, PLANTS, KerasPort, Planted, can_be_built, of_kind, with_dropout
 
 DTYPES = ("float32", "float32", "float64", "float32", "mixed_float16", "mixed_bfloat16")
 """Policies of the ports with mistakes, in turn."""
@@ -227,7 +227,7 @@ def run_faithful(seed: int, number: int, only: Sequence[str]) -> list[Record]:
 
 
 def forms(bench: KerasBench) -> Iterator[tuple[str, Any]]:
-    """Ports that are right: as built, saved and loaded again, dropout doing nothing, frozen."""
+    """Ports that are right: as built, saved and loaded again, with a real dropout, frozen."""
     import keras
 
     model = bench.right.build()
@@ -235,23 +235,13 @@ def forms(bench: KerasBench) -> Iterator[tuple[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "port.keras")
         yield "saved and loaded again", keras.saving.load_model(Path(folder) / "port.keras")
-    idle = _without_dropout(bench.right)
-    if idle is not None:
-        yield "dropout as a layer that does nothing", idle.build()
+    idle = of_kind(bench.right, "Identity")
+    if idle:
+        yield "dropout as dropout", with_dropout(bench.right, idle[0]).build()
     frozen = bench.right
     for entry in frozen.layers:
         frozen = frozen if entry["class_name"] == "InputLayer" else frozen.change(entry["name"], trainable=False)
     yield "frozen", frozen.build()
-
-
-def _without_dropout(port: KerasPort) -> KerasPort | None:
-    names = [
-        entry["name"] for entry in port.layers if "ropout" in entry["class_name"] or "Noise" in entry["class_name"]
-    ]
-    for name in names:
-        dtype = port.inner(name)["dtype"]
-        port = port.rewrite(name, {"class_name": "Identity", "config": {"name": name, "dtype": dtype}})
-    return port if names else None
 
 
 # --- all networks ---------------------------------------------------------------------------------------------------

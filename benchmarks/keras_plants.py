@@ -807,13 +807,18 @@ def attention_arguments(port: KerasPort, rng: np.random.Generator) -> Planted | 
     return at(other, "graph.edge", name)
 
 
+def with_dropout(port: KerasPort, name: str) -> KerasPort:
+    """With a real Dropout where porter puts a layer that does nothing."""
+    config = {"name": name, "rate": 0.4, "dtype": port.inner(name)["dtype"]}
+    return port.rewrite(name, {"class_name": "Dropout", "config": config})
+
+
 @plant
 def training_mode(port: KerasPort, rng: np.random.Generator) -> Planted | None:
-    """Dropout, noise or batch normalization called with training=True."""
-    kinds = ("Dropout", "SpatialDropout", "GaussianNoise", "BatchNormalization")
-    name = pick(rng, of_kind(port, *kinds))
+    """Dropout or batch normalization called with training=True."""
+    name = pick(rng, of_kind(port, "Identity", "BatchNormalization"))
     if name is None:
         return None
-    other = port.rewrite(name, {})
+    other = with_dropout(port, name) if port.kind(name) == "Identity" else port.rewrite(name, {})
     other.entry(name)["inbound_nodes"][0]["kwargs"]["training"] = True
     return replace(at(other, "mode.training", name), random=True)
