@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ PER_PROCESS = 20
 """Networks after which a worker makes way for a fresh one, because TensorFlow keeps what it has traced."""
 
 Record = dict[str, Any]
+Task = tuple[str, int, int, tuple[str, ...]]
+Run = Callable[[Task], tuple[str, int, list[Record]]]
 
 
 # --- one network ----------------------------------------------------------------------------------------------------
@@ -167,19 +169,19 @@ class Bench:
 # --- all networks ---------------------------------------------------------------------------------------------------
 
 
-def fingerprint() -> str:
-    """Of the code that is measured and of that which measures."""
+MEASURES = ("faults", "networks", "plants", "pairs", "ports", "equivalents", "oracle")
+
+
+def fingerprint(names: Sequence[str] = MEASURES) -> str:
+    """Of the code that is measured and of that which measures, by the names of its modules."""
     digest = hashlib.sha256()
-    own = [
-        ROOT / "benchmarks" / f"{name}.py"
-        for name in ("faults", "networks", "plants", "pairs", "ports", "equivalents", "oracle")
-    ]
+    own = [ROOT / "benchmarks" / f"{name}.py" for name in names]
     for path in sorted([*ROOT.glob("porter/**/*.py"), *ROOT.glob("reference/**/*.py"), *own]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def run_task(task: tuple[str, int, int, tuple[str, ...]]) -> tuple[str, int, list[Record]]:
+def run_task(task: Task) -> tuple[str, int, list[Record]]:
     """One network of one kind, in a worker."""
     import warnings
 
@@ -192,8 +194,15 @@ def run_task(task: tuple[str, int, int, tuple[str, ...]]) -> tuple[str, int, lis
     return kind, number, [{"number": number, "seed": seed, **record} for record in records]
 
 
-def collect(tasks: Sequence[tuple[str, int, int, tuple[str, ...]]], cache: Path, jobs: int) -> list[Record]:
-    """The results of all tasks: those in the cache, and the others as they come."""
+def collect(tasks: Sequence[Task], cache: Path, jobs: int, run: Run = run_task) -> list[Record]:
+    """The results of all tasks: those in the cache, and the others as they come.
+
+    Args:
+        tasks: kind, seed, number, and the names of what alone is wanted.
+        cache: file of lines of JSON, made where there is none.
+        jobs: processes.
+        run: what a process does with a task.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +213,7 @@ def collect(tasks: Sequence[tuple[str, int, int, tuple[str, ...]]], cache: Path,
     with Progress(*columns) as progress, cache.open("a") as file:
         bar = progress.add_task("networks", total=len(tasks), completed=len(tasks) - len(open_tasks))
         with get_context("spawn").Pool(jobs, maxtasksperchild=PER_PROCESS) as pool:
-            for kind, number, found in pool.imap_unordered(run_task, open_tasks):
+            for kind, number, found in pool.imap_unordered(run, open_tasks):
                 file.write(
                     json.dumps({"kind": kind, "seed": open_tasks[0][1], "number": number, "records": found}) + "\n"
                 )

@@ -133,9 +133,9 @@ def print_tables(records: Sequence[Record], most: int) -> None:
             console.print(table)
 
 
-def write_results(records: Sequence[Record], path: Path) -> None:
-    """Replace the tables of the faults in RESULTS.md."""
-    replace_part(path, BEGIN, END, markdown(records))
+def write_results(records: Sequence[Record], path: Path, begin: str = BEGIN, end: str = END) -> None:
+    """Replace the tables of the faults in RESULTS.md, between two marks."""
+    replace_part(path, begin, end, markdown(records))
 
 
 def replace_part(path: Path, begin: str, end: str, text: str) -> None:

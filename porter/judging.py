@@ -78,6 +78,18 @@ def _judge_sides(sides: _Sides, probes: str, first_row: int) -> Comparison:
     return replace(within, by_platform=pure.exceeding - within.exceeding)
 
 
+def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
+    """A step's outputs by the reference against what a port made of the same inputs, of any shapes.
+
+    Raises:
+        KeyError: the step, as it is configured, has no bound.
+    """
+    trace = step(*fed)
+    allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
+    expected = np.asarray(trace.outputs, np.float64)
+    return compare_outputs(expected, actual, allowed, probes=probes, unheld=inevitable_overflow(trace, precision))
+
+
 def error_ratios(step: Any, inputs: Array, actual: Array, precision: Precision) -> Array:
     """Error over allowed error, (rows, units), for showing how the errors are spread."""
     sides = _sides(step, inputs, actual, precision)

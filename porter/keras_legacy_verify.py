@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,40 +10,53 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.compare import Comparison, compare_outputs, merge_comparisons
+from porter.compare import Comparison, merge_comparisons
+from porter.diagnosis.diagnose import Named
+from porter.diagnosis.evidence import word_evidence
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_faults import explain
-from porter.keras_legacy_inner import compare_inside, holds_model
+from porter.judging import compare_step
+from porter.keras_legacy_diagnosis.arrays import differing
+from porter.keras_legacy_diagnosis.diagnose import diagnose_legacy
+from porter.keras_legacy_diagnosis.suspect import Suspect
 from porter.keras_legacy_model import pairs
+from porter.keras_legacy_probes import ELEMENTS, FLOATS, Port, make_suspect
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
+from porter.keras_legacy_view import evaluating, unchanged
 from porter.keras_model import legal_name
 from porter.network import Claim
-from porter.programs import build_program, follow
+from porter.programs import build_program
 from porter.provenance import versions
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from reference.elementwise import Replacement
-from reference.embedding import Embedding, Mask, Masking
-from reference.precision import Precision, round_to
-from reference.recurrent import TimeDistributed
-from reference.rounding import allowed_error, has_bound, inevitable_overflow, platform_allowance
+from reference.precision import Precision
+from reference.rounding import has_bound
 from reference.trace import Program
 
 Array = NDArray[Any]
-Compare = Callable[[Any, tuple[Array, ...], Array, Precision, str], Comparison]
 
-ELEMENTS = 2**21
-"""Numbers in the widest layer for all rows together: what a verification holds at a time."""
 LENGTH = 12
 """Steps or pixels along an axis whose length the file leaves open."""
-MOVES = ("Crop", "Flatten", "Identity", "Permute", "Repeat", "Reshape")
-"""Operations that hand on the numbers they take."""
 ORDER = ("proven", "declared", "assumed", "contradicted")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One step with what was seen of it."""
+    """One step with what was seen of it.
+
+    Attributes:
+        step: of the legacy program.
+        comparison: over everything that it was fed with.
+        verdict: as in ``LayerRow``.
+        precision: in which the port computes it.
+        names: of the port's layers.
+        cumulative: the largest error end to end, or None.
+        weights_differ: how many exposed weights are not the cast of the stored ones.
+        reason: why it was not compared.
+        suspect: the step with all that a diagnosis needs; None where it was not compared.
+        whole_differs: whether the port called as a whole gives something else than its layers one by one; told by the
+            last step.
+    """
 
     step: Any
     comparison: Comparison
@@ -53,12 +66,20 @@ class Judged:
     cumulative: float | None
     weights_differ: int = 0
     reason: str = ""
-    trial: Callable[[Any], bool] | None = None
+    suspect: Suspect | None = None
+    whole_differs: bool = False
 
 
 def verify_legacy(
-    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True
+    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True, diagnosed: bool = True
 ) -> Report:
+    """The report of ``examine_legacy`` alone; without what is wrong, where it need not be ``diagnosed``."""
+    return examine_legacy(network, model, samples=samples, seed=seed, wide=wide, diagnosed=diagnosed)[0]
+
+
+def examine_legacy(
+    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True, diagnosed: bool = True
+) -> tuple[Report, list[Named], list[Judged]]:
     """Judge a port of a legacy Keras network, layer by layer.
 
     Args:
@@ -67,31 +88,52 @@ def verify_legacy(
         samples: recorded inputs and outputs: the path of an .npz, or a pair; the inputs then replace random ones.
         seed: of the random inputs.
         wide: whether every layer is also fed with wide random numbers of its own.
+        diagnosed: whether mismatches are explained.
 
     Returns:
-        The report; it never raises for a mismatch.
+        The report, which never raises for a mismatch; what is wrong, and every step as it was judged.
 
     Raises:
         PortError: a port whose layers do not bear the names, or with other inputs.
+    """
+    judged, feeds, golden = judge_legacy(network, model, samples=samples, seed=seed, wide=wide)
+    named = diagnose_legacy(judged) if diagnosed else []
+    report = _report(network, judged, named, feeds, seed)
+    if golden is None:
+        return report, named, judged
+    return _with_samples(report, network, *golden), named, judged
+
+
+def judge_legacy(
+    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True
+) -> tuple[list[Judged], dict[str, Array], tuple[KerasSamples, str | None] | None]:
+    """Every step judged, nothing explained.
+
+    Returns:
+        One a step; what the network was fed with; the golden samples and what contradicts them.
     """
     program, tensors = build_program(network), pairs(network, model)
     rng = np.random.default_rng(seed)
     golden = None if samples is None else read_keras_samples(samples)
     contradiction = None if golden is None else disagreement(program, golden)
     feeds = draw_feeds(network, model, None if golden is None else golden.inputs, rng)
-    # The reference goes first: it refuses what nothing can hold.
-    reference = follow(network, program, {name: feeds[name].astype(np.float64) for name in program.inputs})
+    inputs = {each.name: tensor for each, tensor in zip(network.inputs, model.inputs, strict=True)}
     values = _trace_port(model, program, tensors, feeds)
-    judged = []
-    for step in program.steps:
-        compare = _comparer(step, network, model)
-        one = _judge(step, model, tensors, values, reference, compare)
-        if wide and one.verdict != "uncompared":
-            one = _judge_wide(one, tensors, values, rng, compare)
-        judged.append(one)
-    whole = _whole_differs(model, network, values, feeds)
-    report = _report(network, model, judged, feeds, seed, whole)
-    return report if golden is None else _with_samples(report, network, golden, contradiction)
+    reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
+    port = Port(model, program, {**inputs, **tensors}, values, reference)
+    judged = [_judge(step, port, rng if wide else None) for step in program.steps]
+    if not any(one.suspect is not None and one.suspect.trained for one in judged):
+        judged = _with_whole(judged, model, network, values, feeds)
+    return judged, feeds, None if golden is None else (golden, contradiction)
+
+
+def _with_whole(
+    judged: list[Judged], model: Any, network: KerasNetwork, values: Mapping[str, Array], feeds: Mapping[str, Array]
+) -> list[Judged]:
+    """The last step marked, where the port called as a whole gives something else than its layers did."""
+    if not _whole_differs(model, network, values, feeds):
+        return judged
+    return [*judged[:-1], replace(judged[-1], whole_differs=True)]
 
 
 def _with_samples(report: Report, network: KerasNetwork, golden: KerasSamples, contradiction: str | None) -> Report:
@@ -138,26 +180,14 @@ def draw_feeds(
 
 
 def _words(network: KerasNetwork) -> dict[str, int]:
-    """How many words the Embeddings know that an input goes to, moved about or not, wrapped or not."""
+    """How many words the Embeddings on an input know."""
     known: dict[str, int] = {}
-    calls = {call.name: call for call in network.calls}
     for call in network.calls:
-        rows = _rows_of_tables(network.layer(call.layer))
-        if rows is not None:
+        layer: Any = network.layer(call.layer)
+        if layer.operation == "Embedding":
             name = call.inputs[0].name
-            while name in calls and network.layer(calls[name].layer).operation in MOVES:  # type: ignore[union-attr]
-                name = calls[name].inputs[0].name
-            known[name] = min(known.get(name, rows), rows)
+            known[name] = min(known.get(name, layer.parameters["rows"]), layer.parameters["rows"])
     return known
-
-
-def _rows_of_tables(layer: Any) -> int | None:
-    """How many words an Embedding knows, or those inside TimeDistributed."""
-    if isinstance(layer, KerasNetwork):
-        return min(_words(layer).values(), default=None)
-    if layer.operation == "TimeDistributed":
-        return _rows_of_tables(layer.inner[0])
-    return int(layer.parameters["rows"]) if layer.operation == "Embedding" else None
 
 
 def _rows(model: Any) -> int:
@@ -176,8 +206,9 @@ def _trace_port(
     missing = [name for name in names if name not in tensors]
     if missing:
         raise PortError(f"the port {model.name}", found="layers of other names", expected=", ".join(missing[:8]))
-    every = keras.Model(model.inputs, [tensors[name] for name in names])
-    outputs = keras.tree.flatten(every(list(feeds.values()), training=False))
+    every = keras.Function(model.inputs, [tensors[name] for name in names])
+    with unchanged(model), evaluating(model):
+        outputs = keras.tree.flatten(every(list(feeds.values())))
     values = dict(feeds)
     values.update({name: np.asarray(output) for name, output in zip(names, outputs, strict=True)})
     return values
@@ -187,76 +218,46 @@ def _precision(tensor: Any) -> Precision:
     policy = getattr(tensor._keras_history.operation, "dtype_policy", None)
     compute = tensor.dtype if policy is None or tensor.dtype == "bool" else policy.compute_dtype
     variables = compute if policy is None else policy.variable_dtype
-    floats = ("float64", "float32", "float16", "bfloat16")
-    return Precision(compute if compute in floats else "float32", variables if variables in floats else "float32")
+    return Precision(compute if compute in FLOATS else "float32", variables if variables in FLOATS else "float32")
 
 
-def _judge(
-    step: Any, model: Any, tensors: Mapping[str, Any], values: Mapping[str, Array], reference: Mapping[str, Any],
-    compare: Compare,
-) -> Judged:  # fmt: skip
-    precision, names = _precision(tensors[step.name]), _names(step, model)
-    expected = np.asarray(reference[step.name].outputs, np.float64)
-    actual = np.asarray(values[step.name], np.float64)
+def _judge(step: Any, port: Port, rng: np.random.Generator | None) -> Judged:
+    """A step on what the port itself feeds it with, and, where there is a generator, on wide numbers of its own."""
+    tensor = port.tensors[step.name]
+    precision, names = _precision(tensor), _names(step, port.model)
+    expected = np.asarray(port.reference[step.name].outputs, np.float64)
+    actual = np.asarray(port.values[step.name], np.float64)
     with np.errstate(all="ignore"):
         cumulative = float(np.nanmax(np.abs(expected - actual), initial=0)) if expected.shape == actual.shape else None
+    suspect = make_suspect(step, port, precision, names, rng)
     reason = _no_bound(step)
     if reason is None:
         try:
-            fed = tuple(np.asarray(values[name], np.float64) for name in step.inputs)
-            found = compare(step, fed, actual, precision, "rows of the network's inputs")
+            found = _compare(suspect)
         except KeyError as error:
             reason = str(error.args[0])
     if reason is not None:
         return Judged(step, Comparison(), "uncompared", precision, names, cumulative, reason=reason)
-    differ = count_different_weights(step, model, precision)
+    differ = differing(suspect)
     verdict = "parity" if found.is_parity and not differ else "mismatch"
+    return Judged(step, found, verdict, precision, names, cumulative, differ, suspect=suspect)
 
-    def trial(other: Any) -> bool:
-        try:
-            return compare_step(other, fed, actual, precision, "rows").is_parity
-        except (KeyError, ValueError, IndexError):
-            return False
 
-    return Judged(step, found, verdict, precision, names, cumulative, differ, trial=trial)
+def _compare(suspect: Suspect) -> Comparison:
+    step = suspect.step
+    return merge_comparisons(
+        compare_step(
+            step, tuple(part.fed[name] for name in step.inputs), part.actual, suspect.precision, part.probes
+        )
+        for part in suspect.seen
+        if all(name in part.fed for name in step.inputs)
+    )  # fmt: skip
 
 
 def _no_bound(step: Any) -> str | None:
     if isinstance(step, Replacement):
         return "the user's own function: nothing to compare it with"
     return None if has_bound(step) else f"no rounding bound for {type(step).__name__}"
-
-
-def _comparer(step: Any, network: KerasNetwork, model: Any) -> Compare:
-    """How a step is compared: as it is, or layer by layer where it is a whole model at every time step."""
-    if not holds_model(step):
-        return compare_step
-    path = step.name.split("@")[0]
-    inner, wrapper = network.layer(path).inner[0], model.get_layer(legal_name(path))  # type: ignore[union-attr]
-
-    def one(step: Any, fed: tuple[Array, ...], actual: Array, tensor: Any, probes: str) -> Comparison:
-        return compare_step(step, fed, actual, _precision(tensor), probes)
-
-    def inside(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
-        given = round_to(fed[0], precision.compute).astype(precision.compute)
-        return compare_inside(step, inner, wrapper, given, actual, one, probes)
-
-    return inside
-
-
-def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
-    """A step's outputs by the reference against what the port made of the same inputs.
-
-    Raises:
-        KeyError: the step, as it is configured, has no bound.
-    """
-    if not isinstance(step, Embedding | Mask | Masking):
-        # As the port's layer casts them. Words are looked up, and masks taken, before that.
-        fed = tuple(round_to(array, precision.compute) for array in fed)
-    trace = step(*fed)
-    allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
-    expected = np.asarray(trace.outputs, np.float64)
-    return compare_outputs(expected, actual, allowed, probes=probes, unheld=inevitable_overflow(trace, precision))
 
 
 def _names(step: Any, model: Any) -> tuple[str, ...]:
@@ -266,84 +267,6 @@ def _names(step: Any, model: Any) -> tuple[str, ...]:
     parts = ("kernel", "channels_last", "directions", "edge", "pool", "line", "norm")
     wanted = [f"{stem}_{part}" for part in parts] + [stem]
     return tuple(operation.name for operation in model.operations if operation.name in wanted)
-
-
-def count_different_weights(step: Any, model: Any, precision: Precision) -> int:
-    """How many exposed weights are not the cast of the step's own arrays, where both have the same shapes."""
-    arrays = arrays_of(step)
-    for name in _names(step, model):
-        weights = [np.asarray(weight, np.float64) for weight in model.get_layer(name).weights] if arrays else []
-        if weights and [weight.shape for weight in weights] == [array.shape for array in arrays]:
-            casts = [round_to(array, precision.variables) for array in arrays]
-            return sum(
-                int(np.count_nonzero(np.abs(weight - cast) > np.spacing(np.abs(cast).astype(np.float32))))
-                for weight, cast in zip(weights, casts, strict=True)
-            )
-    return 0
-
-
-def arrays_of(step: Any) -> list[Array]:
-    """The arrays that a step computes with, in Keras' order of a layer's variables."""
-    if getattr(step, "statistics", "moving") != "moving":
-        # What the port divides is normalized already.
-        return [step.gamma, step.beta, np.zeros(len(step.beta)), np.ones(len(step.beta))]
-    if getattr(step, "divisor", "sqrt(variance+epsilon)") != "sqrt(variance+epsilon)":
-        return []  # the port has a variance that was made of the stored deviation
-    if isinstance(step, TimeDistributed) and not isinstance(step.inner, Program):
-        return arrays_of(step.inner)
-    if hasattr(step, "forward"):
-        return arrays_of(step.forward) + arrays_of(step.backward)
-    holder = getattr(step, "cell", step)
-    roles = (
-        "depthwise", "pointwise", "weights", "kernel", "recurrent", "bias", "gamma", "beta", "mean", "spread", "alpha",
-        "table", "scale", "score_weight",
-    )  # fmt: skip
-    found = [getattr(holder, role, None) for role in roles]
-    return [array for array in found if isinstance(array, np.ndarray)]
-
-
-def _judge_wide(
-    one: Judged, tensors: Mapping[str, Any], values: Mapping[str, Array], rng: np.random.Generator, compare: Compare
-) -> Judged:
-    """The same step on numbers of its own: where a network's inputs never go, a mistake would not be seen."""
-    step = one.step
-    if looks_up(step) or any(name not in tensors for name in step.inputs):
-        return one
-    # A layer may take the same tensor twice, as attention does.
-    shapes = {name: values[name].shape[1:] for name in step.inputs}
-    if sum(int(np.prod(shape)) for shape in shapes.values()) > ELEMENTS:
-        return one
-    drawn = {
-        name: np.ones((3, *shape), bool) if tensors[name].dtype == "bool" else rng.normal(0, 4, (3, *shape))
-        for name, shape in shapes.items()
-    }
-    drawn = {name: array.astype(tensors[name].dtype) for name, array in drawn.items()}
-    actual = np.asarray(_run_alone([tensors[name] for name in shapes], tensors[step.name], drawn.values()), np.float64)
-    fed = tuple(np.asarray(drawn[name], np.float64) for name in step.inputs)
-    found = compare(step, fed, actual, one.precision, "wide rows")
-    merged = merge_comparisons([one.comparison, found])
-    return replace(
-        one, comparison=merged, verdict="parity" if merged.is_parity and not one.weights_differ else "mismatch"
-    )
-
-
-def _run_alone(inputs: Sequence[Any], output: Any, drawn: Iterable[Array]) -> Any:
-    """What lies between some tensors of the port and another, run on numbers drawn for it."""
-    try:
-        return keras.Model(inputs, output)(list(drawn), training=False)
-    except ValueError:
-        # Keras cannot cut a model between two calls of one layer; the layer can be called.
-        operation, number, _ = output._keras_history
-        if [id(tensor) for tensor in operation._inbound_nodes[number].input_tensors] != list(map(id, inputs)):
-            raise
-        return operation(*map(keras.ops.convert_to_tensor, drawn))
-
-
-def looks_up(step: Any) -> bool:
-    """Whether a step takes words or masks, of which no wide numbers can be drawn."""
-    if isinstance(step, Program):
-        return any(map(looks_up, step.steps))
-    return looks_up(step.inner) if isinstance(step, TimeDistributed) else isinstance(step, Embedding | Mask)
 
 
 def _whole_differs(model: Any, network: KerasNetwork, values: Mapping[str, Array], feeds: Mapping[str, Array]) -> bool:
@@ -358,16 +281,23 @@ def _whole_differs(model: Any, network: KerasNetwork, values: Mapping[str, Array
 
 def call_whole(model: Any, feeds: Sequence[Array]) -> list[Any]:
     """The outputs of a port, in order."""
-    return list(keras.tree.flatten(model(feeds[0] if len(feeds) == 1 else list(feeds), training=False)))
+    structure = getattr(model, "_inputs_struct", list(feeds) if len(feeds) > 1 else feeds[0])
+    with evaluating(model):
+        return list(keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(feeds)), training=False)))
 
 
 def _report(
-    network: KerasNetwork, model: Any, judged: Sequence[Judged], feeds: Mapping[str, Array], seed: int, whole: bool
+    network: KerasNetwork,
+    judged: Sequence[Judged],
+    named: Sequence[Named],
+    feeds: Mapping[str, Array],
+    seed: int,
 ) -> Report:
-    rows = tuple(_row(one) for one in judged)
-    findings = tuple(_finding(one) for one in judged if one.verdict == "mismatch")
+    rows, whole = tuple(_row(one) for one in judged), any(one.whole_differs for one in judged)
+    findings = tuple(sorted((_finding(judged, one) for one in named), key=_certainty))
     missed = [one for one in judged if one.verdict == "uncompared"]
-    verdict: Verdict = "mismatch" if findings or whole else "inconclusive" if missed or not rows else "parity"
+    wrong = any(one.verdict == "mismatch" for one in judged)
+    verdict: Verdict = "mismatch" if findings or whole or wrong else "inconclusive" if missed or not rows else "parity"
     count = len(next(iter(feeds.values())))
     notes = [f"{one.step.name} was not compared: {one.reason}" for one in missed]
     if whole:
@@ -378,7 +308,8 @@ def _report(
         links={"reading": _reading(network), "build": verdict, "save": "not checked", "export": "not checked"},
         link_notes={
             "reading": "the file and what the user said; recorded outputs of the original would prove it",
-            "build": f"{len(rows) - len(missed)} of {len(rows)} steps compared, on {count} rows and on wide ones",
+            "build": f"{len(rows) - len(missed)} of {len(rows)} steps compared, on {count} rows and on wide ones; "
+            "no search",
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },
@@ -415,13 +346,16 @@ def _row(one: Judged) -> LayerRow:
     )  # fmt: skip
 
 
-def _finding(one: Judged) -> Finding:
-    cause, found = explain(one), one.comparison
-    told = [f"{found.exceeding:,} of {found.elements:,} elements exceed what rounding explains; the worst is off by "
-            f"{found.error:.3g}, allowed {found.allowed:.3g} ({found.where})"] if found.exceeding else []  # fmt: skip
-    if one.weights_differ:
-        told.append(f"{one.weights_differ:,} exposed weights are not the cast of the stored ones")
+def _certainty(finding: Finding) -> tuple[bool, bool]:
+    """What is certain stands first; "unexplained" is the least that can be said."""
+    return finding.code == "unexplained", not finding.certain
+
+
+def _finding(judged: Sequence[Judged], named: Named) -> Finding:
+    cause, one, diagnosis = named.cause, named.judged, named.diagnosis
+    target = next(other for other in judged if other.step.name == cause.layer)
+    evidence = word_evidence(one.comparison, one.weights_differ, diagnosis, cause.detail)
+    certain = diagnosis is None or (diagnosis.is_explained and not diagnosis.twins)
     return Finding(
-        cause.code, one.step.name, one.names, f"{one.step.name}: {cause.message}", "; ".join(told), cause.remedy,
-        certain=cause.code != "unexplained",
-    )  # fmt: skip
+        cause.code, cause.layer, target.names, f"{cause.layer}: {cause.message}", evidence, cause.remedy, certain
+    )

@@ -38,7 +38,7 @@ def mends(case: Case, named: Sequence[Named]) -> Iterator[Any]:
         UnbuildableError: Keras' own layers cannot express the network as asked.
     """
     if named and all(_in_place(case, one) for one in named):
-        copied = _copy(case.graph.model)
+        copied = copy_model(case.graph.model)
         if copied is not None:
             yield _assigned(copied, case, named)
     yield _rebuilt(case)
@@ -82,7 +82,7 @@ def _in_place(case: Case, one: Named) -> bool:
     return shown and not lacks_bias and one.cause.code.startswith(IN_PLACE)
 
 
-def _copy(model: Any) -> Any | None:
+def copy_model(model: Any) -> Any | None:
     """A copy of a model; None where its own classes do not allow one."""
     import keras
 

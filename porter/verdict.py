@@ -10,7 +10,7 @@ from typing import Any
 
 from porter.case import Case, Judged
 from porter.diagnosis.diagnose import Named
-from porter.diagnosis.layers import Diagnosis
+from porter.diagnosis.evidence import word_evidence
 from porter.illustration import collect_pictures
 from porter.notes import build_notes
 from porter.reading import Reading, check_reading
@@ -111,35 +111,10 @@ def _finding(case: Case, named: Named) -> Finding:
         layer=cause.layer,
         port_layer=block.names if block is not None else (),
         message=f"{cause.layer}: {cause.message}",
-        evidence=_evidence(one, diagnosis, cause.detail),
+        evidence=word_evidence(one.comparison, one.weights_differ, diagnosis, cause.detail),
         remedy=cause.remedy,
         certain=diagnosis is None or (diagnosis.is_explained and not diagnosis.twins),
     )
-
-
-def _evidence(one: Judged, diagnosis: Diagnosis | None, detail: str) -> str:
-    found, parts = one.comparison, []
-    if found.exceeding and (diagnosis is None or not diagnosis.is_explained):
-        parts.append(
-            f"{found.exceeding:,} of {found.elements:,} elements exceed what rounding explains; the worst is off by "
-            f"{found.error:.3g} ({found.actual:.9g} for {found.expected:.9g}; {found.where}), "
-            f"allowed {found.allowed:.3g}; rtol={found.rtol:.2g} would have passed it"
-        )
-    if one.weights_differ:
-        parts.append(f"{one.weights_differ:,} exposed weights are not the cast of the stored ones")
-    if diagnosis is not None and diagnosis.is_explained:
-        after = diagnosis.after
-        parts.append(
-            f"with that taken into account the error falls from {diagnosis.before.error:.2g} to {after.error:.2g}; "
-            f"allowed {after.allowed:.2g}"
-        )
-        if diagnosis.twins:
-            parts.append(f"{', '.join(diagnosis.twins)} would explain it as well: no probe tells them apart")
-        elif diagnosis.tried:
-            parts.append(f"no other explanation of {diagnosis.tried} tried comes within the bound")
-    elif diagnosis is not None and diagnosis.tried:
-        parts.append(f"{diagnosis.tried} explanations were tried, and something is left over")
-    return "; ".join([*parts, *([detail] if detail else [])])
 
 
 def _open_question(case: Case) -> str | None:

@@ -39,10 +39,13 @@ def verify(
         port: a keras.Model, or the path of a saved one; never changed.
         samples: golden samples of the original software: a path (.npz, .csv) or a pair (inputs, outputs).
         seed: of the probes and the search.
-        search: whether Hypothesis searches the inputs for a larger error.
+        search: whether Hypothesis searches the inputs for a larger error; a legacy Keras network is never searched,
+            and its link note says so.
         placement: where the port has the scaling: "inside", "folded", "outside"; None to find out.
-        rows: how many random rows inside the documented range.
-        apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity.
+        rows: how many random rows inside the documented range; of a legacy Keras network, whose layers are wider, as
+            many as keep within bounds.
+        apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity;
+            wrong arrays are replaced in a copy, and any other mistake makes porter build the whole port anew.
         **options: ``read``'s options, where ``legacy`` is a path.
 
     Returns:
@@ -59,7 +62,7 @@ def verify(
         raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
     model = read_port(port) if isinstance(port, str | Path) else port
     if isinstance(network, KerasNetwork):
-        return _verify_keras(network, model, samples, seed, placement)
+        return _verify_keras(network, model, samples, seed, placement, apply)
     golden = _samples(samples, network)
     case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
@@ -72,12 +75,20 @@ def verify(
     return report
 
 
-def _verify_keras(network: KerasNetwork, model: Any, samples: Any, seed: int, placement: str | None) -> Report:
+def _verify_keras(
+    network: KerasNetwork, model: Any, samples: Any, seed: int, placement: str | None, apply: str | Path | None
+) -> Report:
+    from porter.keras_legacy_mending import check_legacy_remedy
     from porter.keras_legacy_port import check_placement
-    from porter.keras_legacy_verify import verify_legacy
+    from porter.keras_legacy_verify import examine_legacy
 
     check_placement(placement)
-    return verify_legacy(network, model, samples=samples, seed=seed)
+    report, named, judged = examine_legacy(network, model, samples=samples, seed=seed)
+    if named:
+        report, mended = check_legacy_remedy(report, network, model, named, judged, seed)
+        if apply is not None:
+            _save(mended, apply, report)
+    return report
 
 
 def _save(mended: Any, path: str | Path, report: Report) -> None:

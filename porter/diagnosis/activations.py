@@ -62,9 +62,9 @@ def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> A
         if other.is_parity:
             return ActivationReading((), own, other)
     tried, fits = 0, list[Activation]()
-    for activation in (*candidates(own), *_fitted(suspect, kernel, bias)):
+    for activation in (*candidates(own), *fitted(*curve(suspect, kernel, bias))):
         tried += 1
-        known = any(_is_same(activation, other) for other in fits)
+        known = any(is_same(activation, other) for other in fits)
         few = None if activation.parameters.get("axis") == 0 else FEW  # over rows, some rows are another question
         if not known and under(activation, few).is_parity and under(activation, None).is_parity:
             fits.append(activation)
@@ -75,7 +75,7 @@ def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> A
     return _approximated(suspect, kernel, bias, comparison, tried)
 
 
-def _is_same(one: Activation, other: Activation) -> bool:
+def is_same(one: Activation, other: Activation) -> bool:
     """Whether two spellings are one function: tanh is a scaled tanh with 1 and 1."""
     z = np.linspace(-30, 30, 601)[:, None].repeat(2, axis=1) * [1.0, 0.5]
     with np.errstate(all="ignore"):
@@ -102,15 +102,19 @@ def candidates(own: Activation) -> Iterator[Activation]:
     yield Activation("softmax", {"axis": 0})
 
 
-def _fitted(suspect: Suspect, kernel: Array, bias: Array | None) -> Iterator[Activation]:
-    """Activations whose parameter is read off the port's own curve."""
-    z, found = curve(suspect, kernel, bias)
+def fitted(z: Array, found: Array) -> list[Activation]:
+    """Activations whose parameter is read off points of the port's own curve, both (points,)."""
+    with np.errstate(all="ignore"):
+        return list(_fitted(z, found))
+
+
+def _fitted(z: Array, found: Array) -> Iterator[Activation]:
     if z.size == 0:
         return
     negative = (z < -1e-2) & np.isfinite(found)
     if negative.any():
         slope = _snap(float(np.median(found[negative] / z[negative])))
-        if slope != 0:  # a slope of 0 is relu
+        if slope != 0 and abs(slope - 1) > 1e-3:  # a slope of 0 is relu, of 1 none at all
             yield Activation("leaky_relu", {"negative_slope": slope})
         alpha = _snap(float(np.median(found[negative] / np.expm1(z[negative]))))
         if alpha != 0:
@@ -155,14 +159,18 @@ def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) 
 
 
 def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
-    remedy = _remedy(suspect, own)
+    code, message = replacement(own, found)
+    return Cause(code, suspect.name, message, _remedy(suspect, own))
+
+
+def replacement(own: Activation, found: Activation) -> tuple[str, str]:
+    """Code and message of one activation in the place of another."""
     if found.name == "linear":
-        return Cause("activation.missing", suspect.name, f"the activation {own} is left out", remedy)
+        return "activation.missing", f"the activation {own} is left out"
     if own.name == "linear":
-        return Cause("activation.added", suspect.name, f"{found} is applied where there is no activation", remedy)
-    if own.name == found.name:
-        return Cause("activation.parameter", suspect.name, f"the activation is {found} for {own}", remedy)
-    return Cause("activation.replaced", suspect.name, f"the activation is {found} for {own}", remedy)
+        return "activation.added", f"{found} is applied where there is no activation"
+    code = "activation.parameter" if own.name == found.name else "activation.replaced"
+    return code, f"the activation is {found} for {own}"
 
 
 def _remedy(suspect: Suspect, own: Activation) -> str:

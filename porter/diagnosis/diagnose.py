@@ -52,7 +52,7 @@ def diagnose(case: Case) -> list[Named]:
         named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
     if case.unaccounted and not named:
         named.append(_unaccounted(case))
-    return _whole_port(case, _same_once(named))
+    return whole_port(same_once(named), sum(isinstance(one.pair.step, Dense) for one in case.judged))
 
 
 def _slack(one: Judged) -> float:
@@ -188,7 +188,7 @@ def _source_of(block: Block, layers: Sequence[Stored]) -> Stored | None:
     return next((layer for layer in alike if np.mean(np.isclose(kernel, layer.kernel, rtol=1e-3, atol=0)) > 0.9), None)
 
 
-def _same_once(named: Sequence[Named]) -> list[Named]:
+def same_once(named: Sequence[Named]) -> list[Named]:
     """One finding a code and layer: the same mistake may show from two sides."""
     kept: dict[tuple[str, str], Named] = {}
     for one in named:
@@ -196,12 +196,16 @@ def _same_once(named: Sequence[Named]) -> list[Named]:
     return list(kept.values())
 
 
-def _whole_port(case: Case, named: list[Named]) -> list[Named]:
-    """Every layer rounded to the same format is one mistake of the port as a whole; it comes first."""
+def whole_port(named: list[Named], layers: int) -> list[Named]:
+    """Every layer rounded to the same format is one mistake of the port as a whole; it comes first.
+
+    Args:
+        named: what was found.
+        layers: how many layers have a kernel.
+    """
     rounded = [one for one in named if one.cause.code == "kernel.precision"]
-    layers = [one for one in case.judged if isinstance(one.pair.step, Dense)]
     messages = {one.cause.message for one in rounded}
-    if len(layers) < 2 or len(rounded) < len(layers) or len(messages) != 1:
+    if layers < 2 or len(rounded) < layers or len(messages) != 1:
         return named
     first = rounded[0]
     cause = replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,34 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.codes import Cause
+from porter.diagnosis.matching import Layout, Match, match_layouts, number_changes
 from porter.diagnosis.numbers import (
     describe_entries,
     describe_permutation,
     match_vectors,
     rounded,
-    rounding_rules,
-    sample_positions,
 )
 from porter.diagnosis.suspect import Stored, Suspect
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One way in which the kernel of one layer of the file may stand in a port.
-
-    Attributes:
-        source: which layer of the file.
-        code: the mistake, or "" where it stands as it should.
-        message: the mistake in words.
-        kernel: (inputs, units) the numbers in that layout, float64.
-    """
-
-    source: Stored
-    code: str
-    message: str
-    kernel: Array
 
 
 @dataclass(frozen=True)
@@ -100,59 +82,14 @@ def explain_kernel(suspect: Suspect) -> KernelReading:
     reading = _permuted(suspect, found, candidates[0]) if candidates else None
     if reading is not None:
         return reading
-    matches = _matches(found, candidates, suspect)
-    best = max(matches, key=lambda match: match.share, default=_Match(0.0))
+    matches = match_layouts(found, candidates, suspect, number_changes(suspect, "kernel"))
+    best = max(matches, key=lambda match: match.share, default=Match(0.0))
     if best.share >= 0.5:
         return _reading(suspect, found, matches, best)
     return _unrelated(suspect, found, len(matches))
 
 
-@dataclass(frozen=True)
-class _Change:
-    """What may have happened to the numbers, whatever their layout."""
-
-    code: str
-    message: str
-    apply: Callable[[Array], Array]
-    least: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Match:
-    """A layout and a change, and the share of the entries that they account for."""
-
-    share: float
-    layout: Layout | None = None
-    change: _Change | None = None
-
-
-def _changes(suspect: Suspect) -> list[_Change]:
-    # A rounding leaves many an entry as it was, so that it has to account for nearly all of them.
-    rules = rounding_rules(suspect.dtype) if suspect.is_shown else ()
-    return [
-        _Change("", "", np.asarray),
-        _Change("kernel.values", "every entry of the kernel has the opposite sign", np.negative),
-        *(_Change("kernel.precision", f"the kernel was {name}", rule, 0.9) for name, rule in rules),
-    ]
-
-
-def _matches(found: Array, candidates: list[Layout], suspect: Suspect) -> list[_Match]:
-    """Every layout under every change, in the order of ``candidates``, judged on a sample of a big kernel."""
-    if not candidates:
-        return []
-    positions = sample_positions(found.size)
-    seen = found.reshape(-1)[positions]
-    sampled = np.stack([layout.kernel.reshape(-1)[positions] for layout in candidates])
-    changes = _changes(suspect)
-    shares = [np.mean(suspect.equal(seen, change.apply(sampled)), axis=1) for change in changes]
-    return [
-        _Match(float(share[i]) if share[i] >= change.least else 0.0, layout, change)
-        for i, layout in enumerate(candidates)
-        for change, share in zip(changes, shares, strict=True)
-    ]
-
-
-def _twins(best: _Match, matches: list[_Match]) -> tuple[str, ...]:
+def _twins(best: Match, matches: list[Match]) -> tuple[str, ...]:
     """Other layers of the file that account for every entry as well."""
     sources = [
         match.layout.source
@@ -164,7 +101,7 @@ def _twins(best: _Match, matches: list[_Match]) -> tuple[str, ...]:
     return tuple(source.name for source in sources if source is not own)
 
 
-def _reading(suspect: Suspect, found: Array, matches: list[_Match], best: _Match) -> KernelReading:
+def _reading(suspect: Suspect, found: Array, matches: list[Match], best: Match) -> KernelReading:
     layout, change = best.layout, best.change
     assert layout is not None and change is not None
     causes = []
@@ -172,7 +109,7 @@ def _reading(suspect: Suspect, found: Array, matches: list[_Match], best: _Match
         causes.append(Cause(layout.code, suspect.name, layout.message, suspect.assign("kernel")))
     if change.code:
         causes.append(Cause(change.code, suspect.name, change.message, suspect.assign("kernel")))
-    wanted = change.apply(layout.kernel)
+    wanted = change.apply(layout.array)
     differs = ~suspect.equal(found, wanted)
     if differs.any():
         causes.append(_entries(suspect, found, rounded(wanted, suspect.dtype), differs))
@@ -191,12 +128,12 @@ def _entries(suspect: Suspect, found: Array, wanted: Array, differs: Array) -> C
 
 def _permuted(suspect: Suspect, found: Array, own: Layout) -> KernelReading | None:
     """Rows or columns of the right kernel in another order."""
-    if own.code or own.kernel.shape != found.shape or suspect.equal(found, own.kernel).all():
+    if own.code or own.array.shape != found.shape or suspect.equal(found, own.array).all():
         return None
-    columns = match_vectors(found.T, own.kernel.T, suspect.dtype)
+    columns = match_vectors(found.T, own.array.T, suspect.dtype)
     if columns is not None:
         return _permuted_columns(suspect, columns[0])
-    rows = match_vectors(found, own.kernel, suspect.dtype)
+    rows = match_vectors(found, own.array, suspect.dtype)
     return None if rows is None else _permuted_rows(suspect, rows[0])
 
 
@@ -263,10 +200,11 @@ def describe_initializer(found: Array, stored: Array) -> str | None:
     constant = describe_constant(found, stored)
     if constant is not None:
         return constant
-    if found.shape == stored.shape and abs(correlation(found, stored)) > 0.5:
+    if found.ndim < 2 or (found.shape == stored.shape and abs(correlation(found, stored)) > 0.5):
         return None
-    inputs, units = found.shape
-    if inputs == units and np.array_equal(found, np.eye(inputs)):
+    places = int(np.prod(found.shape[:-2]))
+    inputs, units = places * found.shape[-2], places * found.shape[-1]
+    if found.ndim == 2 and inputs == units and np.array_equal(found, np.eye(inputs)):
         return "the identity matrix"
     for name, limit in (
         ("glorot_uniform", np.sqrt(6 / (inputs + units))),

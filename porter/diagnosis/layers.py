@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,15 @@ from porter.diagnosis.suspect import Stored, Suspect
 from reference.activations import Activation
 
 Array = NDArray[Any]
+
+
+class Source(Protocol):
+    """A layer of the file."""
+
+    @property
+    def name(self) -> str:
+        """Legacy name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Diagnosis:
     twins: tuple[str, ...] = ()
     kernel: Array | None = None
     activation: Activation | None = None
-    source: Stored | None = field(default=None, repr=False)
+    source: Source | None = field(default=None, repr=False)
 
     @property
     def is_explained(self) -> bool:
@@ -203,7 +212,7 @@ def _unexplained_cause(suspect: Suspect, before: Comparison) -> Cause:
     return Cause("unexplained", suspect.name, message, f"compare {names} with {suspect.name} by hand", detail)
 
 
-def share_out(diagnoses: dict[str, Diagnosis], layers: Sequence[Stored]) -> dict[str, Diagnosis]:
+def share_out(diagnoses: dict[str, Diagnosis], layers: Sequence[Source]) -> dict[str, Diagnosis]:
     """Tell layers exchanged from layers that come twice, and kernels unset or rounded one by one from all at once."""
     foreign = {
         name: found.source.name
@@ -238,7 +247,7 @@ def _is_foreign(name: str, diagnosis: Diagnosis) -> bool:
     return diagnosis.source is not None and diagnosis.source.name != name and bool(diagnosis.causes)
 
 
-def _is_text_order(foreign: dict[str, str], layers: Sequence[Stored]) -> bool:
+def _is_text_order(foreign: dict[str, str], layers: Sequence[Source]) -> bool:
     names = [layer.name for layer in layers]
     as_text = dict(zip(names, sorted(names), strict=True))
     return all(as_text[name] == source for name, source in foreign.items())

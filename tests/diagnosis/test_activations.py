@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porter.diagnosis.activations import candidates, explain_activation
+from porter.diagnosis.activations import candidates, explain_activation, fitted
 from porter.diagnosis.suspect import Stored
 from reference.activations import FUNCTIONS, Activation
 from tests.diagnosis.suspects import codes, steps, suspect
@@ -112,3 +112,12 @@ def test_candidates_come_once_and_never_the_own_one():
 def test_the_remedy_names_the_units_and_the_activation():
     (cause,) = explained("tanh", "relu").causes
     assert 'Dense(8, activation="tanh"' in cause.remedy
+
+
+def test_a_curve_beyond_all_bounds_is_fitted_in_silence():
+    """Numbers whose ratios overflow give candidates that fit nothing, and no warning."""
+    z = np.array([-2.0, -1e-2, 1e-2, 2.0])
+    found = np.array([-1e300, -1e-300, 1e-300, 1e308])
+    assert isinstance(fitted(z, found), list)
+    slope = fitted(np.linspace(-3, 3, 41), np.where(np.linspace(-3, 3, 41) < 0, 0.37, 1) * np.linspace(-3, 3, 41))[0]
+    assert slope.parameters == {"negative_slope": 0.37}

@@ -247,10 +247,10 @@ def test_correlation_of_what_is_constant_is_none():
 def test_layouts_have_the_shape_and_come_once_the_right_one_first():
     network = file()
     found = list(layouts(Stored.of(network[1]), SQUARE))
-    assert found[0].code == "" and np.array_equal(found[0].kernel, own(network))
-    assert all(layout.kernel.shape == SQUARE for layout in found)
+    assert found[0].code == "" and np.array_equal(found[0].array, own(network))
+    assert all(layout.array.shape == SQUARE for layout in found)
     for i, one in enumerate(found):
-        assert not any(np.array_equal(one.kernel, other.kernel) for other in found[:i])
+        assert not any(np.array_equal(one.array, other.array) for other in found[:i])
     assert list(layouts(Stored.of(network[1]), (6, 5))) == []
 
 

@@ -1,0 +1,128 @@
+"""What every step of a port is fed with: what the port itself hands it, and wide numbers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.judging import cast
+from porter.keras_legacy_diagnosis.suspect import Seen, Suspect
+from porter.keras_legacy_view import unchanged, variables_of, walk_back
+from reference.embedding import Embedding, Mask
+from reference.precision import Precision
+from reference.trace import Program
+
+Array = NDArray[Any]
+
+FLOATS = ("float64", "float32", "float16", "bfloat16")
+ELEMENTS = 2**21
+"""Numbers in the widest layer for all rows together: what a verification holds at a time."""
+WIDE_ELEMENTS, WIDE_ROWS = 2**13, 64
+"""Wide rows of a layer alone: as many as keep to so many numbers, but 3 at least."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port on its way through a verification.
+
+    Attributes:
+        model: keras.Model.
+        program: the legacy network's.
+        tensors: of the port, by step and input name.
+        values: what they are on the network's inputs.
+        reference: the same by the reference, end to end.
+    """
+
+    model: Any
+    program: Program
+    tensors: Mapping[str, Any]
+    values: Mapping[str, Array]
+    reference: Mapping[str, Any]
+
+    @cached_property
+    def known(self) -> dict[int, str]:
+        """Names by the identity of the tensor."""
+        return {id(tensor): name for name, tensor in self.tensors.items()}
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of what every step and input gives, without the rows."""
+        return {name: np.shape(value)[1:] for name, value in self.values.items()}
+
+    def taken(self, name: str, values: Array, precision: Precision) -> Array:
+        """Numbers as a layer takes them: Keras casts floats, and nothing else, to the dtype that it computes in."""
+        is_float = self.tensors[name].dtype in FLOATS
+        return np.asarray(cast(values, precision.compute) if is_float else values, np.float64)
+
+
+def make_suspect(
+    step: Any, port: Port, precision: Precision, names: tuple[str, ...], rng: np.random.Generator | None
+) -> Suspect:
+    """A step with what was seen of it: the network's rows, then wide ones on what the port's layer really takes.
+
+    Args:
+        step: of the legacy program.
+        port: which is judged.
+        precision: in which it computes the step.
+        names: of its layers that do.
+        rng: of the wide rows; None for none.
+    """
+    sources, trained = walk_back(port.tensors[step.name], port.known)
+    wanted = [name for name in dict.fromkeys((*step.inputs, *sources)) if name in port.values]
+    fed = {name: port.taken(name, port.values[name], precision) for name in wanted}
+    seen = [Seen("rows of the network's inputs", fed, np.asarray(port.values[step.name], np.float64))]
+    drawn = None if rng is None or isinstance(step, Embedding | Mask) else _draw_wide(port, step, sources, rng)
+    if drawn is not None:
+        seen.append(_run_alone(port, step, drawn, precision))
+    calm = [_run_alone(port, step, _only(part.fed, sources), precision, training=False) for part in seen if trained]
+    operations = [operation for operation in port.model.operations if operation.name in names]
+    found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables_of(step, operations).items()}
+    return Suspect(
+        step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
+        tuple(calm),
+    )  # fmt: skip
+
+
+def _only(fed: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+    return {name: fed[name] for name in names}
+
+
+def _draw_wide(port: Port, step: Any, sources: Sequence[str], rng: np.random.Generator) -> dict[str, Array] | None:
+    """Wide random numbers for a layer alone: where a network's inputs never go, a mistake would not be seen.
+
+    More rows the smaller the layer; none where it would take too many numbers.
+    """
+    # A layer may take the same tensor twice, as attention does.
+    shapes = {name: port.shapes[name] for name in sources}
+    size = sum(int(np.prod(shape)) for shape in (*shapes.values(), port.shapes[step.name]))
+    if not shapes or size > ELEMENTS:
+        return None
+    rows = int(np.clip(WIDE_ELEMENTS // max(size, 1), 3, WIDE_ROWS))
+    drawn = {
+        name: np.ones((rows, *shape), bool) if port.tensors[name].dtype == "bool" else rng.normal(0, 4, (rows, *shape))
+        for name, shape in shapes.items()
+    }
+    return {name: array.astype(port.tensors[name].dtype) for name, array in drawn.items()}
+
+
+def _run_alone(
+    port: Port, step: Any, fed: Mapping[str, Array], precision: Precision, training: bool | None = None
+) -> Seen:
+    """What the port's layer alone makes of numbers for what it takes."""
+    ends = [port.tensors[name] for name in fed], port.tensors[step.name]
+    given = {name: values.astype(port.tensors[name].dtype) for name, values in fed.items()}
+    # A Function costs less than a Model, and leaves every call its own mode.
+    with unchanged(port.model):
+        if training is None:
+            output = keras.Function(*ends)(list(given.values()))
+        else:
+            output = keras.Model(*ends)(list(given.values()), training=training)
+    actual = np.asarray(output, np.float64)
+    probes = "wide rows" if training is None else "rows with nothing in training mode"
+    return Seen(probes, {name: port.taken(name, values, precision) for name, values in given.items()}, actual)
