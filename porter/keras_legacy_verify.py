@@ -10,22 +10,23 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.compare import Comparison, compare_outputs, merge_comparisons
+from porter.compare import Comparison, merge_comparisons
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.keras_legacy_agreement import draw_wide
 from porter.keras_legacy_faults import explain
-from porter.keras_legacy_model import pairs
+from porter.keras_legacy_pairing import KerasPairing, Pair, pair_port
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
-from porter.keras_model import legal_name
+from porter.keras_legacy_steps import compare_step, count_different_weights
+from porter.keras_legacy_strays import ABSENT, find_structure
 from porter.network import Claim
+from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program
 from porter.provenance import versions
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from reference.elementwise import Replacement
-from reference.embedding import Embedding, Mask
 from reference.precision import Precision
-from reference.rounding import allowed_error, has_bound, inevitable_overflow, platform_allowance
-from reference.trace import Program
+from reference.rounding import has_bound
 
 Array = NDArray[Any]
 
@@ -69,21 +70,22 @@ def verify_legacy(
     Raises:
         PortError: a port whose layers do not bear the names, or with other inputs.
     """
-    program, tensors = build_program(network), pairs(network, model)
+    program, graph = build_program(network), read_graph(model)
     rng = np.random.default_rng(seed)
     golden = None if samples is None else read_keras_samples(samples)
     contradiction = None if golden is None else disagreement(program, golden)
     feeds = draw_feeds(network, model, None if golden is None else golden.inputs, rng)
-    values = _trace_port(model, program, tensors, feeds)
+    pairing = pair_port(network, program, graph, feeds)
     reference = program.trace({name: feeds[name].astype(np.float64) for name in program.inputs})
     judged = []
     for step in program.steps:
-        one = _judge(step, model, tensors, values, reference)
-        if wide and one.verdict != "uncompared":
-            one = _judge_wide(one, tensors, values, rng)
+        one = _judge(step, pairing, reference)
+        if wide and one.verdict in ("parity", "mismatch"):
+            one = _judge_wide(one, pairing, rng)
         judged.append(one)
-    whole = _whole_differs(model, network, values, feeds)
-    report = _report(network, model, judged, feeds, seed, whole)
+    whole = _whole_differs(graph, pairing, feeds)
+    structure = find_structure(pairing, program)
+    report = _report(network, judged, feeds, seed, whole, pairing.notes, structure)
     return report if golden is None else _with_samples(report, network, golden, contradiction)
 
 
@@ -149,47 +151,22 @@ def _rows(model: Any) -> int:
     return int(np.clip(ELEMENTS // max(widest, 1), 2, 16))
 
 
-def _trace_port(
-    model: Any, program: Program, tensors: Mapping[str, Any], feeds: Mapping[str, Array]
-) -> dict[str, Array]:
-    """What the port computes at every step."""
-    names = [step.name for step in program.steps]
-    missing = [name for name in names if name not in tensors]
-    if missing:
-        raise PortError(f"the port {model.name}", found="layers of other names", expected=", ".join(missing[:8]))
-    every = keras.Model(model.inputs, [tensors[name] for name in names])
-    outputs = keras.tree.flatten(every(list(feeds.values()), training=False))
-    values = dict(feeds)
-    values.update({name: np.asarray(output) for name, output in zip(names, outputs, strict=True)})
-    return values
-
-
-def _precision(tensor: Any) -> Precision:
-    policy = getattr(tensor._keras_history.operation, "dtype_policy", None)
-    compute = tensor.dtype if policy is None or tensor.dtype == "bool" else policy.compute_dtype
-    variables = compute if policy is None else policy.variable_dtype
-    floats = ("float64", "float32", "float16", "bfloat16")
-    return Precision(compute if compute in floats else "float32", variables if variables in floats else "float32")
-
-
-def _judge(
-    step: Any, model: Any, tensors: Mapping[str, Any], values: Mapping[str, Array], reference: Mapping[str, Any]
-) -> Judged:
-    precision, names = _precision(tensors[step.name]), _names(step, model)
-    expected = np.asarray(reference[step.name].outputs, np.float64)
-    actual = np.asarray(values[step.name], np.float64)
+def _judge(step: Any, pairing: KerasPairing, reference: Mapping[str, Any]) -> Judged:
+    pair, precision = pairing[step.name], pairing.precision(step.name)
+    expected, actual = np.asarray(reference[step.name].outputs, np.float64), pairing.actual(step.name)
+    if actual is None:
+        return _unpaired(step, pair, precision)
     with np.errstate(all="ignore"):
         cumulative = float(np.nanmax(np.abs(expected - actual), initial=0)) if expected.shape == actual.shape else None
-    reason = _no_bound(step)
+    fed, reason = pairing.fed(step.name), _no_bound(pair.step)
     if reason is None:
         try:
-            fed = tuple(np.asarray(values[name], np.float64) for name in step.inputs)
-            found = compare_step(step, fed, actual, precision, "rows of the network's inputs")
+            found = compare_step(pair.step, fed, actual, precision, "rows of the network's inputs")
         except KeyError as error:
             reason = str(error.args[0])
     if reason is not None:
-        return Judged(step, Comparison(), "uncompared", precision, names, cumulative, reason=reason)
-    differ = count_different_weights(step, model, precision)
+        return Judged(step, Comparison(), "uncompared", precision, pair.names, cumulative, reason=reason)
+    differ = count_different_weights(step, pairing.operations(step.name), precision)
     verdict = "parity" if found.is_parity and not differ else "mismatch"
 
     def trial(other: Any) -> bool:
@@ -198,7 +175,13 @@ def _judge(
         except (KeyError, ValueError, IndexError):
             return False
 
-    return Judged(step, found, verdict, precision, names, cumulative, differ, trial=trial)
+    return Judged(step, found, verdict, precision, pair.names, cumulative, differ, trial=trial)
+
+
+def _unpaired(step: Any, pair: Pair, precision: Precision) -> Judged:
+    """A step that the port has no tensor for: it is part of another, or left out."""
+    verdict = f"folded into {pair.folded_into}" if pair.folded_into else "uncompared"
+    return Judged(step, Comparison(), verdict, precision, pair.names, None, reason=ABSENT)
 
 
 def _no_bound(step: Any) -> str | None:
@@ -207,90 +190,27 @@ def _no_bound(step: Any) -> str | None:
     return None if has_bound(step) else f"no rounding bound for {type(step).__name__}"
 
 
-def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
-    """A step's outputs by the reference against what the port made of the same inputs.
-
-    Raises:
-        KeyError: the step, as it is configured, has no bound.
-    """
-    trace = step(*fed)
-    allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
-    expected = np.asarray(trace.outputs, np.float64)
-    return compare_outputs(expected, actual, allowed, probes=probes, unheld=inevitable_overflow(trace, precision))
-
-
-def _names(step: Any, model: Any) -> tuple[str, ...]:
-    """The port's layers that compute a step."""
-    path = step.name.split("#")[0].split("@")[0]
-    stem = legal_name(path.removesuffix(":mask")) + ("_mask" if path.endswith(":mask") else "")
-    parts = ("kernel", "channels_last", "directions", "edge", "pool", "line", "norm")
-    wanted = [f"{stem}_{part}" for part in parts] + [stem]
-    return tuple(operation.name for operation in model.operations if operation.name in wanted)
-
-
-def count_different_weights(step: Any, model: Any, precision: Precision) -> int:
-    """How many exposed weights are not the cast of the step's own arrays, where both have the same shapes."""
-    arrays = arrays_of(step)
-    for name in _names(step, model):
-        weights = [np.asarray(weight, np.float64) for weight in model.get_layer(name).weights] if arrays else []
-        if weights and [weight.shape for weight in weights] == [array.shape for array in arrays]:
-            casts = [precision.as_variable(array.astype(np.float64)) for array in arrays]
-            return sum(
-                int(np.count_nonzero(np.abs(weight - cast) > np.spacing(np.abs(cast).astype(np.float32))))
-                for weight, cast in zip(weights, casts, strict=True)
-            )
-    return 0
-
-
-def arrays_of(step: Any) -> list[Array]:
-    """The arrays that a step computes with, in Keras' order of a layer's variables."""
-    if getattr(step, "divisor", "sqrt(variance+epsilon)") != "sqrt(variance+epsilon)":
-        return []  # the port has a variance that was made of the stored deviation
-    if hasattr(step, "forward"):
-        return arrays_of(step.forward) + arrays_of(step.backward)
-    holder = getattr(step, "cell", step)
-    roles = (
-        "depthwise", "pointwise", "weights", "kernel", "recurrent", "bias", "gamma", "beta", "mean", "spread", "alpha",
-        "table",
-    )  # fmt: skip
-    found = [getattr(holder, role, None) for role in roles]
-    return [array for array in found if isinstance(array, np.ndarray)]
-
-
-def _judge_wide(
-    one: Judged, tensors: Mapping[str, Any], values: Mapping[str, Array], rng: np.random.Generator
-) -> Judged:
+def _judge_wide(one: Judged, pairing: KerasPairing, rng: np.random.Generator) -> Judged:
     """The same step on numbers of its own: where a network's inputs never go, a mistake would not be seen."""
-    step = one.step
-    if isinstance(step, Embedding | Mask) or any(name not in tensors for name in step.inputs):
-        return one
+    pair, port = pairing[one.step.name], pairing.port
     # A layer may take the same tensor twice, as attention does.
-    shapes = {name: values[name].shape[1:] for name in step.inputs}
-    if sum(int(np.prod(shape)) for shape in shapes.values()) > ELEMENTS:
+    drawn = draw_wide(pair.step, port, pair.fed, rng)
+    if drawn is None or pair.key is None or not port.between(pair.fed, pair.key)[1]:
         return one
-    drawn = {
-        name: np.ones((3, *shape), bool) if tensors[name].dtype == "bool" else rng.normal(0, 4, (3, *shape))
-        for name, shape in shapes.items()
-    }
-    drawn = {name: array.astype(tensors[name].dtype) for name, array in drawn.items()}
-    alone = keras.Model([tensors[name] for name in shapes], tensors[step.name])
-    actual = np.asarray(alone(list(drawn.values()), training=False), np.float64)
-    fed = tuple(np.asarray(drawn[name], np.float64) for name in step.inputs)
-    found = compare_step(step, fed, actual, one.precision, "wide rows")
+    actual = np.asarray(port.run(drawn, pair.key), np.float64)
+    fed = tuple(np.asarray(drawn[key], np.float64) for key in pair.fed)
+    found = compare_step(pair.step, fed, actual, one.precision, "wide rows")
     merged = merge_comparisons([one.comparison, found])
     return replace(
         one, comparison=merged, verdict="parity" if merged.is_parity and not one.weights_differ else "mismatch"
     )
 
 
-def _whole_differs(model: Any, network: KerasNetwork, values: Mapping[str, Array], feeds: Mapping[str, Array]) -> bool:
+def _whole_differs(graph: PortGraph, pairing: KerasPairing, feeds: Mapping[str, Array]) -> bool:
     """Whether the port called as a whole gives something else than its layers did."""
-    outputs = call_whole(model, list(feeds.values()))
-    names = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
-    return any(
-        not np.array_equal(np.asarray(output), values[name], equal_nan=True)
-        for name, output in zip(names, outputs, strict=True)
-    )
+    outputs = graph(*feeds.values())
+    values = [pairing.port.values[key] for key in pairing.ends]
+    return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, values, strict=True))
 
 
 def call_whole(model: Any, feeds: Sequence[Array]) -> list[Any]:
@@ -299,17 +219,23 @@ def call_whole(model: Any, feeds: Sequence[Array]) -> list[Any]:
 
 
 def _report(
-    network: KerasNetwork, model: Any, judged: Sequence[Judged], feeds: Mapping[str, Array], seed: int, whole: bool
+    network: KerasNetwork,
+    judged: Sequence[Judged],
+    feeds: Mapping[str, Array],
+    seed: int,
+    whole: bool,
+    pairing_notes: Sequence[str],
+    structure: Sequence[Finding],
 ) -> Report:
     rows = tuple(_row(one) for one in judged)
-    findings = tuple(_finding(one) for one in judged if one.verdict == "mismatch")
+    findings = (*(_finding(one) for one in judged if one.verdict == "mismatch"), *structure)
     missed = [one for one in judged if one.verdict == "uncompared"]
     verdict: Verdict = "mismatch" if findings or whole else "inconclusive" if missed or not rows else "parity"
     count = len(next(iter(feeds.values())))
     notes = [f"{one.step.name} was not compared: {one.reason}" for one in missed]
     if whole:
         notes.append("the port called as a whole gives something else than its layers one by one")
-    notes += _notes(network)
+    notes += [*pairing_notes, *_notes(network)]
     return Report(
         verdict=verdict,
         links={"reading": _reading(network), "build": verdict, "save": "not checked", "export": "not checked"},
@@ -343,7 +269,7 @@ def _notes(network: KerasNetwork) -> list[str]:
 
 
 def _row(one: Judged) -> LayerRow:
-    if one.verdict == "uncompared":
+    if one.verdict not in ("parity", "mismatch"):
         return LayerRow(one.step.name, one.names, one.verdict, cumulative=one.cumulative, where=one.reason)
     found = one.comparison
     return LayerRow(
