@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from porter.keras_legacy_agreement import Agreement, Folded, Source
 from porter.keras_legacy_kinds import applies_activation, can_compute, fits, has_same_numbers
+from porter.keras_legacy_steps import arrays_of
 from porter.port_nodes import Key
 from reference.trace import Program
 
@@ -25,9 +26,13 @@ Array = NDArray[Any]
 AGREES, RELATED, FITS, ODD = 3.0, 2.5, 1.6, 0.6
 """Scores of a pair whose values agree, whose weights are the same numbers, whose kinds and shapes fit, that is merely
 of the right shape. As for chains, two pairs that merely fit outweigh one that agrees beside two gaps."""
-ELSEWHERE, WITHIN, ENDS = 0.5, 2.0, 1.5
-"""Taken off where a step agrees on other inputs than it should have; given where a step agrees as part of the next;
-given where the last step is the port's own output."""
+LIKELY = 0.1
+"""Given to a pair that does not agree for each sign that it belongs together; all of them bring it to no agreement."""
+ELSEWHERE, JOINED = 2.9, 1.95
+"""Scores of a step that agrees on other inputs than it should have had: one with weights of its own, which no other
+layer has, and one without, which agrees with every layer of its kind."""
+WITHIN, ENDS = 2.0, 1.5
+"""Given where a step agrees as part of the next; where the last step is the port's own output."""
 BEAM, NEAREST = 10, 4
 
 
@@ -72,6 +77,7 @@ class Aligner:
     def __init__(self, program: Program, agreement: Agreement) -> None:
         self.program, self.agreement, self.port = program, agreement, agreement.port
         self._kindred: dict[str, list[int]] = {}
+        self._likenesses: dict[tuple[str, int], float] = {}
 
     def align(self, inputs: Sequence[Key]) -> list[Alignment]:
         """The alignments that are left in the end, best first.
@@ -135,18 +141,28 @@ class Aligner:
         return self._kindred[step.name]
 
     def _near(self, state: Alignment, step: Any, fed: Sequence[Source]) -> list[int]:
-        """The nearest kindred pieces behind what the step takes that no other step has."""
+        """Kindred pieces behind what the step takes that no other step has: with its numbers first, then the nearest."""
         keys = [source for source in fed if not isinstance(source, Folded)]
         found = []
         for at in self.kindred(step):
             key = self.port.pieces[at].outputs[0]
             if key not in state.claimed and any(self.port.is_behind(key, source) for source in keys):
-                found.append(at)
-        return found[:NEAREST]
+                found.append((-self._likeness(step, at), len(self.port.between(keys, key)[0]), at))
+        return [at for _, _, at in sorted(found)[:NEAREST]]
+
+    def _likeness(self, step: Any, at: int) -> float:
+        """What a pair with a kindred piece is worth if it does not agree."""
+        if (step.name, at) not in self._likenesses:
+            piece = self.port.pieces[at]
+            holds = fits(step, piece) or not getattr(piece.operation, "weights", ())
+            score = RELATED if has_same_numbers(step, piece) else FITS if holds else ODD
+            self._likenesses[step.name, at] = score
+        return self._likenesses[step.name, at]
 
     def _elsewhere(self, state: Alignment, step: Any, fed: tuple[Source, ...]) -> Iterator[Alignment]:
         """The step agrees where it is fed with what a kindred piece is fed with."""
         masks = [source for name, source in zip(step.inputs, fed, strict=True) if name.endswith(":mask")]
+        score = ELSEWHERE if arrays_of(step) else JOINED
         for at in self._near(state, step, fed):
             inputs = tuple(self.port.root[key] for key in self.port.pieces[at].inputs)
             values = tuple(key for key in inputs if self.port.values[key].dtype != bool)
@@ -154,7 +170,7 @@ class Aligner:
             if len(other) != len(fed) or other == fed or self._is_wide_of(values, fed):
                 continue
             for key in self._fresh(self.agreement.agreeing(step, other), state):
-                yield state.extended(step.name, Match(other, key, True, fed), key, AGREES - ELSEWHERE)
+                yield state.extended(step.name, Match(other, key, True, fed), key, score)
 
     def _is_wide_of(self, values: Sequence[Key], fed: Sequence[Source]) -> bool:
         """Whether a step of one input would be fed with something that does not come from that input."""
@@ -165,19 +181,10 @@ class Aligner:
         """A tensor holds the step's output, and holds it wrong."""
         seen = set(state.claimed) | set(fed)
         for at in self._near(state, step, fed):
-            piece = self.port.pieces[at]
-            related = has_same_numbers(step, piece)
-            score = (
-                RELATED
-                if related
-                else FITS
-                if fits(step, piece) or not getattr(piece.operation, "weights", ())
-                else ODD
-            )
-            for key in self._with_activations(piece.outputs):
+            for key in self._with_activations(self.port.pieces[at].outputs):
                 if key not in seen:
                     seen.add(key)
-                    yield self._wrong(state, step, fed, key, score)
+                    yield self._wrong(state, step, fed, key, self._likeness(step, at))
         for key in self._of_shape(step, fed):
             if key not in seen:
                 seen.add(key)
@@ -188,7 +195,7 @@ class Aligner:
         positions, alone = self.port.between(keys, key)
         applied = any(self.port.pieces[at].is_activation for at in positions)
         natural = applied == applies_activation(step)
-        score += 0.1 * natural + 0.2 * alone + 0.3 * self._closeness(step, fed, key)
+        score += LIKELY * (natural + alone + self._closeness(step, fed, key))
         return state.extended(step.name, Match(fed, key, False), key, score)
 
     def _with_activations(self, keys: Sequence[Key]) -> list[Key]:
