@@ -132,7 +132,7 @@ class Agreement:
                 if self._agrees_widely(whole, keys, key):
                     return key
                 likely.append(key)
-        return self._likeliest(step, keys, likely)
+        return None if whole is not step else self._likeliest(step, keys, likely)
 
     def _shaped(self, step: Any, keys: Sequence[Key], trace: LayerTrace) -> list[Key]:
         found = [key for key in self.behind(step, keys) if self.port.values[key].shape == trace.outputs.shape]

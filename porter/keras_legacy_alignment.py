@@ -32,7 +32,8 @@ ELSEWHERE, JOINED = 2.9, 1.95
 """Scores of a step that agrees on other inputs than it should have had: one with weights of its own, which no other
 layer has, and one without, which agrees with every layer of its kind."""
 WITHIN, ENDS = 2.0, 1.5
-"""Given where a step agrees as part of the next; where the last step is the port's own output."""
+"""Given where a step is to agree as part of the next, without which nothing comes of it; where the last step is the
+port's own output."""
 BEAM, NEAREST = 10, 4
 
 
@@ -110,15 +111,14 @@ class Aligner:
         ends = sum(
             ENDS for name, root in zip(self.program.outputs, roots, strict=False) if state.gives[name] == root
         )  # fmt: skip
-        lost = sum(AGREES for name in self.program.outputs if isinstance(state.gives[name], Folded))
+        lost = sum(AGREES + WITHIN for name in self.program.outputs if isinstance(state.gives[name], Folded))
         return replace(state, score=state.score + ends - lost)
 
     def _extend(self, state: Alignment, step: Any) -> Iterator[Alignment]:
         fed = tuple(state.gives[name] for name in step.inputs)
         found = self._fresh(self.agreement.agreeing(step, fed), state)
         for key in found:
-            folded = sum(isinstance(source, Folded) for source in fed)
-            score = 0.0 if key in fed else AGREES + WITHIN * folded
+            score = 0.0 if key in fed else AGREES
             yield state.extended(step.name, Match(fed, key, True), key, score)
         if found:
             return
@@ -141,7 +141,7 @@ class Aligner:
         return self._kindred[step.name]
 
     def _near(self, state: Alignment, step: Any, fed: Sequence[Source]) -> list[int]:
-        """Kindred pieces behind what the step takes that no other step has: with its numbers first, then the nearest."""
+        """Kindred pieces behind what the step takes, of no other step: with its numbers first, then the nearest."""
         keys = [source for source in fed if not isinstance(source, Folded)]
         found = []
         for at in self.kindred(step):
@@ -154,7 +154,7 @@ class Aligner:
         """What a pair with a kindred piece is worth if it does not agree."""
         if (step.name, at) not in self._likenesses:
             piece = self.port.pieces[at]
-            holds = fits(step, piece) or not getattr(piece.operation, "weights", ())
+            holds = fits(step, piece) or not piece.has_weights
             score = RELATED if has_same_numbers(step, piece) else FITS if holds else ODD
             self._likenesses[step.name, at] = score
         return self._likenesses[step.name, at]
@@ -179,26 +179,23 @@ class Aligner:
 
     def _differing(self, state: Alignment, step: Any, fed: tuple[Source, ...]) -> Iterator[Alignment]:
         """A tensor holds the step's output, and holds it wrong."""
-        seen = set(state.claimed) | set(fed)
-        for at in self._near(state, step, fed):
-            for key in self._with_activations(self.port.pieces[at].outputs):
-                if key not in seen:
-                    seen.add(key)
-                    yield self._wrong(state, step, fed, key, self._likeness(step, at))
-        for key in self._of_shape(step, fed):
-            if key not in seen:
-                seen.add(key)
-                yield self._wrong(state, step, fed, key, ODD)
+        made = (key for at in self._near(state, step, fed) for key in self._made_of(self.port.pieces[at].outputs))
+        for key in dict.fromkeys((*made, *self._of_shape(step, fed))):
+            if key not in state.claimed and key not in fed:
+                yield state.extended(step.name, Match(fed, key, False), key, self._worth(step, fed, key))
 
-    def _wrong(self, state: Alignment, step: Any, fed: tuple[Source, ...], key: Key, score: float) -> Alignment:
+    def _worth(self, step: Any, fed: tuple[Source, ...], key: Key) -> float:
+        """What a pair that does not agree is worth: by what computes the tensor, and how far its values are off."""
         keys = [source for source in fed if not isinstance(source, Folded)]
         positions, alone = self.port.between(keys, key)
+        likely = [self._likeness(step, at) for at in self.kindred(step) if at in positions]
+        holders = {id(piece.operation) for piece in map(self.port.pieces.__getitem__, positions) if piece.has_weights}
         applied = any(self.port.pieces[at].is_activation for at in positions)
         natural = applied == applies_activation(step)
-        score += LIKELY * (natural + alone + self._closeness(step, fed, key))
-        return state.extended(step.name, Match(fed, key, False), key, score)
+        signs = natural + alone + self._closeness(step, fed, key)
+        return (max(likely) if likely and len(holders) < 2 else ODD) + LIKELY * signs
 
-    def _with_activations(self, keys: Sequence[Key]) -> list[Key]:
+    def _made_of(self, keys: Sequence[Key]) -> list[Key]:
         """What a piece gives, and what the activations behind it make of that."""
         found = list(keys)
         for key in found:  # it grows on the way
@@ -238,4 +235,4 @@ class Aligner:
             names.update(dict.fromkeys(source.steps if isinstance(source, Folded) else ()))
             base.update(dict(source.base) if isinstance(source, Folded) else {name: source})
         folded = Folded((*names, step.name), tuple(base.items()))
-        yield state.extended(step.name, Match(fed, None, False), folded, 0.0)
+        yield state.extended(step.name, Match(fed, None, False), folded, WITHIN)

@@ -112,10 +112,33 @@ def pair_port(network: KerasNetwork, program: Program, graph: PortGraph, feeds: 
     Raises:
         PortError: inputs that do not fit.
     """
+    _check_ends(network, graph)
     port = Pieces(graph, list(feeds.values()))
     inputs = dict(zip(program.inputs, graph.inputs, strict=True))
     named = pair_by_name(network, program, port, inputs)
     return named if named is not None else pair_by_agreement(program, port, inputs)
+
+
+def _check_ends(network: KerasNetwork, graph: PortGraph) -> None:
+    """Refuse a port that takes or gives something of another shape.
+
+    Raises:
+        PortError: other inputs, or another number of outputs.
+    """
+    for each, taken in zip(network.inputs, graph.input_shapes, strict=True):
+        shape = taken if each.shape is None else each.shape
+        known = [(n, m) for n, m in zip(shape, taken, strict=False) if n is not None and m is not None]
+        if len(shape) != len(taken) or any(n != m for n, m in known):
+            raise PortError(
+                f"the port {graph.model.name}",
+                found=f"rows of shape {taken} where the legacy input {each.name!r} is",
+                expected=f"shape {shape}; several inputs in the order {', '.join(one.name for one in network.inputs)}",
+                remedy="build it with the inputs in that order, and with the channels where the legacy model has them",
+            )
+    if len(graph.outputs) != len(network.outputs):
+        raise PortError(
+            f"the port {graph.model.name}", found=f"{len(graph.outputs)} outputs", expected=f"{len(network.outputs)}"
+        )
 
 
 def pair_by_name(

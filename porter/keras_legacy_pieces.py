@@ -56,6 +56,11 @@ class Piece:
         return "activation" if self.activation is not None else type(self.operation).__name__
 
     @property
+    def has_weights(self) -> bool:
+        """Whether it computes with variables."""
+        return self.activation is None and bool(getattr(self.operation, "weights", ()))
+
+    @property
     def is_activation(self) -> bool:
         """Whether it applies an activation and nothing else."""
         return self.activation is not None or self.node.kind == "activation"

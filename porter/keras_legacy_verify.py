@@ -111,15 +111,16 @@ def draw_feeds(
     network: KerasNetwork, model: Any, given: Sequence[Array] | None, rng: np.random.Generator
 ) -> dict[str, Array]:
     """Rows for each input, in the port's own dtype: whole numbers where an Embedding looks them up."""
-    if len(model.inputs) != len(network.inputs) or (given is not None and len(given) != len(network.inputs)):
+    graph = read_graph(model)
+    if len(graph.inputs) != len(network.inputs) or (given is not None and len(given) != len(network.inputs)):
         raise PortError(
-            f"the port {model.name}", found=f"{len(model.inputs)} inputs", expected=f"{len(network.inputs)}"
+            f"the port {model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
         )
     words = _words(network)
-    rows = _rows(model)
+    rows = _rows(graph)
     feeds = {}
-    for index, (each, tensor) in enumerate(zip(network.inputs, model.inputs, strict=True)):
-        shape = tuple(LENGTH if n is None else n for n in tensor.shape[1:])
+    for index, (each, row) in enumerate(zip(network.inputs, graph.input_shapes, strict=True)):
+        shape = tuple(LENGTH if n is None else n for n in row)
         if given is not None:
             values = np.asarray(given[index])
         elif each.name in words:
@@ -128,7 +129,7 @@ def draw_feeds(
             values = rng.normal(0, 1, (rows, *shape))
             values[-1] *= 10
             values[0] = 0 if rows > 3 else values[0]
-        feeds[each.name] = values.astype(tensor.dtype)
+        feeds[each.name] = values.astype(graph.input_dtypes[index])
     return feeds
 
 
@@ -143,11 +144,9 @@ def _words(network: KerasNetwork) -> dict[str, int]:
     return known
 
 
-def _rows(model: Any) -> int:
-    widest = max(
-        int(np.prod([LENGTH if n is None else n for n in tensor.shape[1:]]))
-        for operation in model.operations for tensor in keras.tree.flatten(operation.output)
-    )  # fmt: skip
+def _rows(graph: PortGraph) -> int:
+    shapes = [*graph.input_shapes, *(tensor.shape[1:] for node in graph.nodes for tensor in node.node.outputs)]
+    widest = max(int(np.prod([LENGTH if n is None else n for n in shape])) for shape in shapes)
     return int(np.clip(ELEMENTS // max(widest, 1), 2, 16))
 
 
