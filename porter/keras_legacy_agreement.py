@@ -18,6 +18,7 @@ from reference.elementwise import Replacement
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
 from reference.rounding import allowed_error, has_bound, inevitable_overflow, platform_allowance
+from reference.shaping import Rearrangement
 from reference.together import Together
 from reference.trace import LayerTrace
 
@@ -25,8 +26,8 @@ Array = NDArray[Any]
 
 WIDEST = 2**21
 """Numbers in one row of a step's inputs beyond which it is not fed with numbers of its own."""
-TRIED = 6
-"""Tensors that are looked at behind one that agrees on the network's rows alone."""
+LIKELY = 2
+"""Tensors at most that agree on the network's rows, where wide ones cannot be asked: fused, and with activation."""
 REFUSED = (KeyError, ValueError, IndexError, TypeError)
 """What a step says to inputs that are not its own."""
 
@@ -125,14 +126,17 @@ class Agreement:
             return None
         bounds: dict[Precision, Array] = {}
         likely: list[Key] = []
-        for at, key in enumerate(self._shaped(whole, keys, trace)):
-            if likely and at > TRIED:
-                break
+        for key in self._shaped(whole, keys, trace):
             if self._agrees(whole, keys, trace, key, bounds):
-                if self._agrees_widely(whole, keys, key):
+                widely = self._agrees_widely(whole, keys, key)
+                if widely or (widely is None and key in keys and isinstance(step, Rearrangement)):
                     return key
-                likely.append(key)
-        return None if whole is not step else self._likeliest(step, keys, likely)
+                likely += [key] if widely is None else []
+            if len(likely) > LIKELY:
+                break
+        made = [key for key in likely if self._is_kindred(whole, keys, key)]
+        natural = [key for key in made if self._is_natural(whole, keys, key)]
+        return next(iter([*natural, *made]), None)
 
     def _shaped(self, step: Any, keys: Sequence[Key], trace: LayerTrace) -> list[Key]:
         found = [key for key in self.behind(step, keys) if self.port.values[key].shape == trace.outputs.shape]
@@ -153,26 +157,17 @@ class Agreement:
         unheld = inevitable_overflow(trace, precision)
         return compare_outputs(expected, actual, bounds[precision], unheld=unheld).is_parity
 
-    def _agrees_widely(self, step: Any, keys: Sequence[Key], key: Key) -> bool:
-        """Whether the tensor follows the step on wide numbers too, as far as it can be asked."""
-        positions, alone = self.port.between(keys, key)
-        if not alone:
-            return any(can_compute(self._last(step), self.port.pieces[at]) for at in positions)
+    def _agrees_widely(self, step: Any, keys: Sequence[Key], key: Key) -> bool | None:
+        """Whether the tensor follows the step on wide numbers too; None where it cannot be asked."""
         drawn = draw_wide(step, self.port, keys, np.random.default_rng(self.seed))
-        if drawn is None:
-            return self._is_natural(step, keys, key)
+        if drawn is None or not self.port.between(keys, key)[1]:
+            return None
         fed = tuple(np.asarray(drawn[source], np.float64) for source in keys)
         actual = np.asarray(self.port.run(drawn, key), np.float64)
         try:
             return compare_step(step, fed, actual, self.port.precision(key), "wide rows").exceeding == 0
         except REFUSED:
             return False
-
-    def _likeliest(self, step: Any, keys: Sequence[Key], likely: Sequence[Key]) -> Key | None:
-        """Of tensors that agree on the network's rows alone, the first that is made as the step is."""
-        made = [key for key in likely if self._is_kindred(step, keys, key)]
-        natural = [key for key in made if self._is_natural(step, keys, key)]
-        return next(iter([*natural, *made]), None)
 
     def _is_kindred(self, step: Any, keys: Sequence[Key], key: Key) -> bool:
         positions, _ = self.port.between(keys, key)

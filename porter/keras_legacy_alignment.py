@@ -23,9 +23,10 @@ from reference.trace import Program
 
 Array = NDArray[Any]
 
-AGREES, RELATED, FITS, ODD = 3.0, 2.5, 1.6, 0.6
-"""Scores of a pair whose values agree, whose weights are the same numbers, whose kinds and shapes fit, that is merely
-of the right shape. As for chains, two pairs that merely fit outweigh one that agrees beside two gaps."""
+AGREES, RELATED, FITS, ODD, STRANGE = 3.0, 2.5, 1.6, 0.6, 0.1
+"""Scores of a pair whose values agree, whose weights are the same numbers, whose kinds and shapes fit, whose kinds
+alone fit, that is merely of the right shape. As for chains, two pairs that fit outweigh one that agrees beside two
+gaps."""
 LIKELY = 0.1
 """Given to a pair that does not agree for each sign that it belongs together; all of them bring it to no agreement."""
 ELSEWHERE, JOINED = 2.9, 1.95
@@ -34,7 +35,7 @@ layer has, and one without, which agrees with every layer of its kind."""
 WITHIN, ENDS = 2.0, 1.5
 """Given where a step is to agree as part of the next, without which nothing comes of it; where the last step is the
 port's own output."""
-BEAM, NEAREST = 10, 4
+BEAM, NEAREST = 24, 4
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,21 @@ class Aligner:
         return tuple(step.name for step in self.program.steps[: at + 1] if step.name in later)
 
     def _best(self, states: Sequence[Alignment], live: Sequence[str]) -> list[Alignment]:
-        """The best of those that hand on the same, and of these the best few."""
-        kept: dict[tuple[Source, ...], Alignment] = {}
+        """The best of those that hand on the same and leave the same to be paired, and of these the best few."""
+        kept: dict[Any, Alignment] = {}
         for state in sorted(states, key=lambda state: -state.score):
-            kept.setdefault(tuple(state.gives[name] for name in live), state)
+            given = tuple(state.gives[name] for name in live)
+            kept.setdefault((given, self._held(state, given)), state)
         ranked = list(kept.values())[:BEAM]
         return [state for state in ranked if state.score > ranked[0].score - 2 * AGREES]
+
+    def _held(self, state: Alignment, given: Sequence[Source]) -> frozenset[Key]:
+        """Tensors that do not agree with the steps that have them, and that a later step may want."""
+        keys = [source for source in given if not isinstance(source, Folded)]
+        doubtful = {match.key for match in state.matches.values() if match.key is not None and not match.agrees}
+        return frozenset(
+            key for key in doubtful if any(key != each and self.port.is_behind(key, each) for each in keys)
+        )
 
     def _ended(self, state: Alignment) -> Alignment:
         """An alignment with what its outputs are worth."""
@@ -118,7 +128,7 @@ class Aligner:
         fed = tuple(state.gives[name] for name in step.inputs)
         found = self._fresh(self.agreement.agreeing(step, fed), state)
         for key in found:
-            score = 0.0 if key in fed else AGREES
+            score = 0.0 if key in fed else AGREES - self._taken(state, fed, key)
             yield state.extended(step.name, Match(fed, key, True), key, score)
         if found:
             return
@@ -127,6 +137,12 @@ class Aligner:
             yield from self._differing(state, step, fed)
             yield from self._left_out(state, step, fed)
         yield from self._folded(state, step, fed)
+
+    def _taken(self, state: Alignment, fed: tuple[Source, ...], key: Key) -> float:
+        """What a pair that agrees takes from earlier ones that have part of the same pieces without agreeing."""
+        keys = [source for source in fed if not isinstance(source, Folded)]
+        made = {each for at in self.port.between(keys, key)[0] for each in self.port.pieces[at].outputs}
+        return sum(RELATED for match in state.matches.values() if match.key in made and not match.agrees)
 
     @staticmethod
     def _fresh(found: Sequence[Key], state: Alignment) -> Sequence[Key]:
@@ -193,7 +209,7 @@ class Aligner:
         applied = any(self.port.pieces[at].is_activation for at in positions)
         natural = applied == applies_activation(step)
         signs = natural + alone + self._closeness(step, fed, key)
-        return (max(likely) if likely and len(holders) < 2 else ODD) + LIKELY * signs
+        return (max(likely) if likely and len(holders) < 2 else STRANGE) + LIKELY * signs
 
     def _made_of(self, keys: Sequence[Key]) -> list[Key]:
         """What a piece gives, and what the activations behind it make of that."""

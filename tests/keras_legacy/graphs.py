@@ -93,10 +93,16 @@ def _norm(graph: RandomGraph, takes: str, rng: np.random.Generator) -> str:
     return name
 
 
-def build_by_hand(graph: RandomGraph, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
+def build_by_hand(graph: RandomGraph, rng: np.random.Generator, wrong: str = "") -> tuple[Any, dict[str, Any]]:
     """The graph in Keras 3 with names of its own, and the layers that hold the arrays by legacy name.
 
     Layers are created in a random order; activations stand apart now and then, dropout is left out now and then.
+
+    Args:
+        graph: the legacy graph.
+        rng: decides all that.
+        wrong: a layer that is made wrong: a dense one or an activation applies another function, one that joins two
+            branches takes the first alone, a normalization has another epsilon.
     """
     begin = keras.Input((WIDTH,))
     known, made, pending = {"input_1": begin}, {}, list(graph.calls)
@@ -104,26 +110,29 @@ def build_by_hand(graph: RandomGraph, rng: np.random.Generator) -> tuple[Any, di
         ready = [call for call in pending if all(name in known for name in call[2])]
         call = ready[int(rng.integers(len(ready)))]
         pending.remove(call)
-        known[call[0]] = _apply(call, known, made, rng)
+        known[call[0]] = _apply(call, known, made, rng, call[0] == wrong)
     port = keras.Model(begin, known[graph.calls[-1][0]])
     for name, one in made.items():
         one.set_weights(list(graph.weights[name].values()))
     return port, made
 
 
-def _apply(call: Any, known: dict[str, Any], made: dict[str, Any], rng: np.random.Generator) -> Any:
+def _apply(call: Any, known: dict[str, Any], made: dict[str, Any], rng: np.random.Generator, wrong: bool) -> Any:
     name, kind, takes, extra = call
     taken = [known[each] for each in takes]
+    activation = extra.get("activation")
+    if wrong:
+        activation = {"linear": "tanh", "tanh": "sigmoid", "sigmoid": "tanh", "relu": "tanh"}.get(activation)
     if kind == "Dense":
         apart = rng.random() < 0.4
-        made[name] = keras.layers.Dense(WIDTH, activation=None if apart else extra["activation"])
+        made[name] = keras.layers.Dense(WIDTH, activation=None if apart else activation)
         x = made[name](taken[0])
-        return keras.layers.Activation(extra["activation"])(x) if apart and extra["activation"] != "linear" else x
+        return keras.layers.Activation(activation)(x) if apart and activation != "linear" else x
     if kind == "BatchNormalization":
-        made[name] = keras.layers.BatchNormalization(epsilon=extra["epsilon"])
+        made[name] = keras.layers.BatchNormalization(epsilon=0.1 if wrong else extra["epsilon"])
         return made[name](taken[0])
     if kind == "Dropout":
         return taken[0] if rng.random() < 0.5 else keras.layers.Dropout(0.5)(taken[0])
     if kind == "Activation":
-        return keras.layers.Activation(extra["activation"])(taken[0])
-    return getattr(keras.layers, kind)()(taken)
+        return keras.layers.Activation(activation)(taken[0])
+    return taken[0] if wrong else getattr(keras.layers, kind)()(taken)
