@@ -35,7 +35,9 @@ layer has, and one without, which agrees with every layer of its kind."""
 WITHIN, ENDS = 2.0, 1.5
 """Given where a step is to agree as part of the next, without which nothing comes of it; where the last step is the
 port's own output."""
-BEAM, NEAREST = 24, 4
+BEAM, NARROW, NEAREST = 64, 16, 4
+"""Alignments carried on side by side; in a port whose tensors hold more than ``LARGE`` numbers; pieces tried a step."""
+LARGE = 2**20
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Match:
     key: Key | None
     agrees: bool
     owed: tuple[Source, ...] | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether another step may have the better claim to the tensor."""
+        return not self.agrees or self.owed is not None
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class Aligner:
 
     def __init__(self, program: Program, agreement: Agreement) -> None:
         self.program, self.agreement, self.port = program, agreement, agreement.port
+        self.beam = BEAM if sum(value.size for value in self.port.values.values()) < LARGE else NARROW
         self._kindred: dict[str, list[int]] = {}
         self._likenesses: dict[tuple[str, int], float] = {}
 
@@ -104,13 +112,13 @@ class Aligner:
         for state in sorted(states, key=lambda state: -state.score):
             given = tuple(state.gives[name] for name in live)
             kept.setdefault((given, self._held(state, given)), state)
-        ranked = list(kept.values())[:BEAM]
+        ranked = list(kept.values())[: self.beam]
         return [state for state in ranked if state.score > ranked[0].score - 2 * AGREES]
 
     def _held(self, state: Alignment, given: Sequence[Source]) -> frozenset[Key]:
         """Tensors that do not agree with the steps that have them, and that a later step may want."""
         keys = [source for source in given if not isinstance(source, Folded)]
-        doubtful = {match.key for match in state.matches.values() if match.key is not None and not match.agrees}
+        doubtful = {match.key for match in state.matches.values() if match.key is not None and match.is_doubtful}
         return frozenset(
             key for key in doubtful if any(key != each and self.port.is_behind(key, each) for each in keys)
         )
@@ -142,7 +150,7 @@ class Aligner:
         """What a pair that agrees takes from earlier ones that have part of the same pieces without agreeing."""
         keys = [source for source in fed if not isinstance(source, Folded)]
         made = {each for at in self.port.between(keys, key)[0] for each in self.port.pieces[at].outputs}
-        return sum(RELATED for match in state.matches.values() if match.key in made and not match.agrees)
+        return sum(RELATED for match in state.matches.values() if match.key in made and match.is_doubtful)
 
     @staticmethod
     def _fresh(found: Sequence[Key], state: Alignment) -> Sequence[Key]:
@@ -185,7 +193,7 @@ class Aligner:
             other = (*values, *masks)
             if len(other) != len(fed) or other == fed or self._is_wide_of(values, fed):
                 continue
-            for key in self._fresh(self.agreement.agreeing(step, other), state):
+            for key in sorted(set(self.agreement.agreeing(step, other)) - state.claimed):
                 yield state.extended(step.name, Match(other, key, True, fed), key, score)
 
     def _is_wide_of(self, values: Sequence[Key], fed: Sequence[Source]) -> bool:

@@ -174,7 +174,9 @@ def pair_by_agreement(program: Program, port: Pieces, inputs: Mapping[str, Key])
     agreement = Agreement(steps, port)
     states = Aligner(program, agreement).align([inputs[name] for name in program.inputs])
     best = states[0]
-    found = {name: _pair(agreement, steps[name], match) for name, match in best.matches.items()}
+    found = _without_borrowed(
+        {name: _pair(agreement, steps[name], match) for name, match in best.matches.items()}, best
+    )
     found = _with_activations_behind(_with_folds(found, best), best, program, port)
     notes = ["the port's layers were paired with the legacy ones by what they compute, not by their names"]
     notes += _inputs_note(inputs, port) + _ties(states)
@@ -186,6 +188,16 @@ def _pair(agreement: Agreement, step: Any, match: Match) -> Pair:
     owed = None if match.owed is None else agreement.whole(step, match.owed)[1]
     positions = () if match.key is None else agreement.port.between(keys, match.key)[0]
     return Pair(whole, keys, match.key, positions, owed=owed)
+
+
+def _without_borrowed(found: dict[str, Pair], best: Alignment) -> dict[str, Pair]:
+    """The pairs without those that do not agree and are made of pieces that another step agrees with."""
+    owned = {at for name, pair in found.items() if best.matches[name].agrees for at in pair.pieces}
+    return {
+        name: replace(pair, key=None, pieces=())
+        if not best.matches[name].agrees and owned & set(pair.pieces) else pair
+        for name, pair in found.items()
+    }  # fmt: skip
 
 
 def _with_folds(found: dict[str, Pair], best: Alignment) -> dict[str, Pair]:
