@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.compare import compare_outputs
-from porter.keras_legacy_kinds import applies_activation, can_compute
+from porter.compare import Comparison, compare_outputs
+from porter.keras_legacy_kinds import applies_activation, can_compute, has_same_numbers
 from porter.keras_legacy_pieces import Pieces
-from porter.keras_legacy_steps import compare_step
+from porter.keras_legacy_steps import OWN_ROWS, compare_step
 from porter.port_nodes import Key
 from reference.elementwise import Replacement
 from reference.embedding import Embedding, Mask
@@ -51,6 +51,8 @@ Source = Key | Folded
 class Agreement:
     """The judge of single steps, each judged once for what it is fed with.
 
+    ``comparisons`` holds those that came out at parity, by step, what it was fed with, and tensor.
+
     Args:
         steps: of the program, by name.
         port: in pieces, with its values.
@@ -59,6 +61,7 @@ class Agreement:
 
     def __init__(self, steps: Mapping[str, Any], port: Pieces, seed: int = 0) -> None:
         self.steps, self.port, self.seed = steps, port, seed
+        self.comparisons: dict[tuple[str, tuple[Source, ...], Key], Comparison] = {}
         self._found: dict[tuple[str, tuple[Source, ...]], tuple[Key, ...]] = {}
         self._traces: dict[tuple[str, tuple[Source, ...]], LayerTrace | None] = {}
 
@@ -127,8 +130,10 @@ class Agreement:
         bounds: dict[Precision, Array] = {}
         likely: list[Key] = []
         for key in self._shaped(whole, keys, trace):
-            if self._agrees(whole, keys, trace, key, bounds):
-                widely = self._agrees_widely(whole, keys, key)
+            compared = self._compare(whole, keys, trace, key, bounds)
+            if compared is not None and compared.is_parity:
+                self.comparisons[step.name, fed, key] = compared
+                widely = self._is_plain(whole, keys, key) or self._agrees_widely(whole, keys, key)
                 if widely or (widely is None and key in keys and isinstance(step, Rearrangement)):
                     return key
                 likely += [key] if widely is None else []
@@ -142,20 +147,30 @@ class Agreement:
         found = [key for key in self.behind(step, keys) if self.port.values[key].shape == trace.outputs.shape]
         return [key for key in found if (self.port.values[key].dtype == bool) == (trace.outputs.dtype == bool)]
 
-    def _agrees(
+    def _compare(
         self, step: Any, keys: Sequence[Key], trace: LayerTrace, key: Key, bounds: dict[Precision, Array]
-    ) -> bool:
+    ) -> Comparison | None:
+        """The tensor against what the reference made of the same inputs; None where there is no bound."""
         precision, fed = self.port.precision(key), self.arrays(keys)
         try:
             if precision not in bounds:
                 allowed = allowed_error(step, fed, trace, precision)
                 bounds[precision] = allowed + platform_allowance(step, fed, trace, precision)
         except REFUSED:
-            return False
+            return None
         actual = np.asarray(self.port.values[key], np.float64)
         expected = np.asarray(trace.outputs, np.float64)
         unheld = inevitable_overflow(trace, precision)
-        return compare_outputs(expected, actual, bounds[precision], unheld=unheld).is_parity
+        return compare_outputs(expected, actual, bounds[precision], probes=OWN_ROWS, unheld=unheld)
+
+    def _is_plain(self, step: Any, keys: Sequence[Key], key: Key) -> bool:
+        """Whether one layer with the step's own numbers makes the tensor, with or without an activation as the step."""
+        positions, alone = self.port.between(keys, key)
+        pieces = [self.port.pieces[at] for at in positions]
+        holders = [piece for piece in pieces if piece.has_weights]
+        others = [piece for piece in pieces if not piece.has_weights and not piece.is_activation]
+        same = len(holders) == 1 and not others and has_same_numbers(step, holders[0])
+        return same and alone and self._is_natural(step, keys, key)
 
     def _agrees_widely(self, step: Any, keys: Sequence[Key], key: Key) -> bool | None:
         """Whether the tensor follows the step on wide numbers too; None where it cannot be asked."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.compare import Comparison
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy_agreement import Agreement, Folded
@@ -35,6 +36,7 @@ class Pair:
         names: the port's layers that compute it.
         folded_into: the step that it is judged together with, or "".
         owed: what it should have been fed with, where the port feeds it with something else.
+        comparison: of the tensor on the port's own rows, where it was made already.
     """
 
     step: Any
@@ -44,6 +46,7 @@ class Pair:
     names: tuple[str, ...] = ()
     folded_into: str = ""
     owed: tuple[Key, ...] | None = None
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,8 @@ def _pair(agreement: Agreement, step: Any, match: Match) -> Pair:
     whole, keys = agreement.whole(step, match.fed)
     owed = None if match.owed is None else agreement.whole(step, match.owed)[1]
     positions = () if match.key is None else agreement.port.between(keys, match.key)[0]
-    return Pair(whole, keys, match.key, positions, owed=owed)
+    known = None if match.key is None else agreement.comparisons.get((step.name, match.fed, match.key))
+    return Pair(whole, keys, match.key, positions, owed=owed, comparison=known)
 
 
 def _without_borrowed(found: dict[str, Pair], best: Alignment) -> dict[str, Pair]:
@@ -230,7 +234,7 @@ def _moved(pair: Pair, moved: Mapping[Key, Key], port: Pieces) -> Pair:
     """A pair with the activation behind it, fed with what is behind those in front of it."""
     if pair.key is not None and pair.key in moved and pair.key not in pair.fed:
         key = moved[pair.key]
-        pair = replace(pair, key=key, pieces=port.between(pair.fed, key)[0])
+        pair = replace(pair, key=key, pieces=port.between(pair.fed, key)[0], comparison=None)
     settled = pair.owed is not None and tuple(moved.get(key, key) for key in pair.owed) == pair.fed
     return replace(pair, owed=None) if settled else pair
 

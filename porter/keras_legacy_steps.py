@@ -14,6 +14,8 @@ from reference.rounding import allowed_error, inevitable_overflow, platform_allo
 
 Array = NDArray[Any]
 
+OWN_ROWS = "rows of the network's inputs"
+
 
 def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
     """A step's outputs by the reference against what the port made of the same inputs.

@@ -17,7 +17,7 @@ from porter.keras_legacy_agreement import draw_wide
 from porter.keras_legacy_faults import explain
 from porter.keras_legacy_pairing import KerasPairing, Pair, pair_port
 from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_samples
-from porter.keras_legacy_steps import compare_step, count_different_weights
+from porter.keras_legacy_steps import OWN_ROWS, compare_step, count_different_weights
 from porter.keras_legacy_strays import ABSENT, find_structure
 from porter.network import Claim
 from porter.port_graph import PortGraph, read_graph
@@ -160,7 +160,7 @@ def _judge(step: Any, pairing: KerasPairing, reference: Mapping[str, Any]) -> Ju
     fed, reason = pairing.fed(step.name), _no_bound(pair.step)
     if reason is None:
         try:
-            found = compare_step(pair.step, fed, actual, precision, "rows of the network's inputs")
+            found = pair.comparison or compare_step(pair.step, fed, actual, precision, OWN_ROWS)
         except KeyError as error:
             reason = str(error.args[0])
     if reason is not None:
