@@ -93,6 +93,9 @@ def _stray(pairing: KerasPairing, program: Program, piece: Piece) -> Cause:
         message = f"{name} ({piece.kind}) was built with training=True"
         return Cause("mode.training", row, message, f"call {name} without training=True")
     source = next((step.name for step in program.steps if has_same_numbers(step, piece)), None)
+    if source is not None and pairing[source].key is None:
+        message = f"{name} has its arrays, and takes another tensor"
+        return Cause("graph.edge", source, message, f"connect {name} as the file does")
     if source is not None:
         return Cause("layers.repeated", source, f"{name} has its arrays a second time", f"take {name} out")
     message = f"{name} ({piece.kind}), behind it, has no counterpart in the file"
