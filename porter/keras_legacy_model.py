@@ -226,7 +226,7 @@ def pairs(network: KerasNetwork, model: Any) -> dict[str, Any]:
     Raises:
         PortError: the port has no such layer, or it is not called as often.
     """
-    operations = {operation.name: operation for operation in model.operations}
+    operations = {operation.name: operation for operation in getattr(model, "operations", model.layers)}
     found: dict[str, Any] = {}
     numbers: Counter[str] = Counter()
     for call in network.calls:

@@ -25,6 +25,7 @@ from porter.keras_legacy_samples import KerasSamples, disagreement, read_keras_s
 from porter.keras_legacy_view import evaluating, unchanged
 from porter.keras_model import legal_name
 from porter.network import Claim
+from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program
 from porter.provenance import versions
 from porter.report.model import Finding, LayerRow, Report, Verdict
@@ -158,15 +159,16 @@ def draw_feeds(
     network: KerasNetwork, model: Any, given: Sequence[Array] | None, rng: np.random.Generator
 ) -> dict[str, Array]:
     """Rows for each input, in the port's own dtype: whole numbers where an Embedding looks them up."""
-    if len(model.inputs) != len(network.inputs) or (given is not None and len(given) != len(network.inputs)):
+    graph = read_graph(model)
+    if len(graph.inputs) != len(network.inputs) or (given is not None and len(given) != len(network.inputs)):
         raise PortError(
-            f"the port {model.name}", found=f"{len(model.inputs)} inputs", expected=f"{len(network.inputs)}"
+            f"the port {model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
         )
     words = _words(network)
-    rows = _rows(model)
+    rows = _rows(graph)
     feeds = {}
-    for index, (each, tensor) in enumerate(zip(network.inputs, model.inputs, strict=True)):
-        shape = tuple(LENGTH if n is None else n for n in tensor.shape[1:])
+    for index, (each, row) in enumerate(zip(network.inputs, graph.input_shapes, strict=True)):
+        shape = tuple(LENGTH if n is None else n for n in row)
         if given is not None:
             values = np.asarray(given[index])
         elif each.name in words:
@@ -175,7 +177,7 @@ def draw_feeds(
             values = rng.normal(0, 1, (rows, *shape))
             values[-1] *= 10
             values[0] = 0 if rows > 3 else values[0]
-        feeds[each.name] = values.astype(tensor.dtype)
+        feeds[each.name] = values.astype(graph.input_dtypes[index])
     return feeds
 
 
@@ -190,11 +192,9 @@ def _words(network: KerasNetwork) -> dict[str, int]:
     return known
 
 
-def _rows(model: Any) -> int:
-    widest = max(
-        int(np.prod([LENGTH if n is None else n for n in tensor.shape[1:]]))
-        for operation in model.operations for tensor in keras.tree.flatten(operation.output)
-    )  # fmt: skip
+def _rows(graph: PortGraph) -> int:
+    shapes = [*graph.input_shapes, *(tensor.shape[1:] for node in graph.nodes for tensor in node.node.outputs)]
+    widest = max(int(np.prod([LENGTH if n is None else n for n in shape])) for shape in shapes)
     return int(np.clip(ELEMENTS // max(widest, 1), 2, 16))
 
 
@@ -271,12 +271,9 @@ def _names(step: Any, model: Any) -> tuple[str, ...]:
 
 def _whole_differs(model: Any, network: KerasNetwork, values: Mapping[str, Array], feeds: Mapping[str, Array]) -> bool:
     """Whether the port called as a whole gives something else than its layers did."""
-    outputs = call_whole(model, list(feeds.values()))
-    names = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
-    return any(
-        not np.array_equal(np.asarray(output), values[name], equal_nan=True)
-        for name, output in zip(names, outputs, strict=True)
-    )
+    outputs = graph(*feeds.values())
+    values = [pairing.port.values[key] for key in pairing.ends]
+    return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, values, strict=True))
 
 
 def call_whole(model: Any, feeds: Sequence[Array]) -> list[Any]:
@@ -302,7 +299,7 @@ def _report(
     notes = [f"{one.step.name} was not compared: {one.reason}" for one in missed]
     if whole:
         notes.append("the port called as a whole gives something else than its layers one by one")
-    notes += _notes(network)
+    notes += [*pairing_notes, *_notes(network)]
     return Report(
         verdict=verdict,
         links={"reading": _reading(network), "build": verdict, "save": "not checked", "export": "not checked"},
@@ -337,7 +334,7 @@ def _notes(network: KerasNetwork) -> list[str]:
 
 
 def _row(one: Judged) -> LayerRow:
-    if one.verdict == "uncompared":
+    if one.verdict not in ("parity", "mismatch"):
         return LayerRow(one.step.name, one.names, one.verdict, cumulative=one.cumulative, where=one.reason)
     found = one.comparison
     return LayerRow(

@@ -30,6 +30,7 @@ class PortGraph:
         outputs: keys of the model's outputs.
         nodes: in an order of computation.
         input_dtypes: dtype of each input.
+        input_shapes: shape of a row of each input; None where it is left open.
         structure: how the model wants its inputs packed (one tensor, a list, a dictionary).
     """
 
@@ -39,6 +40,7 @@ class PortGraph:
     nodes: tuple[PortNode, ...]
     input_dtypes: tuple[str, ...]
     structure: Any
+    input_shapes: tuple[tuple[int | None, ...], ...] = ()
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -127,7 +129,8 @@ def read_graph(model: Any) -> PortGraph:
     nodes = tuple(_walk(function, aliases, "", keys))
     outputs = tuple(aliases[id(tensor)] for tensor in function.outputs)
     dtypes = tuple(tensor.dtype for tensor in function.inputs)
-    return PortGraph(model, inputs, outputs, nodes, dtypes, function._inputs_struct)
+    shapes = tuple(tuple(tensor.shape[1:]) for tensor in function.inputs)
+    return PortGraph(model, inputs, outputs, nodes, dtypes, function._inputs_struct, shapes)
 
 
 def _function(model: Any) -> Any:
