@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.probes import blocks
-from reference.precision import Precision
+from reference.embedding import Embedding, Mask, Masking
+from reference.precision import Precision, round_to
 from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
@@ -84,6 +85,9 @@ def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Pr
     Raises:
         KeyError: the step, as it is configured, has no bound.
     """
+    if not isinstance(step, Embedding | Mask | Masking):
+        # As the port's layer casts them. Words are looked up, and masks taken, before that.
+        fed = tuple(round_to(array, precision.compute) for array in fed)
     trace = step(*fed)
     allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
     expected = np.asarray(trace.outputs, np.float64)

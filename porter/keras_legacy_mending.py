@@ -12,8 +12,9 @@ import numpy as np
 from porter.diagnosis.diagnose import Named
 from porter.errors import PorterError
 from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.keras_legacy_judging import Judged
 from porter.keras_legacy_model import build_legacy
-from porter.keras_legacy_verify import Judged, verify_legacy
+from porter.keras_legacy_verify import verify_legacy
 from porter.keras_legacy_view import variables_of
 from porter.mending import copy_model
 from porter.report.model import Report
@@ -36,7 +37,8 @@ def check_legacy_remedy(
     mended, verdict = None, None
     drawn = random.getstate()  # Keras seeds the initializers of new layers from it
     try:
-        for mended in mends(network, model, named, judged):
+        whole = len(named) == len(report.findings)
+        for mended in mends(network, model, named if whole else (), judged):
             verdict = verify_legacy(network, mended, seed=seed, diagnosed=False).verdict
             if verdict == "parity":
                 break
@@ -53,10 +55,16 @@ def mends(network: KerasNetwork, model: Any, named: Sequence[Named], judged: Seq
     Wrong arrays are replaced in a copy. What is configured or connected wrongly is not: then the whole port is built
     anew from the file, in the port's dtype.
 
+    Args:
+        network: as read.
+        model: the port.
+        named: every mistake; none of them where there are others beside, of the graph itself.
+        judged: every step.
+
     Raises:
         UnbuildableError: Keras' own layers cannot express the network.
     """
-    if all(one.cause.code.startswith(ARRAYS) for one in named):
+    if named and all(one.cause.code.startswith(ARRAYS) for one in named):
         copied = copy_model(model)
         if copied is not None and all(_assign(copied, one) for one in judged if one.verdict == "mismatch"):
             yield copied

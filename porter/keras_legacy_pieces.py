@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from porter.port_graph import PortGraph
 from porter.port_nodes import Key, PortNode
+from porter.runtime import current_runtime
 from reference.precision import FORMATS, Precision
 
 Array = NDArray[Any]
@@ -186,7 +187,8 @@ class Pieces:
         policy = None if at is None else getattr(self.pieces[at].operation, "dtype_policy", None)
         compute = dtype if policy is None or dtype == "bool" else policy.compute_dtype
         variables = compute if policy is None else policy.variable_dtype
-        return Precision(*(each if each in FORMATS else "float32" for each in (compute, variables)))
+        known = (each if each in FORMATS else "float32" for each in (compute, variables))
+        return current_runtime().precision(*known)
 
 
 def split(node: PortNode, count: int) -> tuple[Piece, ...]:

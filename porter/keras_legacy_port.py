@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError
 from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.keras_legacy_feeds import draw_feeds
+from porter.keras_legacy_judging import call_whole
 from porter.keras_legacy_model import build_legacy
-from porter.keras_legacy_verify import call_whole, draw_feeds, verify_legacy
+from porter.keras_legacy_verify import verify_legacy
+from porter.port_graph import read_graph
 from porter.provenance import describe, write_provenance
 from porter.report.model import Report
 from porter.saving import Discard, load_model, staged, write_model
@@ -95,7 +98,7 @@ def _unsaved(report: Report) -> Report:
 
 
 def _with_save_link(network: KerasNetwork, model: Any, report: Report, reloaded: Any, seed: int) -> Report:
-    feeds = list(draw_feeds(network, model, None, np.random.default_rng(seed + 1)).values())
+    feeds = list(draw_feeds(network, read_graph(model), None, np.random.default_rng(seed + 1)).values())
     told = differences(model, reloaded, feeds)
     if not told:
         count = sum(int(np.prod(weight.shape)) for weight in model.weights)
@@ -117,7 +120,7 @@ def differences(expected: Any, actual: Any, feeds: Sequence[Array]) -> list[str]
         mine.path for mine, theirs in zip(expected.weights, actual.weights, strict=True)
         if np.asarray(mine).tobytes() != np.asarray(theirs).tobytes()
     ]  # fmt: skip
-    outputs = [call_whole(each, feeds) for each in (expected, actual)]
+    outputs = [call_whole(each, list(feeds)) for each in (expected, actual)]
     same = all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in zip(*outputs, strict=True))
     told = [f"the weights of {', '.join(changed[:4])} differ"] if changed else []
     return told if same else [*told, "its outputs differ"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,8 +11,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.judging import cast
+from porter.keras_legacy_agreement import draw_wide
 from porter.keras_legacy_diagnosis.suspect import Seen, Suspect
+from porter.keras_legacy_pairing import KerasPairing
+from porter.keras_legacy_steps import OWN_ROWS
 from porter.keras_legacy_view import unchanged, variables_of, walk_back
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
@@ -55,11 +57,6 @@ class Port:
         """Of what every step and input gives, without the rows."""
         return {name: np.shape(value)[1:] for name, value in self.values.items()}
 
-    def taken(self, name: str, values: Array, precision: Precision) -> Array:
-        """Numbers as a layer takes them: Keras casts floats, and nothing else, to the dtype that it computes in."""
-        is_float = self.tensors[name].dtype in FLOATS
-        return np.asarray(cast(values, precision.compute) if is_float else values, np.float64)
-
 
 def make_suspect(
     step: Any, port: Port, precision: Precision, names: tuple[str, ...], rng: np.random.Generator | None
@@ -75,12 +72,12 @@ def make_suspect(
     """
     sources, trained = walk_back(port.tensors[step.name], port.known)
     wanted = [name for name in dict.fromkeys((*step.inputs, *sources)) if name in port.values]
-    fed = {name: port.taken(name, port.values[name], precision) for name in wanted}
+    fed = {name: np.asarray(port.values[name], np.float64) for name in wanted}
     seen = [Seen("rows of the network's inputs", fed, np.asarray(port.values[step.name], np.float64))]
     drawn = None if rng is None or isinstance(step, Embedding | Mask) else _draw_wide(port, step, sources, rng)
     if drawn is not None:
-        seen.append(_run_alone(port, step, drawn, precision))
-    calm = [_run_alone(port, step, _only(part.fed, sources), precision, training=False) for part in seen if trained]
+        seen.append(_run_alone(port, step, drawn))
+    calm = [_run_alone(port, step, _only(part.fed, sources), training=False) for part in seen if trained]
     operations = [operation for operation in port.model.operations if operation.name in names]
     found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables_of(step, operations).items()}
     return Suspect(
@@ -111,18 +108,55 @@ def _draw_wide(port: Port, step: Any, sources: Sequence[str], rng: np.random.Gen
     return {name: array.astype(port.tensors[name].dtype) for name, array in drawn.items()}
 
 
-def _run_alone(
-    port: Port, step: Any, fed: Mapping[str, Array], precision: Precision, training: bool | None = None
-) -> Seen:
+def _run_alone(port: Port, step: Any, fed: Mapping[str, Array], training: bool | None = None) -> Seen:
     """What the port's layer alone makes of numbers for what it takes."""
-    ends = [port.tensors[name] for name in fed], port.tensors[step.name]
+    inputs, output = [port.tensors[name] for name in fed], port.tensors[step.name]
     given = {name: values.astype(port.tensors[name].dtype) for name, values in fed.items()}
-    # A Function costs less than a Model, and leaves every call its own mode.
     with unchanged(port.model):
-        if training is None:
-            output = keras.Function(*ends)(list(given.values()))
-        else:
-            output = keras.Model(*ends)(list(given.values()), training=training)
-    actual = np.asarray(output, np.float64)
+        found = _cut(inputs, output, training)(list(given.values()))
     probes = "wide rows" if training is None else "rows with nothing in training mode"
-    return Seen(probes, {name: port.taken(name, values, precision) for name, values in given.items()}, actual)
+    return Seen(
+        probes,
+        {name: np.asarray(values, np.float64) for name, values in given.items()},
+        np.asarray(found, np.float64),
+    )
+
+
+def _cut(inputs: Sequence[Any], output: Any, training: bool | None) -> Callable[[list[Array]], Any]:
+    """What lies between some tensors of the port and another."""
+    try:
+        # A Function costs less than a Model, and leaves every call its own mode.
+        if training is None:
+            return keras.Function(list(inputs), output)
+        model = keras.Model(list(inputs), output)
+        return lambda given: model(given, training=training)
+    except ValueError:
+        # Keras cannot cut a model between two calls of one layer; the layer can be called.
+        operation, number, _ = output._keras_history
+        if [id(tensor) for tensor in operation._inbound_nodes[number].input_tensors] != list(map(id, inputs)):
+            raise
+        return lambda given: operation(*map(keras.ops.convert_to_tensor, given))
+
+
+def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng: np.random.Generator | None) -> Suspect:
+    """A step with what was seen of the pieces of a port that it was paired with.
+
+    Args:
+        pairing: of the port.
+        name: of the step, which the port has a tensor for.
+        program: the legacy network's.
+        rng: of the wide rows; None for none.
+    """
+    pair, port, actual = pairing[name], pairing.port, pairing.actual(name)
+    assert pair.key is not None and actual is not None
+    step = pair.step
+    seen = [Seen(OWN_ROWS, dict(zip(step.inputs, pairing.fed(name), strict=True)), actual)]
+    drawn = None if rng is None else draw_wide(step, port, pair.fed, rng)
+    if drawn is not None and port.between(pair.fed, pair.key)[1]:
+        fed = {each: np.asarray(drawn[key], np.float64) for each, key in zip(step.inputs, pair.fed, strict=True)}
+        seen.append(Seen("wide rows", fed, np.asarray(port.run(drawn, pair.key), np.float64)))
+    variables = variables_of(step, pairing.operations(name))
+    found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables.items()}
+    keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
+    shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}
+    return Suspect(step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes)

@@ -84,7 +84,7 @@ def _verify_keras(
 
     check_placement(placement)
     report, named, judged = examine_legacy(network, model, samples=samples, seed=seed)
-    if named:
+    if report.findings:
         report, mended = check_legacy_remedy(report, network, model, named, judged, seed)
         if apply is not None:
             _save(mended, apply, report)

@@ -1,0 +1,243 @@
+"""Every step of a legacy Keras program judged on the port's own inputs, and on wide ones of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.compare import Comparison, merge_comparisons
+from porter.errors import PortError
+from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.judging import compare_step
+from porter.keras_legacy_diagnosis.arrays import differing
+from porter.keras_legacy_diagnosis.suspect import Suspect
+from porter.keras_legacy_inner import compare_inside, holds_model
+from porter.keras_legacy_model import pairs
+from porter.keras_legacy_pairing import KerasPairing, Pair
+from porter.keras_legacy_probes import FLOATS, Port, make_paired_suspect, make_suspect
+from porter.keras_legacy_strays import ABSENT
+from porter.keras_legacy_view import evaluating, unchanged
+from porter.keras_model import legal_name
+from porter.runtime import current_runtime
+from reference.elementwise import Replacement
+from reference.precision import Precision, round_to
+from reference.rounding import has_bound
+from reference.trace import LayerTrace, Program
+
+Array = NDArray[Any]
+Compare = Callable[[Any, tuple[Array, ...], Array, Precision, str], Comparison]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One step with what was seen of it.
+
+    Attributes:
+        step: of the legacy program.
+        comparison: over everything that it was fed with.
+        verdict: as in ``LayerRow``.
+        precision: in which the port computes it.
+        names: of the port's layers.
+        cumulative: the largest error end to end, or None.
+        weights_differ: how many exposed weights are not the cast of the stored ones.
+        reason: why it was not compared.
+        suspect: the step with all that a diagnosis needs; None where it was not compared.
+        whole_differs: whether the port called as a whole gives something else than its layers one by one; told by the
+            last step.
+    """
+
+    step: Any
+    comparison: Comparison
+    verdict: str
+    precision: Precision
+    names: tuple[str, ...]
+    cumulative: float | None
+    weights_differ: int = 0
+    reason: str = ""
+    suspect: Suspect | None = None
+    whole_differs: bool = False
+
+
+def judge_by_name(
+    network: KerasNetwork,
+    model: Any,
+    program: Program,
+    reference: Mapping[str, LayerTrace],
+    feeds: Mapping[str, Array],
+    rng: np.random.Generator | None,
+) -> list[Judged] | None:
+    """Every step against the layers that bear its name; None where a name is missing.
+
+    Args:
+        network: as read.
+        model: the port.
+        program: of the network.
+        reference: its trace on the feeds.
+        feeds: (rows, ...) by input.
+        rng: draws wide numbers for each layer alone; None for none.
+
+    Raises:
+        PortError: a port that breaks down when it is called.
+    """
+    tensors = _named(network, model, program)
+    if tensors is None:
+        return None
+    values = _trace_port(model, program, tensors, feeds)
+    inputs = {each.name: tensor for each, tensor in zip(network.inputs, model.inputs, strict=True)}
+    port = Port(model, program, {**inputs, **tensors}, values, reference)
+    judged = [_judge_named(step, port, network, rng) for step in program.steps]
+    if any(one.suspect is not None and one.suspect.trained for one in judged):
+        return judged
+    ends = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
+    outputs = call_whole(model, list(feeds.values()))
+    same = all(
+        np.array_equal(np.asarray(output), values[name], equal_nan=True)
+        for name, output in zip(ends, outputs, strict=True)
+    )
+    return judged if same else [*judged[:-1], replace(judged[-1], whole_differs=True)]
+
+
+def judge_paired(
+    pairing: KerasPairing,
+    program: Program,
+    reference: Mapping[str, LayerTrace],
+    feeds: Mapping[str, Array],
+    rng: np.random.Generator | None,
+) -> list[Judged]:
+    """Every step against the pieces of the port that it was paired with; the other arguments as above."""
+    judged = [_judge_paired(step, pairing, program, reference, rng) for step in program.steps]
+    outputs = pairing.port.graph(*feeds.values())
+    values = [pairing.port.values[key] for key in pairing.ends]
+    same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, values, strict=True))
+    return judged if same else [*judged[:-1], replace(judged[-1], whole_differs=True)]
+
+
+def call_whole(model: Any, feeds: list[Array]) -> list[Any]:
+    """The outputs of a port, in order."""
+    structure = getattr(model, "_inputs_struct", feeds if len(feeds) > 1 else feeds[0])
+    with evaluating(model):
+        return list(keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, feeds), training=False)))
+
+
+def _named(network: KerasNetwork, model: Any, program: Program) -> dict[str, Any] | None:
+    """The tensor of every step, by the names of the layers; None where the port bears others."""
+    try:
+        tensors = pairs(network, model)
+    except PortError:
+        return None
+    return tensors if all(step.name in tensors for step in program.steps) else None
+
+
+def _trace_port(
+    model: Any, program: Program, tensors: Mapping[str, Any], feeds: Mapping[str, Array]
+) -> dict[str, Array]:
+    """What the port computes at every step."""
+    names = [step.name for step in program.steps]
+    every = keras.Function(model.inputs, [tensors[name] for name in names])
+    with unchanged(model), evaluating(model):
+        outputs = keras.tree.flatten(every(list(feeds.values())))
+    values = dict(feeds)
+    values.update({name: np.asarray(output) for name, output in zip(names, outputs, strict=True)})
+    return values
+
+
+def _judge_named(step: Any, port: Port, network: KerasNetwork, rng: np.random.Generator | None) -> Judged:
+    precision, names = _precision(port.tensors[step.name]), _names(step, port.model)
+    suspect = make_suspect(step, port, precision, names, rng)
+    compare = compare_step if not holds_model(step) else _inside(step, network, port.model)
+    return _judge(step, suspect, port.reference[step.name], port.values[step.name], compare)
+
+
+def _judge_paired(
+    step: Any,
+    pairing: KerasPairing,
+    program: Program,
+    reference: Mapping[str, LayerTrace],
+    rng: np.random.Generator | None,
+) -> Judged:
+    pair, actual = pairing[step.name], pairing.actual(step.name)
+    if actual is None:
+        return _unpaired(step, pair, pairing.precision(step.name))
+    suspect = make_paired_suspect(pairing, step.name, program, rng)
+    return _judge(step, suspect, reference[step.name], actual, compare_step)
+
+
+def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, compare: Compare) -> Judged:
+    cumulative, reason = _largest(np.asarray(expected.outputs, np.float64), actual), _no_bound(suspect.step)
+    found = Comparison()
+    if reason is None:
+        try:
+            found = _compare(suspect, compare)
+        except KeyError as error:
+            reason = str(error.args[0])
+    if reason is not None:
+        return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
+    differ = differing(suspect)
+    verdict = "parity" if found.is_parity and not differ else "mismatch"
+    return Judged(step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, suspect=suspect)
+
+
+def _largest(expected: Array, actual: Array) -> float | None:
+    """The largest error end to end; None where the shapes differ."""
+    if expected.shape != np.shape(actual):
+        return None
+    with np.errstate(all="ignore"):
+        return float(np.nanmax(np.abs(expected - np.asarray(actual, np.float64)), initial=0))
+
+
+def _compare(suspect: Suspect, compare: Compare) -> Comparison:
+    step = suspect.step
+    return merge_comparisons(
+        compare(step, tuple(part.fed[name] for name in step.inputs), part.actual, suspect.precision, part.probes)
+        for part in suspect.seen
+        if all(name in part.fed for name in step.inputs)
+    )
+
+
+def _inside(step: Any, network: KerasNetwork, model: Any) -> Compare:
+    """How a whole model at every time step is compared: layer by layer."""
+    path = step.name.split("@")[0]
+    inner, wrapper = network.layer(path).inner[0], model.get_layer(legal_name(path))  # type: ignore[union-attr]
+
+    def one(step: Any, fed: tuple[Array, ...], actual: Array, tensor: Any, probes: str) -> Comparison:
+        return compare_step(step, fed, actual, _precision(tensor), probes)
+
+    def inside(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
+        given = round_to(fed[0], precision.compute).astype(precision.compute)
+        return compare_inside(step, inner, wrapper, given, actual, one, probes)
+
+    return inside
+
+
+def _unpaired(step: Any, pair: Pair, precision: Precision) -> Judged:
+    """A step that the port has no tensor for: it is part of another, or left out."""
+    verdict = f"folded into {pair.folded_into}" if pair.folded_into else "uncompared"
+    return Judged(step, Comparison(), verdict, precision, pair.names, None, reason=ABSENT)
+
+
+def _no_bound(step: Any) -> str | None:
+    if isinstance(step, Replacement):
+        return "the user's own function: nothing to compare it with"
+    return None if has_bound(step) else f"no rounding bound for {type(step).__name__}"
+
+
+def _precision(tensor: Any) -> Precision:
+    policy = getattr(tensor._keras_history.operation, "dtype_policy", None)
+    compute = tensor.dtype if policy is None or tensor.dtype == "bool" else policy.compute_dtype
+    variables = compute if policy is None else policy.variable_dtype
+    known = (each if each in FLOATS else "float32" for each in (compute, variables))
+    return current_runtime().precision(*known)
+
+
+def _names(step: Any, model: Any) -> tuple[str, ...]:
+    """The port's layers that compute a step."""
+    path = step.name.split("#")[0].split("@")[0]
+    stem = legal_name(path.removesuffix(":mask")) + ("_mask" if path.endswith(":mask") else "")
+    parts = ("kernel", "channels_last", "directions", "edge", "pool", "line", "norm")
+    wanted = [f"{stem}_{part}" for part in parts] + [stem]
+    return tuple(operation.name for operation in model.operations if operation.name in wanted)

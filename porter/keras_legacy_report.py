@@ -1,0 +1,131 @@
+"""What the verification of a legacy Keras port found, as a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from porter.diagnosis.diagnose import Named
+from porter.diagnosis.evidence import word_evidence
+from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.keras_legacy_judging import Judged
+from porter.keras_legacy_samples import KerasSamples
+from porter.network import Claim
+from porter.notes import runtime_notes
+from porter.provenance import versions
+from porter.report.model import Finding, LayerRow, Report, Verdict
+from porter.runtime import current_runtime
+
+Array = NDArray[Any]
+
+ORDER = ("proven", "declared", "assumed", "contradicted")
+
+
+def build_legacy_report(
+    network: KerasNetwork,
+    judged: Sequence[Judged],
+    named: Sequence[Named],
+    feeds: Mapping[str, Array],
+    seed: int,
+    structure: Sequence[Finding] = (),
+    pairing_notes: Sequence[str] = (),
+) -> Report:
+    """The report of every step as it was judged.
+
+    Args:
+        network: as read.
+        judged: one a step.
+        named: what is wrong, by ``diagnose_legacy``.
+        feeds: what the network was fed with.
+        seed: that drew it.
+        structure: mistakes of the graph itself.
+        pairing_notes: how a port with other names was paired.
+    """
+    rows, whole = tuple(_row(one) for one in judged), any(one.whole_differs for one in judged)
+    findings = tuple(sorted((*(_finding(judged, one) for one in named), *structure), key=_certainty))
+    missed = [one for one in judged if one.verdict == "uncompared"]
+    wrong = any(one.verdict == "mismatch" for one in judged)
+    verdict: Verdict = "mismatch" if findings or whole or wrong else "inconclusive" if missed or not rows else "parity"
+    count = len(next(iter(feeds.values())))
+    notes = [f"{one.step.name} was not compared: {one.reason}" for one in missed]
+    if whole:
+        notes.append("the port called as a whole gives something else than its layers one by one")
+    formats = {one.precision.compute for one in judged}
+    notes += [*pairing_notes, *_notes(network), *runtime_notes(current_runtime(), formats)]
+    return Report(
+        verdict=verdict,
+        links={"reading": _reading(network), "build": verdict, "save": "not checked", "export": "not checked"},
+        link_notes={
+            "reading": "the file and what the user said; recorded outputs of the original would prove it",
+            "build": f"{len(rows) - len(missed)} of {len(rows)} steps compared, on {count} rows and on wide ones; "
+            "no search",
+            "save": "the port was judged as it was given; porter.port saves, loads and judges again",
+            "export": "no exported file was given",
+        },
+        layers=rows,
+        claims=network.claims,
+        findings=findings,
+        notes=tuple(notes),
+        provenance={
+            "legacy": str(network.source.path), "legacy_sha256": network.source.sha256, "seed": seed, "rows": count,
+            "versions": versions(), **network.declarations,
+        },
+    )  # fmt: skip
+
+
+def _reading(network: KerasNetwork) -> str:
+    """The weakest evidence of any claim."""
+    ranks = {"shape": 0, "samples": 0, "declared": 1, "assumed": 2, "contradicted": 3}
+    return ORDER[max((ranks[claim.evidence] for claim in network.claims), default=1)]
+
+
+def _notes(network: KerasNetwork) -> list[str]:
+    notes = ["recurrent layers are bounded along all their steps: sound, and loose where there are many"]
+    kinds = {layer.operation for layer in network.layers if hasattr(layer, "operation")}
+    return notes if kinds & {"Recurrent", "ConvLSTM", "Bidirectional"} else []
+
+
+def _row(one: Judged) -> LayerRow:
+    if one.verdict not in ("parity", "mismatch"):
+        return LayerRow(one.step.name, one.names, one.verdict, cumulative=one.cumulative, where=one.reason)
+    found = one.comparison
+    return LayerRow(
+        one.step.name, one.names, one.verdict, found.error, one.cumulative, found.allowed, found.where,
+        found.elements, found.exceeding, found.rtol, one.precision.compute,
+    )  # fmt: skip
+
+
+def _certainty(finding: Finding) -> tuple[bool, bool]:
+    """What is certain stands first; "unexplained" is the least that can be said."""
+    return finding.code == "unexplained", not finding.certain
+
+
+def _finding(judged: Sequence[Judged], named: Named) -> Finding:
+    cause, one, diagnosis = named.cause, named.judged, named.diagnosis
+    target = next(other for other in judged if other.step.name == cause.layer)
+    evidence = word_evidence(one.comparison, one.weights_differ, diagnosis, cause.detail)
+    certain = diagnosis is None or (diagnosis.is_explained and not diagnosis.twins)
+    return Finding(
+        cause.code, cause.layer, target.names, f"{cause.layer}: {cause.message}", evidence, cause.remedy, certain
+    )
+
+
+def with_samples(report: Report, network: KerasNetwork, golden: KerasSamples, contradiction: str | None) -> Report:
+    """The report with what the recorded outputs say about the reading."""
+    if contradiction is None:
+        note = f"the reference reproduces {golden.name}, {len(golden.inputs[0])} rows"
+        claims = (*report.claims, Claim(network.name, "outputs", "as recorded", "samples", note))
+        links = {**report.links, "reading": "proven"}
+        return replace(report, claims=claims, links=links, link_notes={**report.link_notes, "reading": note})
+    finding = Finding(
+        "reading.contradicted", report.layers[-1].layer, (), "the reference does not reproduce the recorded outputs",
+        contradiction, "check backend=, and that the samples are this model's",
+    )  # fmt: skip
+    return replace(
+        report, verdict="mismatch", findings=(finding, *report.findings),
+        links={**report.links, "reading": "contradicted"},
+        link_notes={**report.link_notes, "reading": contradiction},
+    )  # fmt: skip
