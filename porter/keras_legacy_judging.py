@@ -21,7 +21,7 @@ from porter.keras_legacy_model import pairs
 from porter.keras_legacy_pairing import KerasPairing, Pair
 from porter.keras_legacy_probes import FLOATS, Port, make_paired_suspect, make_suspect
 from porter.keras_legacy_strays import ABSENT
-from porter.keras_legacy_view import evaluating, unchanged
+from porter.keras_legacy_view import evaluating, operations_of, trains, unchanged
 from porter.keras_model import legal_name
 from porter.runtime import current_runtime
 from reference.elementwise import Replacement
@@ -106,11 +106,16 @@ def judge_paired(
     pairing: KerasPairing,
     program: Program,
     reference: Mapping[str, LayerTrace],
-    feeds: Mapping[str, Array],
     rng: np.random.Generator | None,
 ) -> list[Judged]:
     """Every step against the pieces of the port that it was paired with; the other arguments as above."""
-    judged = [_judge_paired(step, pairing, program, reference, rng) for step in program.steps]
+    return [_judge_paired(step, pairing, program, reference, rng) for step in program.steps]
+
+
+def with_whole(judged: list[Judged], pairing: KerasPairing, feeds: Mapping[str, Array]) -> list[Judged]:
+    """The last step marked, where a paired port called as a whole gives something else than its pieces did."""
+    if trains(pairing.port.graph.model):
+        return judged
     outputs = pairing.port.graph(*feeds.values())
     values = [pairing.port.values[key] for key in pairing.ends]
     same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, values, strict=True))
@@ -240,4 +245,4 @@ def _names(step: Any, model: Any) -> tuple[str, ...]:
     stem = legal_name(path.removesuffix(":mask")) + ("_mask" if path.endswith(":mask") else "")
     parts = ("kernel", "channels_last", "directions", "edge", "pool", "line", "norm")
     wanted = [f"{stem}_{part}" for part in parts] + [stem]
-    return tuple(operation.name for operation in model.operations if operation.name in wanted)
+    return tuple(operation.name for operation in operations_of(model) if operation.name in wanted)

@@ -15,7 +15,7 @@ from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy_judging import Judged
 from porter.keras_legacy_model import build_legacy
 from porter.keras_legacy_verify import verify_legacy
-from porter.keras_legacy_view import variables_of
+from porter.keras_legacy_view import operations_of, variables_of
 from porter.mending import copy_model
 from porter.report.model import Report
 
@@ -75,7 +75,7 @@ def _assign(model: Any, one: Judged) -> bool:
     """Give the layers of one step the arrays of the file; False where they do not take them."""
     if one.suspect is None:
         return True
-    operations = [operation for operation in model.operations if operation.name in one.names]
+    operations = [operation for operation in operations_of(model) if operation.name in one.names]
     variables = variables_of(one.step, operations)
     slots = [slot for slot in one.suspect.slots if slot.array is not None]
     if any(slot.path not in variables or tuple(variables[slot.path].shape) != _shape(slot.array) for slot in slots):

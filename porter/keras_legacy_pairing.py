@@ -112,17 +112,14 @@ def pair_port(network: KerasNetwork, program: Program, graph: PortGraph, feeds: 
         graph: the port.
         feeds: (rows, ...) for each input of the program, in order.
 
-    Raises:
-        PortError: inputs that do not fit.
     """
-    _check_ends(network, graph)
     port = Pieces(graph, list(feeds.values()))
     inputs = dict(zip(program.inputs, graph.inputs, strict=True))
     named = pair_by_name(network, program, port, inputs)
     return named if named is not None else pair_by_agreement(program, port, inputs)
 
 
-def _check_ends(network: KerasNetwork, graph: PortGraph) -> None:
+def check_ends(network: KerasNetwork, graph: PortGraph) -> None:
     """Refuse a port that takes or gives something of another shape.
 
     Raises:

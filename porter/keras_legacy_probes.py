@@ -15,7 +15,8 @@ from porter.keras_legacy_agreement import draw_wide
 from porter.keras_legacy_diagnosis.suspect import Seen, Suspect
 from porter.keras_legacy_pairing import KerasPairing
 from porter.keras_legacy_steps import OWN_ROWS
-from porter.keras_legacy_view import unchanged, variables_of, walk_back
+from porter.keras_legacy_view import operations_of, unchanged, variables_of, walk_back
+from reference.convolution import LocalConvolution
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
 from reference.trace import Program
@@ -78,7 +79,7 @@ def make_suspect(
     if drawn is not None:
         seen.append(_run_alone(port, step, drawn))
     calm = [_run_alone(port, step, _only(part.fed, sources), training=False) for part in seen if trained]
-    operations = [operation for operation in port.model.operations if operation.name in names]
+    operations = [operation for operation in operations_of(port.model) if operation.name in names]
     found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables_of(step, operations).items()}
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
@@ -155,7 +156,9 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     if drawn is not None and port.between(pair.fed, pair.key)[1]:
         fed = {each: np.asarray(drawn[key], np.float64) for each, key in zip(step.inputs, pair.fed, strict=True)}
         seen.append(Seen("wide rows", fed, np.asarray(port.run(drawn, pair.key), np.float64)))
-    variables = variables_of(step, pairing.operations(name))
+    # Keras has no locally connected layer: whatever a port makes one of holds the numbers in a way of its own.
+    operations = () if isinstance(step, LocalConvolution) else pairing.operations(name)
+    variables = variables_of(step, operations)
     found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables.items()}
     keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
     shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}

@@ -13,8 +13,8 @@ from porter.diagnosis.diagnose import Named
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy_diagnosis.diagnose import diagnose_legacy
 from porter.keras_legacy_feeds import draw_feeds
-from porter.keras_legacy_judging import Judged, judge_by_name, judge_paired
-from porter.keras_legacy_pairing import pair_port
+from porter.keras_legacy_judging import Judged, judge_by_name, judge_paired, with_whole
+from porter.keras_legacy_pairing import check_ends, pair_port
 from porter.keras_legacy_report import build_legacy_report, with_samples
 from porter.keras_legacy_samples import disagreement, read_keras_samples
 from porter.keras_legacy_strays import find_structure
@@ -81,6 +81,7 @@ def examine_legacy(
     golden = None if samples is None else read_keras_samples(samples)
     contradiction = None if golden is None else disagreement(build_program(network), golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
+    check_ends(network, graph)
     found = _examine(network, graph, feeds, rng if wide else None)
     named = diagnose_legacy(found.judged) if diagnosed else []
     report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, found.notes)
@@ -102,5 +103,7 @@ def _examine(
     if by_name is not None and pairing.by_name:
         return by_name
     structure = find_structure(pairing, program)
-    paired = Examined(judge_paired(pairing, program, reference, feeds, rng), structure, pairing.notes)
+    judged = judge_paired(pairing, program, reference, rng)
+    # A mistake of the graph makes the whole differ as a matter of course.
+    paired = Examined(judged if structure else with_whole(judged, pairing, feeds), structure, pairing.notes)
     return paired if by_name is None or paired.is_parity else by_name

@@ -62,11 +62,16 @@ def _walk(tensor: Any, known: Mapping[int, str], sources: list[str], trained: li
             _walk(each, known, sources, trained)
 
 
+def operations_of(model: Any) -> list[Any]:
+    """The layers and operations of a model, of a Sequential too."""
+    return list(getattr(model, "operations", model.layers))
+
+
 def trains(model: Any) -> bool:
     """Whether any call in it was built in training mode."""
     return any(
         node.arguments.kwargs.get("training")
-        for operation in model.operations
+        for operation in operations_of(model)
         for node in getattr(operation, "_inbound_nodes", ())
     )
 

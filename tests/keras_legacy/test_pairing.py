@@ -93,7 +93,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert result.exit_code == 1
     found = json.loads(result.stdout)
     report = found[0] if isinstance(found, list) else found
-    assert [finding["layer"] for finding in report["findings"]] == [name]
+    assert {finding["layer"] for finding in report["findings"]} == {name}
     assert report["findings"][0]["port_layer"][0] == one.name
 
 
