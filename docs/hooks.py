@@ -79,12 +79,13 @@ def _constants(accuracy: Any) -> str:
 
 def measurements() -> Iterator[str]:
     """Where the constants were measured."""
+    from porter.runtime import BACKENDS
     from reference.constants import MEASURED
 
     for each in MEASURED:
         yield (
-            f"- TensorFlow {each.tensorflow}, Keras {each.keras}, {each.device.upper()}, {each.processor}; "
-            f"by {', '.join(each.paths)}"
+            f"- {BACKENDS[each.backend]} {each.version}, Keras {each.keras}, {each.device.upper()}, {each.processor}; "
+            f"{', '.join(each.formats)}; by {', '.join(each.paths)}"
         )
 
 

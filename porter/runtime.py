@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from reference.precision import Precision
 
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+"""Keras' backends, as people spell them."""
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -30,8 +33,7 @@ class Runtime:
         return Precision(compute, variables, self.tensorfloat32, self.short_sums)
 
     def __str__(self) -> str:
-        names = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
-        return f"{names.get(self.backend, self.backend)} {self.version} on {self.device}"
+        return f"{BACKENDS.get(self.backend, self.backend)} {self.version} on {self.device}"
 
 
 def current_runtime() -> Runtime:

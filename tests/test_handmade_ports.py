@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
 import porter
 from porter.errors import PortError
 from tests.handmade import (
+    Legacy,
     backward,
     bare_port,
     dense_chain,
@@ -684,6 +686,24 @@ def test_columns_in_another_order_are_named(square, judge, place):
     assert len(report.findings) == 1
     assert report.findings[0].code == code
     assert report.findings[0].layer in allowed[code]
+
+
+@pytest.mark.parametrize("width", [5, 40])
+def test_inputs_picked_in_another_order_before_a_network_without_scaling_are_named(width, tmp_path):
+    import keras
+
+    rng = np.random.default_rng(width)
+    legacy = Legacy((rng.standard_normal((width, 4)), rng.standard_normal((4, 2))), (np.ones(4), np.ones(2)),
+                    ("tanh", "linear"))  # fmt: skip
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        for number, (kernel, bias) in enumerate(zip(legacy.kernels, legacy.biases, strict=True), start=1):
+            file[f"Weights/Layer{number}"], file[f"Bias/Layer{number}"] = kernel.T, bias.reshape(-1, 1)
+        file["Layers"] = np.array([width, 4, 2], np.int16)
+    inputs = keras.Input((width,))
+    order = np.roll(np.arange(width), 2)
+    port = keras.Model(inputs, plain_port(legacy)(keras.ops.take(inputs, order, axis=-1)))
+    report = porter.verify(tmp_path / "m.h5", port, search=False, rows=100)
+    assert named(report) == {("inputs.permuted", "Layer1")}
 
 
 # --- dtypes ---------------------------------------------------------------------------------------------------------

@@ -142,10 +142,24 @@ def _without_training(suspect: Suspect, trained: Sequence[Atom], before: Compari
     rest = replace(suspect.block, atoms=tuple(atom for atom in suspect.block.atoms if not atom.is_training))
     calm = replace(suspect, block=rest)
     after = calm.judge(suspect.step)
-    if after.is_parity:
+    if after.is_parity and _holds_own(suspect):
         return Diagnosis(causes, before, after, len(causes), activation=suspect.own.activation)
     found = explain_layer(calm, after)
     return replace(found, causes=(*causes, *found.causes), before=before)
+
+
+def _holds_own(suspect: Suspect) -> bool:
+    """Whether the layer's exposed arrays, if any, are the file's."""
+    kernel, own = suspect.kernel, suspect.own
+    if kernel is None:
+        return True
+    zeros = np.zeros(kernel.shape[1])
+    bias, wanted = (zeros if each is None else each for each in (suspect.bias, own.bias))
+    return bool(
+        kernel.shape == own.kernel.shape
+        and suspect.equal(kernel, own.kernel).all()
+        and suspect.equal(bias, wanted).all()
+    )
 
 
 def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:

@@ -135,6 +135,15 @@ def test_a_piece_in_training_mode_is_named_with_what_else_is_wrong(file):
     assert set(both) == {"mode.training", "bias.negated"}
 
 
+def test_what_only_the_weights_show_is_named_beside_training_mode(file):
+    """One unit in the last place but one of float64: the outputs stay within the bound."""
+    changed = kernel(file).copy()
+    changed[2, 3] *= 1 + 2.0**-50
+    assert codes(explained(file, kernel=changed, behind=[]).causes) == ["kernel.values"]
+    drop = behind("drop", np.asarray, training=True)
+    assert set(codes(explained(file, kernel=changed, behind=[drop]).causes)) == {"mode.training", "kernel.values"}
+
+
 # --- what several layers have in common -----------------------------------------------------------------------------
 
 
