@@ -701,7 +701,7 @@ def test_inputs_picked_in_another_order_before_a_network_without_scaling_are_nam
         file["Layers"] = np.array([width, 4, 2], np.int16)
     inputs = keras.Input((width,))
     order = np.roll(np.arange(width), 2)
-    port = keras.Model(inputs, plain_port(legacy)(keras.ops.take(inputs, order, axis=-1)))
+    port = keras.Model(inputs, bare_port(legacy)(keras.ops.take(inputs, order, axis=-1)))
     report = porter.verify(tmp_path / "m.h5", port, search=False, rows=100)
     assert named(report) == {("inputs.permuted", "Layer1")}
 
