@@ -119,6 +119,9 @@ def connect(
             tensors[Ref(call.name, index)] = output
     ends = [tensors[ref] for ref in network.outputs]
     alone = [each[0] if len(each) == 1 else each for each in (begins, ends)]
+    # Keras refuses a name that stands twice, and may have counted an operation to a name that the file has.
+    for number, operation in enumerate(bare_operations(ends)):
+        operation.name = f"operation {number}"
     model = keras.Model(*alone, name=legal_name(network.name))
     name_operations(model)
     return model
@@ -198,6 +201,18 @@ def check_size(call: KerasCall, output: Any, before: int) -> int:
             expected=f"at most {LARGEST:,} numbers a row", remedy="the file is damaged or hostile",
         )  # fmt: skip
     return size
+
+
+def bare_operations(tensors: Sequence[Any]) -> list[Any]:
+    """What keras.ops made of all that some tensors are computed from."""
+    waiting, seen = list(tensors), {}
+    while waiting:
+        operation, number, _ = waiting.pop()._keras_history
+        nodes = getattr(operation, "_inbound_nodes", [])
+        if (id(operation), number) not in seen:
+            seen[id(operation), number] = operation
+            waiting += nodes[number].input_tensors if number < len(nodes) else []
+    return [operation for operation in seen.values() if not isinstance(operation, keras.layers.Layer)]
 
 
 def name_operations(model: Any) -> None:

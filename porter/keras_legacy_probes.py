@@ -19,6 +19,7 @@ from porter.keras_legacy_view import operations_of, unchanged, variables_of, wal
 from reference.convolution import LocalConvolution
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
+from reference.recurrent import TimeDistributed
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -75,16 +76,30 @@ def make_suspect(
     wanted = [name for name in dict.fromkeys((*step.inputs, *sources)) if name in port.values]
     fed = {name: np.asarray(port.values[name], np.float64) for name in wanted}
     seen = [Seen("rows of the network's inputs", fed, np.asarray(port.values[step.name], np.float64))]
-    drawn = None if rng is None or isinstance(step, Embedding | Mask) else _draw_wide(port, step, sources, rng)
+    drawn = None if rng is None or looks_up(step) else _draw_wide(port, step, sources, rng)
     if drawn is not None:
         seen.append(_run_alone(port, step, drawn))
     calm = [_run_alone(port, step, _only(part.fed, sources), training=False) for part in seen if trained]
     operations = [operation for operation in operations_of(port.model) if operation.name in names]
-    found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables_of(step, operations).items()}
+    found = _shown(step, operations)
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm),
     )  # fmt: skip
+
+
+def looks_up(step: Any) -> bool:
+    """Whether a step takes words or masks, of which no wide numbers can be drawn."""
+    if isinstance(step, Program):
+        return any(map(looks_up, step.steps))
+    return looks_up(step.inner) if isinstance(step, TimeDistributed) else isinstance(step, Embedding | Mask)
+
+
+def _shown(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Array]:
+    """The arrays that a port's layers show, by their place in the step."""
+    if isinstance(step, LocalConvolution):
+        return {}  # Keras has no such layer: whatever a port makes one of holds the numbers in a way of its own
+    return {path: np.asarray(each).astype(np.float64) for path, each in variables_of(step, operations).items()}
 
 
 def _only(fed: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
@@ -156,10 +171,7 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     if drawn is not None and port.between(pair.fed, pair.key)[1]:
         fed = {each: np.asarray(drawn[key], np.float64) for each, key in zip(step.inputs, pair.fed, strict=True)}
         seen.append(Seen("wide rows", fed, np.asarray(port.run(drawn, pair.key), np.float64)))
-    # Keras has no locally connected layer: whatever a port makes one of holds the numbers in a way of its own.
-    operations = () if isinstance(step, LocalConvolution) else pairing.operations(name)
-    variables = variables_of(step, operations)
-    found = {path: np.asarray(variable).astype(np.float64) for path, variable in variables.items()}
+    found = _shown(step, pairing.operations(name))
     keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
     shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}
     return Suspect(step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes)
