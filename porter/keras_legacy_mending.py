@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from porter.diagnosis.diagnose import Named
-from porter.errors import PorterError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy_judging import Judged
 from porter.keras_legacy_model import build_legacy
 from porter.keras_legacy_verify import verify_legacy
 from porter.keras_legacy_view import operations_of, variables_of
-from porter.mending import copy_model
+from porter.mending import copy_model, with_remedy
 from porter.report.model import Report
 
 ARRAYS = (
@@ -34,19 +31,12 @@ def check_legacy_remedy(
     Returns:
         The report with ``after_remedy``, and the mended keras.Model, or None where none can be made.
     """
-    mended, verdict = None, None
-    drawn = random.getstate()  # Keras seeds the initializers of new layers from it
-    try:
-        whole = len(named) == len(report.findings)
-        for mended in mends(network, model, named if whole else (), judged):
-            verdict = verify_legacy(network, mended, seed=seed, diagnosed=False).verdict
-            if verdict == "parity":
-                break
-    except PorterError:
-        return report, None
-    finally:
-        random.setstate(drawn)
-    return replace(report, after_remedy=verdict), mended
+    alone = named if len(named) == len(report.findings) else ()
+
+    def judge(mended: Any) -> str:
+        return verify_legacy(network, mended, seed=seed, diagnosed=False).verdict
+
+    return with_remedy(report, mends(network, model, alone, judged), judge)
 
 
 def mends(network: KerasNetwork, model: Any, named: Sequence[Named], judged: Sequence[Judged]) -> Iterator[Any]:

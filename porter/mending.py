@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,11 +50,16 @@ def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Re
     Returns:
         The report with ``after_remedy``, and the mended keras.Model, or None where none can be made.
     """
+    return with_remedy(report, mends(case, named), lambda model: _verdict_on(case, model))
+
+
+def with_remedy(report: Report, mended: Iterator[Any], judge: Callable[[Any], str]) -> tuple[Report, Any]:
+    """The report with the verdict on the first mended port at parity, else on the last, and that port."""
     model, verdict = None, None
     drawn = random.getstate()  # Keras seeds the initializers of new layers from it
     try:
-        for model in mends(case, named):
-            verdict = _verdict_on(case, model)
+        for model in mended:
+            verdict = judge(model)
             if verdict == "parity":
                 break
     except PorterError:
