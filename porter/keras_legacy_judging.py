@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,11 +95,7 @@ def judge_by_name(
         return judged
     ends = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
     outputs = call_whole(model, list(feeds.values()))
-    same = all(
-        np.array_equal(np.asarray(output), values[name], equal_nan=True)
-        for name, output in zip(ends, outputs, strict=True)
-    )
-    return judged if same else [*judged[:-1], replace(judged[-1], whole_differs=True)]
+    return _marked(judged, outputs, [values[name] for name in ends])
 
 
 def judge_paired(
@@ -118,7 +114,12 @@ def with_whole(judged: list[Judged], pairing: KerasPairing, feeds: Mapping[str, 
         return judged
     outputs = pairing.port.graph(*feeds.values())
     values = [pairing.port.values[key] for key in pairing.ends]
-    same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, values, strict=True))
+    return _marked(judged, outputs, values)
+
+
+def _marked(judged: list[Judged], whole: Sequence[Any], apart: Sequence[Array]) -> list[Judged]:
+    """The last step marked, where the outputs of the port as a whole are not those of its parts, bit by bit."""
+    same = all(np.array_equal(np.asarray(a), b, equal_nan=True) for a, b in zip(whole, apart, strict=True))
     return judged if same else [*judged[:-1], replace(judged[-1], whole_differs=True)]
 
 

@@ -118,7 +118,7 @@ def _constant(suspect: Suspect, slot: Slot, found: Array, own: Array) -> Cause |
         return Cause(
             "bias.missing", suspect.name, "the {what} is zero throughout; the file has one", suspect.assign(slot)
         )
-    if slot.is_added and own.any() and _is_forget_bias(suspect, slot, found):
+    if slot.is_added and own.any() and _is_forget_bias(slot, found):
         message = "the {what} still has its initial values: 1 for the gate that forgets, 0 elsewhere"
         return Cause("bias.missing", suspect.name, message, suspect.assign(slot))
     told = describe_constant(found, own)
@@ -130,11 +130,10 @@ def _constant(suspect: Suspect, slot: Slot, found: Array, own: Array) -> Cause |
     return Cause(code, suspect.name, f"the {{what}} still has initial values: {told}", suspect.assign(slot))
 
 
-def _is_forget_bias(suspect: Suspect, slot: Slot, found: Array) -> bool:
+def _is_forget_bias(slot: Slot, found: Array) -> bool:
     units = found.shape[-1] // 4
     wanted = np.zeros(4 * units)
     wanted[units : 2 * units] = 1.0
-    del suspect
     return "cell" in slot.path and found.shape == wanted.shape and bool((found == wanted).all())
 
 
