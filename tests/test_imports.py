@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -100,10 +101,11 @@ def test_python_m_porter():
     assert told.stdout.strip() == "0.1.0"
 
 
-def test_inspect_takes_under_half_a_second(real):
-    """Processor time, the best of five, for other processes share the machine; the command has one thread."""
+def test_inspect_takes_under_twice_the_time_of_importing_what_it_reads_and_prints_with(real):
+    """Processor time, the best of five, for other processes share the machine; a ratio, for machines differ."""
     command = [sys.executable, "-m", "porter", "inspect", str(real / "oc_smart" / "PACE_Lrc_aaNN.h5")]
-    assert min(processor_time(command) for _ in range(5)) < 0.5
+    libraries = [sys.executable, "-c", "import h5py, rich.table, typer"]
+    assert min(processor_time(command) for _ in range(5)) < 2 * min(processor_time(libraries) for _ in range(5))
 
 
 @pytest.mark.slow
@@ -128,13 +130,14 @@ def test_port_takes_under_twice_the_time_of_importing_keras(real, tmp_path):
 
 
 def processor_time(command):
+    compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=compiled)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_the_clock_runs():
-    """Negative control of the limit above."""
+    """Negative control of the limits above."""
     code = "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
     assert processor_time([sys.executable, "-c", code]) > 0.5

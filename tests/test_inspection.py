@@ -1,7 +1,6 @@
 """What `inspect` says of a file, in 80 columns and in JSON."""
 
 import json
-import resource
 import subprocess
 import sys
 from io import StringIO
@@ -114,22 +113,15 @@ def test_json(tmp_path):
 
 QUICK = """
 import sys
-from rich.console import Console
-from porter.inspection import inspect, render_inspection
-render_inspection(inspect(sys.argv[1]), Console(width=80))
+from porter.cli import app
+app(["inspect", sys.argv[1]], standalone_mode=False)
 heavy = {"tensorflow", "keras", "pydantic", "tomlkit", "hypothesis"} & set(sys.modules)
 raise SystemExit(f"loaded {heavy}" if heavy else 0)
 """
 
 
 @pytest.mark.subprocess
-def test_no_tensorflow_and_half_a_second(tmp_path, root):
+def test_nothing_slow_is_imported(tmp_path, root):
     path = write(tmp_path / "net.h5", (111, 111, 57, 111, 107))
-    took = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", QUICK, path], check=True, cwd=root, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    # Processor time, the best of three: other processes may share the machine.
-    assert min(took) < 0.5
+    told = subprocess.run([sys.executable, "-c", QUICK, path], cwd=root, capture_output=True, text=True, check=False)
+    assert not told.returncode, told.stderr
