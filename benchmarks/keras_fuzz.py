@@ -119,7 +119,7 @@ class Child:
         self.trace = Path(self.folder.name) / "trace"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.keras_fuzz_child", str(self.trace), str(SECONDS - 5)],
+            [sys.executable, "-B", "-m", "benchmarks.keras_fuzz_child", str(self.trace), str(SECONDS - 5)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
             preexec_fn=limit,  # noqa: PLW1509 - sets limits, and nothing else
         )  # fmt: skip
