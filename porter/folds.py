@@ -14,6 +14,7 @@ from porter.pairing import Pair, Pairing
 from porter.probes import layer_rows
 from reference.dense import Dense
 from reference.folding import fold
+from reference.precision import Precision
 from reference.scaling import Scaling
 
 Array = NDArray[Any]
@@ -45,7 +46,8 @@ def _agrees_folded(pair: Pair, before: Scaling | None, after: Scaling | None, rn
     own, other = Stored.of(pair.step), Stored.of(folded)
     atom = block.dense
     if atom is not None and atom.kernel is not None and atom.kernel.shape == own.kernel.shape:
-        return bool(_share(atom.kernel, other.kernel) > max(_share(atom.kernel, own.kernel), 0.3))
+        shares = [_share(atom.kernel, kernel, block.precision) for kernel in (other.kernel, own.kernel)]
+        return shares[0] > max(shares[1], 0.3)
     sets, _ = layer_rows(other.kernel, other.bias, rng)
     return all(judge(folded, block.run, rows, block.precision).is_parity for rows in sets.values())
 
@@ -56,11 +58,12 @@ def _fold(pair: Pair, before: Scaling | None, after: Scaling | None) -> Dense:
     return fold(pair.step, before, after, pair.block.precision.accumulator.unit)
 
 
-def _share(found: Array, wanted: Array) -> float:
-    """Share of the entries that are the wanted ones to float16, in some order (a transposed layer counts)."""
-    near = np.abs(found - wanted) <= 2e-3 * np.abs(wanted)
+def _share(found: Array, wanted: Array, precision: Precision) -> float:
+    """Share of the entries that are the wanted ones to the port's format, in some order (a transposed layer counts)."""
+    room = 2e-3 * np.abs(wanted) + precision.variable_error(wanted)
+    near = np.abs(found - wanted) <= room
     if found.shape[0] == found.shape[1]:
-        near |= np.abs(found.T - wanted) <= 2e-3 * np.abs(wanted)
+        near |= np.abs(found.T - wanted) <= room
     return float(near.mean())
 
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from porter.errors import UnbuildableError, UsageError
+from porter.folds import _share
 from porter.network import Dense, Scaling
 from porter.placement import folded, placed
+from reference.precision import Precision, round_to
 from tests.networks import dense_layers, forward, scaling, small_network
 
 
@@ -73,3 +75,10 @@ def test_physical_transforms_keep_the_scaling_inside():
 def test_an_unknown_placement_lists_the_known():
     with pytest.raises(UsageError, match="one of inside, folded, outside"):
         placed(small_network(), "beside")
+
+
+@pytest.mark.parametrize(("kind", "all_found"), [("bfloat16", True), ("float32", False)])
+def test_a_folded_kernel_is_known_by_what_the_format_of_the_port_leaves_of_it(kind, all_found):
+    kernel = np.random.default_rng(0).normal(size=(2, 3))
+    share = _share(round_to(kernel, "bfloat16"), kernel, Precision(kind, kind))
+    assert (share == 1) == all_found

@@ -129,6 +129,18 @@ def test_16_bits():
         assert 0.3 < found.max() <= 1
 
 
+@pytest.mark.parametrize(("kind", "bits", "inside"), [("bfloat16", 16, True), ("float16", 13, False)])
+def test_only_bfloat16_products_may_be_rounded_toward_zero(kind, bits, inside):
+    rng, precision, worst = np.random.default_rng(4), Precision(kind, kind), 0.0
+    for _ in range(300):
+        weights, x, bias = (round_to(rng.normal(size=size), kind) for size in (2, 2, 1))
+        z = weights @ x + bias
+        value = round_to(cut(np.array([weights @ x]), bits) + bias, kind)
+        bound = allowed(weights[:, np.newaxis], bias, x, z, precision)[0]
+        worst = max(worst, float((np.abs(value - z) / bound).max()))
+    assert worst > 0.8 and (worst <= 1) == inside
+
+
 @pytest.mark.parametrize(("scale", "finite"), [(1e37, True), (1e38, False)])
 def test_infinite_where_a_partial_sum_may_overflow(scale, finite):
     step = Dense("a", ("inputs",), np.array([[3.0, -3.0]]), None, Activation("tanh"))
