@@ -32,6 +32,7 @@ BEGIN, END = "<!-- keras fuzz: begin -->", "<!-- keras fuzz: end -->"
 SECONDS = 20
 GIBIBYTES = 4
 LARGEST = 400_000
+HUNG = "did not come back"
 
 
 def main() -> int:
@@ -78,6 +79,9 @@ def fuzz(arguments: argparse.Namespace) -> Counter[str]:
             case = make(files, arguments, index)
             child = child if child is not None and child.alive else Child()
             told = child.ask(case)
+            if HUNG in told:  # or the machine did: once more decides
+                child = Child()
+                told = child.ask(case)
             with lock:
                 counts[told] += 1
                 report(told, index, sum(counts.values()), arguments)
@@ -158,7 +162,7 @@ class Child:
         """Whether it was inside libhdf5 when it hung or died; if not, porter is to blame."""
         frames = [line for line in self.trace.read_text().splitlines() if line.lstrip().startswith("File ")]
         innermost = frames[0].strip() if frames else "nowhere"
-        how = "did not come back" if hung else f"crashed (status {status})"
+        how = HUNG if hung else f"crashed (status {status})"
         inside = any(part in innermost for part in ("/h5py/", "formats/hdf5.py", "formats/storage.py"))
         return f"libhdf5 {how}" if inside else f"DEFECT {how} in {innermost}"
 

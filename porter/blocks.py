@@ -26,8 +26,8 @@ class Atom:
         entry: the tensor it takes, in the port's trace.
         key: the tensor it gives, in the port's trace.
         precision: in which it computes; None where it follows its input.
-        kernel: (inputs, units) float64 copy of an exposed kernel, or None.
-        bias: (units,) float64 copy of an exposed bias, or None.
+        weights: reads the exposed kernel, (inputs, units), and the bias, (units,) or None, both float64; None where
+            no kernel is exposed.
         activation: the activation fused into a dense layer, callable on preactivations; None where there is none.
         is_training: whether it was built in training mode.
         is_core: whether it multiplies by a matrix (a dense layer, or anything else that does).
@@ -41,13 +41,22 @@ class Atom:
     entry: int
     key: int
     precision: Precision | None
-    kernel: Array | None = None
-    bias: Array | None = None
+    weights: Callable[[], tuple[Array, Array | None]] | None = None
     activation: Callable[[Array], Array] | None = None
     is_training: bool = False
     is_core: bool = False
     width: tuple[int | None, int | None] = (None, None)
     description: str = ""
+
+    @property
+    def kernel(self) -> Array | None:
+        """(inputs, units) an exposed kernel, read anew: twenty wide ones at once would fill the memory."""
+        return None if self.weights is None else self.weights()[0]
+
+    @property
+    def bias(self) -> Array | None:
+        """(units,) an exposed bias."""
+        return None if self.weights is None else self.weights()[1]
 
 
 @dataclass(frozen=True)

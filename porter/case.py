@@ -32,8 +32,9 @@ class Judged:
         by_probes: the same, one for each set of probes.
         cumulative: the largest error end to end, or None.
         weights_differ: how many exposed weights are not the cast of the stored ones.
-        probes: the layer's own probe sets.
-        full_basis: whether every input was probed.
+        probes: the layer's own probe sets, kept for the diagnosis where its verdict is "mismatch".
+        probed: how many rows they are.
+        unprobed: how many of its inputs have no basis probe of their own.
         gauge: the order and signs of its units, where compensated.
     """
 
@@ -45,7 +46,8 @@ class Judged:
     cumulative: float | None = None
     weights_differ: int = 0
     probes: Mapping[str, Array] = field(default_factory=dict, repr=False)
-    full_basis: bool = True
+    probed: int = 0
+    unprobed: int = 0
     gauge: Gauge | None = None
 
     @property

@@ -33,6 +33,8 @@ from reference.trace import Program, chain
 Array = NDArray[Any]
 
 END_TO_END_ROWS = 256
+"""But no more of a wide network than have so many numbers in its widest layer:"""
+END_TO_END_NUMBERS = 2**17
 TELLING = 1e-3
 """An end-to-end bound below this share of an output's range would show any step that is left out."""
 
@@ -52,8 +54,7 @@ def examine(
     folds = {} if outside or placement == "inside" else find_folds(pairing, rng)
     steps = folded_steps(pairing, folds)
     walk = _Walk(graph, steps, pairing, folds)
-    walk.run(inputs, judging)
-    judged = tuple(_judge_step(pair, steps, folds, walk, rng, outside) for pair in pairing.pairs)
+    judged = walk.run(inputs, judging, rng)
     if any(one.verdict == "mismatch" for one in judged):
         judged = _with_gauges(judged, graph, inputs)
         judged = tuple(_in_another_form(one, graph, inputs) for one in judged)
@@ -90,7 +91,8 @@ def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs:
     coarsest = max(present.values(), key=lambda precision: precision.format.unit, default=None)
     if coarsest is None:
         return "unknown"
-    fed = cast(inputs[:END_TO_END_ROWS], graph.input_dtypes[0])
+    widest = max(step.width[1] for step in program.steps if isinstance(step, Dense))
+    fed = cast(inputs[: min(END_TO_END_ROWS, END_TO_END_NUMBERS // widest + 1)], graph.input_dtypes[0])
     rows = fed.astype(np.float64)
     precisions = {step.name: present.get(step.name, coarsest) for step in program.steps}
     allowed = end_to_end(program, rows, precisions)[program.steps[-1].name]
@@ -139,7 +141,7 @@ class _Walk:
     """The port's own trace over the network's inputs, each step judged on the port's own input to it."""
 
     def __init__(self, graph: PortGraph, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]) -> None:
-        self._graph, self._steps, self._pairing = graph, steps, pairing
+        self._graph, self._steps, self._pairing, self._folds = graph, steps, pairing, folds
         # A layer that has the output scaling in it gives what that scaling gives.
         self._ends = {pair.step.name: pair.step.name for pair in pairing.pairs}
         if "Norm_out" in folds:
@@ -151,14 +153,12 @@ class _Walk:
         self.outputs: tuple[Array, Array] = (np.zeros((0, 0)), np.zeros((0, 0)))
         self.differs = False
 
-    def run(self, inputs: Array, program: Program) -> None:
-        expected, actual = [], []
+    def run(self, inputs: Array, program: Program, rng: np.random.Generator) -> tuple[Judged, ...]:
+        """Judge every step: on the network's inputs, and then, while its bound is at hand, on its own probes."""
+        expected, actual, judged = [], [], []
         for start, part in blocks(inputs, BLOCK_ROWS):
             fed = cast(part, self._graph.input_dtypes[0])
             tensors = self._graph.trace([fed])
-            for pair in self._pairing.pairs:
-                if pair.block is not None:
-                    self._judge(pair, pair.block, tensors, start)
             for name, trace in program.walk(fed.astype(np.float64)):
                 self._reach(name, trace.preactivation)
                 if name in self._ends:
@@ -169,16 +169,21 @@ class _Walk:
             self.differs |= not np.array_equal(whole, walked, equal_nan=True)
             expected.append(last)
             actual.append(np.asarray(whole).astype(np.float64))
+            for pair in self._pairing.pairs:
+                step = self._steps[pair.step.name]
+                wide = _in_float64(step)
+                if pair.block is not None:
+                    self._judge(wide, pair.block, tensors, start)
+                if start + BLOCK_ROWS >= len(inputs):
+                    judged.append(replace(_judge_step(wide, pair, self._folds, self, rng), step=step))
         self.outputs = (np.concatenate(expected), np.concatenate(actual))
+        return tuple(judged)
 
-    def _judge(self, pair: Pair, block: Block, tensors: Mapping[int, Array], first_row: int) -> None:
-        name = pair.step.name
+    def _judge(self, step: Any, block: Block, tensors: Mapping[int, Array], first_row: int) -> None:
         actual = _flat(tensors[block.leaving])
         fed = port_rows(tensors[block.entry], block.precision)
-        found = judge_values(
-            self._steps[name], fed, actual, block.precision, "inputs of the network", first_row=first_row
-        )
-        self.comparisons.setdefault(name, []).append(found)
+        found = judge_values(step, fed, actual, block.precision, "inputs of the network", first_row=first_row)
+        self.comparisons.setdefault(step.name, []).append(found)
 
     def _reach(self, name: str, z: Array | None) -> None:
         """How far each unit's preactivation goes, for what the inputs never showed."""
@@ -192,9 +197,16 @@ class _Walk:
         if block is None or wanted.shape != (actual := _flat(tensors[block.leaving])).shape:
             return
         with np.errstate(invalid="ignore"):
-            error = np.abs(actual.astype(np.float64) - wanted)
-        worst = float(np.max(error[np.isfinite(error)], initial=0.0))
+            error = np.abs(actual - wanted)
+        worst = float(np.max(error, initial=0.0, where=np.isfinite(error)))
         self.cumulative[layer] = max(self.cumulative.get(layer, 0.0), worst)
+
+
+def _in_float64(step: Any) -> Any:
+    """A dense layer whose kernel need not be converted for every block of rows; only one at a time, for the memory."""
+    if not isinstance(step, Dense) or step.weights.dtype == step.dtype:
+        return step
+    return replace(step, weights=step.weights.astype(step.dtype))
 
 
 def _flat(tensor: Array) -> Array:
@@ -202,20 +214,33 @@ def _flat(tensor: Array) -> Array:
     return values.reshape(len(values), -1)
 
 
-def _judge_step(
-    pair: Pair, steps: Mapping[str, Any], folds: Mapping[str, str], walk: _Walk, rng: np.random.Generator, outside: bool
-) -> Judged:
-    step = steps[pair.step.name]
+def _judge_step(step: Any, pair: Pair, folds: Mapping[str, str], walk: _Walk, rng: np.random.Generator) -> Judged:
     if pair.block is None:
         verdict = f"folded into {folds[step.name]}" if step.name in folds else "uncompared"
         return Judged(step, pair, verdict)
-    sets, full = _own_probes(step, rng)
-    found = {"inputs of the network": merge_comparisons(walk.comparisons.get(step.name, []))}
-    found.update({name: judge(step, pair.block.run, rows, pair.block.precision, name) for name, rows in sets.items()})
+    found = merge_comparisons(walk.comparisons.get(step.name, []))
+    return _on_own_probes(Judged(step, pair, "uncompared", cumulative=walk.cumulative.get(step.name)), found, rng)
+
+
+def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator) -> Judged:
+    """A step, judged on the network's inputs, judged on probes of its own as well, and its weights where they show."""
+    step, block = one.step, one.pair.block
+    assert block is not None
+    differ = _weights_that_differ(step, block)
+    sets, full = _own_probes(step, rng, read=differ == 0)
+    found = {"inputs of the network": on_inputs}
+    found.update({name: judge(step, block.run, rows, block.precision, name) for name, rows in sets.items()})
     total = merge_comparisons(found.values())
-    differ = _weights_that_differ(step, pair.block)
-    return Judged(
-        step, pair, _verdict_of(total, differ), total, found, walk.cumulative.get(step.name), differ, sets, full
+    verdict = _verdict_of(total, differ or 0)
+    return replace(
+        one,
+        verdict=verdict,
+        comparison=total,
+        by_probes=found,
+        weights_differ=differ or 0,
+        probes=sets if verdict == "mismatch" else {},
+        probed=sum(len(rows) for rows in sets.values()),
+        unprobed=0 if full else step.width[0] - len(sets["basis probes"]) // 2,
     )
 
 
@@ -225,25 +250,25 @@ def _verdict_of(total: Comparison, weights_differ: int) -> str:
     return "parity" if total.is_parity and weights_differ == 0 else "mismatch"
 
 
-def _own_probes(step: Any, rng: np.random.Generator) -> tuple[dict[str, Array], bool]:
+def _own_probes(step: Any, rng: np.random.Generator, read: bool) -> tuple[dict[str, Array], bool]:
     """Inputs for one step alone; a scaling or a transform has enough in its part of the network's inputs."""
     if not isinstance(step, Dense):
         return {}, True
     stored = Stored.of(step)
-    return layer_rows(stored.kernel, stored.bias, rng)
+    return layer_rows(stored.kernel, stored.bias, rng, read)
 
 
-def _weights_that_differ(step: Any, block: Block) -> int:
-    """How many exposed weights are more than one unit in the last place from the cast of the stored ones."""
+def _weights_that_differ(step: Any, block: Block) -> int | None:
+    """How many weights are more than one unit in the last place from the cast of the stored ones; None if unknown."""
     atom = block.dense
-    if not isinstance(step, Dense) or atom is None or atom.kernel is None or step.weights_error is not None:
-        return 0
-    stored = Stored.of(step)
-    if stored.kernel.shape != atom.kernel.shape or not _is_bare(step, block):
-        return 0
-    count = int(np.count_nonzero(~equal_within_ulp(atom.kernel, stored.kernel, block.precision.variables)))
+    if not isinstance(step, Dense) or atom is None or atom.weights is None or step.weights_error is not None:
+        return None
+    stored, (kernel, own) = Stored.of(step), atom.weights()
+    if stored.kernel.shape != kernel.shape or not _is_bare(step, block):
+        return None
+    count = int(np.count_nonzero(~equal_within_ulp(kernel, stored.kernel, block.precision.variables)))
     bias = np.zeros(stored.kernel.shape[1]) if stored.bias is None else stored.bias
-    own = np.zeros_like(bias) if atom.bias is None else atom.bias
+    own = np.zeros_like(bias) if own is None else own
     return count + int(np.count_nonzero(~equal_within_ulp(own, bias, block.precision.variables)))
 
 
@@ -293,21 +318,9 @@ def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, in
     assert block is not None
     tensors = graph.trace([cast(inputs[:BLOCK_ROWS], graph.input_dtypes[0])])
     fed = port_rows(tensors[block.entry], block.precision)
-    found = {
-        "inputs of the network": judge_values(
-            step, fed, tensors[block.leaving], block.precision, "inputs of the network"
-        )
-    }
-    stored = Stored.of(step)
-    sets, full = layer_rows(stored.kernel, stored.bias, np.random.default_rng(0))
-    found.update({name: judge(step, block.run, rows, block.precision, name) for name, rows in sets.items()})
-    total = merge_comparisons(found.values())
-    differ = _weights_that_differ(step, block)
-    verdict = _verdict_of(total, differ)
-    return replace(
-        one, step=step, verdict=verdict, comparison=total, by_probes=found, weights_differ=differ, probes=sets,
-        full_basis=full, gauge=gauge, cumulative=None if gauge is not None else one.cumulative,
-    )  # fmt: skip
+    found = judge_values(step, fed, tensors[block.leaving], block.precision, "inputs of the network")
+    other = replace(one, step=step, gauge=gauge, cumulative=None if gauge is not None else one.cumulative)
+    return _on_own_probes(other, found, np.random.default_rng(0))
 
 
 def _with_outside(program: Program, judged: tuple[Judged, ...]) -> tuple[Judged, ...]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.probes import blocks
@@ -22,8 +26,10 @@ BLOCK_ROWS = 4096
 """Rows that the port computes at a time."""
 BLOCK_ELEMENTS = 2**18
 """Numbers that are judged at a time: few enough to stay in the processor's cache."""
-LEAST_ROWS = 512
+LEAST_ROWS = 256
 """But so many rows at least, or a wide kernel would be streamed from memory again and again."""
+
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cast(values: Array, dtype: str) -> Array:
@@ -60,12 +66,29 @@ def judge_values(
     if len(actual) != len(inputs):
         return _judge_sides(_sides(step, inputs, actual, precision), probes, first_row)
     widest = max(inputs.shape[-1], actual.size // max(len(actual), 1), 1)
-    size = max(LEAST_ROWS, BLOCK_ELEMENTS // widest)
-    found = []
-    for start, part in blocks(inputs, size):
-        sides = _sides(step, part, actual[start : start + size], precision)
-        found.append(_judge_sides(sides, probes, first_row + start))
-    return merge_comparisons(found)
+    most = max(LEAST_ROWS, BLOCK_ELEMENTS // widest)
+
+    def judge_block(rows: slice) -> Comparison:
+        return _judge_sides(_sides(step, inputs[rows], actual[rows], precision), probes, first_row + rows.start)
+
+    if len(inputs) <= most:
+        return judge_block(slice(0, len(inputs)))
+    count = -(-len(inputs) // (most * PROCESSORS)) * PROCESSORS  # as many for each of them
+    edges = [len(inputs) * i // count for i in range(count + 1)]
+    with _blas().limit(limits=1, user_api="blas"):
+        return merge_comparisons(_workers().map(judge_block, map(slice, edges, edges[1:])))
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    """A thread for each processor: NumPy lets others run while it computes."""
+    return ThreadPoolExecutor(PROCESSORS)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Of the threads that a matrix product starts, which would wait for each other in every worker."""
+    return ThreadpoolController()
 
 
 def _judge_sides(sides: _Sides, probes: str, first_row: int) -> Comparison:

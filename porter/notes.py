@@ -52,9 +52,9 @@ def _allowance_notes(one: Judged) -> Iterator[str]:
         )
     if found.unbounded:
         yield f"{one.name}: {found.unbounded:,} elements were left out: their sums may overflow the port's dtype"
-    if not one.full_basis:
-        sampled = len(one.probes["basis probes"]) // 2
-        yield f"{one.name} is too wide to probe every input: {sampled:,} were sampled"
+    if one.unprobed:
+        width = one.step.width[0]
+        yield f"{one.name} is too wide to probe every input: {width - one.unprobed:,} of {width:,} were sampled"
 
 
 def _port_notes(case: Case) -> Iterator[str]:

@@ -62,7 +62,7 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
     single = nodes[0] if len(nodes) == 1 else None
     kind: Kind = single.kind if single is not None else "other"
     opaque = single is not None and kind == "other" and _is_opaque(single)
-    kernel, bias, activation = _weights(single) if kind == "dense" else (None, None, None)
+    weights, activation = _weights(single) if single is not None and kind == "dense" else (None, None)
     return Atom(
         names=tuple(dict.fromkeys(node.name for node in nodes)),
         kind=kind,
@@ -70,8 +70,7 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
         entry=entry,
         key=leaving,
         precision=_precision(nodes),
-        kernel=kernel,
-        bias=bias,
+        weights=weights,
         activation=activation,
         is_training=any(node.is_training for node in nodes),
         is_core=any(_is_core(node) for node in nodes) or (opaque and _mixes(nodes, entry, leaving)),
@@ -142,22 +141,26 @@ def _runner(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Callable[[
     return run
 
 
-def _weights(node: PortNode | None) -> tuple[Array | None, Array | None, Callable[[Array], Array] | None]:
+def _weights(
+    node: PortNode,
+) -> tuple[Callable[[], tuple[Array, Array | None]] | None, Callable[[Array], Array] | None]:
+    """What reads a dense layer's weights, and its activation."""
     from keras import ops
 
-    assert node is not None
     layer = node.operation
     if "float" not in str(layer.kernel.dtype):
-        return None, None, None  # quantized: the numbers stored are not the kernel
-    kernel = np.asarray(ops.convert_to_numpy(layer.kernel)).astype(np.float64)
-    bias = None if layer.bias is None else np.asarray(ops.convert_to_numpy(layer.bias)).astype(np.float64)
-    if layer.activation is None:
-        return kernel, bias, None
+        return None, None  # quantized: the numbers stored are not the kernel
+
+    def array(variable: Any) -> Array:
+        return np.asarray(ops.convert_to_numpy(variable)).astype(np.float64)
+
+    def read() -> tuple[Array, Array | None]:
+        return array(layer.kernel), None if layer.bias is None else array(layer.bias)
 
     def activate(z: Array) -> Array:
         return ops.convert_to_numpy(layer.activation(ops.convert_to_tensor(z, dtype=layer.compute_dtype)))
 
-    return kernel, bias, activate
+    return read, None if layer.activation is None else activate
 
 
 def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-FULL_BASIS_WIDTH = 2048
-"""Up to this many inputs, every weight is read out by a basis probe of its own."""
-SAMPLED_BASIS = 1024
-"""How many inputs are probed in a layer that is wider."""
-STEERED_UNITS = 128
-"""For how many units the preactivation is steered to both sides of zero."""
+FULL_BASIS_WIDTH, SAMPLED_BASIS = 2048, 1024
+"""Up to how many inputs every weight is read out by a basis probe of its own; how many are in a wider layer."""
+READ_FULL_BASIS_WIDTH, READ_SAMPLED_BASIS = 1024, 256
+"""The same where the weights were read and compared as well, and the probes have only to show that they are used."""
+STEERED_UNITS, STEERED_NUMBERS = 128, 2**17
+"""For how many units the preactivation is steered to both sides of zero, and with how many weights in all."""
 WIDE_ROWS = 64
 
 
@@ -53,14 +53,20 @@ def _corner_choices(width: int, rng: np.random.Generator) -> Array:
     return (np.arange(2**width)[:, None] >> np.arange(width)) & 1 == 0
 
 
-def basis_rows(width: int, rng: np.random.Generator) -> tuple[Array, bool]:
+def basis_rows(width: int, rng: np.random.Generator, read: bool = False) -> tuple[Array, bool]:
     """0 and +-e_j for every input j, or for a sample of them in a wide layer.
+
+    Args:
+        width: how many inputs.
+        rng: picks the inputs where there are many.
+        read: whether the weights were read and compared as well.
 
     Returns:
         (2 n + 1, width) float64, and whether every input is covered.
     """
-    full = width <= FULL_BASIS_WIDTH
-    picked = np.arange(width) if full else np.sort(rng.choice(width, SAMPLED_BASIS, replace=False))
+    most, sampled = (READ_FULL_BASIS_WIDTH, READ_SAMPLED_BASIS) if read else (FULL_BASIS_WIDTH, SAMPLED_BASIS)
+    full = width <= most
+    picked = np.arange(width) if full else np.sort(rng.choice(width, sampled, replace=False))
     rows = np.zeros((2 * len(picked) + 1, width))
     rows[1 + np.arange(len(picked)), picked] = 1.0
     rows[1 + len(picked) + np.arange(len(picked)), picked] = -1.0
@@ -85,8 +91,9 @@ def steered_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) ->
     Returns:
         (6 n, inputs) with w x + b = -8, -3, -0.7, 0.7, 3, 8 for each picked unit in turn.
     """
-    units = kernel.shape[1]
-    picked = np.arange(units) if units <= STEERED_UNITS else rng.choice(units, STEERED_UNITS, replace=False)
+    inputs, units = kernel.shape
+    most = max(1, min(STEERED_UNITS, STEERED_NUMBERS // inputs))
+    picked = np.arange(units) if units <= most else rng.choice(units, most, replace=False)
     columns = kernel[:, picked].T.astype(np.float64)
     norms = np.einsum("ui,ui->u", columns, columns)
     offsets = np.zeros(len(picked)) if bias is None else bias[picked].astype(np.float64)
@@ -99,10 +106,19 @@ def steered_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) ->
     return rows[np.max(np.abs(rows), axis=1, initial=0) < 1e6] if len(rows) else rows
 
 
-def layer_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) -> tuple[dict[str, Array], bool]:
-    """Every probe set for a dense layer alone, by name, and whether each of its inputs is covered."""
+def layer_rows(
+    kernel: Array, bias: Array | None, rng: np.random.Generator, read: bool = False
+) -> tuple[dict[str, Array], bool]:
+    """Every probe set for a dense layer alone, by name, and whether each of its inputs is covered.
+
+    Args:
+        kernel: (inputs, units) as the reference has it.
+        bias: (units,) or None.
+        rng: the source of randomness.
+        read: whether the port's own weights were read and compared as well.
+    """
     width = kernel.shape[0]
-    basis, full = basis_rows(width, rng)
+    basis, full = basis_rows(width, rng, read)
     sets = {
         "basis probes": basis,
         "wide hidden vectors": wide_rows(width, rng),

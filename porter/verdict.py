@@ -157,7 +157,7 @@ def _build_link(case: Case, named: Sequence[Named], question: str | None, search
 
 def _build_note(case: Case, searched: Counterexample | None, wanted: bool) -> str:
     dense = [one for one in case.judged if isinstance(one.step, Dense)]
-    probed = sum(len(rows) for one in dense for rows in one.probes.values())
+    probed = sum(one.probed for one in dense)
     elements = sum(one.comparison.elements for one in case.judged)
     note = (
         f"{len(case.inputs):,} network inputs and {probed:,} probes of single layers: {elements:,} elements against "

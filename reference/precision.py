@@ -92,7 +92,8 @@ class Precision:
 
     def as_variable(self, array: Array) -> Array:
         """The values that the port computes with where ``array`` was assigned to a variable; float64."""
-        return round_to(round_to(array, self.variables), self.compute)
+        rounded = round_to(array, self.variables)
+        return rounded if self.compute == self.variables else round_to(rounded, self.compute)
 
     def cast_error(self, array: Array) -> Array:
         """abs of what is lost where ``array`` is cast for a layer."""

@@ -6,7 +6,8 @@ because a partial sum and its complement add up to the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +27,16 @@ PRODUCT_UNITS = {"float16": 1.0, "bfloat16": 2.0}
 TensorFlow 2.21 without XLA rounds a bfloat16 product toward zero on processors that have no bfloat16 arithmetic
 (``benchmarks/product_accuracy.py``; up to 1.83 times the bound of one unit).
 """
+
+
+CACHED_ELEMENTS = 2**15
+"""Numbers of an array that go through many steps at a time: few enough to stay in the processor's cache."""
+
+
+def cached_rows(array: Array) -> Iterator[slice]:
+    """Slices of rows that together are all of them."""
+    size = max(1, CACHED_ELEMENTS // max(array.shape[1], 1))
+    return (slice(start, start + size) for start in range(0, len(array), size))
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,8 @@ class Affine:
     @cached_property
     def relative(self) -> tuple[Array, Array]:
         """(units,) factors with kernel_error <= factor * size + rest, so that one product serves both."""
+        if not self.kernel_error.any():
+            return np.zeros(self.size.shape[1]), np.zeros(self.size.shape[1])
         # An entry that underflows loses all its digits, and must not lend that share to the others of its unit.
         normal = (self.size >= 2.0**-126) & (self.kernel_error <= 2.0**-7 * self.size)
         factor = np.divide(self.kernel_error, self.size, out=np.zeros_like(self.size), where=normal)
@@ -100,6 +113,9 @@ class _Terms:
     rounded: Array
     moved: Array
 
+    def __getitem__(self, rows: slice) -> _Terms:
+        return _Terms(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def with_rounded_operands(self, relative: float) -> _Terms:
         """The same where every product may be off by that share before anything is added up."""
         larger = 1 + relative
@@ -123,11 +139,17 @@ def product_error(affine: Affine, x: Array, z: Array, shift: Array | None, arith
     magnitude = np.abs(x) if shift is None else np.abs(x) + shift
     count = np.count_nonzero(magnitude, axis=1)
     sparse = count <= 1
-    if sparse.all():
-        return _bound(affine, _single_terms(affine, magnitude, shift), z, arithmetic)
-    if not sparse.any():
-        return _bound(affine, _all_terms(affine, magnitude, shift, count, arithmetic), z, arithmetic)
     bound = np.empty(z.shape)
+    if sparse.all() or not sparse.any():
+        single = len(sparse) > 0 and bool(sparse[0])
+        terms = (
+            _single_terms(affine, magnitude, shift)
+            if single
+            else _all_terms(affine, magnitude, shift, count, arithmetic)
+        )
+        for rows in cached_rows(z):
+            bound[rows] = _bound(affine, terms[rows], z[rows], arithmetic)
+        return bound
     for rows in (sparse, ~sparse):
         part = None if shift is None else shift[rows]
         bound[rows] = product_error(affine, x[rows], z[rows], part, arithmetic)

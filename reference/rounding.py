@@ -18,7 +18,7 @@ from reference.constants import platform_deviation
 from reference.dense import Activate, Dense
 from reference.function_rounding import activation_error
 from reference.precision import FORMATS, Format, Precision, round_to
-from reference.product_rounding import Affine, Arithmetic, product_error
+from reference.product_rounding import Affine, Arithmetic, cached_rows, product_error
 from reference.scaling import Scaling
 from reference.scaling_rounding import scaling_error, transform_error
 from reference.trace import LayerTrace, Program
@@ -147,10 +147,11 @@ def _dense(
     block = max(BLOCK_ROWS, BLOCK_ELEMENTS // max(affine.kernel.shape))
     for start in range(0, len(x), block):
         rows = slice(start, start + block)
-        part = np.ascontiguousarray(z[rows])
-        error = product_error(affine, x[rows], part, None if shift is None else shift[rows], arithmetic)
-        value = np.ascontiguousarray(a[rows])
-        bound[rows] = activation_error(step.activation, part, value, error, precision.format, own)
+        error = product_error(affine, x[rows], z[rows], None if shift is None else shift[rows], arithmetic)
+        for part in cached_rows(error):
+            bound[rows][part] = activation_error(
+                step.activation, z[rows][part], a[rows][part], error[part], precision.format, own
+            )
     return bound
 
 
@@ -168,18 +169,15 @@ class _Affines:
     def __call__(self, dense: Dense, precision: Precision) -> Affine:
         key = (id(dense), precision)
         with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-                return self._known[key][1]
-        affine = _affine(dense, precision)
-        with self._lock:
             if key not in self._known:
+                affine = _affine(dense, precision)
                 # Beside its layer, so that no other can have the same id.
                 self._known[key] = dense, affine
                 self._numbers += affine.kernel.size
-            while len(self._known) > 1 and self._numbers > self.NUMBERS:
-                self._numbers -= self._known.popitem(last=False)[1][1].kernel.size
-        return affine
+                while len(self._known) > 1 and self._numbers > self.NUMBERS:
+                    self._numbers -= self._known.popitem(last=False)[1][1].kernel.size
+            self._known.move_to_end(key)
+            return self._known[key][1]
 
 
 _prepared = _Affines()

@@ -40,7 +40,7 @@ def dense(arrays, number, activation="tanh", name=None, hidden=False):
     def run(x):
         return FUNCTIONS[activation](x @ kernel + bias)
 
-    exposed = {} if hidden else {"kernel": kernel, "bias": bias}
+    exposed = {} if hidden else {"weights": lambda: (kernel, bias)}
     kind = "other" if hidden else "dense"
     return partial(Atom, (name or f"dense{number}",), kind, run, is_core=True, width=kernel.shape, **exposed)
 

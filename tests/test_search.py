@@ -48,7 +48,7 @@ def wrong(network, legacy, keras):
 def test_a_right_port_is_searched_to_the_last_example(network, legacy):
     found = search_inputs(case_of(network, plain_port(legacy)))
     assert found.row is None and not found.exceeds
-    assert found.examples == search.EXAMPLES == 100
+    assert found.examples == 2 * search.EXAMPLES == 100
     assert 0 < found.largest <= 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def diagnose(case: Case) -> list[Named]:
     diagnoses: dict[str, Diagnosis] = {}
     for position, one in enumerate(dense):
         if one.verdict == "mismatch" and one.pair.block is not None:
-            suspect = Suspect(one.step, one.pair.block, position, case.layers, _probes(case, one), _slack(one))
+            suspect = Suspect(one.step, one.pair.block, position, case.layers, one.probes, _slack(one))
             diagnoses[one.name] = explain_layer(suspect, one.comparison)
     diagnoses = share_out(diagnoses, case.layers)
     named = []
@@ -58,11 +57,6 @@ def diagnose(case: Case) -> list[Named]:
 def _slack(one: Judged) -> float:
     """A folded kernel passed through a product of its own: its cast may be some units off."""
     return 1.0 if one.step.weights_error is None else 8.0
-
-
-def _probes(case: Case, one: Judged) -> dict[str, Any]:
-    """The layer's own probes, and its inputs as the network's inputs make them."""
-    return dict(one.probes)
 
 
 def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequence[Cause]:

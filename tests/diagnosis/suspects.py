@@ -50,7 +50,7 @@ def block(
     shown: dict[str, Any] = {}
     if not hidden:
         wide = held.astype(np.float64), None if bias is None else added.astype(np.float64)
-        shown = {"kernel": wide[0], "bias": wide[1], "activation": activation}
+        shown = {"weights": lambda: wide, "activation": activation}
     return Block((common(width=kernel.shape, **shown), *behind), precision)
 
 

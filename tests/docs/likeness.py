@@ -18,6 +18,9 @@ RULES = (
     (re.compile(r"^( *platform +)\S+$", re.MULTILINE), r"\1<platform>"),
     (re.compile(r"\bin \d+\.\d+s\b"), "in <time>"),
     (re.compile(r"\bof \d+(?=\s+tried\b)"), "of <count>"),  # grows with every kind of mistake that gets a name
+    # These depend on the processor's order of summation as well.
+    (re.compile(r"[\d,]+( of [\d,]+) \([\d.]+ %\)"), r"<count>\1 (<share>)"),
+    (re.compile(r"\b\d+(?= times what rounding allows)"), "<factor>"),
     (re.compile(r"\S*/pytest-of-\S+"), "<folder>"),
 )
 
