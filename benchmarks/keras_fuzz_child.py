@@ -24,7 +24,7 @@ from porter.contents import read_contents
 from porter.formats.keras_legacy.decode import decode_hdf5, is_keras_hdf5
 from porter.formats.keras_legacy.fields import reading
 from porter.formats.opened import open_file
-from porter.keras_legacy_load import match_layers
+from porter.keras_legacy.load import match_layers
 from porter.programs import build_program, follow
 
 ELEMENTS, STEPS = 2**21, 2**9

@@ -20,7 +20,7 @@ from porter.errors import (
 
 if TYPE_CHECKING:
     from porter.formats import read
-    from porter.keras_legacy_load import load_weights
+    from porter.keras_legacy.load import load_weights
     from porter.keras_model import build
     from porter.network import Claim, Network
     from porter.port import port
@@ -65,7 +65,7 @@ _LAZY = {
     "Network": "porter.network",
     "Report": "porter.report.model",
     "build": "porter.keras_model",
-    "load_weights": "porter.keras_legacy_load",
+    "load_weights": "porter.keras_legacy.load",
     "port": "porter.port",
     "read": "porter.formats",
     "read_provenance": "porter.provenance",

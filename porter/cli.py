@@ -239,7 +239,7 @@ def _reading(**declared: Any) -> dict[str, Any]:
     """The options of ``porter.read`` that were given."""
     lists: dict[str, Any] = {name: _listed(declared[name]) for name in ("activation", "orientation")}
     if declared["replace"]:
-        from porter.keras_legacy_replace import parse_replacements
+        from porter.keras_legacy.replace import parse_replacements
 
         lists["replace"] = parse_replacements(declared["replace"])
     return {name: value for name, value in (declared | lists).items() if value is not None and value != []}

@@ -19,7 +19,7 @@ from porter.provenance import is_saved_model, read_provenance
 from porter.report.record import render_record
 
 if TYPE_CHECKING:
-    from porter.keras_legacy_inspection import KerasContents
+    from porter.keras_legacy.inspection import KerasContents
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_contents(file: Path, **read_options: Any) -> Legacy | Port | KerasConte
         return Port(file, read_provenance(file))
     with open_file(file) as opened:
         if keras_legacy.matches(opened):
-            from porter.keras_legacy_inspection import look_into
+            from porter.keras_legacy.inspection import look_into
 
             known = {key: value for key, value in read_options.items() if key in ("backend", "weights", "replace")}
             return look_into(opened, KerasOptions(**known))

@@ -45,8 +45,8 @@ def build(network: Network, *, placement: str = "inside", dtype: str = "float32"
     """
     check_choice("dtype", dtype, DTYPES)
     if network.family == "keras-legacy":
-        from porter.keras_legacy_model import build_legacy
-        from porter.keras_legacy_port import check_placement
+        from porter.keras_legacy.model import build_legacy
+        from porter.keras_legacy.port import check_placement
 
         check_placement(placement)
         return build_legacy(network, dtype=dtype)  # type: ignore[arg-type]

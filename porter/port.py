@@ -87,7 +87,7 @@ def port(
     check_output(output, force=force)
     network = as_network(legacy, read_options)
     if isinstance(network, KerasNetwork):
-        from porter.keras_legacy_port import port_legacy
+        from porter.keras_legacy.port import port_legacy
 
         chosen = {"force": force, "dtype": dtype, "seed": seed, "placement": placement, "samples": samples}
         return port_legacy(network, output, **chosen)

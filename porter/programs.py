@@ -29,7 +29,7 @@ _OC_SMART_OPTIONS = ("activation", "output_activation", "orientation", "scaling"
 def _keras_legacy(network: Network, changes: Mapping[str, Any]) -> Program:
     from porter.formats.keras_legacy.fields import reading
     from porter.formats.keras_legacy.graph import KerasNetwork
-    from porter.keras_legacy_replace import as_array_functions
+    from porter.keras_legacy.replace import as_array_functions
     from reference.programs import keras_legacy
 
     replaced = as_array_functions(network.replacements) if isinstance(network, KerasNetwork) else {}

@@ -33,11 +33,6 @@ FINEST = 2**32
 """Into how many steps the range of an input is cut."""
 
 
-def register() -> None:
-    """Let ``st.from_type(porter.Network)`` draw networks; Hypothesis' entry point calls this."""
-    st.register_type_strategy(Network, networks())
-
-
 @st.composite
 def networks(
     draw: st.DrawFn,

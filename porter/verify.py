@@ -78,9 +78,9 @@ def verify(
 def _verify_keras(
     network: KerasNetwork, model: Any, samples: Any, seed: int, placement: str | None, apply: str | Path | None
 ) -> Report:
-    from porter.keras_legacy_mending import check_legacy_remedy
-    from porter.keras_legacy_port import check_placement
-    from porter.keras_legacy_verify import examine_legacy
+    from porter.keras_legacy.mending import check_legacy_remedy
+    from porter.keras_legacy.port import check_placement
+    from porter.keras_legacy.verify import examine_legacy
 
     check_placement(placement)
     report, named, judged = examine_legacy(network, model, samples=samples, seed=seed)

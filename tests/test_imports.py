@@ -91,6 +91,12 @@ def test_everything_offered_is_there():
     loaded_by(code)
 
 
+@pytest.mark.parametrize("module", ["porter.strategies", "porter.hypothesis_plugin", "porter.pytest_plugin"])
+def test_what_hypothesis_and_pytest_call_can_be_imported_first(module):
+    """Hypothesis loads its plugins, ours among them, as it is imported."""
+    loaded_by(f"import {module}")
+
+
 def test_an_unknown_name():
     told = run("import porter; porter.nothing")
     assert "module 'porter' has no attribute 'nothing'" in told.stderr

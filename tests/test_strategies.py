@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import porter
 from porter import strategies
 from porter.diagnosis.codes import CODES
+from porter.hypothesis_plugin import register
 from porter.planting import differ, plant, sites
 from porter.programs import build_program
 from porter.strategies import SPECIAL, faults, inputs, networks
@@ -175,7 +176,7 @@ def test_scaling_faults_are_the_formula_with_that_mistake(rule, name):
 
 
 def test_networks_come_by_their_type():
-    strategies.register()
+    register()
     assert isinstance(find(st.from_type(porter.Network), lambda network: True, settings=SMALLEST), porter.Network)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import porter
 from porter.formats.keras_legacy.errors import BackendQuestionError, ExecutableLayerError
-from porter.keras_legacy_samples import disagreement, read_keras_samples
+from porter.keras_legacy.samples import disagreement, read_keras_samples
 from porter.programs import build_program
 from tests.conftest import real_folder
 

@@ -14,9 +14,9 @@ import porter
 from benchmarks.keras_networks import KINDS, Maker, both_ways, branches, gru_net, image_cnn, residual
 from porter.diagnosis.codes import CODES
 from porter.errors import PortError, UnbuildableError
-from porter.keras_legacy_diagnosis.slots import put, slots, take
-from porter.keras_legacy_diagnosis.suspect import Suspect
-from porter.keras_legacy_diagnosis.variants import singles
+from porter.keras_legacy.diagnosis.slots import put, slots, take
+from porter.keras_legacy.diagnosis.suspect import Suspect
+from porter.keras_legacy.diagnosis.variants import singles
 from porter.programs import build_program
 from reference.precision import Precision
 from tests.keras_legacy.files import dense, layer, model, write

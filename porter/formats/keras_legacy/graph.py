@@ -52,7 +52,7 @@ class KerasLayer:
     Attributes:
         name: path of legacy names: ``sub/layer``.
         kind: its legacy class.
-        operation: what computes it: the name of a builder of ``porter.keras_legacy_model``.
+        operation: what computes it: the name of a builder of ``porter.keras_legacy.model``.
         parameters: arguments under Keras 3 names, plain data.
         weights: arrays in Keras 3 layout, by Keras 3 variable name, in its order.
         inner: the layer or layers inside a wrapper; a whole network inside TimeDistributed.

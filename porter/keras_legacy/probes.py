@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.keras_legacy_agreement import draw_wide
-from porter.keras_legacy_diagnosis.suspect import Seen, Suspect
-from porter.keras_legacy_pairing import KerasPairing
-from porter.keras_legacy_steps import OWN_ROWS
-from porter.keras_legacy_view import operations_of, unchanged, variables_of, walk_back
+from porter.keras_legacy.agreement import draw_wide
+from porter.keras_legacy.diagnosis.suspect import Seen, Suspect
+from porter.keras_legacy.pairing import KerasPairing
+from porter.keras_legacy.steps import OWN_ROWS
+from porter.keras_legacy.view import operations_of, unchanged, variables_of, walk_back
 from reference.convolution import LocalConvolution
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision

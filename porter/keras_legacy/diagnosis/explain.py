@@ -10,9 +10,9 @@ from porter.compare import Comparison
 from porter.diagnosis.activations import is_same
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.layers import Diagnosis
-from porter.keras_legacy_diagnosis.arrays import ArrayReading, effective, explain_arrays, merge_readings
-from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
-from porter.keras_legacy_diagnosis.variants import pairs, singles
+from porter.keras_legacy.diagnosis.arrays import ArrayReading, effective, explain_arrays, merge_readings
+from porter.keras_legacy.diagnosis.suspect import Suspect, Variant
+from porter.keras_legacy.diagnosis.variants import pairs, singles
 from reference.activations import Activation
 
 MOST_PAIRS = 3000

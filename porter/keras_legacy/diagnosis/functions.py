@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.activations import candidates, fitted, replacement
-from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
+from porter.keras_legacy.diagnosis.suspect import Suspect, Variant
 from reference.activations import Activation
 from reference.elementwise import Elementwise, PReLU
 from reference.function_rounding import activation_error

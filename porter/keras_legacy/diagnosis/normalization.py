@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
+from porter.keras_legacy.diagnosis.suspect import Suspect, Variant
 from reference.normalization import BatchNormalization, LayerNormalization
 
 Array = NDArray[Any]

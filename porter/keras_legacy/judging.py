@@ -14,14 +14,14 @@ from porter.compare import Comparison, merge_comparisons
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.judging import compare_step
-from porter.keras_legacy_diagnosis.arrays import differing
-from porter.keras_legacy_diagnosis.suspect import Suspect
-from porter.keras_legacy_inner import compare_inside, holds_model
-from porter.keras_legacy_model import pairs
-from porter.keras_legacy_pairing import KerasPairing, Pair
-from porter.keras_legacy_probes import FLOATS, Port, make_paired_suspect, make_suspect
-from porter.keras_legacy_strays import ABSENT
-from porter.keras_legacy_view import evaluating, operations_of, trains, unchanged
+from porter.keras_legacy.diagnosis.arrays import differing
+from porter.keras_legacy.diagnosis.suspect import Suspect
+from porter.keras_legacy.inner import compare_inside, holds_model
+from porter.keras_legacy.model import pairs
+from porter.keras_legacy.pairing import KerasPairing, Pair
+from porter.keras_legacy.probes import FLOATS, Port, make_paired_suspect, make_suspect
+from porter.keras_legacy.strays import ABSENT
+from porter.keras_legacy.view import evaluating, operations_of, trains, unchanged
 from porter.keras_model import legal_name
 from porter.runtime import current_runtime
 from reference.elementwise import Replacement

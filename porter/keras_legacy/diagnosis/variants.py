@@ -7,18 +7,18 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from porter.keras_legacy_diagnosis.functions import activations, followers, slopes
-from porter.keras_legacy_diagnosis.graph import edges, modes, moves
-from porter.keras_legacy_diagnosis.normalization import epsilons
-from porter.keras_legacy_diagnosis.recurrence import (
+from porter.keras_legacy.diagnosis.functions import activations, followers, slopes
+from porter.keras_legacy.diagnosis.graph import edges, modes, moves
+from porter.keras_legacy.diagnosis.normalization import epsilons
+from porter.keras_legacy.diagnosis.recurrence import (
     directions,
     exchanged_functions,
     halves,
     inner_functions,
     reset_gates,
 )
-from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
-from porter.keras_legacy_diagnosis.windows import dilations, paddings, pooling_kinds, pooling_windows, strides
+from porter.keras_legacy.diagnosis.suspect import Suspect, Variant
+from porter.keras_legacy.diagnosis.windows import dilations, paddings, pooling_kinds, pooling_windows, strides
 from reference.recurrent import Bidirectional, Part, TimeDistributed
 
 Family = Callable[[Suspect, Any], Iterator[Variant]]

@@ -8,8 +8,8 @@ from typing import Any
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.diagnose import Named, same_once, whole_port
 from porter.diagnosis.layers import Diagnosis, share_out
-from porter.keras_legacy_diagnosis.explain import FileLayer, explain_step
-from porter.keras_legacy_diagnosis.graph import has_kernel
+from porter.keras_legacy.diagnosis.explain import FileLayer, explain_step
+from porter.keras_legacy.diagnosis.graph import has_kernel
 from reference.recurrent import Part
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_feeds import draw_feeds
-from porter.keras_legacy_judging import call_whole
-from porter.keras_legacy_model import build_legacy
-from porter.keras_legacy_verify import verify_legacy
+from porter.keras_legacy.feeds import draw_feeds
+from porter.keras_legacy.judging import call_whole
+from porter.keras_legacy.model import build_legacy
+from porter.keras_legacy.verify import verify_legacy
 from porter.port_graph import read_graph
 from porter.provenance import describe, write_provenance
 from porter.report.model import Report

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_diagnosis.diagnose import diagnose_legacy
-from porter.keras_legacy_feeds import draw_feeds
-from porter.keras_legacy_judging import Judged, judge_by_name, judge_paired, with_whole
-from porter.keras_legacy_pairing import check_ends, pair_port
-from porter.keras_legacy_report import build_legacy_report, with_samples
-from porter.keras_legacy_samples import disagreement, read_keras_samples
-from porter.keras_legacy_strays import find_structure
+from porter.keras_legacy.diagnosis.diagnose import diagnose_legacy
+from porter.keras_legacy.feeds import draw_feeds
+from porter.keras_legacy.judging import Judged, judge_by_name, judge_paired, with_whole
+from porter.keras_legacy.pairing import check_ends, pair_port
+from porter.keras_legacy.report import build_legacy_report, with_samples
+from porter.keras_legacy.samples import disagreement, read_keras_samples
+from porter.keras_legacy.strays import find_structure
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
 from porter.report.model import Finding, Report

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs
 from porter.judging import compare_step
-from porter.keras_legacy_kinds import applies_activation, can_compute, has_same_numbers
-from porter.keras_legacy_pieces import Pieces
-from porter.keras_legacy_steps import OWN_ROWS
+from porter.keras_legacy.kinds import applies_activation, can_compute, has_same_numbers
+from porter.keras_legacy.pieces import Pieces
+from porter.keras_legacy.steps import OWN_ROWS
 from porter.port_nodes import Key
 from reference.elementwise import Replacement
 from reference.embedding import Embedding, Mask

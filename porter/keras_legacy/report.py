@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_judging import Judged
-from porter.keras_legacy_samples import KerasSamples
+from porter.keras_legacy.judging import Judged
+from porter.keras_legacy.samples import KerasSamples
 from porter.network import Claim
 from porter.notes import runtime_notes
 from porter.provenance import versions

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
+from porter.keras_legacy.diagnosis.suspect import Suspect, Variant
 from reference.pooling import GlobalPooling, Pooling
 from reference.recurrent import ConvLSTMCell
 from reference.windows import count_before, count_outputs

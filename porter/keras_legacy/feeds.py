@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_probes import ELEMENTS
+from porter.keras_legacy.probes import ELEMENTS
 from porter.port_graph import PortGraph
 
 Array = NDArray[Any]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from porter.compare import Comparison
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_agreement import Agreement, Folded
-from porter.keras_legacy_alignment import Aligner, Alignment, Match
-from porter.keras_legacy_model import pairs
-from porter.keras_legacy_pieces import Pieces
+from porter.keras_legacy.agreement import Agreement, Folded
+from porter.keras_legacy.alignment import Aligner, Alignment, Match
+from porter.keras_legacy.model import pairs
+from porter.keras_legacy.pieces import Pieces
 from porter.port_graph import PortGraph
 from porter.port_nodes import Key
 from reference.precision import Precision

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from porter.keras_legacy_pieces import Piece
-from porter.keras_legacy_steps import arrays_of
+from porter.keras_legacy.pieces import Piece
+from porter.keras_legacy.steps import arrays_of
 
 ACTIVATION = "activation"
 MERGES = "Add|Subtract|Multiply|Average|Maximum|Minimum|Concatenate"

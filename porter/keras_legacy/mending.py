@@ -9,10 +9,10 @@ import numpy as np
 
 from porter.diagnosis.diagnose import Named
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_judging import Judged
-from porter.keras_legacy_model import build_legacy
-from porter.keras_legacy_verify import verify_legacy
-from porter.keras_legacy_view import operations_of, variables_of
+from porter.keras_legacy.judging import Judged
+from porter.keras_legacy.model import build_legacy
+from porter.keras_legacy.verify import verify_legacy
+from porter.keras_legacy.view import operations_of, variables_of
 from porter.mending import copy_model, with_remedy
 from porter.report.model import Report
 

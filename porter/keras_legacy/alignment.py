@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.keras_legacy_agreement import Agreement, Folded, Source
-from porter.keras_legacy_kinds import applies_activation, can_compute, fits, has_same_numbers
-from porter.keras_legacy_steps import arrays_of
+from porter.keras_legacy.agreement import Agreement, Folded, Source
+from porter.keras_legacy.kinds import applies_activation, can_compute, fits, has_same_numbers
+from porter.keras_legacy.steps import arrays_of
 from porter.port_nodes import Key
 from reference.trace import Program
 

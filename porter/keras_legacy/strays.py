@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from porter.diagnosis.codes import Cause
-from porter.keras_legacy_kinds import has_same_numbers, is_merge
-from porter.keras_legacy_pairing import KerasPairing, Pair
-from porter.keras_legacy_pieces import Piece
+from porter.keras_legacy.kinds import has_same_numbers, is_merge
+from porter.keras_legacy.pairing import KerasPairing, Pair
+from porter.keras_legacy.pieces import Piece
 from porter.report.model import Finding
 from reference.trace import Program
 

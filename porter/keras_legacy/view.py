@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from porter.errors import PortError
-from porter.keras_legacy_diagnosis.slots import slots
+from porter.keras_legacy.diagnosis.slots import slots
 
 
 def variables_of(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Any]:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.matching import Layout
-from porter.keras_legacy_diagnosis.graph import flattened_from
-from porter.keras_legacy_diagnosis.slots import Slot, slots, take
-from porter.keras_legacy_diagnosis.suspect import Suspect
+from porter.keras_legacy.diagnosis.graph import flattened_from
+from porter.keras_legacy.diagnosis.slots import Slot, slots, take
+from porter.keras_legacy.diagnosis.suspect import Suspect
 from reference.recurrent import ConvLSTMCell, GRUCell, LSTMCell
 
 Array = NDArray[Any]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porter.compare import Comparison, merge_comparisons
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.keras_legacy_model import pairs
+from porter.keras_legacy.model import pairs
 from reference.recurrent import TimeDistributed
 from reference.trace import Program
 

@@ -575,7 +575,7 @@ def time_distributed(layer: KerasLayer, site: Site) -> Apply:
 
 
 def _inside(inner: Any, shape: Sequence[int | None], dtype: str, site: Site) -> Any:
-    from porter.keras_legacy_model import connect
+    from porter.keras_legacy.model import connect
 
     if not isinstance(inner, KerasLayer):
         return connect(inner, site, shape=tuple(shape), dtype=dtype)

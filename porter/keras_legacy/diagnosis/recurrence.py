@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.activations import candidates
-from porter.keras_legacy_diagnosis.functions import remedy_of
-from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
+from porter.keras_legacy.diagnosis.functions import remedy_of
+from porter.keras_legacy.diagnosis.suspect import Suspect, Variant
 from reference.activations import Activation
 from reference.recurrent import Bidirectional, GRUCell, Recurrent
 

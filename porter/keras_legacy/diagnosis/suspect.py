@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.compare import Comparison, merge_comparisons
 from porter.diagnosis.numbers import equal_within_ulp
 from porter.judging import compare_step
-from porter.keras_legacy_diagnosis.slots import Path, Slot, slots
+from porter.keras_legacy.diagnosis.slots import Path, Slot, slots
 from reference.precision import Precision
 from reference.trace import Program
 

@@ -8,8 +8,8 @@ from functools import partial
 from itertools import permutations
 from typing import Any
 
-from porter.keras_legacy_diagnosis.slots import slots
-from porter.keras_legacy_diagnosis.suspect import Suspect, Variant
+from porter.keras_legacy.diagnosis.slots import slots
+from porter.keras_legacy.diagnosis.suspect import Suspect, Variant
 from reference.elementwise import Elementwise, PReLU
 from reference.merging import Merge
 from reference.normalization import BatchNormalization

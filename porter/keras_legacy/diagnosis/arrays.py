@@ -14,10 +14,10 @@ from porter.diagnosis.codes import Cause
 from porter.diagnosis.kernels import describe_constant, describe_initializer, describe_relation
 from porter.diagnosis.matching import UNCHANGED, Layout, Match, match_layouts, number_changes
 from porter.diagnosis.numbers import describe_entries, describe_permutation, match_vectors, rounded
-from porter.keras_legacy_diagnosis.graph import is_last, layer_before
-from porter.keras_legacy_diagnosis.layouts import layouts
-from porter.keras_legacy_diagnosis.slots import NEUTRAL, Slot, put
-from porter.keras_legacy_diagnosis.suspect import Suspect
+from porter.keras_legacy.diagnosis.graph import is_last, layer_before
+from porter.keras_legacy.diagnosis.layouts import layouts
+from porter.keras_legacy.diagnosis.slots import NEUTRAL, Slot, put
+from porter.keras_legacy.diagnosis.suspect import Suspect
 
 Array = NDArray[Any]
 
