@@ -77,6 +77,15 @@ def test_basis_rows_of_a_wide_layer_are_a_sample_and_say_so(monkeypatch):
     assert len(np.unique(np.argmax(np.abs(rows[1:]), axis=1))) == 5
 
 
+def test_fewer_basis_rows_are_enough_where_the_weights_were_read(monkeypatch):
+    monkeypatch.setattr(probes, "READ_FULL_BASIS_WIDTH", 8)
+    monkeypatch.setattr(probes, "READ_SAMPLED_BASIS", 3)
+    assert basis_rows(8, rng(), read=True)[1]
+    rows, full = basis_rows(9, rng(), read=True)
+    assert not full and rows.shape == (7, 9)
+    assert basis_rows(9, rng())[1]
+
+
 def test_every_single_weight_shows_in_the_basis_rows():
     kernel = rng().standard_normal((5, 4))
     rows, _ = basis_rows(5, rng())
