@@ -266,3 +266,14 @@ def test_masked_steps_inside_bidirectional_changed_with_tf_keras(tmp_path: Path)
     assert not np.allclose(late[1, -1], early[1, -1])
     np.testing.assert_allclose(late[0], early[0])
     assert porter.port(tmp_path / "m.h5", tmp_path / "p.keras").verdict == "parity"
+
+
+def test_a_layer_may_bear_the_name_that_keras_gives_to_an_operation(tmp_path: Path) -> None:
+    """The masks of both branches are joined by an operation that Keras counts to the same name."""
+    tf_keras.backend.clear_session()
+    left, right = L.Input((6, 3)), L.Input((6, 3))
+    joined = L.Concatenate(axis=1, name="concatenate")([L.Masking(0.5)(left), L.Masking(0.5)(right)])
+    original = tf_keras.Model([left, right], L.LSTM(4)(joined))
+    original.save(tmp_path / "m.h5")
+    keras.backend.clear_session()
+    assert porter.port(tmp_path / "m.h5", tmp_path / "p.keras").verdict == "parity"
