@@ -85,6 +85,10 @@ def _workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(PROCESSORS)
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.cache_clear)  # no thread survives a fork
+
+
 @cache
 def _blas() -> ThreadpoolController:
     """Of the threads that a matrix product starts, which would wait for each other in every worker."""
