@@ -26,10 +26,10 @@ def layers_of(config: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def name_of(entry: Mapping[str, Any]) -> str:
-    """A layer's name: in its configuration, or beside it."""
+    """A layer's name: in its configuration, or beside it; its class where it has none."""
     config = entry["config"]
     inner = config.get("name") if isinstance(config, Mapping) else None
-    return str(inner if inner is not None else entry.get("name"))
+    return str(inner if inner is not None else entry.get("name", entry.get("class_name")))
 
 
 def use_bias(config: Config) -> bool:

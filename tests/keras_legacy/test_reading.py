@@ -287,3 +287,15 @@ def test_reading_loads_no_tensorflow(tmp_path: Path, rng: np.random.Generator) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_layer_without_a_name_is_called_by_its_class(tmp_path: Path) -> None:
+    layers = [
+        {"class_name": "ReLU", "config": {"batch_input_shape": [None, 4]}},
+        {"class_name": "Activation", "name": "end", "config": {"activation": "tanh"}},
+    ]
+    network = porter.read(write(tmp_path / "m.h5", model(layers), {}))
+    program = build_program(network)
+    assert program.inputs == tuple(each.name for each in network.inputs) == ("ReLU_input",)
+    assert [step.name for step in program.steps] == ["ReLU", "end"]
+    np.testing.assert_allclose(outputs(network), np.tanh(np.maximum(X, 0)), rtol=1e-6)
