@@ -68,12 +68,12 @@ class Case:
         judged: one a step of the program.
         placement: where the scaling is: "inside", "folded", "outside", or None where undeclared and not found.
         inputs: (rows, n) what the port was fed.
-        outputs: the reference's outputs and the port's, end to end, both (rows, n).
+        outputs: the reference's outputs and the port's, end to end, both (rows, n), on the first rows of the inputs.
         seed: of the probes.
         whole: the port called as a whole against the program: "parity", "mismatch", or "unknown" where its bound is
             too loose to tell.
         walk_differs: whether the port called as a whole gives something else than its layers one by one.
-        reached: by dense layer, the least and the largest preactivation of each unit on ``inputs``, both (units,).
+        reached: by dense layer, the least and the largest preactivation of each unit on those rows, both (units,).
     """
 
     network: Network

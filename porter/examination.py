@@ -35,6 +35,8 @@ Array = NDArray[Any]
 END_TO_END_ROWS = 256
 """But no more of a wide network than have so many numbers in its widest layer:"""
 END_TO_END_NUMBERS = 2**17
+WALKED_NUMBERS = 2**21
+"""As many rows go through the program from end to end as have so many numbers in its widest layer."""
 TELLING = 1e-3
 """An end-to-end bound below this share of an output's range would show any step that is left out."""
 
@@ -91,8 +93,7 @@ def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs:
     coarsest = max(present.values(), key=lambda precision: precision.format.unit, default=None)
     if coarsest is None:
         return "unknown"
-    widest = max(step.width[1] for step in program.steps if isinstance(step, Dense))
-    fed = cast(inputs[: min(END_TO_END_ROWS, END_TO_END_NUMBERS // widest + 1)], graph.input_dtypes[0])
+    fed = cast(inputs[: min(END_TO_END_ROWS, END_TO_END_NUMBERS // _widest(program) + 1)], graph.input_dtypes[0])
     rows = fed.astype(np.float64)
     precisions = {step.name: present.get(step.name, coarsest) for step in program.steps}
     allowed = end_to_end(program, rows, precisions)[program.steps[-1].name]
@@ -102,6 +103,10 @@ def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs:
         return "mismatch"
     span = np.ptp(expected, axis=0)
     return "parity" if np.all(np.max(allowed, axis=0) <= TELLING * span) else "unknown"
+
+
+def _widest(program: Program) -> int:
+    return max(step.width[1] for step in program.steps if isinstance(step, Dense))
 
 
 def _found_placement(pairing: Pairing) -> str | None:
@@ -156,19 +161,15 @@ class _Walk:
     def run(self, inputs: Array, program: Program, rng: np.random.Generator) -> tuple[Judged, ...]:
         """Judge every step: on the network's inputs, and then, while its bound is at hand, on its own probes."""
         expected, actual, judged = [], [], []
+        end = WALKED_NUMBERS // _widest(program) + 1
         for start, part in blocks(inputs, BLOCK_ROWS):
             fed = cast(part, self._graph.input_dtypes[0])
             tensors = self._graph.trace([fed])
-            for name, trace in program.walk(fed.astype(np.float64)):
-                self._reach(name, trace.preactivation)
-                if name in self._ends:
-                    self._accumulate(self._ends[name], trace.outputs, tensors)
-                last = trace.outputs
-            whole = self._graph(fed)[0]
-            walked = tensors[self._graph.outputs[0]]
+            whole, walked = self._graph(fed)[0], tensors[self._graph.outputs[0]]
             self.differs |= not np.array_equal(whole, walked, equal_nan=True)
-            expected.append(last)
-            actual.append(np.asarray(whole).astype(np.float64))
+            if start < end:
+                expected.append(self._walk(program, fed[: end - start].astype(np.float64), tensors))
+                actual.append(np.asarray(whole[: end - start]).astype(np.float64))
             for pair in self._pairing.pairs:
                 step = self._steps[pair.step.name]
                 wide = _in_float64(step)
@@ -178,6 +179,14 @@ class _Walk:
                     judged.append(replace(_judge_step(wide, pair, self._folds, self, rng), step=step))
         self.outputs = (np.concatenate(expected), np.concatenate(actual))
         return tuple(judged)
+
+    def _walk(self, program: Program, rows: Array, tensors: Mapping[int, Array]) -> Array:
+        """The program from its inputs to its outputs, beside the port's first rows."""
+        for name, trace in program.walk(rows):
+            self._reach(name, trace.preactivation)
+            if name in self._ends:
+                self._accumulate(self._ends[name], trace.outputs, tensors)
+        return trace.outputs
 
     def _judge(self, step: Any, block: Block, tensors: Mapping[int, Array], first_row: int) -> None:
         actual = _flat(tensors[block.leaving])
@@ -194,7 +203,7 @@ class _Walk:
     def _accumulate(self, layer: str, wanted: Array, tensors: Mapping[int, Array]) -> None:
         """The largest error of a layer end to end, where the port has such a tensor."""
         block = self._pairing[layer].block
-        if block is None or wanted.shape != (actual := _flat(tensors[block.leaving])).shape:
+        if block is None or wanted.shape != (actual := _flat(tensors[block.leaving][: len(wanted)])).shape:
             return
         with np.errstate(invalid="ignore"):
             error = np.abs(actual - wanted)
