@@ -28,24 +28,24 @@ ORDER = ("parity", "inconclusive", "mismatch")
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One port on its way.
 
     Attributes:
         network: what is ported.
         model: the keras.Model built from it.
         options: what the provenance record says about how.
-        verify: verification of a model against the network, with the user's options.
-        outside: whether the model takes scaled inputs.
-        seed: of the probe rows.
+        verify: verification of a model against the network.
+        compare: what differs, bit by bit, in a model that was loaded again; a sentence each.
+        compared: what that looks at beside the weights.
     """
 
     network: Network
     model: Any
     options: Mapping[str, Any]
     verify: Callable[[Any], Report]
-    outside: bool
-    seed: int
+    compare: Callable[[Any], list[str]]
+    compared: str
 
 
 def port(
@@ -101,11 +101,17 @@ def port(
         return verify(network, candidate, samples=samples, seed=seed, search=search, placement=placement)
 
     options = {"placement": placement, "dtype": dtype, "samples": _named(samples), "seed": seed, "search": search}
-    job = _Job(network, model, options | dict(network.declarations), judge, placement == "outside", seed)
-    report = judge(model)
-    if report.verdict == "mismatch" and not force:
-        return _unsaved(report)
-    return _save(job, report, output, force)
+    limits = None if placement == "outside" else network.input_range
+    rows = draw_rows(limits, network.widths[0], ROWS, np.random.default_rng(seed))
+    job = Job(
+        network,
+        model,
+        options | dict(network.declarations),
+        judge,
+        lambda reloaded: compare_models(model, reloaded, rows),
+        f"the outputs of {len(rows)} rows",
+    )
+    return save(job, judge(model), output, force=force)
 
 
 def as_network(legacy: Network | str | Path, read_options: Mapping[str, Any]) -> Network:
@@ -134,7 +140,17 @@ def _named(samples: Any) -> str | None:
     return Path(samples).name if isinstance(samples, str | Path) else "given as arrays"
 
 
-def _save(job: _Job, report: Report, output: Path, force: bool) -> Report:
+def save(job: Job, report: Report, output: Path, *, force: bool) -> Report:
+    """Write a port that was judged, load it again, and judge what changed.
+
+    Returns:
+        The report with the link "save" and where the port is; on a mismatch nothing is written unless forced.
+
+    Raises:
+        PorterError: a file that cannot be written, or loaded again.
+    """
+    if report.verdict == "mismatch" and not force:
+        return _unsaved(report)
     with staged(output, force=force) as draft:
         write_model(job.model, draft)
         report = _with_save_link(job, report, _load(draft))
@@ -166,15 +182,12 @@ def _load(draft: Path) -> Any:
         ) from error
 
 
-def _with_save_link(job: _Job, report: Report, reloaded: Any) -> Report:
+def _with_save_link(job: Job, report: Report, reloaded: Any) -> Report:
     """The report with the verdict on the link "save": the same bits, or a second verification that explains."""
-    rows = _rows(job)
-    differences = compare_models(job.model, reloaded, rows)
+    differences = job.compare(reloaded)
     if not differences:
         weights = sum(int(np.prod(weight.shape)) for weight in job.model.weights)
-        return _linked(
-            report, "parity", f"loaded again: the same bits in {weights:,} weights and the outputs of {len(rows)} rows"
-        )
+        return _linked(report, "parity", f"loaded again: the same bits in {weights:,} weights and {job.compared}")
     again = job.verify(reloaded)
     worse = max(report, again, key=lambda one: ORDER.index(one.verdict))
     return _linked(worse, again.verdict, f"loaded again and verified again, because {'; '.join(differences)}")
@@ -186,11 +199,6 @@ def _linked(report: Report, verdict: str, note: str) -> Report:
         links={**report.links, "save": verdict},
         link_notes={**report.link_notes, "save": note},
     )
-
-
-def _rows(job: _Job) -> Array:
-    limits = None if job.outside else job.network.input_range
-    return draw_rows(limits, job.network.widths[0], ROWS, np.random.default_rng(job.seed))
 
 
 def compare_models(expected: Any, actual: Any, rows: Array) -> list[str]:
