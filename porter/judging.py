@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.probes import blocks
+from porter.threads import PROCESSORS, threads
 from reference.embedding import Embedding, Mask, Masking
 from reference.precision import Precision, round_to
 from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
@@ -28,8 +27,6 @@ BLOCK_ELEMENTS = 2**18
 """Numbers that are judged at a time: few enough to stay in the processor's cache."""
 LEAST_ROWS = 256
 """But so many rows at least, or a wide kernel would be streamed from memory again and again."""
-
-PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cast(values: Array, dtype: str) -> Array:
@@ -75,18 +72,9 @@ def judge_values(
         return judge_block(slice(0, len(inputs)))
     count = -(-len(inputs) // (most * PROCESSORS)) * PROCESSORS  # as many for each of them
     edges = [len(inputs) * i // count for i in range(count + 1)]
+    workers = threads("judging", PROCESSORS)  # NumPy lets others run while it computes
     with _blas().limit(limits=1, user_api="blas"):
-        return merge_comparisons(_workers().map(judge_block, map(slice, edges, edges[1:])))
-
-
-@cache
-def _workers() -> ThreadPoolExecutor:
-    """A thread for each processor: NumPy lets others run while it computes."""
-    return ThreadPoolExecutor(PROCESSORS)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_workers.cache_clear)  # no thread survives a fork
+        return merge_comparisons(workers.map(judge_block, map(slice, edges, edges[1:])))
 
 
 @cache

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from porter.case import Case
 from porter.compare import Comparison
 from porter.domain import port_limits
 from porter.judging import cast, judge_values, port_rows
+from porter.threads import threads
 from reference.dense import Dense
 
 Array = NDArray[Any]
@@ -105,7 +103,9 @@ def search_inputs(case: Case) -> Counterexample:
             )
         return worst.ratio <= 1
 
-    _thread().submit(_drive, holds, box, case.seed, lambda: found["largest"]).result()
+    # In a thread of its own, for Hypothesis refuses one test inside another, which a user's own may be; always the same
+    # one, for in every new thread it has all garbage collected first.
+    threads("search", 1).submit(_drive, holds, box, case.seed, lambda: found["largest"]).result()
     row = found["row"]
     if row is None:
         return Counterexample(found["count"], None, largest=found["largest"], seed=case.seed)
@@ -113,19 +113,6 @@ def search_inputs(case: Case) -> Counterexample:
     return Counterexample(
         found["count"], row, found["layer"], found["error"], found["allowed"], found["largest"], changed, case.seed
     )
-
-
-@cache
-def _thread() -> ThreadPoolExecutor:
-    """One of its own, for Hypothesis refuses one test inside another, which a user's own may be.
-
-    Always the same one, for in every new thread Hypothesis has all garbage collected first.
-    """
-    return ThreadPoolExecutor(1)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_thread.cache_clear)  # no thread survives a fork
 
 
 @dataclass(frozen=True)
