@@ -32,11 +32,10 @@ from reference.trace import Program, chain
 
 Array = NDArray[Any]
 
-END_TO_END_ROWS = 256
-"""But no more of a wide network than have so many numbers in its widest layer:"""
-END_TO_END_NUMBERS = 2**17
+END_TO_END_ROWS, END_TO_END_NUMBERS = 256, 2**17
+"""Rows on which the whole is judged, and how many numbers they may be in the widest layer."""
 WALKED_NUMBERS = 2**21
-"""As many rows go through the program from end to end as have so many numbers in its widest layer."""
+"""The same of the rows that go through the program from end to end."""
 TELLING = 1e-3
 """An end-to-end bound below this share of an output's range would show any step that is left out."""
 

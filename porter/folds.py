@@ -44,9 +44,9 @@ def _agrees_folded(pair: Pair, before: Scaling | None, after: Scaling | None, rn
         return False
     folded = _fold(pair, before, after)
     own, other = Stored.of(pair.step), Stored.of(folded)
-    atom = block.dense
-    if atom is not None and atom.kernel is not None and atom.kernel.shape == own.kernel.shape:
-        shares = [_share(atom.kernel, kernel, block.precision) for kernel in (other.kernel, own.kernel)]
+    shown = None if block.dense is None else block.dense.kernel
+    if shown is not None and shown.shape == own.kernel.shape:
+        shares = [_share(shown, kernel, block.precision) for kernel in (other.kernel, own.kernel)]
         return shares[0] > max(shares[1], 0.3)
     sets, _ = layer_rows(other.kernel, other.bias, rng)
     return all(judge(folded, block.run, rows, block.precision).is_parity for rows in sets.values())

@@ -82,7 +82,7 @@ def _verdict_on(case: Case, model: Any) -> str:
 def _in_place(case: Case, one: Named) -> bool:
     block = case[one.cause.layer].pair.block
     folded = case[one.cause.layer].step is not case[one.cause.layer].pair.step
-    shown = block is not None and block.dense is not None and block.dense.kernel is not None and not folded
+    shown = block is not None and block.dense is not None and block.dense.weights is not None and not folded
     lacks_bias = shown and block.dense.bias is None and one.cause.code.startswith(("bias", "layers"))  # type: ignore[union-attr]
     return shown and not lacks_bias and one.cause.code.startswith(IN_PLACE)
 

@@ -215,8 +215,8 @@ def _score(step: Dense, block: Block, rng: np.random.Generator) -> float:
         return -np.inf
     if _agreement(step, block, _local(step, rng)):
         return AGREES
-    atom = block.dense
-    if atom is not None and atom.kernel is not None and _share_numbers(step, atom.kernel):
+    kernel = None if block.dense is None else block.dense.kernel
+    if kernel is not None and _share_numbers(step, kernel):
         return RELATED
     return FITS
 

@@ -140,19 +140,17 @@ def product_error(affine: Affine, x: Array, z: Array, shift: Array | None, arith
     count = np.count_nonzero(magnitude, axis=1)
     sparse = count <= 1
     bound = np.empty(z.shape)
-    if sparse.all() or not sparse.any():
-        single = len(sparse) > 0 and bool(sparse[0])
-        terms = (
-            _single_terms(affine, magnitude, shift)
-            if single
-            else _all_terms(affine, magnitude, shift, count, arithmetic)
-        )
-        for rows in cached_rows(z):
-            bound[rows] = _bound(affine, terms[rows], z[rows], arithmetic)
+    if sparse.any() and not sparse.all():
+        for rows in (sparse, ~sparse):
+            part = None if shift is None else shift[rows]
+            bound[rows] = product_error(affine, x[rows], z[rows], part, arithmetic)
         return bound
-    for rows in (sparse, ~sparse):
-        part = None if shift is None else shift[rows]
-        bound[rows] = product_error(affine, x[rows], z[rows], part, arithmetic)
+    if sparse.all():
+        terms = _single_terms(affine, magnitude, shift)
+    else:
+        terms = _all_terms(affine, magnitude, shift, count, arithmetic)
+    for cached in cached_rows(z):
+        bound[cached] = _bound(affine, terms[cached], z[cached], arithmetic)
     return bound
 
 

@@ -18,7 +18,7 @@ from reference.constants import platform_deviation
 from reference.dense import Activate, Dense
 from reference.function_rounding import activation_error
 from reference.precision import FORMATS, Format, Precision, round_to
-from reference.product_rounding import Affine, Arithmetic, cached_rows, product_error
+from reference.product_rounding import CACHED_ELEMENTS, Affine, Arithmetic, cached_rows, product_error
 from reference.scaling import Scaling
 from reference.scaling_rounding import scaling_error, transform_error
 from reference.trace import LayerTrace, Program
@@ -28,9 +28,8 @@ Array = NDArray[Any]
 Errors = tuple[Array, ...]
 
 INFLATION = 1 + 1e-9
-BLOCK_ELEMENTS = 2**15
 BLOCK_ROWS = 256
-"""At least: with fewer, the kernel is streamed from memory again and again."""
+"""In a product at least: with fewer, the kernel is streamed from memory again and again."""
 
 
 def allowed_error(
@@ -144,7 +143,7 @@ def _dense(
     z = a if trace.preactivation is None else _float64(trace.preactivation)
     affine, shift, own = _prepared(step, precision), _shift(x, precision, input_error), _format(step)
     arithmetic, bound = Arithmetic(precision, own), np.empty(z.shape)
-    block = max(BLOCK_ROWS, BLOCK_ELEMENTS // max(affine.kernel.shape))
+    block = max(BLOCK_ROWS, CACHED_ELEMENTS // max(affine.kernel.shape))
     for start in range(0, len(x), block):
         rows = slice(start, start + block)
         error = product_error(affine, x[rows], z[rows], None if shift is None else shift[rows], arithmetic)

@@ -57,7 +57,7 @@ def match_gauges(steps: Sequence[Dense], blocks: Sequence[Block | None]) -> dict
     entering: Gauge | None = None
     for index, (step, block) in enumerate(zip(steps, blocks, strict=True)):
         leaving = None
-        if block is not None and block.dense is not None and block.dense.kernel is not None:
+        if block is not None and block.dense is not None and block.dense.weights is not None:
             is_last = index == len(steps) - 1
             leaving = _leaving(step, block, entering, is_last)
             if leaving is None and entering is not None:
@@ -76,16 +76,16 @@ def match_gauges(steps: Sequence[Dense], blocks: Sequence[Block | None]) -> dict
 def _leaving(step: Dense, block: Block, entering: Gauge | None, is_last: bool) -> Gauge | None:
     """The gauge of the layer's own units, given that of its inputs; None where the weights do not match under any."""
     atom = block.dense
-    assert atom is not None and atom.kernel is not None
-    stored = Stored.of(step)
+    assert atom is not None and atom.weights is not None
+    stored, (shown, own) = Stored.of(step), atom.weights()
     kernel = stored.kernel
-    if kernel.shape != atom.kernel.shape:
+    if kernel.shape != shown.shape:
         return None
     if entering is not None:
         kernel = kernel[entering.order] * entering.sign[:, None]
     bias = np.zeros(kernel.shape[1]) if stored.bias is None else stored.bias
-    own = np.zeros(kernel.shape[1]) if atom.bias is None else atom.bias
-    wanted, found = np.vstack([kernel, bias]).T, np.vstack([atom.kernel, own]).T
+    own = np.zeros(kernel.shape[1]) if own is None else own
+    wanted, found = np.vstack([kernel, bias]).T, np.vstack([shown, own]).T
     signs = stored.activation.name in ODD
     match = match_vectors(found, wanted, block.precision.variables, signs=signs)
     if match is None:

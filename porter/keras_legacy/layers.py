@@ -150,15 +150,15 @@ def edge(layer: KerasLayer, site: Site) -> tuple[str, tuple[str, Maker] | None]:
     if rule not in ("half", "full"):
         return rule, None
     amounts = [(span // 2, span - 1 - span // 2) if rule == "half" else (span - 1, span - 1) for span in reach]
-    return "valid", ("edge", lambda name: zero_padding(amounts, name, site, "channels_last"))
+    return "valid", ("edge", lambda name: at_edges("ZeroPadding", amounts, name, site, "channels_last"))
 
 
-def zero_padding(amounts: Sequence[tuple[int, int]], name: str, site: Site, layout: str) -> Any:
-    """Zeros around each dimension of space."""
+def at_edges(kind: str, amounts: Sequence[tuple[int, int]], name: str, site: Site, layout: str) -> Any:
+    """ZeroPadding or Cropping before and behind each dimension of space."""
     dims = len(amounts)
     extra = {} if dims == 1 else {"data_format": layout}
-    kind = getattr(layers, f"ZeroPadding{dims}D")
-    return kind(amounts[0] if dims == 1 else tuple(amounts), name=name, dtype=site.policy, **extra)
+    made = getattr(layers, f"{kind}{dims}D")
+    return made(amounts[0] if dims == 1 else tuple(amounts), name=name, dtype=site.policy, **extra)
 
 
 def convolution(layer: KerasLayer, site: Site) -> Apply:
@@ -213,7 +213,7 @@ def transposed(layer: KerasLayer, site: Site) -> Apply:
                     f"layer {layer.name!r}", found="a transposed convolution whose 'same' was Theano's",
                     expected="one that Keras' own layers can express",
                 )  # fmt: skip
-            rule, after = "valid", ("cut", lambda name: cropping(cuts, name, site, "channels_last"))
+            rule, after = "valid", ("cut", lambda name: at_edges("Cropping", cuts, name, site, "channels_last"))
     arguments = convolution_arguments(layer, site) | {"padding": rule, "output_padding": p["output_padding"]}
     kind = getattr(layers, f"Conv{p['dims']}DTranspose")
     main = (
@@ -221,14 +221,6 @@ def transposed(layer: KerasLayer, site: Site) -> Apply:
         lambda name: site.keep(kind(p["filters"], name=name, **arguments), layer.weights, "kernel", "bias"),
     )
     return around(layer, site, main, after)
-
-
-def cropping(amounts: Sequence[tuple[int, int]], name: str, site: Site, layout: str) -> Any:
-    """The edges of each dimension of space taken away."""
-    dims = len(amounts)
-    extra = {} if dims == 1 else {"data_format": layout}
-    kind = getattr(layers, f"Cropping{dims}D")
-    return kind(amounts[0] if dims == 1 else tuple(amounts), name=name, dtype=site.policy, **extra)
 
 
 def local(layer: KerasLayer, site: Site) -> Apply:
@@ -627,13 +619,13 @@ def flatten(layer: KerasLayer, site: Site) -> Apply:
     return in_a_row(legal_name(layer.name), ("it", lambda name: layers.Flatten(layout, name=name, dtype=site.policy)))
 
 
-def on_edges(make: Callable[..., Any]) -> Callable[[KerasLayer, Site], Apply]:
+def on_edges(kind: str) -> Callable[[KerasLayer, Site], Apply]:
     """ZeroPadding and Cropping."""
 
     def build(layer: KerasLayer, site: Site) -> Apply:
         p = layer.parameters
         layout = "channels_first" if p["channels_first"] else "channels_last"
-        return in_a_row(legal_name(layer.name), ("it", lambda name: make(p["amounts"], name, site, layout)))
+        return in_a_row(legal_name(layer.name), ("it", lambda name: at_edges(kind, p["amounts"], name, site, layout)))
 
     return build
 
@@ -760,7 +752,7 @@ OPERATIONS: Mapping[str, Callable[[KerasLayer, Site], Apply]] = {
     "Conv": convolution,
     "ConvLSTM": conv_lstm,
     "ConvTranspose": transposed,
-    "Crop": on_edges(cropping),
+    "Crop": on_edges("Cropping"),
     "Dense": dense,
     "DepthwiseConv": depthwise,
     "Dot": dot,
@@ -773,7 +765,7 @@ OPERATIONS: Mapping[str, Callable[[KerasLayer, Site], Apply]] = {
     "Masking": masking,
     "Merge": merge,
     "PReLU": prelu,
-    "Pad": on_edges(zero_padding),
+    "Pad": on_edges("ZeroPadding"),
     "Permute": one("Permute", "order"),
     "Pool": pooling,
     "Recurrent": recurrent,
