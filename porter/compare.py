@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.power import measure_coarseness
+
 Array = NDArray[Any]
 
 
@@ -30,6 +32,8 @@ class Comparison:
         by_platform: elements that only a known inaccuracy of the platform explains.
         inevitable: elements left out because the port's dtype cannot hold the reference's own value.
         unbounded: elements left out because a partial sum of theirs may overflow in the port's dtype.
+        coarseness: the allowed error as a share of the range of what the step gives, as ``measure_coarseness`` has it;
+            of several sets of probes, that of the most telling one.
     """
 
     elements: int = 0
@@ -45,6 +49,7 @@ class Comparison:
     by_platform: int = 0
     inevitable: int = 0
     unbounded: int = 0
+    coarseness: float = float("inf")
 
     @property
     def is_parity(self) -> bool:
@@ -111,6 +116,7 @@ def compare_outputs(
         span=float(np.max(unit[np.isfinite(unit)], initial=0.0)),
         inevitable=int(np.count_nonzero(inevitable)),
         unbounded=int(np.count_nonzero(unbounded & ~inevitable)),
+        coarseness=measure_coarseness(expected, allowed, inevitable),
     )
 
 
@@ -135,4 +141,5 @@ def merge_comparisons(comparisons: Iterable[Comparison]) -> Comparison:
         by_platform=sum(one.by_platform for one in every),
         inevitable=sum(one.inevitable for one in every),
         unbounded=sum(one.unbounded for one in every),
+        coarseness=min(one.coarseness for one in every),
     )
