@@ -34,7 +34,9 @@ class Judged:
         weights_differ: how many exposed weights are not the cast of the stored ones.
         probes: the layer's own probe sets, kept for the diagnosis where its verdict is "mismatch".
         probed: how many rows they are.
-        unprobed: how many of its inputs have no basis probe of their own.
+        refused: by set of probes that the port cannot be run on, what it raises.
+        would_show: the mistakes of its kind that would have exceeded the bound on these probes.
+        reason: why it was not compared, where it was not.
         gauge: the order and signs of its units, where compensated.
     """
 
@@ -47,7 +49,9 @@ class Judged:
     weights_differ: int = 0
     probes: Mapping[str, Array] = field(default_factory=dict, repr=False)
     probed: int = 0
-    unprobed: int = 0
+    refused: Mapping[str, str] = field(default_factory=dict)
+    would_show: tuple[str, ...] = ()
+    reason: str = ""
     gauge: Gauge | None = None
 
     @property

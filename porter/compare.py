@@ -32,6 +32,8 @@ class Comparison:
         by_platform: elements that only a known inaccuracy of the platform explains.
         inevitable: elements left out because the port's dtype cannot hold the reference's own value.
         unbounded: elements left out because a partial sum of theirs may overflow in the port's dtype.
+        overflowed: elements left out far outside a network's range, where the port's way to write the step overflows
+            and the reference's does not.
         coarseness: the allowed error as a share of the range of what the step gives, as ``measure_coarseness`` has it;
             of several sets of probes, that of the most telling one.
     """
@@ -49,6 +51,7 @@ class Comparison:
     by_platform: int = 0
     inevitable: int = 0
     unbounded: int = 0
+    overflowed: int = 0
     coarseness: float = float("inf")
 
     @property
@@ -64,7 +67,7 @@ class Comparison:
 
 def compare_outputs(
     expected: Array, actual: Array, allowed: Array, *, probes: str = "rows", unheld: Array | None = None,
-    first_row: int = 0,
+    first_row: int = 0, is_far: bool = False,
 ) -> Comparison:  # fmt: skip
     """Compare two arrays of one shape.
 
@@ -76,6 +79,8 @@ def compare_outputs(
         unheld: (rows, ...) bool: where the port's dtype cannot hold what the reference itself computes; overflow
             is inevitable there, and the element is left out, as is one where the reference is not finite.
         first_row: the number of the first row among its probes, where this is one block of them.
+        is_far: whether the rows lie far outside a network's range: an element that is no number there on the port's
+            side alone is counted and left out, for a formula written out may overflow where another does not.
 
     A NaN on one side only, or an infinity that the other side does not share, exceeds every bound.
     """
@@ -90,21 +95,22 @@ def compare_outputs(
     with np.errstate(all="ignore"):
         error = np.abs(wide - expected)
         if _is_plain(error, allowed, unheld):
-            unbounded = inevitable = np.zeros(error.shape, bool)
+            unbounded = inevitable = overflowed = np.zeros(error.shape, bool)
             ratio = np.divide(error, allowed, out=np.zeros(error.shape), where=error > 0)
         else:
             same = (wide == expected) | (np.isnan(wide) & np.isnan(expected))
             error = np.where(same, 0.0, np.where(np.isnan(error), np.inf, error))
             unbounded = np.isinf(allowed)
             inevitable = ~np.isfinite(expected) | (False if unheld is None else unheld)
+            overflowed = ~np.isfinite(wide) & ~inevitable & ~unbounded if is_far else np.zeros(error.shape, bool)
             ratio = np.where(error == 0, 0.0, np.where(allowed > 0, error / allowed, np.inf))
             ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
-            ratio = np.where(inevitable | unbounded, 0.0, ratio)
+            ratio = np.where(inevitable | unbounded | overflowed, 0.0, ratio)
     index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     place = (first_row + int(index[0]), *(int(i) for i in index[1:]))
     unit = np.abs(expected.reshape(len(expected), -1)[:, int(np.ravel_multi_index(index[1:], ratio.shape[1:]))])
     return Comparison(
-        elements=int(ratio.size - np.count_nonzero(inevitable | unbounded)),
+        elements=int(ratio.size - np.count_nonzero(inevitable | unbounded | overflowed)),
         exceeding=int(np.count_nonzero(ratio > 1)),
         ratio=float(ratio[index]),
         error=float(error[index]),
@@ -116,6 +122,7 @@ def compare_outputs(
         span=float(np.max(unit[np.isfinite(unit)], initial=0.0)),
         inevitable=int(np.count_nonzero(inevitable)),
         unbounded=int(np.count_nonzero(unbounded & ~inevitable)),
+        overflowed=int(np.count_nonzero(overflowed)),
         coarseness=measure_coarseness(expected, allowed, inevitable),
     )
 
@@ -141,5 +148,6 @@ def merge_comparisons(comparisons: Iterable[Comparison]) -> Comparison:
         by_platform=sum(one.by_platform for one in every),
         inevitable=sum(one.inevitable for one in every),
         unbounded=sum(one.unbounded for one in every),
+        overflowed=sum(one.overflowed for one in every),
         coarseness=min(one.coarseness for one in every),
     )

@@ -18,14 +18,17 @@ from porter.diagnosis.units import Gauge, apply_gauges, match_gauges
 from porter.domain import network_inputs
 from porter.errors import PortError
 from porter.folds import find_folds, folded_steps
-from porter.judging import BLOCK_ROWS, cast, judge, judge_values, port_rows
+from porter.hypotheses import FEW, telling_mistakes
+from porter.judging import BLOCK_ROWS, Refused, cast, judge, judge_values, port_rows
 from porter.network import Network
 from porter.pairing import Pair, Pairing, pair_chain
 from porter.port_graph import PortGraph
-from porter.probes import blocks, layer_rows
+from porter.power import has_power
+from porter.probes import blocks, far_rows, layer_rows
 from porter.programs import build_program
 from reference.dense import Activate, Dense
 from reference.forms import equivalent_forms
+from reference.precision import Precision
 from reference.rounding import end_to_end
 from reference.scaling import Scaling
 from reference.trace import Program, chain
@@ -36,8 +39,10 @@ END_TO_END_ROWS, END_TO_END_NUMBERS = 256, 2**17
 """Rows on which the whole is judged, and how many numbers they may be in the widest layer."""
 WALKED_NUMBERS = 2**21
 """The same of the rows that go through the program from end to end."""
-TELLING = 1e-3
-"""An end-to-end bound below this share of an output's range would show any step that is left out."""
+TELLING_UNITS = 32
+"""An end-to-end bound below so many unit roundoffs of an output's range is as good as the bound of one layer."""
+FAR = "far vectors"
+"""Probes far outside of a network's range, where the port's way to write a step may overflow."""
 
 
 def examine(
@@ -101,7 +106,7 @@ def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs:
     if compare_outputs(expected, found, allowed).exceeding:
         return "mismatch"
     span = np.ptp(expected, axis=0)
-    return "parity" if np.all(np.max(allowed, axis=0) <= TELLING * span) else "unknown"
+    return "parity" if np.all(np.max(allowed, axis=0) <= TELLING_UNITS * coarsest.format.unit * span) else "unknown"
 
 
 def _widest(program: Program) -> int:
@@ -154,6 +159,7 @@ class _Walk:
         self.comparisons: dict[str, list[Comparison]] = {}
         self.cumulative: dict[str, float] = {}
         self.reached: dict[str, tuple[Array, Array]] = {}
+        self.ordinary: dict[str, Array] = {}
         self.outputs: tuple[Array, Array] = (np.zeros((0, 0)), np.zeros((0, 0)))
         self.differs = False
 
@@ -191,6 +197,7 @@ class _Walk:
         actual = _flat(tensors[block.leaving])
         fed = port_rows(tensors[block.entry], block.precision)
         found = judge_values(step, fed, actual, block.precision, "inputs of the network", first_row=first_row)
+        self.ordinary[step.name] = fed[-FEW:]
         self.comparisons.setdefault(step.name, []).append(found)
 
     def _reach(self, name: str, z: Array | None) -> None:
@@ -227,43 +234,75 @@ def _judge_step(step: Any, pair: Pair, folds: Mapping[str, str], walk: _Walk, rn
         verdict = f"folded into {folds[step.name]}" if step.name in folds else "uncompared"
         return Judged(step, pair, verdict)
     found = merge_comparisons(walk.comparisons.get(step.name, []))
-    return _on_own_probes(Judged(step, pair, "uncompared", cumulative=walk.cumulative.get(step.name)), found, rng)
+    one = Judged(step, pair, "uncompared", cumulative=walk.cumulative.get(step.name))
+    return _on_own_probes(one, found, rng, walk.ordinary[step.name])
 
 
-def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator) -> Judged:
-    """A step, judged on the network's inputs, judged on probes of its own as well, and its weights where they show."""
+def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator, ordinary: Array) -> Judged:
+    """A step, judged on the network's inputs, judged on probes of its own as well, and its weights where they show.
+
+    Args:
+        one: the step.
+        on_inputs: what it gave there.
+        rng: draws the probes.
+        ordinary: (rows, inputs) a few of the rows that the port hands it.
+    """
     step, block = one.step, one.pair.block
     assert block is not None
     differ = _weights_that_differ(step, block)
-    sets, full = _own_probes(step, rng, read=differ == 0)
-    found = {"inputs of the network": on_inputs}
-    found.update({name: judge(step, block.run, rows, block.precision, name) for name, rows in sets.items()})
+    sets = _own_probes(step, block, rng, read=differ == 0)
+    found, refused = {"inputs of the network": on_inputs}, {}
+    for name, rows in sets.items():
+        try:
+            found[name] = judge(step, block.run, rows, block.precision, name, is_far=name == FAR)
+        except Refused as error:
+            refused[name] = str(error)
     total = merge_comparisons(found.values())
-    verdict = _verdict_of(total, differ or 0)
+    run = [rows for name, rows in sets.items() if name in found]
+    tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
+    verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)
     return replace(
         one,
         verdict=verdict,
         comparison=total,
         by_probes=found,
         weights_differ=differ or 0,
-        probes=sets if verdict == "mismatch" else {},
-        probed=sum(len(rows) for rows in sets.values()),
-        unprobed=0 if full else step.width[0] - len(sets["basis probes"]) // 2,
+        probes={name: rows for name, rows in sets.items() if name != FAR} if verdict == "mismatch" else {},
+        probed=sum(len(rows) for rows in run),
+        refused=refused,
+        would_show=shown,
+        reason=reason,
     )
 
 
-def _verdict_of(total: Comparison, weights_differ: int) -> str:
+def _verdict_of(
+    total: Comparison, weights_differ: int, precision: Precision, tried: Sequence[str], shown: Sequence[str]
+) -> tuple[str, str]:
+    """The verdict over every probe, and why it is none: agreement within a bound that allows everything is nothing."""
     if total.elements == 0:
-        return "uncompared"
-    return "parity" if total.is_parity and weights_differ == 0 else "mismatch"
+        return "uncompared", "no element could be compared"
+    if not total.is_parity or weights_differ:
+        return "mismatch", ""
+    if not has_power(total.coarseness, precision):
+        share = f"{total.coarseness:.2g} of the range of what it gives"
+        return "uncompared", f"the bound says nothing here: rounding in {precision.compute} may come to {share}"
+    if tried and not shown:
+        return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
+    return "parity", ""
 
 
-def _own_probes(step: Any, rng: np.random.Generator, read: bool) -> tuple[dict[str, Array], bool]:
-    """Inputs for one step alone; a scaling or a transform has enough in its part of the network's inputs."""
+def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool) -> dict[str, Array]:
+    """Inputs for one step alone; a transform has enough in its part of the network's inputs."""
+    largest = block.precision.format.largest / 16
+    if isinstance(step, Scaling):
+        scale, offset = (np.abs(each) for each in step.affine)
+        return {FAR: far_rows(len(step.first), largest, rng, float(np.max(np.maximum(1, scale) + offset)))}
     if not isinstance(step, Dense):
-        return {}, True
+        return {}
     stored = Stored.of(step)
-    return layer_rows(stored.kernel, stored.bias, rng, read)
+    size = float(np.max(np.abs(stored.kernel).sum(axis=0), initial=1.0))
+    far = far_rows(step.width[0], largest, rng, size)
+    return {**layer_rows(stored.kernel, stored.bias, rng, read), **({FAR: far} if len(far) else {})}
 
 
 def _weights_that_differ(step: Any, block: Block) -> int | None:
@@ -328,7 +367,7 @@ def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, in
     fed = port_rows(tensors[block.entry], block.precision)
     found = judge_values(step, fed, tensors[block.leaving], block.precision, "inputs of the network")
     other = replace(one, step=step, gauge=gauge, cumulative=None if gauge is not None else one.cumulative)
-    return _on_own_probes(other, found, np.random.default_rng(0))
+    return _on_own_probes(other, found, np.random.default_rng(0), fed[-FEW:])
 
 
 def _with_outside(program: Program, judged: tuple[Judged, ...]) -> tuple[Judged, ...]:

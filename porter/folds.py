@@ -48,7 +48,7 @@ def _agrees_folded(pair: Pair, before: Scaling | None, after: Scaling | None, rn
     if shown is not None and shown.shape == own.kernel.shape:
         shares = [_share(shown, kernel, block.precision) for kernel in (other.kernel, own.kernel)]
         return shares[0] > max(shares[1], 0.3)
-    sets, _ = layer_rows(other.kernel, other.bias, rng)
+    sets = layer_rows(other.kernel, other.bias, rng)
     return all(judge(folded, block.run, rows, block.precision).is_parity for rows in sets.values())
 
 

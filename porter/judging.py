@@ -29,6 +29,10 @@ LEAST_ROWS = 256
 """But so many rows at least, or a wide kernel would be streamed from memory again and again."""
 
 
+class Refused(Exception):
+    """A piece of a port raised something on the rows it was fed with; the message is its first line."""
+
+
 def cast(values: Array, dtype: str) -> Array:
     """Round to a dtype by name; "float16" and "bfloat16" come back in float32, which holds them exactly."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -48,7 +52,14 @@ def port_rows(tensor: Array, precision: Precision) -> Array:
 
 
 def judge_values(
-    step: Any, inputs: Array, actual: Array, precision: Precision, probes: str, *, first_row: int = 0
+    step: Any,
+    inputs: Array,
+    actual: Array,
+    precision: Precision,
+    probes: str,
+    *,
+    first_row: int = 0,
+    is_far: bool = False,
 ) -> Comparison:
     """Judge outputs that the port has computed already, from the port's own inputs.
 
@@ -59,14 +70,16 @@ def judge_values(
         precision: in which the port computes.
         probes: what the rows are, for the report.
         first_row: the number of the first of them among those probes.
+        is_far: whether they lie far outside a network's range, as ``compare_outputs`` has it.
     """
     if len(actual) != len(inputs):
-        return _judge_sides(_sides(step, inputs, actual, precision), probes, first_row)
+        return _judge_sides(_sides(step, inputs, actual, precision), probes, first_row, is_far)
     widest = max(inputs.shape[-1], actual.size // max(len(actual), 1), 1)
     most = max(LEAST_ROWS, BLOCK_ELEMENTS // widest)
 
     def judge_block(rows: slice) -> Comparison:
-        return _judge_sides(_sides(step, inputs[rows], actual[rows], precision), probes, first_row + rows.start)
+        sides = _sides(step, inputs[rows], actual[rows], precision)
+        return _judge_sides(sides, probes, first_row + rows.start, is_far)
 
     if len(inputs) <= most:
         return judge_block(slice(0, len(inputs)))
@@ -83,10 +96,10 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _judge_sides(sides: _Sides, probes: str, first_row: int) -> Comparison:
+def _judge_sides(sides: _Sides, probes: str, first_row: int, is_far: bool) -> Comparison:
     def compared(allowed: Array) -> Comparison:
         return compare_outputs(
-            sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld, first_row=first_row
+            sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld, first_row=first_row, is_far=is_far
         )
 
     pure = compared(sides.allowed)
@@ -146,7 +159,9 @@ def _sides(step: Any, inputs: Array, actual: Array, precision: Precision) -> _Si
     )
 
 
-def judge(step: Any, run: Run, rows: Array, precision: Precision, probes: str = "rows") -> Comparison:
+def judge(
+    step: Any, run: Run, rows: Array, precision: Precision, probes: str = "rows", *, is_far: bool = False
+) -> Comparison:
     """Feed the same rows to both sides, block by block.
 
     Args:
@@ -155,9 +170,27 @@ def judge(step: Any, run: Run, rows: Array, precision: Precision, probes: str = 
         rows: (rows, inputs); rounded to the port's dtype first, so that both sides get the same numbers.
         precision: in which the port computes.
         probes: what the rows are, for the report.
+        is_far: whether they lie far outside a network's range, as ``compare_outputs`` has it.
+
+    Raises:
+        Refused: the piece cannot be run on them.
     """
     found = []
     for start, part in blocks(rows, BLOCK_ROWS):
         fed = cast(part, precision.compute)
-        found.append(judge_values(step, fed, run(fed), precision, probes, first_row=start))
+        actual = run_piece(run, fed)
+        found.append(judge_values(step, fed, actual, precision, probes, first_row=start, is_far=is_far))
     return merge_comparisons(found)
+
+
+def run_piece(run: Run, rows: Array) -> Array:
+    """What a piece of the port makes of some rows.
+
+    Raises:
+        Refused: for whatever the piece or the backend raises.
+    """
+    try:
+        return run(rows)
+    except Exception as error:  # somebody's own layer may raise anything
+        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise Refused(told.strip()[:200]) from error

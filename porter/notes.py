@@ -52,9 +52,15 @@ def _allowance_notes(one: Judged) -> Iterator[str]:
         )
     if found.unbounded:
         yield f"{one.name}: {found.unbounded:,} elements were left out: their sums may overflow the port's dtype"
-    if one.unprobed:
-        width = one.step.width[0]
-        yield f"{one.name} is too wide to probe every input: {width - one.unprobed:,} of {width:,} were sampled"
+    if found.overflowed:
+        yield (
+            f"{one.name}: far outside the network's range the port's own way to write it overflows: "
+            f"{found.overflowed:,} elements are no numbers there"
+        )
+    if one.verdict == "uncompared" and one.reason:
+        yield f"{one.name} was not compared: {one.reason}"
+    for probes, reason in one.refused.items():
+        yield f"{one.name}: the port cannot be run on {probes}: {reason}"
 
 
 def _port_notes(case: Case) -> Iterator[str]:

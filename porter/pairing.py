@@ -186,7 +186,7 @@ def _agreement(step: Any, block: Block, rows: Array) -> float:
 
 def _local(step: Any, rng: np.random.Generator) -> Array:
     width = step.width[0] if isinstance(step, Dense) else _columns(step)
-    return np.concatenate([basis_rows(width, rng)[0][:16], wide_rows(width, rng)[:16]])
+    return np.concatenate([basis_rows(width, rng)[:16], wide_rows(width, rng)[:16]])
 
 
 def _columns(step: Any) -> int:

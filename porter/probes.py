@@ -10,13 +10,31 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-FULL_BASIS_WIDTH, SAMPLED_BASIS = 2048, 1024
-"""Up to how many inputs every weight is read out by a basis probe of its own; how many are in a wider layer."""
-READ_FULL_BASIS_WIDTH, READ_SAMPLED_BASIS = 1024, 256
+FULL_BASIS_WIDTH, BASIS_GROUPS = 2048, 1024
+"""Up to how many inputs each has a basis probe of its own; in how many groups those of a wider layer are probed."""
+READ_FULL_BASIS_WIDTH, READ_BASIS_GROUPS = 1024, 256
 """The same where the weights were read and compared as well, and the probes have only to show that they are used."""
 STEERED_UNITS, STEERED_NUMBERS = 128, 2**17
 """For how many units the preactivation is steered to both sides of zero, and with how many weights in all."""
 WIDE_ROWS = 64
+FAR_MAGNITUDES = tuple(10.0**power for power in (2, 3, 4, 6, 9, 13, 18, 24, 30))
+"""Where caps, clips and thresholds show that no input of a network ever reaches."""
+FILL_VALUES = (
+    -1.0,
+    255.0,
+    9999.0,
+    32767.0,
+    65535.0,
+    -99.0,
+    -999.0,
+    -9999.0,
+    -99999.0,
+    -32767.0,
+    -32768.0,
+    1e20,
+    15 * 2.0**119,
+)
+"""What files put where there is no number, and a reader may replace; the last is netCDF's own, 9.97e36."""
 
 
 def draw_rows(limits: Array | None, width: int, rows: int, rng: np.random.Generator) -> Array:
@@ -53,24 +71,27 @@ def _corner_choices(width: int, rng: np.random.Generator) -> Array:
     return (np.arange(2**width)[:, None] >> np.arange(width)) & 1 == 0
 
 
-def basis_rows(width: int, rng: np.random.Generator, read: bool = False) -> tuple[Array, bool]:
-    """0 and +-e_j for every input j, or for a sample of them in a wide layer.
+def basis_rows(width: int, rng: np.random.Generator, read: bool = False) -> Array:
+    """0 and +-e_j for every input j; in a wide layer a few inputs at a time, each with a size of its own.
+
+    The fewer products a sum has, the less rounding allows, and the smaller the wrong weight that shows.
 
     Args:
         width: how many inputs.
-        rng: picks the inputs where there are many.
+        rng: shares the inputs of a wide layer out, and draws their signs and sizes within a factor of two.
         read: whether the weights were read and compared as well.
 
     Returns:
-        (2 n + 1, width) float64, and whether every input is covered.
+        (2 n + 1, width) float64; every input is in one of the n.
     """
-    most, sampled = (READ_FULL_BASIS_WIDTH, READ_SAMPLED_BASIS) if read else (FULL_BASIS_WIDTH, SAMPLED_BASIS)
-    full = width <= most
-    picked = np.arange(width) if full else np.sort(rng.choice(width, sampled, replace=False))
-    rows = np.zeros((2 * len(picked) + 1, width))
-    rows[1 + np.arange(len(picked)), picked] = 1.0
-    rows[1 + len(picked) + np.arange(len(picked)), picked] = -1.0
-    return rows, full
+    most, groups = (READ_FULL_BASIS_WIDTH, READ_BASIS_GROUPS) if read else (FULL_BASIS_WIDTH, BASIS_GROUPS)
+    if width <= most:
+        rows = np.eye(width)
+    else:
+        rows = np.zeros((groups, width))
+        sizes = rng.uniform(0.5, 1.0, width) * rng.choice([-1.0, 1.0], width)
+        rows[rng.permutation(width) % groups, np.arange(width)] = sizes
+    return np.concatenate([np.zeros((1, width)), rows, -rows])
 
 
 def wide_rows(width: int, rng: np.random.Generator) -> Array:
@@ -106,10 +127,28 @@ def steered_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) ->
     return rows[np.max(np.abs(rows), axis=1, initial=0) < 1e6] if len(rows) else rows
 
 
-def layer_rows(
-    kernel: Array, bias: Array | None, rng: np.random.Generator, read: bool = False
-) -> tuple[dict[str, Array], bool]:
-    """Every probe set for a dense layer alone, by name, and whether each of its inputs is covered.
+def far_rows(width: int, largest: float, rng: np.random.Generator, size: float = 1.0) -> Array:
+    """Rows of every magnitude that a format holds, each with its mirror image, and rows of one fill value alone.
+
+    Args:
+        width: how many inputs.
+        largest: that a sum of a row's products may come to.
+        rng: draws signs and sizes within a factor of two.
+        size: what one input of size 1 may come to in such a sum, the weights counted.
+
+    Returns:
+        (rows, width) float64.
+    """
+    most = largest / max(size, 1e-300)
+    magnitudes = np.array([each for each in FAR_MAGNITUDES if each < most])
+    drawn = rng.uniform(0.5, 1.0, (len(magnitudes), width)) * rng.choice([-1.0, 1.0], (len(magnitudes), width))
+    drawn *= magnitudes[:, np.newaxis]
+    fills = np.array([each for each in FILL_VALUES if abs(each) < most])
+    return np.concatenate([drawn, -drawn, np.repeat(fills[:, np.newaxis], width, axis=1)])
+
+
+def layer_rows(kernel: Array, bias: Array | None, rng: np.random.Generator, read: bool = False) -> dict[str, Array]:
+    """Every probe set for a dense layer alone, by name.
 
     Args:
         kernel: (inputs, units) as the reference has it.
@@ -118,13 +157,12 @@ def layer_rows(
         read: whether the port's own weights were read and compared as well.
     """
     width = kernel.shape[0]
-    basis, full = basis_rows(width, rng, read)
     sets = {
-        "basis probes": basis,
+        "basis probes": basis_rows(width, rng, read),
         "wide hidden vectors": wide_rows(width, rng),
         "steered vectors": steered_rows(kernel, bias, rng),
     }
-    return {name: rows for name, rows in sets.items() if len(rows)}, full
+    return {name: rows for name, rows in sets.items() if len(rows)}
 
 
 def blocks(rows: Array, size: int) -> Iterator[tuple[int, Array]]:

@@ -65,10 +65,11 @@ def build_report(
 
 def _row(case: Case, one: Judged) -> LayerRow:
     found, block = one.comparison, one.pair.block
-    if block is None or found.elements == 0:
+    if block is None or one.verdict == "uncompared":
         outside = case.placement == "outside" and isinstance(one.pair.step, Scaling)
+        names = _folded_names(case, one) if block is None else block.names
         return LayerRow(
-            one.name, _folded_names(case, one), one.verdict, where="declared outside the port" if outside else None
+            one.name, names, one.verdict, where="declared outside the port" if outside else one.reason or None
         )
     return LayerRow(
         layer=one.name,
@@ -82,6 +83,8 @@ def _row(case: Case, one: Judged) -> LayerRow:
         exceeding=found.exceeding,
         rtol=found.rtol,
         dtype=block.precision.compute,
+        power=found.coarseness,
+        would_show=one.would_show,
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from porter import probes
-from porter.probes import basis_rows, blocks, draw_rows, layer_rows, steered_rows, wide_rows
+from porter.probes import basis_rows, blocks, draw_rows, far_rows, layer_rows, steered_rows, wide_rows
 
 LIMITS = np.array([[-1.0, 1.0], [0.0, 10.0], [100.0, 101.0]])
 
@@ -58,41 +58,55 @@ def test_a_very_wide_network_gets_a_bounded_number_of_rows(limits):
 
 @given(st.integers(1, 200))
 def test_basis_rows_are_zero_and_both_signs_of_every_input(width):
-    rows, full = basis_rows(width, rng())
-    assert full
+    rows = basis_rows(width, rng())
     assert rows.shape == (2 * width + 1, width)
     assert not rows[0].any()
     assert np.array_equal(rows[1 : width + 1], np.eye(width))
     assert np.array_equal(rows[width + 1 :], -np.eye(width))
 
 
-def test_basis_rows_of_a_wide_layer_are_a_sample_and_say_so(monkeypatch):
+def test_basis_rows_of_a_wide_layer_hold_every_input_once_in_small_groups(monkeypatch):
     monkeypatch.setattr(probes, "FULL_BASIS_WIDTH", 8)
-    monkeypatch.setattr(probes, "SAMPLED_BASIS", 5)
-    assert basis_rows(8, rng())[1]
-    rows, full = basis_rows(9, rng())
-    assert not full
+    monkeypatch.setattr(probes, "BASIS_GROUPS", 5)
+    assert basis_rows(8, rng()).shape == (17, 8)
+    rows = basis_rows(9, rng())
     assert rows.shape == (11, 9)
-    assert sorted(np.abs(rows).sum(axis=1)) == [0.0] + [1.0] * 10
-    assert len(np.unique(np.argmax(np.abs(rows[1:]), axis=1))) == 5
+    assert np.array_equal(np.count_nonzero(rows[1:6], axis=0), np.ones(9))
+    assert np.count_nonzero(rows, axis=1).max() == 2
+    assert np.array_equal(rows[6:], -rows[1:6])
+    assert len(np.unique(np.abs(rows[1:6][rows[1:6] != 0]))) == 9  # two inputs exchanged would show
 
 
 def test_fewer_basis_rows_are_enough_where_the_weights_were_read(monkeypatch):
     monkeypatch.setattr(probes, "READ_FULL_BASIS_WIDTH", 8)
-    monkeypatch.setattr(probes, "READ_SAMPLED_BASIS", 3)
-    assert basis_rows(8, rng(), read=True)[1]
-    rows, full = basis_rows(9, rng(), read=True)
-    assert not full and rows.shape == (7, 9)
-    assert basis_rows(9, rng())[1]
+    monkeypatch.setattr(probes, "READ_BASIS_GROUPS", 3)
+    assert basis_rows(8, rng(), read=True).shape == (17, 8)
+    assert basis_rows(9, rng(), read=True).shape == (7, 9)
+    assert basis_rows(9, rng()).shape == (19, 9)
 
 
-def test_every_single_weight_shows_in_the_basis_rows():
+@pytest.mark.parametrize("most", [2, 100])
+def test_every_single_weight_shows_in_the_basis_rows(most, monkeypatch):
+    monkeypatch.setattr(probes, "FULL_BASIS_WIDTH", most)
+    monkeypatch.setattr(probes, "BASIS_GROUPS", 2)
     kernel = rng().standard_normal((5, 4))
-    rows, _ = basis_rows(5, rng())
+    rows = basis_rows(5, rng())
     for place in np.ndindex(kernel.shape):
         other = kernel.copy()
         other[place] += 1e-9
         assert not np.array_equal(rows @ kernel, rows @ other)
+
+
+@given(st.integers(1, 40), st.sampled_from([65504.0, 3.4e38]), st.sampled_from([1e-3, 1.0, 1e3]))
+def test_far_rows_have_every_magnitude_that_fits_both_signs_and_fill_values(width, largest, size):
+    rows = far_rows(width, largest, rng(), size)
+    reach = np.abs(rows).max(axis=1) * size
+    assert (reach < largest).all()
+    for magnitude in (100.0, 1e6, 1e30):
+        shown = (np.abs(rows) > magnitude / 2).all(axis=1)
+        assert shown.any() or magnitude * size >= largest
+    assert all((-row == rows).all(axis=1).any() for row in rows[: len(rows) - len(probes.FILL_VALUES)])
+    assert (rows == -999.0).all(axis=1).any() or 999.0 * size >= largest
 
 
 def test_wide_rows_are_far_wider_than_an_activation_gives_and_of_both_signs():
@@ -132,11 +146,10 @@ def test_steered_rows_of_many_units_are_a_sample():
 
 
 def test_the_probe_sets_of_a_layer_have_names_and_none_is_empty():
-    sets, full = layer_rows(rng().standard_normal((4, 3)), np.zeros(3), rng())
-    assert full
+    sets = layer_rows(rng().standard_normal((4, 3)), np.zeros(3), rng())
     assert list(sets) == ["basis probes", "wide hidden vectors", "steered vectors"]
     assert all(rows.ndim == 2 and rows.shape[1] == 4 and len(rows) for rows in sets.values())
-    sets, _ = layer_rows(np.zeros((4, 3)), np.zeros(3), rng())
+    sets = layer_rows(np.zeros((4, 3)), np.zeros(3), rng())
     assert list(sets) == ["basis probes", "wide hidden vectors"]
 
 

@@ -30,6 +30,9 @@ class LayerRow:
         exceeding: how many of them rounding cannot explain.
         rtol: the relative tolerance (of the unit's range) that would have passed.
         dtype: in which the port computes it.
+        power: the allowed error as a share of the range of what the step gives, on the most telling probes; None
+            where it was not compared.
+        would_show: codes of the mistakes of its kind that would have exceeded the bound on these probes.
     """
 
     layer: str
@@ -43,6 +46,8 @@ class LayerRow:
     exceeding: int = 0
     rtol: float | None = None
     dtype: str | None = None
+    power: float | None = None
+    would_show: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def suspect(
     held = own.bias if isinstance(bias, str) else bias
     function = activation if activation is not None else own.activation
     function = Activation(function) if isinstance(function, str) else function
-    probes, _ = layer_rows(own.kernel, own.bias, np.random.default_rng(0))
+    probes = layer_rows(own.kernel, own.bias, np.random.default_rng(0))
     made = block(own.kernel if kernel is None else kernel, held, function, **options)
     return Suspect(file[position], made, position, [Stored.of(step) for step in file], probes)
 
