@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from porter.accounting import Account
 from porter.compare import Comparison
 from porter.diagnosis.suspect import Stored
 from porter.diagnosis.units import Gauge
@@ -76,7 +77,8 @@ class Case:
         seed: of the probes.
         whole: the port called as a whole against the program: "parity", "mismatch", or "unknown" where its bound is
             too loose to tell.
-        walk_differs: whether the port called as a whole gives something else than its layers one by one.
+        account: what the port holds beside the steps.
+        doubts: why the port that is called may not be the one that was judged, a sentence each.
         reached: by dense layer, the least and the largest preactivation of each unit on those rows, both (units,).
     """
 
@@ -90,9 +92,10 @@ class Case:
     inputs: Array
     outputs: tuple[Array, Array]
     seed: int
-    walk_differs: bool
     whole: str
     reached: Mapping[str, tuple[Array, Array]]
+    account: Account = field(default_factory=Account)
+    doubts: tuple[str, ...] = ()
 
     def __getitem__(self, layer: str) -> Judged:
         return next(judged for judged in self.judged if judged.name == layer)
@@ -103,6 +106,11 @@ class Case:
         declared = self.declared_placement == "outside"
         part = [one for one in self.judged if one.pair.block is not None or not declared]
         return self.whole == "mismatch" and all(one.verdict == "parity" for one in part)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether something of the port was not judged: pieces that no step accounts for, or a call of its own."""
+        return bool(self.doubts or self.pairing.extra or self.pairing.merges)
 
     @property
     def layers(self) -> tuple[Stored, ...]:

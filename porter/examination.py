@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.accounting import take_account
 from porter.blocks import Block
 from porter.case import Case, Judged
 from porter.compare import Comparison, compare_outputs, merge_comparisons
@@ -26,6 +27,7 @@ from porter.port_graph import PortGraph
 from porter.power import has_power
 from porter.probes import blocks, far_rows, layer_rows
 from porter.programs import build_program
+from porter.steadiness import SIZES, Steadiness
 from reference.dense import Activate, Dense
 from reference.forms import equivalent_forms
 from reference.precision import Precision
@@ -65,6 +67,8 @@ def examine(
         judged = _with_gauges(judged, graph, inputs)
         judged = tuple(_in_another_form(one, graph, inputs) for one in judged)
     whole = "unknown" if folds else _whole(judging, judged, graph, inputs)
+    account = take_account(pairing, graph.atoms, walk.few)
+    causes, doubts = walk.steadiness.tell(judged[-1].name, whole, any(atom.is_training for atom in graph.atoms))
     if outside:
         judged = _with_outside(program, judged)
     found = placement if placement is not None else "folded" if folds else _found_placement(pairing)
@@ -79,9 +83,10 @@ def examine(
         inputs,
         walk.outputs,
         seed,
-        walk.differs,
         whole,
         walk.reached,
+        replace(account, causes=(*account.causes, *causes), notes=(*account.notes, *walk.steadiness.notes)),
+        doubts,
     )
 
 
@@ -161,17 +166,21 @@ class _Walk:
         self.reached: dict[str, tuple[Array, Array]] = {}
         self.ordinary: dict[str, Array] = {}
         self.outputs: tuple[Array, Array] = (np.zeros((0, 0)), np.zeros((0, 0)))
-        self.differs = False
+        self.few: dict[int, Array] = {}
+        self.steadiness = Steadiness(graph)
 
     def run(self, inputs: Array, program: Program, rng: np.random.Generator) -> tuple[Judged, ...]:
         """Judge every step: on the network's inputs, and then, while its bound is at hand, on its own probes."""
+        self.steadiness.begin(inputs)
+        for size in SIZES:
+            self._judge_alone(cast(inputs[-size:], self._graph.input_dtypes[0]))
         expected, actual, judged = [], [], []
         end = WALKED_NUMBERS // _widest(program) + 1
         for start, part in blocks(inputs, BLOCK_ROWS):
             fed = cast(part, self._graph.input_dtypes[0])
             tensors = self._graph.trace([fed])
             whole, walked = self._graph(fed)[0], tensors[self._graph.outputs[0]]
-            self.differs |= not np.array_equal(whole, walked, equal_nan=True)
+            self.steadiness.hold_together(whole, walked)
             if start < end:
                 expected.append(self._walk(program, fed[: end - start].astype(np.float64), tensors))
                 actual.append(np.asarray(whole[: end - start]).astype(np.float64))
@@ -183,7 +192,23 @@ class _Walk:
                 if start + BLOCK_ROWS >= len(inputs):
                     judged.append(replace(_judge_step(wide, pair, self._folds, self, rng), step=step))
         self.outputs = (np.concatenate(expected), np.concatenate(actual))
+        self.steadiness.end()
         return tuple(judged)
+
+    def _judge_alone(self, fed: Array) -> None:
+        """Every step on a batch of few rows: a port may be wrong for one row and right for many."""
+        try:
+            tensors = self._graph.trace([fed])
+            whole = self._graph(fed)[0]
+        except Exception as error:  # a port of one size of batch alone may raise anything
+            self.steadiness.refuse(len(fed), error)
+            return
+        self.few = tensors
+        self.steadiness.hold_together(whole, tensors[self._graph.outputs[0]])
+        for pair in self._pairing.pairs:
+            if pair.block is not None:
+                probes = f"inputs of the network in a batch of {len(fed)}"
+                self._judge(self._steps[pair.step.name], pair.block, tensors, 0, probes)
 
     def _walk(self, program: Program, rows: Array, tensors: Mapping[int, Array]) -> Array:
         """The program from its inputs to its outputs, beside the port's first rows."""
@@ -193,10 +218,17 @@ class _Walk:
                 self._accumulate(self._ends[name], trace.outputs, tensors)
         return trace.outputs
 
-    def _judge(self, step: Any, block: Block, tensors: Mapping[int, Array], first_row: int) -> None:
+    def _judge(
+        self,
+        step: Any,
+        block: Block,
+        tensors: Mapping[int, Array],
+        first_row: int,
+        probes: str = "inputs of the network",
+    ) -> None:
         actual = _flat(tensors[block.leaving])
         fed = port_rows(tensors[block.entry], block.precision)
-        found = judge_values(step, fed, actual, block.precision, "inputs of the network", first_row=first_row)
+        found = judge_values(step, fed, actual, block.precision, probes, first_row=first_row)
         self.ordinary[step.name] = fed[-FEW:]
         self.comparisons.setdefault(step.name, []).append(found)
 
@@ -257,7 +289,7 @@ def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator,
             found[name] = judge(step, block.run, rows, block.precision, name, is_far=name == FAR)
         except Refused as error:
             refused[name] = str(error)
-    total = merge_comparisons(found.values())
+    total = _with_far(found)
     run = [rows for name, rows in sets.items() if name in found]
     tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
     verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)
@@ -273,6 +305,16 @@ def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator,
         would_show=shown,
         reason=reason,
     )
+
+
+def _with_far(found: Mapping[str, Comparison]) -> Comparison:
+    """One comparison of all; far vectors count, but their figures mean nothing to a person unless they are wrong."""
+    near = merge_comparisons(one for name, one in found.items() if name != FAR)
+    far = found.get(FAR)
+    if far is None:
+        return near
+    quiet = far if far.exceeding else replace(far, ratio=-1.0)
+    return merge_comparisons([near, replace(quiet, coarseness=np.inf)])
 
 
 def _verdict_of(
@@ -363,11 +405,14 @@ def _in_another_form(one: Judged, graph: PortGraph, inputs: Array) -> Judged:
 def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, inputs: Array) -> Judged:
     block = one.pair.block
     assert block is not None
-    tensors = graph.trace([cast(inputs[:BLOCK_ROWS], graph.input_dtypes[0])])
-    fed = port_rows(tensors[block.entry], block.precision)
-    found = judge_values(step, fed, tensors[block.leaving], block.precision, "inputs of the network")
+    found = []
+    for rows in (inputs[:BLOCK_ROWS], *(inputs[-size:] for size in SIZES)):
+        tensors = graph.trace([cast(rows, graph.input_dtypes[0])])
+        fed = port_rows(tensors[block.entry], block.precision)
+        probes = "inputs of the network" + (f" in a batch of {len(rows)}" if len(rows) in SIZES else "")
+        found.append(judge_values(step, fed, tensors[block.leaving], block.precision, probes))
     other = replace(one, step=step, gauge=gauge, cumulative=None if gauge is not None else one.cumulative)
-    return _on_own_probes(other, found, np.random.default_rng(0), fed[-FEW:])
+    return _on_own_probes(other, merge_comparisons(found), np.random.default_rng(0), fed)
 
 
 def _with_outside(program: Program, judged: tuple[Judged, ...]) -> tuple[Judged, ...]:

@@ -79,8 +79,7 @@ def _port_notes(case: Case) -> Iterator[str]:
         yield f"another alignment pairs {', '.join(case.pairing.ties)} just as well"
     if case.placement == "outside":
         yield "the scaling steps were declared outside the port and were not checked"
-    if case.walk_differs:
-        yield ("the port called as a whole gives other bits than its layers one by one, which is how they were judged")
+    yield from (*case.doubts, *case.account.notes)
     yield from runtime_notes(case.graph.runtime, dtypes)
     if case.network.input_range is None:
         yield "the file documents no input range: standard normal rows at three scales stand for it"

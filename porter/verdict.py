@@ -149,6 +149,8 @@ def _all_compared(case: Case) -> bool:
         one.verdict == "parity" or one.verdict.startswith("folded") or (declared and isinstance(one.pair.step, Scaling))
         for one in case.judged
     ]
+    if case.is_doubted:
+        return False
     return any(one.comparison.elements for one in case.judged) and len(compared) > 0 and all(compared)
 
 

@@ -14,6 +14,7 @@ from porter.mending import check_remedy
 from porter.network import Network
 from porter.placement import PLACEMENTS
 from porter.port_graph import read_graph, read_port
+from porter.port_state import preserved
 from porter.report.model import Report
 from porter.samples import Samples, make_samples, read_samples
 from porter.saving import staged, write_model
@@ -61,12 +62,27 @@ def verify(
     if rows < 1:
         raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
     model = read_port(port) if isinstance(port, str | Path) else port
-    if isinstance(network, KerasNetwork):
-        return _verify_keras(network, model, samples, seed, placement, apply)
-    golden = _samples(samples, network)
+    source = port if isinstance(port, str | Path) else None
+    with preserved(model):
+        if isinstance(network, KerasNetwork):
+            return _verify_keras(network, model, samples, seed, placement, apply)
+        golden = _samples(samples, network)
+        return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source)
+
+
+def _verify_dense(
+    network: Network,
+    model: Any,
+    golden: Samples | None,
+    seed: int,
+    search: bool,
+    placement: str | None,
+    rows: int,
+    apply: str | Path | None,
+    source: str | Path | None,
+) -> Report:
     case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
-    source = port if isinstance(port, str | Path) else None
     report = build_report(case, named, golden=golden, search=search, source=source)
     if named:
         report, mended = check_remedy(report, case, named)

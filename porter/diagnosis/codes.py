@@ -48,6 +48,8 @@ CODES: dict[str, str] = {
     "graph.edge": "a connection of the graph is missing or another",
     "merge.replaced": "several tensors are made one in another way",
     "mode.training": "a layer runs in training mode",
+    "call.overridden": "the model as it is called computes something else than its layers",
+    "call.unsteady": "the port gives other numbers for the same rows",
     "precision.port": "the whole port holds fewer digits than its dtype",
     "reading.contradicted": "the golden samples contradict the reading of the file",
     "unexplained": "no explanation that was tried comes within what rounding allows",

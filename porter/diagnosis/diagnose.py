@@ -49,6 +49,8 @@ def diagnose(case: Case) -> list[Named]:
         named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
     if case.whole != "parity":
         named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
+    told = {one.cause.remedy for one in named}
+    named += [Named(each, case[each.layer]) for each in case.account.causes if each.remedy not in told]
     if case.unaccounted and not named:
         named.append(_unaccounted(case))
     return whole_port(same_once(named), sum(isinstance(one.pair.step, Dense) for one in case.judged))

@@ -1,0 +1,174 @@
+"""What stands in a port beside the steps: shown to do nothing, on special values too, or told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.blocks import Atom, Block
+from porter.diagnosis.codes import Cause
+from porter.judging import Refused, run_piece
+from porter.pairing import Pairing
+from porter.probes import FAR_MAGNITUDES, FILL_VALUES
+from reference.dense import Dense
+from reference.precision import FORMATS, round_to
+
+Array = NDArray[Any]
+
+OWN_ROUNDING = 4.0
+"""Unit roundoffs that an operation may cost which does nothing, as a multiplication by 1 written as a scaling does."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a port holds beside the steps it was paired with.
+
+    Attributes:
+        causes: operations that do something which the file does not.
+        notes: what was seen of others.
+    """
+
+    causes: tuple[Cause, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def take_account(pairing: Pairing, atoms: Sequence[Atom], tensors: Mapping[int, Array]) -> Account:
+    """Hold every piece of a port that no step was paired with, and every way to treat a missing value, against nothing.
+
+    Args:
+        pairing: of the port.
+        atoms: of the port, in order.
+        tensors: a trace of the port on ordinary rows.
+    """
+    causes = [cause for atom in _unclaimed(pairing, atoms) for cause in _not_idle(pairing, atoms, atom, tensors)]
+    notes = []
+    for pair in pairing.pairs:
+        if pair.block is not None:
+            swallowed = _loses_nan(pair.step, pair.block, tensors)
+            if isinstance(swallowed, Cause):
+                causes.append(swallowed)
+            elif swallowed is not None:
+                notes.append(swallowed)
+            if isinstance(pair.step, Dense):
+                break  # what is missing comes in with the inputs
+    return Account(tuple(causes), tuple(notes))
+
+
+def _unclaimed(pairing: Pairing, atoms: Sequence[Atom]) -> Iterator[Atom]:
+    blocks = [pair.block for pair in pairing.pairs if pair.block is not None]
+    claimed = {atom.key for block in (*blocks, *pairing.extra) for atom in block.atoms}
+    return (atom for atom in atoms if atom.kind != "merge" and atom.key not in claimed)
+
+
+def _not_idle(pairing: Pairing, atoms: Sequence[Atom], atom: Atom, tensors: Mapping[int, Array]) -> Iterator[Cause]:
+    """The cause, where a piece that is no part of a step gives something else than it takes."""
+    paired = [pair for pair in pairing.pairs if pair.block is not None]
+    keys = [each.key for each in atoms]
+    behind = [pair for pair in paired if keys.index(pair.block.leaving) < keys.index(atom.key)]  # type: ignore[union-attr]
+    near = behind[-1] if behind else paired[0] if paired else None
+    if near is None:
+        return
+    where = "behind" if behind else "in front of"
+    # A cast to what the layer behind it computes in is what that layer does by itself.
+    compute = None if behind or near.block is None else near.block.precision.compute
+    told = what_it_changes(atom, tensors[atom.entry], compute)
+    if told is None:
+        return
+    name = f"{', '.join(atom.names)} ({atom.description})" if atom.description else ", ".join(atom.names)
+    is_cast = atom.description == "Cast"
+    yield Cause(
+        "precision.port" if is_cast else "unexplained",
+        near.step.name,
+        f"{name} {where} it {'rounds' if is_cast else 'changes'} what passes through it; the file has nothing there",
+        f"take {', '.join(atom.names)} out",
+        told,
+    )
+
+
+def what_it_changes(atom: Atom, ordinary: Array, compute: str | None = None) -> str | None:
+    """An input on which a piece gives something else than it takes; None where it hands on everything.
+
+    Tried on ordinary rows, infinities, no number, fill values, every magnitude of both signs; in a batch of one and of
+    none.
+
+    Args:
+        atom: a piece of a port.
+        ordinary: (rows, n) what the port hands it.
+        compute: a format to which it may round; None for that of its input alone.
+    """
+    if str(ordinary.dtype) not in FORMATS:
+        return None  # words are looked up by the step behind
+    rows, unit = _special_rows(ordinary), FORMATS[str(ordinary.dtype)].unit
+    for part in (rows, rows[:1], rows[:0]):
+        try:
+            found = run_piece(atom.run, part)
+        except Refused as error:
+            return f"it cannot be run on {len(part)} rows: {error}"
+        if found.size != part.size:
+            return f"it makes {found.shape} of {part.shape}"
+        wide, given = np.asarray(found, np.float64).reshape(part.shape), np.asarray(part, np.float64)
+        changed = _differs(wide, given, unit)
+        if compute is not None:
+            changed &= _differs(wide, round_to(given, compute), 0.0)
+        if changed.any():
+            place = tuple(int(i) for i in np.argwhere(changed)[0])
+            return f"{given[place]:.9g} becomes {wide[place]:.9g}"
+    return None
+
+
+def _differs(found: Array, given: Array, unit: float) -> Array:
+    with np.errstate(invalid="ignore"):
+        same = (found == given) | (np.isnan(found) & np.isnan(given))
+        return ~(same | (np.abs(found - given) <= OWN_ROUNDING * unit * np.abs(given)))
+
+
+def _special_rows(ordinary: Array) -> Array:
+    """Ordinary rows, then one value in every column of a row."""
+    dtype = ordinary.dtype
+    rows = ordinary.reshape(len(ordinary), -1)[-8:]
+    values = [np.nan, np.inf, -np.inf, 0.0, *FILL_VALUES, *FAR_MAGNITUDES, *(-each for each in FAR_MAGNITUDES)]
+    with np.errstate(over="ignore"):
+        special = np.array(values).astype(dtype)
+    return np.concatenate([rows, np.repeat(special[:, np.newaxis], rows.shape[1], axis=1)])
+
+
+def _loses_nan(step: Any, block: Block, tensors: Mapping[int, Array]) -> Cause | str | None:
+    """What becomes of a missing value that the legacy step hands on as one."""
+    entry = np.asarray(tensors[block.entry])[-3:]
+    if str(entry.dtype) not in FORMATS or not len(entry):
+        return None
+    rows = entry.reshape(len(entry), -1).copy()
+    rows[np.arange(len(rows)), [0, rows.shape[1] // 2, -1][: len(rows)]] = np.nan
+    wanted = _has_nan(step(rows.astype(np.float64)).outputs)
+    lost = _losing_atom(block.atoms, rows.reshape(entry.shape), wanted)
+    if lost is None:
+        return None
+    names = ", ".join(lost.names)
+    if lost.is_core or lost.kind == "activation":
+        return f"{step.name}: {names} makes a number of a missing value (NaN), which the legacy network hands on"
+    message = f"{names} ({lost.description}) makes a number of a missing value (NaN), which the file's formula hands on"
+    return Cause("unexplained", step.name, message, f"take {names} out")
+
+
+def _losing_atom(atoms: Sequence[Atom], rows: Array, wanted: Array) -> Atom | None:
+    """The first piece that makes numbers of a row that should hand on a NaN; None where the block hands it on."""
+    values, lost = rows, None
+    for atom in atoms:
+        before = _has_nan(values) & wanted
+        try:
+            values = run_piece(atom.run, values)
+        except Refused:
+            return None
+        if lost is None and (before & ~_has_nan(values)).any():
+            lost = atom
+    return lost if (wanted & ~_has_nan(values)).any() else None
+
+
+def _has_nan(values: Array) -> Array:
+    """(rows,) bool."""
+    wide = np.asarray(values).astype(np.float64)
+    return np.asarray(np.isnan(wide.reshape(len(wide), -1)).any(axis=1))

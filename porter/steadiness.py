@@ -1,0 +1,91 @@
+"""Is the port that is called the port that is judged? The same rows again, in other batches, whole and in parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.diagnosis.codes import Cause
+from porter.judging import cast
+from porter.port_graph import PortGraph
+
+Array = NDArray[Any]
+
+SIZES = (1, 3)
+"""Rows of the batches on which every step is judged beside the large ones."""
+
+
+@dataclass
+class Steadiness:
+    """What was seen of a port as it was called again and again.
+
+    Attributes:
+        graph: the port.
+        notes: with how many rows it cannot be called.
+    """
+
+    graph: PortGraph
+    _rows: Array | None = field(default=None, init=False)
+    _first: Array | None = field(default=None, init=False)
+    _apart: bool = field(default=False, init=False)
+    _changed: float = field(default=0.0, init=False)
+    notes: list[str] = field(default_factory=list, init=False)
+
+    def begin(self, inputs: Array) -> None:
+        """The very first call of the port: on the last rows, and on none.
+
+        Args:
+            inputs: (rows, n) of the network.
+        """
+        fed = cast(inputs[-SIZES[-1] :], self.graph.input_dtypes[0])
+        try:
+            self._first = np.asarray(self.graph(fed)[0]).copy()
+            self._rows = fed
+            empty = np.asarray(self.graph(fed[:0])[0])
+        except Exception as error:  # a port of one size of batch alone may raise anything
+            self.refuse(len(fed) if self._first is None else 0, error)
+            return
+        if empty.shape != (0, *self._first.shape[1:]):
+            self.notes.append(f"the port makes {empty.shape} of no rows")
+
+    def hold_together(self, whole: Array, parts: Array) -> None:
+        """The outputs of the port called as a whole beside those of its parts, on the same rows."""
+        self._apart |= not np.array_equal(whole, parts, equal_nan=True)
+
+    def refuse(self, rows: int, error: BaseException) -> None:
+        """The port cannot be called with so many rows."""
+        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        self.notes.append(f"the port cannot be called with {rows} rows: {told.strip()[:200]}")
+
+    def end(self) -> None:
+        """The first rows once more, after all the others."""
+        if self._rows is None or self._first is None:
+            return
+        last = np.asarray(self.graph(self._rows)[0])
+        if not np.array_equal(last, self._first, equal_nan=True):
+            with np.errstate(invalid="ignore"):
+                error = np.abs(last.astype(np.float64) - self._first.astype(np.float64))
+            self._changed = float(np.nanmax(error, initial=0.0)) or float("nan")
+
+    def tell(self, layer: str, whole: str, trains: bool) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+        """The mistakes, and what leaves the verdict open.
+
+        Args:
+            layer: row name of the last step.
+            whole: what the port as a whole is within the end-to-end bound: "parity", "mismatch" or "unknown".
+            trains: whether a call in it was built in training mode, in which the whole and the parts differ anyway.
+        """
+        if self._changed:
+            message = f"the port gives other numbers for the same rows when it is called again (by {self._changed:.3g})"
+            remedy = "take out what is random or keeps a state between calls"
+            return (Cause("call.unsteady", layer, message, remedy),), ()
+        if not self._apart or trains or whole == "parity":
+            return (), ()
+        message = "the model called as a whole gives other numbers than its layers one by one"
+        if whole == "mismatch":
+            remedy = "call the functional model itself, without a call or __call__ of its own"
+            return (Cause("call.overridden", layer, message, remedy),), ()
+        return (), (f"{message}, which are right: what its own call does beside them was not compared",)
