@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from porter.diagnosis.codes import Cause
 from porter.judging import Refused, run_piece
 from porter.pairing import Pairing
 from porter.probes import FAR_MAGNITUDES, FILL_VALUES
-from reference.dense import Dense
 from reference.precision import FORMATS, round_to
 
 Array = NDArray[Any]
@@ -30,10 +29,12 @@ class Account:
     Attributes:
         causes: operations that do something which the file does not.
         notes: what was seen of others.
+        unexercised: operations with a condition that was never met, a sentence each.
     """
 
     causes: tuple[Cause, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    unexercised: tuple[str, ...] = ()
 
 
 def take_account(pairing: Pairing, atoms: Sequence[Atom], tensors: Mapping[int, Array]) -> Account:
@@ -53,9 +54,7 @@ def take_account(pairing: Pairing, atoms: Sequence[Atom], tensors: Mapping[int, 
                 causes.append(swallowed)
             elif swallowed is not None:
                 notes.append(swallowed)
-            if isinstance(pair.step, Dense):
-                break  # what is missing comes in with the inputs
-    return Account(tuple(causes), tuple(notes))
+    return Account(tuple(causes), tuple(notes), tuple(_unexercised(atoms, tensors)))
 
 
 def _unclaimed(pairing: Pairing, atoms: Sequence[Atom]) -> Iterator[Atom]:
@@ -75,7 +74,8 @@ def _not_idle(pairing: Pairing, atoms: Sequence[Atom], atom: Atom, tensors: Mapp
     where = "behind" if behind else "in front of"
     # A cast to what the layer behind it computes in is what that layer does by itself.
     compute = None if behind or near.block is None else near.block.precision.compute
-    told = what_it_changes(atom, tensors[atom.entry], compute)
+    held = near.block.precision.compute if behind and near.block is not None else None
+    told = what_it_changes(atom, tensors[atom.entry], compute, held)
     if told is None:
         return
     name = f"{', '.join(atom.names)} ({atom.description})" if atom.description else ", ".join(atom.names)
@@ -89,7 +89,7 @@ def _not_idle(pairing: Pairing, atoms: Sequence[Atom], atom: Atom, tensors: Mapp
     )
 
 
-def what_it_changes(atom: Atom, ordinary: Array, compute: str | None = None) -> str | None:
+def what_it_changes(atom: Atom, ordinary: Array, compute: str | None = None, held: str | None = None) -> str | None:
     """An input on which a piece gives something else than it takes; None where it hands on everything.
 
     Tried on ordinary rows, infinities, no number, fill values, every magnitude of both signs; in a batch of one and of
@@ -99,10 +99,11 @@ def what_it_changes(atom: Atom, ordinary: Array, compute: str | None = None) -> 
         atom: a piece of a port.
         ordinary: (rows, n) what the port hands it.
         compute: a format to which it may round; None for that of its input alone.
+        held: the format of the numbers that come to it, where its input could hold more; or None.
     """
     if str(ordinary.dtype) not in FORMATS:
         return None  # words are looked up by the step behind
-    rows, unit = _special_rows(ordinary), FORMATS[str(ordinary.dtype)].unit
+    rows, unit = _special_rows(ordinary, held), FORMATS[str(ordinary.dtype)].unit
     for part in (rows, rows[:1], rows[:0]):
         try:
             found = run_piece(atom.run, part)
@@ -126,14 +127,21 @@ def _differs(found: Array, given: Array, unit: float) -> Array:
         return ~(same | (np.abs(found - given) <= OWN_ROUNDING * unit * np.abs(given)))
 
 
-def _special_rows(ordinary: Array) -> Array:
+def _special_rows(ordinary: Array, held: str | None) -> Array:
     """Ordinary rows, then one value in every column of a row."""
     dtype = ordinary.dtype
     rows = ordinary.reshape(len(ordinary), -1)[-8:]
     values = [np.nan, np.inf, -np.inf, 0.0, *FILL_VALUES, *FAR_MAGNITUDES, *(-each for each in FAR_MAGNITUDES)]
     with np.errstate(over="ignore"):
-        special = np.array(values).astype(dtype)
+        special = (np.array(values) if held is None else round_to(np.array(values), held)).astype(dtype)
     return np.concatenate([rows, np.repeat(special[:, np.newaxis], rows.shape[1], axis=1)])
+
+
+def _unexercised(atoms: Sequence[Atom], tensors: Mapping[int, Array]) -> Iterator[str]:
+    """Conditions that did nothing to what passed through them: no numbers tell what they are for."""
+    for atom in atoms:
+        if atom.is_conditional and not atom.is_core and what_it_changes(atom, np.asarray(tensors[atom.entry])) is None:
+            yield f"{', '.join(atom.names)} did nothing on any value tried: what it is for was not compared"
 
 
 def _loses_nan(step: Any, block: Block, tensors: Mapping[int, Array]) -> Cause | str | None:

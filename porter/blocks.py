@@ -31,6 +31,7 @@ class Atom:
         activation: the activation fused into a dense layer, callable on preactivations; None where there is none.
         is_training: whether it was built in training mode.
         is_core: whether it multiplies by a matrix (a dense layer, or anything else that does).
+        is_conditional: whether what it does depends on a condition on its input.
         width: (inputs, outputs), the last axis of either tensor.
         description: its class, for people.
     """
@@ -45,6 +46,7 @@ class Atom:
     activation: Callable[[Array], Array] | None = None
     is_training: bool = False
     is_core: bool = False
+    is_conditional: bool = False
     width: tuple[int | None, int | None] = (None, None)
     description: str = ""
 

@@ -110,7 +110,7 @@ class Case:
     @property
     def is_doubted(self) -> bool:
         """Whether something of the port was not judged: pieces that no step accounts for, or a call of its own."""
-        return bool(self.doubts or self.pairing.extra or self.pairing.merges)
+        return bool(self.doubts or self.account.unexercised or self.pairing.extra or self.pairing.merges)
 
     @property
     def layers(self) -> tuple[Stored, ...]:

@@ -282,7 +282,7 @@ def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator,
     step, block = one.step, one.pair.block
     assert block is not None
     differ = _weights_that_differ(step, block)
-    sets = _own_probes(step, block, rng, read=differ == 0)
+    sets = _own_probes(step, block, rng, read=None if differ is None else differ == 0)
     found, refused = {"inputs of the network": on_inputs}, {}
     for name, rows in sets.items():
         try:
@@ -333,7 +333,7 @@ def _verdict_of(
     return "parity", ""
 
 
-def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool) -> dict[str, Array]:
+def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | None) -> dict[str, Array]:
     """Inputs for one step alone; a transform has enough in its part of the network's inputs."""
     largest = block.precision.format.largest / 16
     if isinstance(step, Scaling):

@@ -79,7 +79,7 @@ def _port_notes(case: Case) -> Iterator[str]:
         yield f"another alignment pairs {', '.join(case.pairing.ties)} just as well"
     if case.placement == "outside":
         yield "the scaling steps were declared outside the port and were not checked"
-    yield from (*case.doubts, *case.account.notes)
+    yield from (*case.doubts, *case.account.unexercised, *case.account.notes)
     yield from runtime_notes(case.graph.runtime, dtypes)
     if case.network.input_range is None:
         yield "the file documents no input range: standard normal rows at three scales stand for it"

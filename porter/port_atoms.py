@@ -74,11 +74,17 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
         activation=activation,
         is_training=any(node.is_training for node in nodes),
         is_core=any(_is_core(node) for node in nodes) or (opaque and _mixes(nodes, entry, leaving)),
+        is_conditional=any(type(node.operation).__name__ in CONDITIONS for node in nodes),
         width=_width(nodes, entry, leaving),
         description=_describe(single) if single is not None else "",
     )
 
 
+CONDITIONS = {
+    "Where", "Select", "Cond", "Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "Isnan", "IsNan",
+    "Isfinite", "Isinf", "Isclose", "LogicalAnd", "LogicalOr", "LogicalNot", "NanToNum", "Switch", "Sign",
+}  # fmt: skip
+"""Keras' operations that ask something of their input."""
 MATRIX_PRODUCTS = {"Matmul", "Dot", "Einsum", "Tensordot", "EinsumDense"}
 
 

@@ -17,6 +17,10 @@ READ_FULL_BASIS_WIDTH, READ_BASIS_GROUPS = 1024, 256
 STEERED_UNITS, STEERED_NUMBERS = 128, 2**17
 """For how many units the preactivation is steered to both sides of zero, and with how many weights in all."""
 WIDE_ROWS = 64
+MAGNIFIED = (8.0, 64.0)
+"""Sizes of the basis probes that show small weights beside a bias, where the weights cannot be read."""
+REACHING_ROWS = 2048
+"""Most rows of ``reaching_rows``."""
 FAR_MAGNITUDES = tuple(10.0**power for power in (2, 3, 4, 6, 9, 13, 18, 24, 30))
 """Where caps, clips and thresholds show that no input of a network ever reaches."""
 FILL_VALUES = (
@@ -127,6 +131,40 @@ def steered_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) ->
     return rows[np.max(np.abs(rows), axis=1, initial=0) < 1e6] if len(rows) else rows
 
 
+def reaching_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) -> Array:
+    """Inputs that show each weight of a unit where its activation is steep, which a large bias keeps it from.
+
+    One input, that of the unit's largest weight, brings its preactivation near zero; a few others move it from there
+    by about as much each.
+
+    Args:
+        kernel: (inputs, units) as the reference has it.
+        bias: (units,) or None; units with a bias near zero need none of this.
+        rng: shares the inputs out and draws signs.
+
+    Returns:
+        (rows, inputs) float64.
+    """
+    inputs, units = kernel.shape
+    offsets = np.zeros(units) if bias is None else bias.astype(np.float64)
+    largest = np.abs(kernel).max(axis=0, initial=0.0)
+    picked = np.flatnonzero((np.abs(offsets) > 2) & (largest > 1e-6 * np.abs(offsets)))
+    if not len(picked):
+        return np.zeros((0, inputs))
+    groups = max(1, min(-(-inputs // 4), REACHING_ROWS // len(picked)))
+    picked = picked if len(picked) <= REACHING_ROWS else rng.choice(picked, REACHING_ROWS, replace=False)
+    rows = np.zeros((len(picked), groups, inputs))
+    shares = rng.permutation(inputs) % groups
+    for row, unit in zip(rows, picked, strict=True):
+        column = kernel[:, unit].astype(np.float64)
+        usable = np.abs(column) > 1e-6 * largest[unit]
+        moves = np.divide(groups / (2 * inputs), np.abs(column), out=np.zeros(inputs), where=usable)
+        row[shares, np.arange(inputs)] = moves * rng.choice([-1.0, 1.0], inputs) * rng.uniform(0.5, 1.0, inputs)
+        steering = int(np.argmax(np.abs(column)))
+        row[:, steering] += (0.3 - offsets[unit]) / column[steering]
+    return rows.reshape(-1, inputs)
+
+
 def far_rows(width: int, largest: float, rng: np.random.Generator, size: float = 1.0) -> Array:
     """Rows of every magnitude that a format holds, each with its mirror image, and rows of one fill value alone.
 
@@ -147,21 +185,28 @@ def far_rows(width: int, largest: float, rng: np.random.Generator, size: float =
     return np.concatenate([drawn, -drawn, np.repeat(fills[:, np.newaxis], width, axis=1)])
 
 
-def layer_rows(kernel: Array, bias: Array | None, rng: np.random.Generator, read: bool = False) -> dict[str, Array]:
+def layer_rows(
+    kernel: Array, bias: Array | None, rng: np.random.Generator, read: bool | None = False
+) -> dict[str, Array]:
     """Every probe set for a dense layer alone, by name.
 
     Args:
         kernel: (inputs, units) as the reference has it.
         bias: (units,) or None.
         rng: the source of randomness.
-        read: whether the port's own weights were read and compared as well.
+        read: whether the port's own weights were read and are right; None where they cannot be read, so that probes
+            alone have to show each of them.
     """
     width = kernel.shape[0]
+    basis = basis_rows(width, rng, bool(read))
     sets = {
-        "basis probes": basis_rows(width, rng, read),
+        "basis probes": basis,
         "wide hidden vectors": wide_rows(width, rng),
         "steered vectors": steered_rows(kernel, bias, rng),
     }
+    if read is None:
+        sets["magnified basis probes"] = np.concatenate([size * basis[1:] for size in MAGNIFIED])
+        sets["reaching vectors"] = reaching_rows(kernel, bias, rng)
     return {name: rows for name, rows in sets.items() if len(rows)}
 
 

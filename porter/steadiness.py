@@ -14,7 +14,9 @@ from porter.port_graph import PortGraph
 
 Array = NDArray[Any]
 
-SIZES = (1, 3)
+CALLS = ("predict", "predict_on_batch", "predict_step", "make_predict_function")
+"""Of a model, beside the call that is judged: what a person may run."""
+SIZES = (1, 2, 3)
 """Rows of the batches on which every step is judged beside the large ones."""
 
 
@@ -82,10 +84,22 @@ class Steadiness:
             message = f"the port gives other numbers for the same rows when it is called again (by {self._changed:.3g})"
             remedy = "take out what is random or keeps a state between calls"
             return (Cause("call.unsteady", layer, message, remedy),), ()
+        doubts = tuple(f"the model has its own {name}, which was not compared" for name in _own_calls(self.graph.model))
         if not self._apart or trains or whole == "parity":
-            return (), ()
+            return (), doubts
         message = "the model called as a whole gives other numbers than its layers one by one"
         if whole == "mismatch":
             remedy = "call the functional model itself, without a call or __call__ of its own"
-            return (Cause("call.overridden", layer, message, remedy),), ()
-        return (), (f"{message}, which are right: what its own call does beside them was not compared",)
+            return (Cause("call.overridden", layer, message, remedy),), doubts
+        return (), (*doubts, f"{message}, which are right: what its own call does beside them was not compared")
+
+
+def _own_calls(model: Any) -> list[str]:
+    """Which of ``CALLS`` are not those of Keras."""
+    found = []
+    for name in CALLS:
+        method = getattr(model, name, None)
+        module = getattr(getattr(method, "__func__", method), "__module__", "") or ""
+        if not module.startswith("keras."):
+            found.append(name)
+    return found
