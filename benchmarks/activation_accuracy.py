@@ -4,10 +4,11 @@
     KERAS_BACKEND=jax python benchmarks/activation_accuracy.py        # a GPU, where JAX finds one
 
 float32: every number from 2^-14 to 2^7 on both sides (other ranges for some), and samples of the rest; float16 and
-bfloat16: every number; float64: samples of every binade. Paths: eager, graph, graph fused behind a matrix product,
-XLA, and the odd lengths at which vector code hands over to scalar code (JAX: eager, and compiled alone, fused and in
-odd lengths). What is measured already is kept in the state
-file and not measured again. Exit status 1 where a constant of the table is not sound.
+bfloat16: every number; float64: samples of every binade. Paths: eager, graph, graph fused behind a matrix product of
+16 and of 7 columns and behind a convolution, XLA, and the odd lengths at which vector code hands over to scalar code
+(JAX: eager, and compiled alone, fused and in odd lengths). ONEDNN_MAX_CPU_ISA=AVX2 measures what TensorFlow fuses on
+smaller processors. What is measured already is kept in the state file and not measured again. Exit status 1 where a
+constant of the table is not sound.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from reference.trace import LayerTrace
 from reference.transforms import Transform
 
 CHUNK = 2**18
+WIDE = 16  # columns behind a product, a full vector
 ODD = 7  # length of rows that leave vector code with a remainder, whatever its width
 SAMPLES = 2**14  # in each binade that is not measured exhaustively
 DENSE = (-14, 7)
@@ -138,19 +140,38 @@ def compilers() -> Mapping[str, Callable[[Any], Any]]:
 
 
 def paths_of(port: Callable[[Any], Any], kind: str) -> Mapping[str, Callable[[Any], Any]]:
-    one, zero = ops.ones((1, 1), kind), ops.zeros((1,), kind)
-
-    def behind_product(x: Any) -> Any:
-        return port(ops.add(ops.matmul(ops.reshape(x, (-1, 1)), one), zero))
-
     made = compilers()
-    compiled = made["xla"](port)
+    compiled, first = made["xla"](port), next(iter(made.values()))
     return {
         "eager": port,
         **{name: make(port) for name, make in made.items()},
-        "fused": next(iter(made.values()))(behind_product),
-        "xla odd": lambda x: compiled(ops.reshape(ops.concatenate([x, x[: -len(x) % ODD]], 0), (-1, ODD))),
+        **{f"fused, {name}": first(lambda x, layer=layer: port(layer(x))) for name, layer in neutral(kind).items()},
+        "xla odd": lambda x: compiled(in_rows(x, ODD)),
     }
+
+
+def neutral(kind: str) -> Mapping[str, Callable[[Any], Any]]:
+    """Layers that change nothing, for a graph to fuse the function with.
+
+    Their weights are variables: constants of 0 and 1 would be folded away. Several columns: with one TensorFlow fuses
+    nothing. What it fuses then is other code than its own functions.
+    """
+    found: dict[str, Callable[[Any], Any]] = {}
+    for units in (WIDE, ODD):
+        dense = layers.Dense(units, kernel_initializer="identity", dtype=kind)
+        dense.build((None, units))
+        found[f"product of {units}"] = lambda x, dense=dense: dense(in_rows(x, dense.units))
+    convolution = layers.Conv2D(WIDE, 1, dtype=kind)
+    convolution.build((None, 1, None, WIDE))
+    convolution.set_weights([np.eye(WIDE).reshape(1, 1, WIDE, WIDE), np.zeros(WIDE)])
+    found["convolution"] = lambda x: convolution(in_rows(x, WIDE)[None, None])
+    return found
+
+
+def in_rows(x: Any, width: int) -> Any:
+    """Rows of that width, the last filled up from the beginning, or by repetition."""
+    missing = -len(x) % width
+    return ops.reshape(ops.concatenate([x, ops.tile(x, missing // len(x) + 1)[:missing]], 0), (-1, width))
 
 
 def odd_lengths(port: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.blocks import Block
 from porter.diagnosis.suspect import Stored
 from porter.judging import judge
 from porter.pairing import Pair, Pairing
 from porter.probes import layer_rows
 from reference.dense import Dense
-from reference.folding import fold
-from reference.precision import Precision
+from reference.folding import changes_nothing, fold
+from reference.precision import FORMATS, Precision
 from reference.scaling import Scaling
 
 Array = NDArray[Any]
@@ -38,24 +39,39 @@ def find_folds(pairing: Pairing, rng: np.random.Generator) -> dict[str, str]:
 
 
 def _agrees_folded(pair: Pair, before: Scaling | None, after: Scaling | None, rng: np.random.Generator) -> bool:
-    """Whether the layer follows the folded form more closely than its own; what is wrong beside is named later."""
+    """Whether the layer follows the folded form more closely than its own; what is wrong beside is named later.
+
+    A scaling that changes nothing is in the layer as it stands.
+    """
     block = pair.block
     if block is None:
         return False
     folded = _fold(pair, before, after)
+    if changes_nothing(pair.step, folded):
+        return True
     own, other = Stored.of(pair.step), Stored.of(folded)
     shown = None if block.dense is None else block.dense.kernel
     if shown is not None and shown.shape == own.kernel.shape:
-        shares = [_share(shown, kernel, block.precision) for kernel in (other.kernel, own.kernel)]
-        return shares[0] > max(shares[1], 0.3)
+        shares = [_share(shown, each.kernel, block.precision) for each in (other, own)]
+        return shares[0] > 0.3 and (shares[0] > shares[1] or (shares[0] == shares[1] and _is_nearer(block, other, own)))
     sets = layer_rows(other.kernel, other.bias, rng)
     return all(judge(folded, block.run, rows, block.precision).is_parity for rows in sets.values())
+
+
+def _is_nearer(block: Block, folded: Stored, own: Stored) -> bool:
+    """Whether the bias tells that the scaling is folded, where the kernel is the same either way."""
+    bias = None if block.dense is None else block.dense.bias
+    found = np.zeros(own.kernel.shape[1]) if bias is None else bias
+    distances = [np.abs(found - (0.0 if each.bias is None else each.bias)).sum() for each in (folded, own)]
+    return bool(distances[0] < distances[1])
 
 
 def _fold(pair: Pair, before: Scaling | None, after: Scaling | None) -> Dense:
     """The layer with the scaling in it, as exact as the arithmetic of a port in its precision may have made it."""
     assert pair.block is not None
-    return fold(pair.step, before, after, pair.block.precision.accumulator.unit)
+    precision = pair.block.precision
+    coarsest = max(precision.accumulator, FORMATS[precision.variables], key=lambda form: form.unit)
+    return fold(pair.step, before, after, coarsest.unit, coarsest.tiny)
 
 
 def _share(found: Array, wanted: Array, precision: Precision) -> float:

@@ -9,6 +9,7 @@ from porter.coverage import coverage_notes
 from porter.runtime import Runtime
 from porter.search import Counterexample
 from reference.constants import PLATFORM_DEVIATIONS, measured_on
+from reference.folding import changes_nothing
 
 
 def build_notes(case: Case, question: str | None, searched: Counterexample | None) -> tuple[str, ...]:
@@ -21,16 +22,24 @@ def build_notes(case: Case, question: str | None, searched: Counterexample | Non
     """
     notes = [question] if question is not None else []
     for one in case.judged:
-        notes += [*_equivalence_notes(one), *_allowance_notes(one)]
+        notes += [*_fold_notes(case, one), *_equivalence_notes(one), *_allowance_notes(one)]
     notes += _port_notes(case)
     if searched is not None and searched.row is not None:
         notes.append(searched.describe())
     return (*notes, *coverage_notes(case))
 
 
-def _equivalence_notes(one: Judged) -> Iterator[str]:
-    if one.verdict.startswith("folded into "):
+def _fold_notes(case: Case, one: Judged) -> Iterator[str]:
+    if not one.verdict.startswith("folded into "):
+        return
+    layer = case[one.verdict.removeprefix("folded into ")]
+    if changes_nothing(layer.pair.step, layer.step):
+        yield f"{one.name} changes nothing with the ranges of this file: leaving it out is equivalent"
+    else:
         yield f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound"
+
+
+def _equivalence_notes(one: Judged) -> Iterator[str]:
     if one.verdict != "parity":
         return
     if one.gauge is not None:

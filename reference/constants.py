@@ -57,7 +57,7 @@ MEASURED = (
         "3.15",
         "cpu",
         "x86-64 with AVX-512 and FMA",
-        ("eager", "graph", "graph fused behind a product", "XLA", "odd lengths"),
+        ("eager", "graph", "graph fused behind a product or a convolution", "XLA", "odd lengths"),
     ),
     Measurement(
         "jax",
@@ -81,7 +81,8 @@ def measured_on(backend: str, version: str, device: str, formats: Collection[str
 # The largest error in units: of every float32 in the range where the function is neither its tangent at 0 nor
 # constant, rounded up. sigmoid, elu, selu, hard_sigmoid: the absolute terms allow for 0.5 + 0.5 tanh(x / 2),
 # exp(x) - 1 and x / 6 + 0.5, which other versions and runtimes compute. softmax: beside what its sum explains.
-# softsign and gelu are the H100's (2.5 and 2.3 on the CPU); everywhere else the CPU's are the larger.
+# gelu is that of oneDNN fused behind a product (6.39 with AVX-512, 4.6 with AVX2 or SSE; 2.3 by itself, 2.6 on the
+# H100), softsign the H100's (2.5 on the CPU); everywhere else the CPU's by themselves are the larger.
 _FLOAT32: Mapping[str, Accuracy] = {
     "linear": Accuracy(),
     "identity": Accuracy(),
@@ -96,7 +97,7 @@ _FLOAT32: Mapping[str, Accuracy] = {
     "elu": Accuracy(6.4, 0, 1.2),
     "selu": Accuracy(7.0, 0, 2.7),
     "exponential": Accuracy(5.6),
-    "gelu": Accuracy(0, 2.6),
+    "gelu": Accuracy(0, 6.5),
     "gelu_tanh": Accuracy(0, 4.1),
     "silu": Accuracy(0, 3.1),
     "mish": Accuracy(0, 6.4),

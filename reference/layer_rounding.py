@@ -22,6 +22,7 @@ from reference.convolution import (
     SeparableConvolution,
     TransposedConvolution,
 )
+from reference.convolution_rounding import convolution_error
 from reference.dense import Dense
 from reference.elementwise import Elementwise, PReLU
 from reference.embedding import Embedding, Mask, Masking
@@ -35,7 +36,7 @@ from reference.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
 from reference.recurrent_rounding import bidirectional_error, part_error, recurrent_error
 from reference.rounding import allowed_error, register
 from reference.shaping import BilinearUpsampling, Rearrangement
-from reference.sum_rounding import own_format, sum_error
+from reference.sum_rounding import both_units, own_format, sum_error
 from reference.timewise import TimewiseDense
 from reference.trace import LayerTrace
 from reference.windows import as_stored, channels_last
@@ -65,13 +66,6 @@ def _rule(bound: Any, only_exact: bool = True) -> Any:
     return rule
 
 
-def _activated(step: Any, trace: LayerTrace, error: Array, precision: Precision) -> Array:
-    z = np.asarray(trace.preactivation, np.float64)
-    return activation_error(
-        step.activation, z, np.asarray(trace.outputs, np.float64), error, precision.format, own_format(step)
-    )
-
-
 def _dense(step: TimewiseDense, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
     """The bound of a dense layer, every place of the other axes a row."""
 
@@ -82,36 +76,6 @@ def _dense(step: TimewiseDense, inputs: Inputs, trace: LayerTrace, precision: Pr
     plain = Dense(step.name, step.inputs, step.weights, step.bias, step.activation, step.orientation, step.dtype)
     rows = LayerTrace(trace.name, flat(trace.outputs), flat(trace.preactivation))
     return allowed_error(plain, (flat(inputs[0]),), rows, precision).reshape(trace.outputs.shape)
-
-
-def _count(step: Any) -> int:
-    """How many products one output is the sum of, at most."""
-    if isinstance(step, SeparableConvolution):
-        return int(np.prod(step.depthwise.shape[:-2]) + step.pointwise.shape[-2])
-    if isinstance(step, DepthwiseConvolution):
-        return int(np.prod(step.kernel.shape[:-2]))
-    if isinstance(step, LocalConvolution):
-        return int(step.kernel.shape[1])
-    channels = step.kernel.shape[-1] if isinstance(step, TransposedConvolution) else step.kernel.shape[-2]
-    return int(np.prod(step.kernel.shape[:-2]) * channels)
-
-
-def _convolution(step: Any, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
-    """A dense layer on patches."""
-    # Magnitudes in float32, which is twice as fast, and raised by what that rounds away.
-    x = np.abs(inputs[0]).astype(np.float32)
-    kernels = (step.depthwise, step.pointwise) if isinstance(step, SeparableConvolution) else (step.kernel,)
-    wide = [np.abs(kernel).astype(np.float32) for kernel in kernels]
-    size = step.linear(x, *wide).astype(np.float64) * (1 + (_count(step) + 4) * 2.0**-23) + 2.0**-126 * _count(step)
-    bias = 0.0 if step.bias is None else np.abs(np.asarray(trace.preactivation)) + size
-    error = sum_error(size, _count(step), precision, own_format(step)) + precision.format.unit * bias
-    for at, kernel in enumerate(kernels):
-        cast = precision.variable_error(kernel.astype(np.float64))
-        if cast.any():
-            error = error + step.linear(x, *(cast if i == at else w for i, w in enumerate(wide)))
-    if step.bias is not None and precision.variable_error(step.bias.astype(np.float64)).any():
-        error = error + np.max(precision.variable_error(step.bias.astype(np.float64)))
-    return _activated(step, trace, error, precision)
 
 
 def _pooling(step: Pooling, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array | float:
@@ -142,7 +106,7 @@ def _masking(step: Masking, inputs: Inputs, trace: LayerTrace, precision: Precis
 
 def _elementwise(step: Elementwise, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
     z, a = inputs[0], np.asarray(trace.outputs, np.float64)
-    parameters = step.activation.parameters
+    parameters, u = step.activation.parameters, both_units(precision, own_format(step))
     if step.activation.name == "thresholded_relu":
         # Only the threshold itself is rounded: what lies between it and its cast may be kept or not.
         theta = np.asarray(parameters["theta"], np.float64)
@@ -151,17 +115,17 @@ def _elementwise(step: Elementwise, inputs: Inputs, trace: LayerTrace, precision
     if step.activation.name == "relu" and parameters:
         slope, edge = abs(parameters.get("negative_slope", 0.0)), abs(parameters.get("threshold", 0.0))
         top = parameters.get("max_value") or 0.0
-        error = error + precision.format.unit * (3 * slope * (np.abs(z) + edge) + abs(top))
+        error = error + u * (3 * slope * (np.abs(z) + edge) + abs(top))
         near = precision.variable_error(np.asarray(parameters.get("threshold", 0.0)))
         error = np.where(np.abs(z - parameters.get("threshold", 0.0)) <= near, np.abs(z) + error, error)
     if step.activation.name in ("leaky_relu", "elu"):
-        error = error + 2 * precision.format.unit * np.abs(a)
+        error = error + 2 * u * np.abs(a)
     return error
 
 
 def _prelu(step: PReLU, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
     cast = precision.variable_error(step.alpha.astype(np.float64))
-    u = precision.format.unit + own_format(step).unit
+    u = both_units(precision, own_format(step))
     return np.where(inputs[0] < 0, u * np.abs(trace.outputs) + cast * np.abs(inputs[0]), 0.0) + precision.format.tiny
 
 
@@ -200,11 +164,11 @@ def _time_distributed(step: TimeDistributed, inputs: Inputs, trace: LayerTrace, 
 
 RULES = {
     TimewiseDense: _dense,
-    Convolution: _convolution,
-    DepthwiseConvolution: _convolution,
-    SeparableConvolution: _convolution,
-    TransposedConvolution: _convolution,
-    LocalConvolution: _convolution,
+    Convolution: convolution_error,
+    DepthwiseConvolution: convolution_error,
+    SeparableConvolution: convolution_error,
+    TransposedConvolution: convolution_error,
+    LocalConvolution: convolution_error,
     Pooling: _pooling,
     GlobalPooling: _global_pooling,
     BatchNormalization: batch_normalization_error,

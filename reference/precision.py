@@ -29,6 +29,16 @@ class Format:
     tiny: float
     largest: float
 
+    @property
+    def flushed(self) -> float:
+        """Numbers below this in magnitude may count as zero wherever they are read."""
+        return 0.0 if self.name == "float16" else self.tiny
+
+    def lost(self, array: Array, axis: tuple[int, ...] | None = None) -> Array:
+        """The largest magnitude that may count as zero, over the axes, which are kept; 0 nearly always."""
+        size = np.abs(array)
+        return np.asarray(np.max(size, axis=axis, keepdims=True, initial=0.0, where=size < self.flushed))
+
 
 FORMATS: Mapping[str, Format] = {
     "float64": Format("float64", 2.0**-53, 2.0**-1022, float(np.finfo(np.float64).max)),

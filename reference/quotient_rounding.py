@@ -25,19 +25,36 @@ def batch_normalization_error(
         return _own_statistics(step, inputs[0], trace, precision)
     x = inputs[0]
     centre, spread = step.centre_and_spread(x)
-    factor = np.abs(step.column(step.gamma, x.ndim, 1) / step.divide_by(spread))
-    beta = np.abs(step.column(step.beta, x.ndim, 0))
-    parts = (np.abs(x) + np.abs(centre)) * factor
-    error: Any = 0.0
+    divisor = step.divide_by(spread)
+    of_root = _root_cast(step, divisor, precision)
+    gamma, beta = np.abs(step.column(step.gamma, x.ndim, 1)), np.abs(step.column(step.beta, x.ndim, 0))
+    error: Any = (np.abs(x) + np.abs(centre)) / divisor * gamma * of_root
+    divisor = divisor / (1 + of_root)  # the least that the port may divide by
+    reach = (np.abs(x) + np.abs(centre)) / divisor
+    parts = reach * gamma
     for kind in (precision.format, own_format(step)):
-        error = error + kind.unit * ((RSQRT + 6) * parts + 2 * beta + np.abs(trace.outputs)) + 4 * kind.tiny
-    for value, weight in ((step.beta, 1.0), (step.mean, factor)):
+        # Numbers that count as zero, and what underflows: the factor gamma / divisor, the quotient, three products.
+        flushed = kind.flushed * (2 * gamma / divisor + reach) + kind.tiny * (np.abs(x) + np.abs(centre) + gamma + 4)
+        error = error + kind.unit * ((RSQRT + 6) * parts + 2 * beta + np.abs(trace.outputs)) + flushed
+    for value, weight in ((step.beta, 1.0), (step.mean, gamma / divisor), (step.gamma, reach)):
         if value is not None:
             error = error + step.column(precision.variable_error(value.astype(np.float64)), x.ndim, 0) * weight
-    for value in (step.gamma, step.spread):
-        if value is not None and precision.variable_error(value.astype(np.float64)).any():
-            error = error + precision.format.unit * parts
     return np.asarray(error)
+
+
+def _root_cast(step: BatchNormalization, divisor: Array, precision: Precision) -> Array | float:
+    """Relative error of the divisor because the port's variance is cast: 1 / sqrt(1 - e) - 1, e that of its square.
+
+    Infinite where nothing may be left of it.
+    """
+    if step.spread is None:
+        return 0.0
+    square = divisor * divisor
+    variance = (
+        square - step.epsilon if step.divisor == "deviation+epsilon" else step.column(step.spread, square.ndim, 1)
+    )
+    relative = precision.variable_error(np.asarray(variance, np.float64)) / square
+    return np.where(relative < 1, 1 / np.sqrt(1 - np.minimum(relative, 1)) - 1, np.inf)
 
 
 def _own_statistics(step: BatchNormalization, x: Array, trace: LayerTrace, precision: Precision) -> Array:
@@ -64,7 +81,7 @@ def _affine(step: BatchNormalization, y: Array, error: Array, trace: LayerTrace,
     moved = gamma * error + step.column(casts[0], y.ndim, 0) * (y + error) + step.column(casts[1], y.ndim, 0)
     for kind in (precision.format, own_format(step)):
         size = (RSQRT + 6) * gamma * (y + error) + 2 * beta + np.abs(trace.outputs)
-        moved = moved + kind.unit * size + 4 * kind.tiny
+        moved = moved + kind.unit * size + kind.tiny * (4 + gamma + y + error)
     return np.asarray(moved)
 
 
@@ -86,13 +103,24 @@ def layer_normalization_error(
     axes = tuple(axis % x.ndim for axis in step.axes)
     u = both_units(precision, own_format(step))
     mean, of_far, variance, of_variance = moments(x, axes, precision, own_format(step))
+    shape = _spread_out(x, axes)
+    gamma, of_gamma = _learned(step.gamma, 1.0, shape, precision)
+    beta, of_beta = _learned(step.beta, 0.0, shape, precision)
     relative = of_variance / (variance + step.epsilon)
-    gamma = np.ones(1) if step.gamma is None else step.gamma.astype(np.float64).reshape(_spread_out(x, axes))
-    beta = np.zeros(1) if step.beta is None else step.beta.astype(np.float64).reshape(_spread_out(x, axes))
-    factor = np.abs(gamma) / np.sqrt(variance + step.epsilon)
     shrunk = np.where(relative < 0.5, 1 / np.sqrt(1 - np.minimum(relative, 0.5)) - 1, np.inf)
-    parts = (np.abs(x) + np.abs(mean)) * factor
-    return of_far * factor * (1 + shrunk) + parts * (shrunk + (RSQRT + 6) * u) + 3 * u * np.abs(beta)
+    reach, root = np.abs(x) + np.abs(mean), np.sqrt(variance + step.epsilon)
+    factor = gamma / root
+    error = (of_far * factor + of_gamma * reach / root) * (1 + shrunk) + of_beta
+    error = error + reach * factor * (shrunk + (RSQRT + 6) * u) + u * (2 * beta + np.abs(trace.outputs))
+    # What underflows: the factor, the quotient, three products; and numbers that count as zero.
+    kind = precision.format
+    return error + kind.tiny * (reach + gamma + 4) + kind.flushed * (2 * factor + reach / root)
+
+
+def _learned(value: Array | None, default: float, shape: list[int], precision: Precision) -> tuple[Array, Array]:
+    """Magnitudes of gamma or beta, and what their cast moves them by, to be broadcast."""
+    wide = np.full(1, default) if value is None else value.astype(np.float64).reshape(shape)
+    return np.abs(wide), precision.variable_error(wide)
 
 
 def _spread_out(x: Array, axes: tuple[int, ...]) -> list[int]:

@@ -57,11 +57,13 @@ class _Carried:
 
     def product(self, v: Array, error: Array | None, kernel: Array, recurrent: bool) -> tuple[Array, Array, Array]:
         """Value, magnitude and bound (without the summation's own) of one product."""
-        size = self.linear(np.abs(v), np.abs(kernel), recurrent)
+        size, kind = self.linear(np.abs(v), np.abs(kernel), recurrent), self.precision.format
         cast = self.precision.variable_error(kernel)
+        cast = np.maximum(cast, np.where(np.abs(kernel) < kind.flushed, np.abs(kernel), 0.0))
         moved = self.linear(np.abs(v), cast, recurrent) if cast.any() else np.zeros(size.shape)
-        if error is not None:
-            moved = moved + self.linear(error, np.abs(kernel) + cast, recurrent)
+        lost = np.where(np.abs(v) < kind.flushed, np.abs(v), 0.0)
+        if error is not None or lost.any():
+            moved = moved + self.linear(lost if error is None else error + lost, np.abs(kernel) + cast, recurrent)
         return self.linear(v, kernel, recurrent), size, moved
 
     def gates(self, x: Array, h: Array, h_error: Array, columns: slice, bias: Array | None) -> tuple[Array, Array]:

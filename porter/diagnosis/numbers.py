@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.precision import FORMATS
+
 Array = NDArray[Any]
 
 SAMPLE = 4096
@@ -36,6 +38,7 @@ def ulp(values: Array, dtype: str) -> Array:
 def equal_within_ulp(found: Array, stored: Array, dtype: str, ulps: float = 1.0) -> Array:
     """Elementwise: is ``found`` the cast of ``stored`` to ``dtype``, give or take ``ulps``?
 
+    Numbers too small to be normal may be zeros: a platform that flushes them casts them so.
     Both are of one shape; the result is a bool array of that shape.
     """
     wanted = rounded(stored, dtype)
@@ -44,6 +47,7 @@ def equal_within_ulp(found: Array, stored: Array, dtype: str, ulps: float = 1.0)
         if same.all():
             return same
         same |= np.isnan(found) & np.isnan(wanted)
+        same |= (found == 0) & (np.abs(stored) < FORMATS[dtype].flushed)
         return same | (np.abs(found - wanted) <= ulps * ulp(wanted, dtype))
 
 
@@ -86,7 +90,7 @@ def match_vectors(found: Array, stored: Array, dtype: str, *, signs: bool = Fals
 def _rows_equal(row: Array, candidates: Array, dtype: str) -> Array:
     if not len(candidates):
         return np.zeros(0, bool)
-    first = np.abs(candidates[:, 0] - row[0]) <= ulp(candidates[:, 0], dtype)
+    first = equal_within_ulp(np.broadcast_to(row[0], len(candidates)), candidates[:, 0], dtype)
     result = np.zeros(len(candidates), bool)
     picked = np.flatnonzero(first)
     result[picked] = equal_within_ulp(np.broadcast_to(row, candidates[picked].shape), candidates[picked], dtype).all(1)

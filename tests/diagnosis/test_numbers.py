@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from porter.diagnosis.numbers import (
@@ -38,11 +38,26 @@ def test_an_ulp_of_bfloat16_and_of_nothing():
 def test_equal_within_one_ulp_just_inside_and_just_outside(dtype, value):
     stored = np.array([value])
     held = stored.astype(dtype)
+    assume(abs(value) > 1e-5 if dtype == "float16" else abs(value) >= np.finfo(dtype).tiny)
     for steps, equal in ((0, True), (1, True), (3, False)):
         found = held.copy()
         for _ in range(steps):
             found = np.nextafter(found, np.array(np.inf, dtype))
         assert equal_within_ulp(found.astype(np.float64), stored, dtype)[0] == equal
+
+
+@pytest.mark.parametrize(
+    ("dtype", "normal"), [("float64", 2.0**-1022), ("float32", 2.0**-126), ("bfloat16", 2.0**-126)]
+)
+def test_what_is_too_small_to_be_normal_may_be_zero(dtype, normal):
+    stored = np.array([normal / 2, -normal / 4, normal, normal / 2])
+    found = np.array([0.0, -0.0, 0.0, normal])
+    assert equal_within_ulp(found, stored, dtype).tolist() == [True, True, False, False]
+    assert match_vectors(found[None, [0, 1]], stored[None, [0, 1]], dtype) is not None
+
+
+def test_float16_is_not_flushed():
+    assert not equal_within_ulp(np.zeros(1), np.array([2.0**-20]), "float16")[0]
 
 
 def test_what_is_no_number_equals_nothing_finite():

@@ -7,7 +7,7 @@ import pytest
 
 from reference.activations import Activation
 from reference.dense import Dense
-from reference.folding import fold
+from reference.folding import changes_nothing, fold
 from reference.precision import Precision, round_to
 from reference.rounding import allowed_error
 from reference.scaling import Scaling
@@ -145,6 +145,85 @@ def test_scaling_folded_into_a_layer(ends, dtype, unit):
         assert (np.abs(legacy_steps - trace.outputs) <= bound).all()
         wrong = activation(x @ (kernel * (1 + 1e-4)).T + bias)
         assert (np.abs(wrong - trace.outputs) > bound).any()
+
+
+def ways_to_fold(dense, before, dtype):
+    """Kernel and bias by name, as authors write the fold of a [-1, 1] scaling, every operation in a dtype."""
+    kernel, bias = dense.weights.T.astype(dtype), dense.bias.astype(dtype)
+    low, high = before.first.astype(dtype), before.second.astype(dtype)
+    scale = dtype(2) / (high - low)
+    scaled, middle = kernel * scale[:, np.newaxis], (low + high) / dtype(2)
+    found = {
+        "minimum": (scaled, bias - low @ scaled - kernel.sum(axis=0)),
+        "offset": (scaled, bias + (-low * scale - dtype(1)) @ kernel),
+    }
+    halved = kernel / ((high - low) / dtype(2))[:, np.newaxis]
+    found["middle"] = (halved, bias - middle @ halved)
+    for order in (np.arange(len(low)), np.arange(len(low))[::-1], np.argsort(kernel[:, 0])):
+        one, two, three = bias.copy(), bias.copy(), np.zeros_like(bias)
+        for j in order:
+            one = one - scaled[j] * low[j] - kernel[j]
+            two = two - scaled[j] * low[j]
+            three = three + kernel[j] * (-(low[j] + high[j]) / (high[j] - low[j]))
+        for j in order:
+            two = two - kernel[j]
+        found |= {f"loop from {order[0]}": (scaled, one), f"two loops from {order[0]}": (scaled, two),
+                  f"loop of offsets from {order[0]}": (scaled, bias + three)}  # fmt: skip
+    return found
+
+
+RANGES = {
+    "any": lambda rng, n: (low := rng.uniform(-5, 0, n), low + rng.uniform(0.5, 6, n)),
+    "symmetric": lambda rng, n: (-(half := rng.uniform(1.5, 8, n)), half),
+    "2 wide": lambda rng, n: ((low := rng.uniform(10, 300, n)) - 1, low + 1),
+    "[-1, 1]": lambda rng, n: (-np.ones(n), np.ones(n)),
+    "[0, 1]": lambda rng, n: (np.zeros(n), np.ones(n)),
+}
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("ranges", RANGES)
+@pytest.mark.parametrize(("dtype", "unit", "tiny"), [(np.float32, 2.0**-24, 0.0), (np.float16, 2.0**-11, 2.0**-24)])
+def test_a_fold_may_be_written_and_added_up_in_any_way(dtype, unit, tiny, ranges, positive):
+    rng = np.random.default_rng(14)
+    for inputs in (1, 2, 9, 60, 400):
+        low, high = RANGES[ranges](rng, inputs)
+        weights = rng.normal(size=(6, inputs)) / np.sqrt(inputs)
+        dense = Dense("a", ("Norm_in",), np.abs(weights) if positive else weights, rng.normal(size=6) * 0.3,
+                      Activation("tanh"))  # fmt: skip
+        before = Scaling("Norm_in", ("inputs",), low, high, "[-1,1]")
+        step = fold(dense, before, None, unit, tiny)
+        for name, (kernel, bias) in ways_to_fold(dense, before, dtype).items():
+            assert (np.abs(kernel.T.astype(float) - step.weights) <= step.weights_error).all(), (inputs, name)
+            assert (np.abs(bias.astype(float) - step.bias) <= step.bias_error).all(), (inputs, name)
+
+
+@pytest.mark.parametrize("ranges", [name for name in RANGES if name != "2 wide"])
+@pytest.mark.parametrize("change", ["bias", "offset of one input", "sign of the offsets"])
+def test_a_mistake_in_a_folded_bias_is_outside(ranges, change):
+    """Negative control: a ten-thousandth of the bias, one input's offset forgotten, or the wrong sign."""
+    rng = np.random.default_rng(15)
+    for inputs in (5, 30, 120):
+        low, high = RANGES[ranges](rng, inputs)
+        dense = Dense("a", ("Norm_in",), rng.normal(size=(12, inputs)) / np.sqrt(inputs), rng.normal(size=12),
+                      Activation("linear"))  # fmt: skip
+        before = Scaling("Norm_in", ("inputs",), low, high, "[-1,1]")
+        step = fold(dense, before, None, 2.0**-24)
+        _, offset = before.affine
+        wrong = {"bias": step.bias * (1 + 1e-4), "offset of one input": step.bias - dense.weights[:, 0] * offset[0],
+                 "sign of the offsets": dense.bias - dense.weights @ offset}[change]  # fmt: skip
+        if np.array_equal(wrong, step.bias):
+            continue
+        x = np.zeros((1, inputs))
+        bound = allowed_error(step, (x,), step(x), SINGLE)
+        assert (np.abs(wrong - step.bias) > bound[0]).any(), inputs
+
+
+def test_a_scaling_that_changes_nothing():
+    dense = Dense("a", ("Norm_in",), np.array([[1.0, -2.0]]), np.array([0.5]), Activation("tanh"))
+    for low, high, nothing in ((-1.0, 1.0, True), (-1.0 - 1e-9, 1.0, True), (-1.0001, 1.0, False), (0.0, 2.0, False)):
+        before = Scaling("Norm_in", ("inputs",), np.full(2, low), np.full(2, high), "[-1,1]")
+        assert changes_nothing(dense, fold(dense, before, None, 2.0**-24)) is nothing, (low, high)
 
 
 def test_a_scaling_behind_a_tanh_cannot_be_folded():

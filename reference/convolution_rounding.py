@@ -1,0 +1,90 @@
+"""Rounding bounds of convolutions: a dense layer on patches, or two of them one after the other.
+
+Direct convolution is assumed: Winograd's and Fourier's forms have no elementwise bound.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.convolution import (
+    DepthwiseConvolution,
+    LocalConvolution,
+    SeparableConvolution,
+    TransposedConvolution,
+)
+from reference.function_rounding import activation_error
+from reference.precision import Format, Precision
+from reference.sum_rounding import both_units, own_format, sum_error
+from reference.trace import LayerTrace
+
+Array = NDArray[Any]
+
+
+def convolution_error(step: Any, inputs: tuple[Array, ...], trace: LayerTrace, precision: Precision) -> Array:
+    """The sum of products, what underflows in it, the bias added to it, and the activation of that.
+
+    Infinite where a partial sum may overflow.
+    """
+    own, kind, kernels = own_format(step), precision.format, _kernels(step)
+    x, z = np.abs(inputs[0]), np.asarray(trace.preactivation, np.float64)
+    # Magnitudes in float32, which is twice as fast, and raised by what that rounds away.
+    wide = np.float64 if precision.compute == "float64" else np.float32
+    narrow, sizes = x.astype(wide), [np.abs(kernel).astype(wide) for kernel in kernels]
+    count = _count(step)
+    size = step.linear(narrow, *sizes).astype(np.float64) * (1 + (count + 4) * 2.0**-23) + kind.tiny * count
+    error = sum_error(size, count, precision, own) + _underflow(step, x, kernels, kind)
+    for at, kernel in enumerate(kernels):
+        cast = precision.variable_error(kernel.astype(np.float64))
+        if cast.any():
+            error = error + step.linear(narrow, *(cast if i == at else each for i, each in enumerate(sizes)))
+    if step.bias is not None:
+        # abs(z) + size bounds the sum before the bias is added and after it, on both sides.
+        error = error + both_units(precision, own) * (np.abs(z) + size)
+        error = error + np.max(precision.variable_error(step.bias.astype(np.float64)))
+    error = np.where(np.maximum(size, np.abs(z)) + error < kind.largest / 2, error, np.inf)
+    return activation_error(step.activation, z, np.asarray(trace.outputs, np.float64), error, kind, own)
+
+
+def _kernels(step: Any) -> tuple[Array, ...]:
+    return (step.depthwise, step.pointwise) if isinstance(step, SeparableConvolution) else (step.kernel,)
+
+
+def _count(step: Any) -> int:
+    """How many products one output is the sum of, at most."""
+    if isinstance(step, SeparableConvolution):
+        return int(np.prod(step.depthwise.shape[:-2]) + step.pointwise.shape[-2])
+    if isinstance(step, DepthwiseConvolution):
+        return int(np.prod(step.kernel.shape[:-2]))
+    if isinstance(step, LocalConvolution):
+        return int(step.kernel.shape[1])
+    channels = step.kernel.shape[-1] if isinstance(step, TransposedConvolution) else step.kernel.shape[-2]
+    return int(np.prod(step.kernel.shape[:-2]) * channels)
+
+
+def _underflow(step: Any, x: Array, kernels: tuple[Array, ...], kind: Format) -> Array:
+    """What numbers that count as zero take from one sum; of two sums, also what underflows between them.
+
+    Args:
+        step: a convolution.
+        x: (rows, ...) magnitudes of the inputs.
+        kernels: one, or the depthwise and the pointwise one.
+        kind: format of the port.
+
+    Returns:
+        (rows, 1, ...).
+    """
+    axes = tuple(range(1, x.ndim))
+    largest, lost = np.max(x, axis=axes, keepdims=True, initial=0), kind.lost(x, axes)
+    first, count = np.max(np.abs(kernels[0]), initial=0.0), _count(step)
+    if len(kernels) == 1:
+        return np.asarray(count * (lost * first + largest * kind.lost(kernels[0]).max(initial=0)))
+    between = count - kernels[1].shape[-2]
+    mixed = np.max(np.sum(np.abs(kernels[1].astype(np.float64)), axis=-2))
+    moved = between * (lost * first + largest * kind.lost(kernels[0]).max(initial=0)) + (between + 2) * kind.tiny
+    middle = between * largest * first
+    error = moved * mixed + kind.lost(kernels[1]).max(initial=0) * kernels[1].shape[-2] * middle
+    return np.where(middle < kind.largest / 2, error, np.inf)

@@ -1,0 +1,97 @@
+"""Ports of single layers stay within their bounds, with numbers of any size; a little beside they do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.right_layers import KINDS, compared, draw, measure
+
+pytestmark = pytest.mark.usefixtures("keras")
+
+CONVOLUTIONS = [name for name in KINDS if ("Conv" in name or "Local" in name) and "LSTM" not in name]
+SHORT = ("float16", "mixed_float16", "bfloat16")
+
+
+def sized(legacy, sizes):
+    """The same network with arrays of other sizes, by a part of their names."""
+    for arrays in legacy.weights.values():
+        for name in arrays:
+            factor = next((size for part, size in sizes.items() if part in name), 1.0)
+            arrays[name] = (arrays[name] * factor).astype(np.float32)
+    return legacy
+
+
+def inputs(name, seed, size=1.0):
+    return np.random.default_rng(seed).normal(0, size, (6, *KINDS[name][0]))
+
+
+def largest(found):
+    return max(one.ratio for _, one in found)
+
+
+@pytest.mark.parametrize("name", [*CONVOLUTIONS, "Dense", "Dense on sequences", "LSTM", "GRU"])
+def test_the_references_own_rounding_of_a_large_bias_is_allowed_in_float64(name, tmp_path):
+    for seed, kernel in enumerate((0.1, 0.01, 1e-3) * 2):
+        legacy = sized(draw(name, 4 * seed), {"kernel": kernel, "bias": 60.0})
+        assert largest(compared(legacy, inputs(name, seed), "float64", ["eager"], tmp_path / "layer.h5")) <= 1, kernel
+
+
+@pytest.mark.parametrize("form", SHORT)
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("BatchNormalization", {"gamma": 1e-5, "beta": 1e-3}),
+        ("BatchNormalization", {"variance": 1e-5, "mean": 1e-3}),
+        ("BatchNormalization", {"gamma": 1e-6, "beta": 1e-6, "variance": 1e3}),
+        ("LayerNormalization", {"gamma": 1e-5, "beta": 1e-6}),
+        ("SeparableConv2D", {"depthwise": 1e-5, "pointwise": 30.0, "bias": 1e-5}),
+        ("SeparableConv1D", {"depthwise": 1e-6, "pointwise": 300.0, "bias": 1e-5}),
+        ("DepthwiseConv2D", {"kernel": 1e-6, "bias": 1e-6}),
+    ],
+)
+def test_what_underflows_in_16_bits_is_allowed(name, sizes, form, tmp_path):
+    for seed in range(3):
+        legacy = sized(draw(name, 4 * seed), sizes)
+        found = dict(compared(legacy, inputs(name, seed), form, ["eager"], tmp_path / "layer.h5"))
+        assert found["eager"].is_parity, (seed, found["eager"])
+
+
+@pytest.mark.parametrize("name", ["Dense", "Conv2D", "SeparableConv2D", "DepthwiseConv2D", "LSTM", "GRU"])
+def test_numbers_that_a_platform_flushes_are_allowed(name, tmp_path):
+    for part, weights, size in (("kernel", 1e-39, 1e3), ("pointwise", 1e-39, 1e3), ("inputs", 1e3, 1e-39)):
+        legacy = sized(draw(name, 0), {"bias": 0.0, part if part != "inputs" else "kernel": weights})
+        assert largest(compared(legacy, inputs(name, 1, size), "float32", ["eager"], tmp_path / "layer.h5")) <= 1, part
+
+
+@pytest.mark.parametrize(
+    "name", ["Conv2D", "SeparableConv2D", "BatchNormalization", "LayerNormalization", "GRU", "PReLU"]
+)
+def test_graph_and_xla_stay_within_as_well(name, tmp_path):
+    for seed in (0, 1):
+        found = dict(measure(name, seed, "float32", ["graph", "xla"], tmp_path / "layer.h5"))
+        assert len(found) == 2 and all(one.is_parity for one in found.values()), found
+
+
+NORMALIZED_TOO = (
+    "Conv2D", "SeparableConv2D", "DepthwiseConv2D", "Conv2DTranspose", "BatchNormalization", "LayerNormalization",
+)  # fmt: skip
+CHANGE = {"float32": 1.2e-5, "float64": 4e-14, "mixed_float16": 8e-2}
+"""Of the kernel, or of gamma: what shows at some element."""
+
+
+@pytest.mark.parametrize("form", CHANGE)
+@pytest.mark.parametrize("name", NORMALIZED_TOO)
+def test_weights_a_little_off_are_outside(name, form, tmp_path):
+    """Negative control, with inputs of which all but one are zero for most rows."""
+    x = inputs(name, 3)
+    x[1:] *= np.random.default_rng(4).random(x[1:].shape) < 0.1
+
+    def change(model):
+        arrays = model.get_weights()
+        arrays[0] = arrays[0] * (1 + CHANGE[form])
+        model.set_weights(arrays)
+
+    legacy = draw(name, 0)
+    assert largest(compared(legacy, x, form, ["eager"], tmp_path / "layer.h5")) <= 1
+    assert largest(compared(legacy, x, form, ["eager"], tmp_path / "layer.h5", change)) > 1
