@@ -246,15 +246,18 @@ def _absorbed(dense: Dense, leaving: Units, column: int) -> tuple[Activation, fl
         return (own, 0.0) if is_zero else None
     if offset == 0 and _passes(own, scale):
         return own, scale
-    sigmoid, tanh = Activation("sigmoid"), Activation("tanh")
-    others = {
-        (tanh, 0.5, 0.5): (sigmoid, 2.0),  # (tanh(z) + 1) / 2 = sigmoid(2 z)
-        (tanh, -0.5, 0.5): (sigmoid, -2.0),
-        (sigmoid, 2.0, -1.0): (tanh, 0.5),
-        (sigmoid, -2.0, 1.0): (tanh, -0.5),
-        (sigmoid, -1.0, 1.0): (sigmoid, -1.0),
-    }
-    return next((way for key, way in others.items() if key == (own, scale, offset)), None)
+    way = _OTHERS.get((own.name, scale, offset)) if not own.parameters else None
+    return None if way is None else (Activation(way[0]), way[1])
+
+
+_OTHERS = {
+    ("tanh", 0.5, 0.5): ("sigmoid", 2.0),  # (tanh(z) + 1) / 2 = sigmoid(2 z)
+    ("tanh", -0.5, 0.5): ("sigmoid", -2.0),
+    ("sigmoid", 2.0, -1.0): ("tanh", 0.5),
+    ("sigmoid", -2.0, 1.0): ("tanh", -0.5),
+    ("sigmoid", -1.0, 1.0): ("sigmoid", -1.0),
+}
+"""Activation, scale and offset to the activation that gives just that, and of which multiple of the preactivation."""
 
 
 def _passes(activation: Activation, factor: float) -> bool:

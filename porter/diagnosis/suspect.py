@@ -107,9 +107,10 @@ class Suspect:
 
     @property
     def _exposed(self) -> Atom | None:
-        """The piece whose arrays are the layer's: nothing stands in front of it."""
+        """The piece whose arrays are the layer's: nothing stands in front of it, and it has as many units."""
         first = next((atom for atom in self.block.atoms if atom.kind != "identity"), None)
-        return first if first is self.block.dense else None
+        fits = first is not None and first.width[1] in (None, self.step.width[1])
+        return first if fits and first is self.block.dense else None
 
     @property
     def dtype(self) -> str:

@@ -66,8 +66,9 @@ class _Search:
         size = np.abs(self._wanted).max(axis=0, initial=0)
         room = np.maximum(self._follows * self._wanted.std(axis=0), self._clean * size)
         error = np.sqrt(np.mean((self._found[:, :n] - self._wanted) ** 2, axis=0))
-        for column in np.flatnonzero(error <= room):
-            self._take(int(column), int(column), 1.0, 0.0)
+        for column in map(int, np.flatnonzero(error <= room)):
+            scale = self._fit(column, column)[0] if self._is_free and self._wanted[:, column].any() else 1.0
+            self._take(column, column, scale, 0.0)
 
     def elsewhere(self) -> None:
         """Columns that follow another unit, or their own with a factor."""
@@ -99,9 +100,8 @@ class _Search:
         rest = np.std(u - scale * h) / max(float(np.std(u)), 1e-300)
         room = max(self._clean, 4 * float(rest))
         power = float(np.sign(scale) * 2.0 ** np.round(np.log2(abs(scale))))
-        if self._is_free:
-            # Where any factor may be meant, only one that is as good as a power of two is taken for it.
-            room = self._clean / 4 if abs(power) != 1 else min(room, self._clean / 4 + 2 * FOLLOWS)
+        if self._is_free:  # any factor may be meant, and only one that cannot be told from a power of two is that
+            room = self._clean / 16 + 6 * float(rest) / np.sqrt(len(h))
         scale = power if abs(scale - power) <= room * abs(power) else scale
         offset = float(np.mean(u - scale * h))
         room = max(self._clean, 4 * float(rest))
