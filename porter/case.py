@@ -39,6 +39,7 @@ class Judged:
         would_show: the mistakes of its kind that would have exceeded the bound on these probes.
         reason: why it was not compared, where it was not.
         gauge: the order and signs of its units, where compensated.
+        rewritten: what the port does otherwise to the same effect, in half sentences.
     """
 
     step: Any
@@ -54,6 +55,7 @@ class Judged:
     would_show: tuple[str, ...] = ()
     reason: str = ""
     gauge: Gauge | None = None
+    rewritten: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

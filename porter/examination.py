@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,14 +22,16 @@ from porter.folds import find_folds, folded_steps
 from porter.hypotheses import FEW, telling_mistakes
 from porter.judging import BLOCK_ROWS, Refused, cast, judge, judge_values, port_rows
 from porter.network import Network
+from porter.one_to_one import SEEN_ROWS, one_to_one
 from porter.pairing import Pair, Pairing, pair_chain
 from porter.port_graph import PortGraph
 from porter.power import has_power
 from porter.probes import blocks, far_rows, layer_rows
 from porter.programs import build_program
+from porter.rewriting.rewrite import Rewritten, rewrite
 from porter.steadiness import SIZES, Steadiness
 from reference.dense import Activate, Dense
-from reference.forms import equivalent_forms
+from reference.forms import TanhBySigmoid, equivalent_forms
 from reference.precision import Precision
 from reference.rounding import end_to_end
 from reference.scaling import Scaling
@@ -55,9 +57,10 @@ def examine(
     program = build_program(network)
     outside = placement == "outside"
     inputs = network_inputs(network, program, rows, rng, outside, golden)
+    judging = _without_scaling(program) if outside else program
+    graph = one_to_one(graph, inputs, np.asarray(judging(inputs[:SEEN_ROWS])[0]))
     _check_dtype(graph)
     _check_width(network, graph, inputs)
-    judging = _without_scaling(program) if outside else program
     pairing = pair_chain(judging, graph.atoms, inputs, rng)
     folds = {} if outside or placement == "inside" else find_folds(pairing, rng)
     steps = folded_steps(pairing, folds)
@@ -66,8 +69,12 @@ def examine(
     if any(one.verdict == "mismatch" for one in judged):
         judged = _with_gauges(judged, graph, inputs)
         judged = tuple(_in_another_form(one, graph, inputs) for one in judged)
-    whole = "unknown" if folds else _whole(judging, judged, graph, inputs)
-    account = take_account(pairing, graph.atoms, walk.few)
+    atoms = graph.atoms
+    rewritten = _rewritten(judging, graph, judged, pairing, inputs)
+    if rewritten is not None:
+        judged, pairing, atoms = rewritten.judged, rewritten.pairing, rewritten.atoms
+    whole = "unknown" if folds or rewritten is not None else _whole(judging, judged, graph, inputs)
+    account = take_account(pairing, atoms, walk.few)
     causes, doubts = walk.steadiness.tell(judged[-1].name, whole, any(atom.is_training for atom in graph.atoms))
     if outside:
         judged = _with_outside(program, judged)
@@ -124,7 +131,7 @@ def _found_placement(pairing: Pairing) -> str | None:
 
 
 def _check_width(network: Network, graph: PortGraph, inputs: Array) -> None:
-    shape = graph.model.inputs[0].shape if getattr(graph.model, "inputs", None) else (None, inputs.shape[1])
+    shape = (None, *graph.input_shapes[0]) if graph.input_shapes else (None, inputs.shape[1])
     if len(shape) != 2 or shape[1] not in (None, inputs.shape[1]):
         raise PortError(
             f"the port {graph.model.name}",
@@ -270,7 +277,13 @@ def _judge_step(step: Any, pair: Pair, folds: Mapping[str, str], walk: _Walk, rn
     return _on_own_probes(one, found, rng, walk.ordinary[step.name])
 
 
-def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator, ordinary: Array) -> Judged:
+def _on_own_probes(
+    one: Judged,
+    on_inputs: Comparison,
+    rng: np.random.Generator,
+    ordinary: Array,
+    reach: Callable[[Array], Array] | None = None,
+) -> Judged:
     """A step, judged on the network's inputs, judged on probes of its own as well, and its weights where they show.
 
     Args:
@@ -278,11 +291,13 @@ def _on_own_probes(one: Judged, on_inputs: Comparison, rng: np.random.Generator,
         on_inputs: what it gave there.
         rng: draws the probes.
         ordinary: (rows, inputs) a few of the rows that the port hands it.
+        reach: brings probes to what the port can have there; None where it can have anything.
     """
     step, block = one.step, one.pair.block
     assert block is not None
     differ = _weights_that_differ(step, block)
     sets = _own_probes(step, block, rng, read=None if differ is None else differ == 0)
+    sets = sets if reach is None else {name: reach(rows) for name, rows in sets.items()}
     found, refused = {"inputs of the network": on_inputs}, {}
     for name, rows in sets.items():
         try:
@@ -366,7 +381,8 @@ def _is_bare(step: Dense, block: Block) -> bool:
 
     Where something affine follows, or something that the class does not tell, it is held against the activation.
     """
-    if not any(atom.kind in ("affine", "other") for atom in block.atoms):
+    is_other_form = isinstance(step, TanhBySigmoid)  # which takes doubled weights as well as a doubled argument
+    if not is_other_form and not any(atom.kind in ("affine", "other") for atom in block.atoms):
         return True
     if block.tail is None:
         return False
@@ -377,6 +393,16 @@ def _is_bare(step: Dense, block: Block) -> bool:
     except Exception:  # somebody's own function, which need not take plain preactivations
         return False
     return judge_values(alone, z, found, block.precision, "preactivations").is_parity
+
+
+def _rewritten(
+    program: Program, graph: PortGraph, judged: Sequence[Judged], pairing: Pairing, inputs: Array
+) -> Rewritten | None:
+    """The port judged along its own way, where layer against layer something is wrong, absent or left over."""
+    is_right = all(one.verdict == "parity" or one.verdict.startswith("folded") for one in judged)
+    if is_right and not (pairing.extra or pairing.strays or pairing.merges):
+        return None
+    return rewrite(program, graph, judged, inputs, _on_own_probes)
 
 
 def _with_gauges(judged: tuple[Judged, ...], graph: PortGraph, inputs: Array) -> tuple[Judged, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from porter.case import Case, Judged
 from porter.coverage import coverage_notes
+from porter.one_to_one import OneToOne
 from porter.runtime import Runtime
 from porter.search import Counterexample
 from reference.constants import PLATFORM_DEVIATIONS, measured_on
@@ -47,6 +48,8 @@ def _equivalence_notes(one: Judged) -> Iterator[str]:
     form = getattr(one.step, "form", None)
     if form is not None:
         yield f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero"
+    for what in one.rewritten:
+        yield f"{one.name}: {what}: equivalent"
 
 
 def _allowance_notes(one: Judged) -> Iterator[str]:
@@ -78,6 +81,8 @@ def _port_notes(case: Case) -> Iterator[str]:
         yield f"the port computes in {', '.join(sorted(dtypes))}; each layer's bound is that of its dtype"
     if case.graph.input_dtypes[0] in ("float16", "bfloat16"):
         yield f"the port rounds its inputs to {case.graph.input_dtypes[0]}; both sides were fed with the rounded ones"
+    if isinstance(case.graph, OneToOne):
+        yield from case.graph.describe()
     unpaired = [pair.step.name for pair in case.pairing.pairs if pair.block is None]
     if case.whole == "parity" and unpaired:
         yield (

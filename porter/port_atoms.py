@@ -25,6 +25,18 @@ def cut_atoms(every: Sequence[PortNode], start: Key, end: Key) -> Iterable[Atom]
         start: key of the graph's input.
         end: key of its output; nodes that do not lead to it are left out.
     """
+    for part in _cut(every, start, end):
+        yield from _pieces(*part)
+
+
+def cut_pieces(every: Sequence[PortNode], start: Key, end: Key) -> Iterable[Atom]:
+    """The same as ``cut_atoms``, but layers that run beside each other stay one piece."""
+    for part in _cut(every, start, end):
+        yield _atom(*part)
+
+
+def _cut(every: Sequence[PortNode], start: Key, end: Key) -> Iterable[tuple[tuple[PortNode, ...], Key, Key]]:
+    """Nodes between one tensor through which everything passes and the next, with both tensors."""
     nodes = _ancestors(every, end)
     last_use = {key: index for index, node in enumerate(nodes) for key in node.inputs}
     live, entry = {start}, start
@@ -35,7 +47,7 @@ def cut_atoms(every: Sequence[PortNode], start: Key, end: Key) -> Iterable[Atom]
         live = {key for key in live if last_use.get(key, -1) > index or key == end}
         if len(live) == 1:
             (leaving,) = live
-            yield from _pieces(tuple(pending), entry, leaving)
+            yield tuple(pending), entry, leaving
             entry, pending = leaving, []
 
 
@@ -100,15 +112,28 @@ def _is_opaque(node: PortNode) -> bool:
     return kind.__name__ == "Lambda" or not kind.__module__.startswith("keras.")
 
 
+MIXING_SCALES = tuple(2.0**power for power in range(-4, 13, 2))
+"""Sizes of the inputs on which a piece may show that it mixes them: a layer may be dead or saturated on most."""
+
+
 def _mixes(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> bool:
-    """Whether an output depends on other inputs than its own, as behind a matrix."""
+    """Whether an output depends on other inputs than its own, as behind a matrix.
+
+    Where no input on any scale shows it (a diagonal kernel, a single unit), it is taken not to.
+    """
     inputs, outputs = _width(nodes, entry, leaving)
     if inputs is None or inputs != outputs:
         return inputs is not None
-    rows = np.repeat(np.linspace(0.1, 0.9, inputs)[None], 2, axis=0).astype(np.float32)
-    rows[1, 0] += 0.5
-    found = _runner(nodes, entry, leaving)(rows)
-    return not np.array_equal(found[0, 1:], found[1, 1:])
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([scale * rng.standard_normal((8, inputs)) for scale in MIXING_SCALES])
+    rows = np.concatenate([rows, np.abs(rows), -np.abs(rows)]).astype(np.float32)
+    moved = rng.random(rows.shape) < 0.5
+    run = _runner(nodes, entry, leaving)
+    # Each of the same shape, for what a vector unit computes depends on where in an array it stands.
+    before = run(rows).reshape(rows.shape)
+    after = run(np.where(moved, np.roll(rows, 1, axis=1), rows)).reshape(rows.shape)
+    same = (before == after) | (np.isnan(before) & np.isnan(after))
+    return not bool(same[~moved].all())
 
 
 def _width(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> tuple[int | None, int | None]:

@@ -30,7 +30,7 @@ class TanhBySigmoid(Dense):
 
 def equivalent_forms(dense: Dense) -> tuple[TanhBySigmoid, ...]:
     """The other ways in which a port may have written the layer's activation."""
-    if dense.activation.name != "tanh":
+    if type(dense) is not Dense or dense.activation.name != "tanh":
         return ()
     return (TanhBySigmoid(**{field.name: getattr(dense, field.name) for field in fields(dense)}),)
 

@@ -1072,22 +1072,46 @@ def test_a_transposed_symmetric_kernel_and_equal_biases_exchanged_pass(tmp_path,
 # --- what cannot be judged ------------------------------------------------------------------------------------------
 
 
-def test_a_model_with_two_outputs_is_refused(square, judge):
+def test_of_several_outputs_the_one_that_the_network_has_is_judged(square, judge):
     import keras
 
-    inputs = keras.Input((7,))
-    x = keras.layers.Dense(7)(inputs)
-    with pytest.raises(PortError) as caught:
-        judge(keras.Model(inputs, [x, keras.layers.Dense(7)(x)]))
-    assert "1 inputs and 2 outputs" in str(caught.value)
-    assert "one input and one output" in str(caught.value)
+    right = plain_port(square)
+    hidden = right.layers[2].output
+    report = judge(keras.Model(right.input, [hidden, right.output]))
+    assert_parity(report)
+    assert any("the port has 2 outputs; number 2 was judged" in note for note in report.notes)
+    wrong = plain_port(square.with_arrays(2, square.kernels[1].T))
+    report = judge(keras.Model(wrong.input, [wrong.output, wrong.layers[2].output]))
+    assert report.verdict == "mismatch"
+    assert ("kernel.transposed", "Layer2") in named(report)
 
 
-def test_a_model_with_two_inputs_is_refused(judge):
+def test_no_output_of_the_networks_width_is_refused(square, judge):
+    import keras
+
+    port = plain_port(square)
+    outputs = [keras.layers.Dense(3)(port.output), keras.layers.Dense(4)(port.output)]
+    with pytest.raises(PortError, match="2, none of 7 columns"):
+        judge(keras.Model(port.input, outputs))
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_columns_that_come_through_several_inputs_are_taken_in_their_order(square, judge, is_right):
+    import keras
+
+    inputs = [keras.Input((3,)), keras.Input((4,))]
+    port = plain_port(square)
+    joined = keras.layers.Concatenate()(inputs if is_right else inputs[::-1])
+    report = judge(keras.Model(inputs, port(joined)))
+    assert report.verdict == ("parity" if is_right else "mismatch")
+    assert any("through 2 inputs (3, 4 columns, in order)" in note for note in report.notes)
+
+
+def test_inputs_that_do_not_add_up_to_the_networks_columns_are_refused(judge):
     import keras
 
     inputs = [keras.Input((7,)), keras.Input((7,))]
-    with pytest.raises(PortError, match="2 inputs and 1 outputs"):
+    with pytest.raises(PortError, match=r"2 of shapes \(7,\), \(7,\)"):
         judge(keras.Model(inputs, keras.layers.Add()(inputs)))
 
 

@@ -151,7 +151,7 @@ def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) 
     units = kernel.shape[1]
     z = np.concatenate([np.linspace(-10, 10, most), np.linspace(-0.05, 0.05, 41)])
     try:
-        found = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64)
+        found = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64).reshape(len(z), -1)
     except Exception:  # a tail that does not take plain preactivations has no curve
         return np.zeros(0), np.zeros(0)
     order = np.argsort(z)
@@ -223,5 +223,5 @@ def _is_elementwise(suspect: Suspect, kernel: Array) -> bool:
         return tail is not None
     base = np.zeros((2, units))
     base[1, 0] = 1.0
-    out = np.asarray(tail(base)).astype(np.float64)
+    out = np.asarray(tail(base)).astype(np.float64).reshape(2, -1)
     return bool(np.array_equal(out[0, 1:], out[1, 1:]))

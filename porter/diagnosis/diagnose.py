@@ -79,7 +79,7 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
 
 def _absent(case: Case, one: Judged) -> Sequence[Cause]:
     step = one.pair.step
-    if case.whole == "parity":  # built in another way, which could not be paired
+    if case.whole == "parity" or one.verdict.startswith("folded"):  # built in another way, paired or not
         return []
     if isinstance(step, Scaling):
         return _absent_scaling(case, one)

@@ -167,9 +167,12 @@ def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:
     atoms = [atom for atom in suspect.block.atoms if atom.kind != "identity"]
     for atom in atoms[1:]:
         rest = replace(suspect.block, atoms=tuple(other for other in suspect.block.atoms if other is not atom))
-        if atom.kind == "activation":
+        if atom.kind == "activation" or atom.is_core:
             continue
-        after = replace(suspect, block=rest).judge(suspect.step)
+        try:
+            after = replace(suspect, block=rest).judge(suspect.step)
+        except Exception:  # what is left may not fit together; then it explains nothing
+            continue
         if after.is_parity:
             cause = _reorder_cause(suspect, atom) or stray_cause(
                 suspect.name, atom, suspect.own.activation.name == "linear"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.blocks import Block
+from porter.blocks import Atom, Block
 from porter.compare import Comparison, merge_comparisons
 from porter.diagnosis.numbers import equal_within_ulp, swapped_bytes
 from porter.judging import BLOCK_ROWS, cast, judge_values
@@ -97,13 +97,20 @@ class Suspect:
 
     @property
     def kernel(self) -> Array | None:
-        """(inputs, units) the port's exposed kernel, float64."""
-        return None if self.block.dense is None else self.block.dense.kernel
+        """(inputs, units) the port's exposed kernel, float64, where it takes what the layer takes."""
+        return None if self._exposed is None else self._exposed.kernel
 
     @property
     def bias(self) -> Array | None:
         """(units,) the port's exposed bias, float64."""
-        return None if self.block.dense is None else self.block.dense.bias
+        return None if self._exposed is None else self._exposed.bias
+
+    @property
+    def _exposed(self) -> Atom | None:
+        """The piece whose arrays are the layer's: nothing stands in front of it, and it has as many units."""
+        first = next((atom for atom in self.block.atoms if atom.kind != "identity"), None)
+        fits = first is not None and first.width[1] in (None, self.step.width[1])
+        return first if fits and first is self.block.dense else None
 
     @property
     def dtype(self) -> str:

@@ -1,0 +1,1 @@
+"""Right ports that are other programs, and mistakes in them."""

@@ -1,0 +1,164 @@
+"""A port that computes the same by another program passes, and says so; one weight off in it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import porter
+from benchmarks.networks import draw_legacy
+from benchmarks.rewritings import FORMS, plain, rewritten, spoilt, write
+
+pytestmark = pytest.mark.usefixtures("keras")
+
+SAYS = {
+    "permuted": "units stand elsewhere",
+    "flipped": "units have the opposite sign",
+    "balanced": "units are multiplied by a factor",
+    "sigmoid": "tanh is written as sigmoid",
+    "padded": "units are constant, and none of the file's",
+    "merged": "is multiplied into it",
+    "folded in": "Norm_in is folded into Layer1",
+    "folded out": "Norm_out is folded into Layer4",
+    "columns": "together compute it",
+    "rows": "together compute it",
+    "several inputs": "through",
+    "extra outputs": "outputs; number",
+}
+"""Form to the words of its note; the others are a layer like any other."""
+HIDDEN = {"balanced": "relu", "merged": "linear"}
+
+
+DRAWN = {"depth": 4, "width": 12, "last": "linear", "kind": None, "magnitude": 1.0, "scaling": True, "rule": "[-1,1]"}
+
+
+def network(hidden, seed=0, least=4, **fixed):
+    """Layers of at least so many units."""
+    rng = np.random.default_rng(seed)
+    while True:
+        legacy = draw_legacy(rng, activation=hidden, **{**DRAWN, **fixed})
+        if min(legacy.widths) >= least:
+            return legacy
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """Verify a written port of a network."""
+
+    def verify(legacy, port, **options):
+        read = porter.read(legacy.write(tmp_path / "legacy.h5"), **legacy.options)
+        return porter.verify(read, write(port), search=False, rows=200, **options)
+
+    return verify
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16"])
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_passes_and_is_said(judge, form, dtype):
+    legacy = network(HIDDEN.get(form, "tanh"))
+    port = rewritten(plain(legacy, dtype), (form,), np.random.default_rng(1))
+    assert port.names == (form,)
+    report = judge(legacy, port)
+    assert report.verdict == "parity", str(report)
+    assert any(SAYS.get(form, "") in note for note in report.notes)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_weight_off_by_a_hundredth_shows_in_each_form(judge, form):
+    legacy = network(HIDDEN.get(form, "tanh"))
+    port = spoilt(rewritten(plain(legacy), (form,), np.random.default_rng(1)), np.random.default_rng(2))
+    report = judge(legacy, port)
+    assert report.verdict == "mismatch", str(report)
+    rows = {row.layer: row.verdict for row in report.layers}
+    for finding in report.findings:
+        assert rows[finding.layer] != "parity", str(report)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_forms_at_once_pass(judge, seed):
+    rng = np.random.default_rng(seed)
+    legacy = network(str(rng.choice(["tanh", "relu", "sigmoid", "linear", "softsign"])), seed, least=1)
+    forms = tuple(rng.choice(FORMS, size=4, replace=False))
+    port = rewritten(plain(legacy, str(rng.choice(["float32", "float64"]))), forms, rng)
+    assert judge(legacy, port).verdict == "parity", (port.names, legacy.activations)
+    assert judge(legacy, spoilt(port, rng)).verdict == "mismatch", (port.names, legacy.activations)
+
+
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_units_permuted_and_the_scaling_folded_together(judge, is_declared):
+    legacy = network("tanh")
+    port = rewritten(plain(legacy), ("permuted", "folded in", "folded out"), np.random.default_rng(1))
+    report = judge(legacy, port, **({"placement": "folded"} if is_declared else {}))
+    assert report.verdict == "parity", str(report)
+    assert {row.layer: row.verdict for row in report.layers}["Norm_out"] == "folded into Layer4"
+
+
+def test_two_units_exchanged_on_one_side_only_are_a_mistake(judge):
+    legacy = network("tanh")
+    port = rewritten(plain(legacy), ("permuted", "folded in"), np.random.default_rng(1))
+    kernel = port.spec.layers[2].kernel.copy()
+    kernel[[0, 1]] = kernel[[1, 0]]
+    report = judge(legacy, replace(port, spec=port.spec.layer(2, kernel=kernel)))
+    assert report.verdict == "mismatch"
+
+
+def test_a_scaling_that_changes_nothing_may_be_left_out(judge):
+    legacy = network("tanh")
+    idle = replace(legacy, norm_in=np.tile([-1.0, 1.0], (legacy.widths[0], 1)))
+    port = plain(idle)
+    assert judge(idle, replace(port, spec=replace(port.spec, before=None))).verdict == "parity"
+    other = plain(legacy)
+    assert judge(legacy, replace(other, spec=replace(other.spec, before=None))).verdict == "mismatch"
+
+
+@pytest.mark.parametrize(("hidden", "bias", "width"), [("relu", -6.0, 40), ("tanh", 15.0, 20), ("sigmoid", 25.0, 8)])
+def test_hidden_arrays_of_layers_dead_or_saturated_on_most_inputs(judge, hidden, bias, width):
+    rng = np.random.default_rng(3)
+    legacy = draw_legacy(
+        rng,
+        depth=3,
+        width=width,
+        activation=hidden,
+        last="linear",
+        kind=None,
+        magnitude=1.0,
+        scaling=True,
+        rule="[0,1]",
+    )
+    biases = (legacy.biases[0], legacy.biases[1] + bias, legacy.biases[2])
+    legacy = replace(legacy, biases=biases)
+    port = replace(plain(legacy), styles=("hidden",) * 3)
+    assert judge(legacy, port).verdict == "parity"
+    assert judge(legacy, spoilt(port, rng)).verdict == "mismatch"
+
+
+@pytest.mark.parametrize("kernel", ["diagonal", "zero", "single"])
+def test_hidden_arrays_that_mix_nothing_are_still_a_layer(judge, kernel):
+    width = 1 if kernel == "single" else 6
+    rng = np.random.default_rng(4)
+    legacy = draw_legacy(
+        rng,
+        depth=3,
+        width=width,
+        activation="tanh",
+        last="linear",
+        kind=None,
+        magnitude=1.0,
+        scaling=True,
+        rule="[0,1]",
+    )
+    second = {"diagonal": np.diag(np.linspace(0.5, 1, 6)), "zero": np.zeros((6, 6)), "single": np.ones((1, 1))}[kernel]
+    kernels = [rng.normal(size=(width, width)) for _ in range(3)]
+    legacy = replace(
+        legacy,
+        kernels=(kernels[0], second, kernels[2]),
+        biases=tuple(rng.normal(size=width) for _ in range(3)),
+        norm_in=np.tile([0.0, 2.0], (width, 1)),
+        norm_out=np.tile([1.0, 2.0], (width, 1)),
+    )
+    port = replace(plain(legacy), styles=("hidden",) * 3)
+    assert judge(legacy, port).verdict == "parity"
+    wrong = port.spec.layer(1, bias=port.spec.layers[1].bias + 0.01)
+    assert judge(legacy, replace(port, spec=wrong)).verdict == "mismatch"
