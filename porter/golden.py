@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs
 from porter.errors import PorterError, UnreadableError
 from porter.judging import cast
 from porter.network import Network
+from porter.npz import read_npz
 from porter.provenance import versions
 from porter.report.json import plain
 from porter.report.model import Report
@@ -268,10 +267,8 @@ def read_golden(path: str | Path) -> Golden:
     """
     path = Path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = dict(_members(archive))
-        return _golden(arrays)
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
+        return _golden(read_npz(path, kinds="fu", largest=LARGEST))
+    except (ValueError, KeyError, TypeError) as error:
         raise GoldenFormatError(
             f"the golden file {path} cannot be read",
             found=f"{type(error).__name__}: {error}",
@@ -294,24 +291,3 @@ def _golden(arrays: Mapping[str, Array]) -> Golden:
         metadata["command"],
         tuple(metadata["history"]),
     )
-
-
-def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, Array]]:
-    """The arrays by name; the declared size of each is held against the stored one before it is allocated."""
-    if sum(info.file_size for info in archive.infolist()) > LARGEST:
-        raise ValueError(f"more than {LARGEST:,} bytes of arrays")
-    for info in archive.infolist():
-        with archive.open(info) as stream:
-            shape, dtype = _header(stream)
-            declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            if dtype.kind not in "fu" or declared > info.file_size:
-                raise ValueError(f"{info.filename}: shape {shape} of {dtype} in {info.file_size:,} bytes")
-        with archive.open(info) as stream:
-            yield info.filename.removesuffix(".npy"), npy_format.read_array(stream, allow_pickle=False)
-
-
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = npy_format.read_magic(stream)
-    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return shape, dtype
