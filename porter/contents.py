@@ -86,13 +86,15 @@ def write_recipe_of(outcomes: Sequence[Outcome], path: Path, *, force: bool = Fa
     """Write what is known about the one legacy file as a recipe.
 
     Raises:
-        UsageError: the file is a port.
+        UsageError: the file is a port, or a legacy Keras file, for which there are no recipes.
         OutputExistsError: the recipe exists and ``force`` is not given.
     """
     from porter.recipe import write_recipe
 
     for outcome in outcomes:
-        if isinstance(outcome.result, Port):
-            raise UsageError(f"{outcome.file}", found="a port", expected="a legacy file to write a recipe for")
+        if outcome.error is None and not isinstance(outcome.result, Legacy):
+            is_port = isinstance(outcome.result, Port)
+            found = "a port" if is_port else "a legacy Keras file, which says itself what a recipe would"
+            raise UsageError(f"{outcome.file}", found=found, expected="a legacy file to write a recipe for")
         if outcome.error is None:
             write_recipe(outcome.result.network, path, force=force)

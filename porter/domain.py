@@ -36,7 +36,7 @@ def network_inputs(
     """
     drawn = draw_rows(_limits(program), network.widths[0], rows, rng)
     if golden is not None:
-        drawn = np.concatenate([np.asarray(golden.inputs, np.float64)[:GOLDEN_ROWS], drawn])
+        drawn = np.concatenate([np.asarray(golden.inputs[0], np.float64)[:GOLDEN_ROWS], drawn])
     first = program.steps[0]
     if isinstance(first, Transform):  # the logarithm of a row of zeros says nothing of a port
         drawn = drawn[np.isfinite(first(drawn).outputs).all(axis=1)]

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs
 from porter.errors import PorterError, UnreadableError
-from porter.judging import cast
 from porter.network import Network
+from porter.npz import read_npz
 from porter.provenance import versions
+from porter.recorded import INPUT, RecordedLayer, view_port
 from porter.report.json import plain
 from porter.report.model import Report
-from reference.precision import Precision
+from reference.precision import Precision, round_to
 from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
 
 SCHEMA_VERSION = 1
-ROWS = 96
 LARGEST = 2**30
 """Bytes of arrays; a golden file that claims more was not written by this package."""
-METADATA, INPUTS, OUTPUTS, TRACE = "metadata", "inputs", "outputs", "trace/"
+METADATA, INPUTS, OUTPUTS, TRACE, FEED = "metadata", "inputs", "outputs", "trace/", "feed/"
 AGAIN = "record it anew once the change is known to be meant: pytest --parity-update"
 
 
@@ -48,22 +46,24 @@ class Golden:
 
     Attributes:
         network: name, SHA-256 and declared options of the legacy network.
-        inputs: (rows, inputs) in the dtype that the port was fed with.
-        traces: what the port's layers gave, (rows, units) by legacy layer, in order of computation.
+        inputs: (rows, ...) for each input of the port, in the dtype that it was fed with.
+        traces: what the port's layers gave, (rows, ...) by legacy layer, in order of computation.
         precisions: compute and variable dtype of each of these layers.
-        outputs: (rows, outputs) of the port, called as a whole.
+        outputs: (rows, ...) for each output of the port, called as a whole.
         command: what recorded it.
         history: one entry a set of library versions it was recorded with, the last that of these arrays:
             ``versions``, and ``layers`` with isolated and allowed error by layer.
+        feeds: what a layer took that no other gave, by ``"layer/number of its input"``.
     """
 
     network: Mapping[str, Any]
-    inputs: Array
+    inputs: tuple[Array, ...]
     traces: Mapping[str, Array]
     precisions: Mapping[str, Precision]
-    outputs: Array
+    outputs: tuple[Array, ...]
     command: str
     history: tuple[Mapping[str, Any], ...] = field(default=())
+    feeds: Mapping[str, Array] = field(default_factory=dict)
 
 
 def record(
@@ -85,18 +85,17 @@ def record(
         placement: where the port has the scaling, as for ``porter.verify``.
         earlier: the recording that this one replaces; its history is kept.
     """
-    view = _View.of(network, model, placement)
-    inputs = cast(view.rows(), view.dtype)
-    tensors, outputs = view.run(inputs)
+    view = view_port(network, model, placement)
     history = earlier.history if earlier is not None else ()
     return Golden(
         _identity(network),
-        inputs,
-        {name: _storable(tensors[block.leaving]) for name, _, block in view.layers},
-        {name: block.precision for name, _, block in view.layers},
-        _storable(outputs),
+        view.inputs,
+        {layer.name: _storable(layer.given) for layer in view.layers},
+        {layer.name: layer.precision for layer in view.layers},
+        tuple(map(_storable, view.outputs)),
         command,
         _with_entry(history, report),
+        {name: _storable(array) for layer in view.layers for name, array in layer.feeds.items()},
     )
 
 
@@ -115,8 +114,8 @@ def compare_golden(
         GoldenStaleError: the recording is of another network, or of a port of another structure.
     """
     check_network(golden, network)
-    view = _View.of(network, model, placement)
-    names = tuple(name for name, _, _ in view.layers)
+    view = view_port(network, model, placement)
+    names = tuple(layer.name for layer in view.layers)
     if names != tuple(golden.traces):
         raise GoldenStaleError(
             f"the golden recording of {network.name} is of a port of another structure",
@@ -124,26 +123,35 @@ def compare_golden(
             expected=", ".join(golden.traces),
             remedy=AGAIN,
         )
-    compared, fed = {}, golden.inputs
-    for name, step, block in view.layers:
-        compared[name] = _compare(step, block, fed, golden.traces[name], golden.precisions[name])
-        fed = golden.traces[name]
-    return compared
+    known = {f"{INPUT}{number}": array for number, array in enumerate(golden.inputs)} | dict(golden.feeds)
+    known |= golden.traces
+    return {layer.name: _compare(layer, known, golden) for layer in view.layers}
 
 
-def _compare(step: Any, block: Any, fed: Array, recorded: Array, precision: Precision) -> Comparison:
-    now = np.asarray(block.run(cast(fed, block.precision.compute)))
-    inputs = (fed.astype(np.float64),)
-    trace = step(*inputs)
-    sides = (block.precision, precision)
+def _compare(layer: RecordedLayer, known: Mapping[str, Array], golden: Golden) -> Comparison:
+    missing = [name for name in layer.sources if name not in known]
+    if missing:
+        raise GoldenStaleError(
+            f"the golden recording of {golden.network['name']} is of a port of another structure",
+            found=f"{layer.name} takes {', '.join(missing)}, which was not recorded",
+            remedy=AGAIN,
+        )
+    recorded, precision = golden.traces[layer.name], golden.precisions[layer.name]
+    fed = tuple(known[name] for name in layer.sources)
+    now, step = np.asarray(layer.run(fed)), layer.step
+    inputs = tuple(array.astype(np.float64) for array in fed)
+    trace, cost = step(*inputs), 0.0
+    sides = (layer.precision, precision)
+    if layer.casts:
+        short = tuple(round_to(array, layer.precision.compute) for array in inputs)
+        cost = np.abs(step(*short).outputs - trace.outputs)
     rounding = sum(allowed_error(step, inputs, trace, each) for each in sides)
     platform = sum(platform_allowance(step, inputs, trace, each) for each in sides)
-    unheld = inevitable_overflow(trace, block.precision) | inevitable_overflow(trace, precision)
-    allowed = np.asarray(rounding + platform)
+    unheld = inevitable_overflow(trace, layer.precision) | inevitable_overflow(trace, precision)
     return compare_outputs(
         recorded.astype(np.float64),
         now.astype(np.float64),
-        np.asarray(allowed),
+        np.asarray(rounding + platform + cost),
         probes="golden inputs",
         unheld=unheld,
     )
@@ -175,43 +183,6 @@ def check_network(golden: Golden, network: Network) -> None:
 def _identity(network: Network) -> dict[str, Any]:
     declared = {key: value for key, value in network.declarations.items() if value is not None}
     return {"name": network.name, "sha256": network.source.sha256, "declared": plain(declared)}
-
-
-@dataclass(frozen=True)
-class _View:
-    """A port as legacy steps with the blocks that compute them.
-
-    Attributes:
-        layers: (legacy name, the step as judged, the port's block), in order of computation.
-        graph: the port.
-        inputs: (rows, n) that break ports.
-    """
-
-    layers: tuple[tuple[str, Any, Any], ...]
-    graph: Any
-    inputs: Array
-
-    @classmethod
-    def of(cls, network: Network, model: Any, placement: str | None) -> _View:
-        from porter.examination import examine
-        from porter.port_graph import read_graph
-
-        case = examine(network, read_graph(model), seed=0, placement=placement, rows=ROWS // 2)
-        paired = ((judged.name, judged.step, judged.pair.block) for judged in case.judged)
-        return cls(tuple(each for each in paired if each[2] is not None), case.graph, case.inputs)
-
-    @property
-    def dtype(self) -> str:
-        return str(self.graph.input_dtypes[0])
-
-    def rows(self) -> Array:
-        """At most ``ROWS`` of the inputs, spread over all kinds."""
-        picked = np.unique(np.linspace(0, len(self.inputs) - 1, ROWS).round().astype(int))
-        rows: Array = self.inputs[picked]
-        return rows
-
-    def run(self, inputs: Array) -> tuple[Mapping[int, Array], Array]:
-        return self.graph.trace([inputs]), self.graph(inputs)[0]
 
 
 def _storable(values: Any) -> Array:
@@ -246,10 +217,11 @@ def write_golden(path: str | Path, golden: Golden) -> None:
     text = json.dumps(plain(metadata), indent=1, allow_nan=False)
     arrays: dict[str, Any] = {
         METADATA: np.frombuffer(text.encode(), np.uint8),
-        INPUTS: golden.inputs,
-        OUTPUTS: golden.outputs,
     }
-    arrays |= {f"{TRACE}{name}": values for name, values in golden.traces.items()}
+    for key, several in ((INPUTS, golden.inputs), (OUTPUTS, golden.outputs)):
+        arrays |= {_numbered(key, number): values for number, values in enumerate(several)}
+    for group, named in ((TRACE, golden.traces), (FEED, golden.feeds)):
+        arrays |= {f"{group}{name}": values for name, values in named.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -268,10 +240,8 @@ def read_golden(path: str | Path) -> Golden:
     """
     path = Path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = dict(_members(archive))
-        return _golden(arrays)
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
+        return _golden(read_npz(path, kinds="fu", largest=LARGEST))
+    except (ValueError, KeyError, TypeError) as error:
         raise GoldenFormatError(
             f"the golden file {path} cannot be read",
             found=f"{type(error).__name__}: {error}",
@@ -287,31 +257,22 @@ def _golden(arrays: Mapping[str, Array]) -> Golden:
     precisions = {name: Precision(*each) for name, each in metadata["precisions"].items()}
     return Golden(
         metadata["network"],
-        arrays[INPUTS],
+        _several(arrays, INPUTS),
         {name: arrays[f"{TRACE}{name}"] for name in precisions},
         precisions,
-        arrays[OUTPUTS],
+        _several(arrays, OUTPUTS),
         metadata["command"],
         tuple(metadata["history"]),
+        {name.removeprefix(FEED): array for name, array in arrays.items() if name.startswith(FEED)},
     )
 
 
-def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, Array]]:
-    """The arrays by name; the declared size of each is held against the stored one before it is allocated."""
-    if sum(info.file_size for info in archive.infolist()) > LARGEST:
-        raise ValueError(f"more than {LARGEST:,} bytes of arrays")
-    for info in archive.infolist():
-        with archive.open(info) as stream:
-            shape, dtype = _header(stream)
-            declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            if dtype.kind not in "fu" or declared > info.file_size:
-                raise ValueError(f"{info.filename}: shape {shape} of {dtype} in {info.file_size:,} bytes")
-        with archive.open(info) as stream:
-            yield info.filename.removesuffix(".npy"), npy_format.read_array(stream, allow_pickle=False)
+def _numbered(key: str, number: int) -> str:
+    return f"{key}/{number}" if number else key
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = npy_format.read_magic(stream)
-    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return shape, dtype
+def _several(arrays: Mapping[str, Array], key: str) -> tuple[Array, ...]:
+    """One array at least, and those numbered after it."""
+    numbered = [name for name in arrays if name.startswith(f"{key}/")]
+    names = [key, *sorted(numbered, key=lambda name: int(name.removeprefix(f"{key}/")))]
+    return tuple(arrays[name] for name in names)

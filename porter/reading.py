@@ -1,28 +1,50 @@
-"""Is the file read as the original software reads it? Golden samples prove or contradict it."""
+"""Is the file read as the original software reads it? Golden samples prove or contradict it, or leave it open."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.arithmetic import (
+    FACTOR,
+    Arithmetic,
+    Fit,
+    arithmetics,
+    before_scaling,
+    fits_float32,
+    numbers_of,
+    side_by_side,
+    spread_of,
+)
 from porter.diagnosis.codes import Cause
+from porter.misfit import misfit
 from porter.network import Claim
-from reference.activations import Activation
-from reference.dense import Dense, Orientation
-from reference.precision import Precision
-from reference.rounding import allowed_error
-from reference.scaling import Rule, Scaling
+from porter.readings import Formula, Other, alternatives, other_readings
+from porter.samples import Samples
+from porter.telling import Telling, find_telling, find_telling_rows, search_box
+from reference.scaling import Scaling
 from reference.trace import Program
 
 Array = NDArray[Any]
 
-ALTERNATIVES = ("linear", "tanh", "relu", "sigmoid", "softsign", "hard_tanh", "scaled_tanh", "softplus", "elu")
-FEW = 64
-"""Rows on which other readings are tried; they are refuted by far fewer."""
+FEW = 8
+"""Rows that nearly every other reading is refuted by."""
+NUMBERS = 2**25
+"""In all layers together: what is run in every way; rows beyond are held against the spread of those before."""
+ROWS = 64
+"""Rows that show how far runs of a formula spread."""
+HOPELESS = 100.0
+"""Times a spread of few runs, on few rows: no more runs would make up for it."""
+RANGES: dict[str, tuple[float, float]] = {
+    "relu": (0, np.inf), "relu6": (0, 6), "softplus": (0, np.inf), "exponential": (0, np.inf), "sigmoid": (0, 1),
+    "hard_sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1), "hard_tanh": (-1, 1), "softsign": (-1, 1),
+    "elu": (-1, np.inf),
+}  # fmt: skip
+"""What these activations can give at all."""
 
 
 @dataclass(frozen=True)
@@ -30,40 +52,83 @@ class Reading:
     """The link from the file to its meaning.
 
     Attributes:
-        verdict: "proven", "declared", "assumed" or "contradicted"; the weakest of the claims.
+        verdict: "proven", "consistent", "declared", "assumed" or "contradicted"; the weakest of the claims, or what
+            the samples allow where they do not prove.
         claims: as the network has them, with what the samples add.
         note: what was checked and with what.
         cause: the mistake, where the samples contradict the reading.
+        telling: inputs on which readings differ that the samples cannot tell apart.
     """
 
     verdict: str
     claims: tuple[Claim, ...]
     note: str
     cause: Cause | None = None
+    telling: tuple[Telling, ...] = ()
 
 
-def check_reading(program: Program, claims: Sequence[Claim], golden: Any = None) -> Reading:
-    """Judge the reading by golden samples, where there are some.
+@dataclass(frozen=True)
+class Question:
+    """What a reading is judged by.
+
+    Attributes:
+        formula: the legacy forward pass under this reading.
+        claims: its conventions with their evidence.
+        golden: the samples.
+        limits: (n, 2) documented range of the inputs, or None.
+        others: for a claim, how else the file might be read.
+        settled: conventions without other readings that samples prove all the same.
+        provable: whether every step has a rounding of its own that is known; a user's own function has none.
+    """
+
+    formula: Formula
+    claims: tuple[Claim, ...]
+    golden: Samples
+    limits: Array | None = None
+    others: Callable[[Claim], list[Other]] = lambda claim: []
+    settled: frozenset[str] = frozenset()
+    provable: bool = True
+
+
+def check_reading(
+    program: Program, claims: Sequence[Claim], golden: Samples | None = None, limits: Array | None = None
+) -> Reading:
+    """Judge the reading of a chain of layers by golden samples, where there are some.
 
     Args:
         program: the legacy forward pass under this reading.
         claims: its conventions with their evidence.
-        golden: samples with ``inputs`` (rows, n), ``outputs`` (rows, m), ``input_resolution`` and
-            ``resolution`` (how exactly either is known), or None.
+        golden: the samples, or None.
+        limits: (n, 2) the documented range of the inputs; None where there is none.
     """
     if golden is None:
-        return Reading(_weakest(claims), tuple(claims), "no golden samples were given: what is assumed stays assumed")
-    ratio, unit = _closest(program, golden)
-    rows = len(golden.inputs)
-    if ratio > 1:
-        return _contradicted(program, claims, golden, ratio)
-    proven, open_ones = _proven(program, claims, golden, unit)
-    worst = _largest_difference(program, golden)
-    name = {2.0**-53: "float64", 2.0**-24: "float32"}[unit]
-    note = f"the reference reproduces {rows} golden samples to {name} rounding (largest difference {worst:.2g})"
-    if open_ones:
-        note += f"; they cannot tell apart: {'; '.join(open_ones)}"
-    return Reading(_weakest(proven), tuple(proven), note)
+        return unproven(claims)
+    question = Question(Formula(program), tuple(claims), golden, limits, lambda claim: alternatives(program, claim))
+    return judge_reading(question, other_readings(program, claims))
+
+
+def unproven(claims: Sequence[Claim]) -> Reading:
+    """The reading where there are no samples."""
+    return Reading(_weakest(claims), tuple(claims), "no golden samples were given: what is assumed stays assumed")
+
+
+def judge_reading(question: Question, tries: Iterable[Other]) -> Reading:
+    """Judge a reading by samples.
+
+    Args:
+        question: what is judged.
+        tries: other readings, for the samples that do not fit this one.
+    """
+    golden = question.golden
+    fit = explain(question.formula, golden)
+    if fit.is_explained:
+        return _explained(question, fit)
+    own = contradicts_itself(golden, fit)
+    fitting = None if own else _first_fitting(tries, golden)
+    ratio = misfit(question.formula.program, golden, "float32", visible=fit.visible)
+    if fitting is None and ratio <= 1:
+        return _consistent(question, fit)
+    return _contradicted(question, fit, fitting, ratio, own)
 
 
 def _weakest(claims: Sequence[Claim]) -> str:
@@ -74,145 +139,197 @@ def _weakest(claims: Sequence[Claim]) -> str:
     return "proven"
 
 
-def _closest(program: Program, golden: Any) -> tuple[float, float]:
-    """The largest difference over what rounding allows, and the unit roundoff that the samples were computed in."""
-    ratio = np.inf
-    for unit, name in ((2.0**-53, "float64"), (2.0**-24, "float32")):
-        ratio = misfit(program, golden, name)
-        if ratio <= 1:
-            return ratio, unit
-    return ratio, 2.0**-24
+# --- do the samples fit? --------------------------------------------------------------------------------------------
 
 
-def misfit(program: Program, golden: Any, dtype: str, most: int | None = None) -> float:
-    """Largest abs(sample - reference) over the end-to-end bound of an evaluation in ``dtype`` by another's code.
+def explain(formula: Formula, golden: Samples, known: Arithmetic | None = None) -> Fit:
+    """The first arithmetic that gives these samples; the one that comes closest where none does.
+
+    The inputs are taken as they stand at first, then as known to their last digit only.
 
     Args:
-        program: a chain.
+        formula: a legacy forward pass.
         golden: the samples.
-        dtype: in which the original software computed.
-        most: how many rows at most.
+        known: the arithmetic that they were made in, if that is known: only its name is tried.
     """
-    inputs, outputs = np.asarray(golden.inputs)[:most], np.asarray(golden.outputs, np.float64)[:most]
-    precision = Precision(dtype, "float64")
-    values, error = np.asarray(inputs, np.float64), np.asarray(golden.input_resolution, np.float64)[:most]
-    for step in program.steps:
-        trace = step(values)
-        error = allowed_error(step, (values,), trace, precision, input_error=(error,))
-        values = np.asarray(trace.outputs, np.float64)
-    if values.shape != outputs.shape:
-        return np.inf
-    allowed = error + np.asarray(golden.resolution, np.float64)[:most]
-    if not np.isfinite(allowed).all():  # a bound that allows anything proves nothing
-        return np.inf
+    outputs, resolution = side_by_side(golden.outputs), side_by_side(golden.resolution)
+    exactly = tuple(np.zeros(each.shape) for each in golden.inputs)
+    coarse = any(each.any() for each in golden.input_resolution)
+    closest: Fit | None = None
+    for steps in (exactly, golden.input_resolution) if coarse else (exactly,):
+        for each in arithmetics(formula.program, formula.short):
+            if (known is not None and each.name != known.name) or not _possible(formula, each, golden):
+                continue
+            fit = _fit(each, golden.inputs, steps, outputs, resolution)
+            if fit.is_explained:
+                return fit
+            closest = fit if closest is None or fit.factor < closest.factor else closest
+    nowhere = np.full(outputs.shape[1], np.inf)
+    return closest if closest is not None else Fit(arithmetics(formula.program)[0], np.inf, nowhere)
+
+
+def _possible(formula: Formula, arithmetic: Arithmetic, golden: Samples) -> bool:
+    return arithmetic.kind == "float64" or fits_float32(formula.program, arithmetic, golden.outputs, golden.resolution)
+
+
+def _fit(
+    arithmetic: Arithmetic, inputs: Sequence[Array], steps: Sequence[Array], outputs: Array, resolution: Array
+) -> Fit:
+    """Few rows and runs first: they refute nearly everything."""
+    first = arithmetic.centre(arithmetic.fed([each[:1] for each in inputs]))
+    if side_by_side(first).shape[1] != outputs.shape[1]:
+        return Fit(arithmetic, np.inf, np.full(outputs.shape[1], np.inf))
+
+    def fit(rows: int, runs: int | None) -> Fit:
+        spread = spread_of(arithmetic, [each[:rows] for each in inputs], [each[:rows] for each in steps], runs)
+        return spread.fit(outputs[:rows], resolution[:rows])
+
+    quick = fit(FEW, 1)
+    if quick.factor > HOPELESS:
+        return quick
+    most = max(NUMBERS // numbers_of(arithmetic.program, inputs), FEW)
+    found = fit(most, None)
+    if len(outputs) <= most:
+        return found
+    rest = side_by_side(arithmetic.centre(arithmetic.fed([each[most:] for each in inputs])))
     with np.errstate(all="ignore"):
-        ratio = np.where(values == outputs, 0.0, np.abs(values - outputs) / allowed)
-    return float(np.max(np.where(np.isnan(ratio), np.inf, ratio), initial=0.0))
+        beyond = FACTOR * np.max(np.abs(rest - outputs[most:]) / (found.visible + resolution[most:]))
+    return replace(found, factor=max(found.factor, float(np.inf if np.isnan(beyond) else beyond)))
 
 
-def _largest_difference(program: Program, golden: Any) -> float:
-    (values,) = program(np.asarray(golden.inputs, np.float64))
-    return float(np.max(np.abs(values - golden.outputs), initial=0.0))
+def contradicts_itself(golden: Samples, fit: Fit) -> str:
+    """Two rows with the same inputs and visibly different outputs, in words; empty where there are none."""
+    inputs, outputs = side_by_side(golden.inputs), side_by_side(golden.outputs)
+    _, first, which = np.unique(inputs, axis=0, return_index=True, return_inverse=True)
+    partner = first[which.reshape(-1)]
+    slack = 2 * np.max(side_by_side(golden.resolution), axis=0)
+    with np.errstate(all="ignore"):
+        apart = np.abs(outputs - outputs[partner])
+        rows = np.flatnonzero((apart > fit.visible + slack).any(axis=1))
+    if not rows.size:
+        return ""
+    row = int(rows[0])
+    return f"rows {int(partner[row])} and {row} have the same inputs, and outputs that differ by {apart[row].max():.3g}"
 
 
-def _proven(program: Program, claims: Sequence[Claim], golden: Any, unit: float) -> tuple[list[Claim], list[str]]:
-    """Claims with what the samples say of them, and the readings that the samples cannot tell apart.
-
-    A reading that the samples refute is out. One that gives the very same numbers on every sample is a twin: the
-    convention is proven up to it, and it is named.
-    """
-    dtype = "float64" if unit == 2.0**-53 else "float32"
-    result, left = [], []
-    for claim in claims:
-        others = list(_alternatives(program, claim))
-        fitting = [(name, other) for name, other in others if misfit(other, golden, dtype, FEW) <= 1]
-        fitting = [(name, other) for name, other in fitting if misfit(other, golden, dtype) <= 1]
-        twins = [name for name, other in fitting if _is_twin(program, other, golden)]
-        if fitting:
-            left.append(f"{claim.layer} {claim.convention} {claim.value} and {', '.join(name for name, _ in fitting)}")
-        if claim.evidence == "shape" or len(fitting) > len(twins) or (not others and claim.evidence != "assumed"):
-            result.append(claim)
-        else:
-            result.append(replace(claim, evidence="samples", detail=_proof(golden, len(others) - len(twins), twins)))
-    return result, left
+# --- proven, or left open -------------------------------------------------------------------------------------------
 
 
-def _is_twin(program: Program, other: Program, golden: Any) -> bool:
-    """Whether two readings give the same numbers on every sample, so that none of them could tell."""
-    inputs = np.asarray(golden.inputs, np.float64)
-    return bool(np.array_equal(program(inputs)[0], other(inputs)[0]))
+def _explained(question: Question, fit: Fit) -> Reading:
+    golden = question.golden
+    judged = [_judged_claim(question, claim, fit) for claim in question.claims]
+    claims = tuple(claim for claim, _, _ in judged)
+    remarks = list(dict.fromkeys(remark for _, remark, _ in judged if remark))
+    telling = tuple(found for _, _, several in judged for found in several)
+    verdict = "consistent" if telling or not question.provable else _weakest(claims)
+    note = f"the reference reproduces {golden.rows} golden samples to {fit.arithmetic.name} rounding"
+    note += (
+        f" (largest difference {_largest(question, golden):.2g}, {fit.factor:.2g} times the farthest of its own runs)"
+    )
+    if not question.provable:
+        remarks.append("a step is the user's own function, whose rounding is not known: consistent, not proven")
+    return Reading(verdict, claims, "; ".join([note, *remarks, *_outside(question)]), None, telling)
 
 
-def _proof(golden: Any, refuted: int, twins: Sequence[str]) -> str:
-    detail = f"{len(golden.inputs)} golden samples are reproduced with it"
+def _judged_claim(question: Question, claim: Claim, fit: Fit) -> tuple[Claim, str, list[Telling]]:
+    """The claim with what the samples say of it, what is to be remarked, and inputs that would settle it."""
+    if claim.evidence == "shape":
+        return claim, "", []
+    others = question.others(claim)
+    fitting = [other for other in others if explain(other.formula, question.golden, fit.arithmetic).is_explained]
+    told = [(other, _telling(question, claim, other, fit)) for other in fitting]
+    open_ones = [found for _, found in told if found is not None]
+    twins = [other.value for other, found in told if found is None]
+    if open_ones:
+        return replace(claim, detail=_open_detail(open_ones)), _open_remark(claim, open_ones), open_ones
+    if not others and claim.evidence != "assumed" and claim.convention not in question.settled:
+        return claim, "", []
+    where = "the documented range" if question.limits is not None else "reach"
+    which = f"{claim.layer} {claim.convention} {claim.value}"
+    remark = f"no input in {where} was found that tells {which} from {', '.join(twins)}"
+    detail = f"{question.golden.rows} golden samples are reproduced with it"
+    refuted = len(others) - len(twins)
     detail += f" and with none of {refuted} other readings" if refuted else ""
-    return detail + (f"; {', '.join(twins)} gives the same numbers on every one of them" if twins else "")
+    detail += f"; {remark}" if twins else ""
+    return replace(claim, evidence="samples", detail=detail), remark if twins else "", []
 
 
-@dataclass(frozen=True)
-class _Other:
-    """Another reading of the file: one convention, of one layer or of all that it concerns, read otherwise."""
-
-    convention: str
-    layers: tuple[str, ...]
-    value: str
-    program: Program
-
-
-def _alternatives(program: Program, claim: Claim) -> Iterator[tuple[str, Program]]:
-    """Programs in which this one convention is read otherwise."""
-    step = next((s for s in program.steps if s.name == claim.layer), None)
-    for value, other in _readings(step, claim.convention):
-        yield value, _with(program, [other])
+def _telling(question: Question, claim: Claim, other: Other, fit: Fit) -> Telling | None:
+    inputs, program = question.golden.inputs, question.formula.program
+    visible, theirs = _visible(question, fit), other.formula.program
+    if len(inputs) == 1 and inputs[0].ndim == 2 and other.formula.short is None:
+        found = find_telling(program, theirs, search_box(question.limits, inputs[0]), visible)
+    else:
+        found = find_telling_rows(program, theirs, inputs, visible)
+    return None if found is None else Telling(claim.layer, claim.convention, claim.value, other.value, *found)
 
 
-def _readings(step: Any, convention: str) -> Iterator[tuple[str, Any]]:
-    """The step with one convention read otherwise, by the name of that reading."""
-    if convention == "orientation" and isinstance(step, Dense) and step.width[0] == step.width[1]:
-        flipped: Orientation = "inputs-first" if step.orientation == "units-first" else "units-first"
-        yield flipped, replace(step, orientation=flipped)
-    elif convention == "activation" and isinstance(step, Dense):
-        for name in ALTERNATIVES:
-            if name != step.activation.name:
-                yield name, replace(step, activation=Activation(name))
-    elif convention == "scaling" and isinstance(step, Scaling):
-        rules: tuple[Rule, ...] = ("[-1,1]", "[0,1]", "mean-std")
-        for rule in rules:
-            impossible = rule == "mean-std" and bool((step.second <= 0).any())
-            if rule != step.rule and not impossible:
-                yield rule, replace(step, rule=rule)
+def _visible(question: Question, fit: Fit) -> Array:
+    """What shows in numbers with all their digits, whatever those of the samples were cut to."""
+    golden = question.golden.first(ROWS)
+    zeros = [np.zeros(each.shape) for each in golden.inputs]
+    spread = spread_of(fit.arithmetic, golden.inputs, zeros)
+    return spread.fit(spread.middle, np.zeros(spread.middle.shape)).visible
 
 
-def _other_readings(program: Program, claims: Sequence[Claim]) -> Iterator[_Other]:
-    """One convention of one layer read otherwise; then of all layers at once, as an option sets it."""
-    for claim in claims:
-        for value, other in _alternatives(program, claim):
-            yield _Other(claim.convention, (claim.layer,), value, other)
-    last = next(step.name for step in reversed(program.steps) if isinstance(step, Dense))
-    for convention in ("scaling", "activation", "orientation"):
-        steps = [s for s in program.steps if convention != "activation" or s.name != last]
-        by_value: dict[str, list[Any]] = {}
-        for step in steps:
-            for value, other in _readings(step, convention):
-                by_value.setdefault(value, []).append(other)
-        for value, changed in by_value.items():
-            yield _Other(convention, tuple(step.name for step in changed), value, _with(program, changed))
+def _open_detail(found: Sequence[Telling]) -> str:
+    others = ", ".join(each.other for each in found)
+    return (
+        f"the samples are reproduced with {others} as well; {_shown(found[0])}: run it through the original software "
+        "and add it to the samples"
+    )
 
 
-def _with(program: Program, steps: Sequence[Any]) -> Program:
-    changed = {step.name: step for step in steps}
-    return replace(program, steps=tuple(changed.get(old.name, old) for old in program.steps))
+def _open_remark(claim: Claim, found: Sequence[Telling]) -> str:
+    others = ", ".join(each.other for each in found)
+    return (
+        f"they cannot tell apart: {claim.layer} {claim.convention} {claim.value} and {others}; {_shown(found[0])}: run "
+        "it through the original software"
+    )
 
 
-def _contradicted(program: Program, claims: Sequence[Claim], golden: Any, ratio: float) -> Reading:
-    worst = _largest_difference(program, golden)
-    shown = f"largest difference {worst:.4g}, {ratio:.3g} times what rounding allows, over {len(golden.inputs)} rows"
-    tries = _other_readings(program, claims)
-    fitting = next((other for other in tries if misfit(other.program, golden, "float32", FEW) <= 1), None)
+def _shown(found: Telling) -> str:
+    column = int(np.argmax(np.abs(found.outputs - found.others)))
+    row = ", ".join(f"{value:.6g}" for value in found.row[:SHOWN]) + (", ..." if len(found.row) > SHOWN else "")
+    return (
+        f"the input [{row}] would ({found.outputs[column]:.6g} with {found.reading}, {found.others[column]:.6g} with "
+        f"{found.other}, in output {column})"
+    )
+
+
+SHOWN = 12
+"""How many numbers of an input a sentence holds; the JSON has all."""
+
+
+# --- consistent, or contradicted ------------------------------------------------------------------------------------
+
+
+def _consistent(question: Question, fit: Fit) -> Reading:
+    golden = question.golden
+    note = (
+        f"consistent with {golden.rows} golden samples, not proven: they lie {fit.factor:.3g} times as far from the "
+        f"reference as {fit.arithmetic.name} arithmetic explains (largest difference "
+        f"{_largest(question, golden):.2g}), though within the worst that rounding can do"
+    )
+    return Reading("consistent", question.claims, "; ".join([note, *_outside(question)]))
+
+
+def _first_fitting(tries: Iterable[Other], golden: Samples) -> Other | None:
+    """A reading that some arithmetic explains."""
+    return next((other for other in tries if explain(other.formula, golden).is_explained), None)
+
+
+def _contradicted(question: Question, fit: Fit, fitting: Other | None, ratio: float, own: str) -> Reading:
+    golden, claims = question.golden, question.claims
+    rounding = f"{fit.factor:.3g} times what runs of it differ by"
+    rounding = f"{ratio:.3g} times what rounding allows" if ratio > 1 else rounding
+    shown = f"largest difference {_largest(question, golden):.4g}, {rounding}, over {golden.rows} rows"
     if fitting is None:
-        remedy = "check activation=, orientation=, scaling=, and that the samples are in the network's own units"
-        message = "the golden samples are not reproduced"
-        cause = Cause("reading.contradicted", program.steps[-1].name, message, remedy, shown)
+        more = [own] if own else _impossible(question.formula.program, golden)
+        shown = "; ".join([shown, *more, *_outside(question)])
+        message = "the golden samples contradict themselves" if own else "the golden samples are not reproduced"
+        last = question.formula.program.steps[-1].name
+        cause = Cause("reading.contradicted", last, message, _remedy(question, own), shown)
         marked = tuple(replace(c, evidence="contradicted") if c.evidence == "assumed" else c for c in claims)
         return Reading("contradicted", marked, f"the reference does not reproduce the golden samples: {shown}", cause)
     marked = tuple(
@@ -223,18 +340,48 @@ def _contradicted(program: Program, claims: Sequence[Claim], golden: Any, ratio:
     )
     where = ", ".join(fitting.layers)
     instead = ", instead of activation= and output_activation=" if fitting.convention == "activation" else ""
-    remedy = f"read the file with {fitting.convention} {fitting.value} for {where}{instead}: {_option(fitting)}"
+    remedy = f"read the file with {fitting.convention} {fitting.value} for {where}{instead}: {fitting.option}"
     message = f"the golden samples contradict {fitting.convention} as read; they are reproduced with {fitting.value}"
     cause = Cause("reading.contradicted", fitting.layers[0], message, remedy, shown)
     note = f"the golden samples are reproduced only with {fitting.convention} {fitting.value} for {where}"
     return Reading("contradicted", marked, note, cause)
 
 
-def _option(other: _Other) -> str:
-    """How to say it to ``porter.read``."""
-    dense = [step for step in other.program.steps if isinstance(step, Dense)]
-    if other.convention == "scaling":
-        return f'scaling="{other.value}"'
-    if other.convention == "orientation":
-        return f"orientation={[step.orientation for step in dense]}"
-    return f"activation={[str(step.activation) for step in dense]}"
+def _remedy(question: Question, own: str) -> str:
+    if own:
+        return "record them again: the original gave two answers to one question, so more than its inputs matters"
+    options = dict.fromkeys(f"{each.convention}=" for each in question.claims if question.others(each))
+    return f"check {', '.join([*options, 'that the samples are those of this network'])}, in the network's own units"
+
+
+def _impossible(program: Program, golden: Samples) -> list[str]:
+    """Outputs that the last layer's activation cannot give, whatever its input."""
+    last = next((step for step in reversed(program.steps) if not isinstance(step, Scaling)), None)
+    low, high = RANGES.get(getattr(getattr(last, "activation", None), "name", ""), (-np.inf, np.inf))
+    if len(golden.outputs) > 1 or not (np.isfinite(low) or np.isfinite(high)):
+        return []
+    outputs, known = before_scaling(program, golden.outputs[0], golden.resolution[0])
+    slack = known + 1e-6 * np.maximum(np.abs(outputs), 1)
+    count = int(np.sum((outputs < low - slack) | (outputs > high + slack)))
+    return [f"{count} of {outputs.size} outputs are none that the last layer can give"] if count else []
+
+
+def _outside(question: Question) -> list[str]:
+    """Rows outside the documented range, said."""
+    if question.limits is None or len(question.golden.inputs) != 1:
+        return []
+    low, high = np.sort(np.asarray(question.limits, np.float64), axis=1).T
+    inputs, known = question.golden.inputs[0], question.golden.input_resolution[0]
+    slack = known + 1e-6 * (high - low)
+    count = int(np.sum(((inputs < low - slack) | (inputs > high + slack)).any(axis=1)))
+    return [f"{count} of {len(inputs)} rows lie outside the documented range of the inputs"] if count else []
+
+
+def _largest(question: Question, golden: Samples) -> float:
+    outputs = side_by_side(golden.outputs)
+    values = side_by_side(
+        question.formula.program(dict(zip(question.formula.program.inputs, golden.inputs, strict=True)))
+    )
+    if values.shape != outputs.shape:
+        return np.inf
+    return float(np.max(np.abs(values - outputs), initial=0.0))

@@ -20,6 +20,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.network import Network
 from porter.planting import Fault, plant, sites
 
@@ -29,6 +30,8 @@ HIDDEN = ("tanh", "relu", "sigmoid", "softsign", "elu", "leaky_relu(negative_slo
 RULES = ("[-1,1]", "[0,1]", "mean-std")
 SPECIAL = (0.0, -0.0, 1.1754943508222875e-38, 1e-45, 5e-324, 1e-3, 1e3)
 """Zeros, the least float32 that is normal, the least subnormal of either precision, and two scales."""
+LONG = 256
+"""Numbers of a row beyond which they come out of a seed."""
 FINEST = 2**32
 """Into how many steps the range of an input is cut."""
 
@@ -101,7 +104,7 @@ def _read(arrays: dict[str, Array], activations: Sequence[str], rule: str | None
 
 
 @st.composite
-def inputs(draw: st.DrawFn, network: Network, *, max_rows: int = 4) -> Array:
+def inputs(draw: st.DrawFn, network: Network, *, max_rows: int = 4) -> Any:
     """Rows of inputs: inside the documented range, its corners, and special values; always finite.
 
     They shrink towards one row at the centre of the range (at zero, where none is documented) with a single input at
@@ -113,8 +116,11 @@ def inputs(draw: st.DrawFn, network: Network, *, max_rows: int = 4) -> Array:
         max_rows: the most rows.
 
     Returns:
-        (rows, inputs) float64.
+        (rows, inputs) float64; for a legacy Keras network (rows, ...), or a tuple of those where it has several inputs,
+        whole numbers where an Embedding looks them up.
     """
+    if isinstance(network, KerasNetwork):
+        return draw(_legacy_rows(network, max_rows))
     low, high = _box(network)
     # Hypothesis takes rows out of a counted sequence; of a list it takes out short ones only.
     return np.stack([draw(_row(low, high)) for _ in range(draw(st.integers(1, max_rows)))])
@@ -145,6 +151,34 @@ def _row(draw: st.DrawFn, low: Array, high: Array) -> Array:
 
 
 @st.composite
+def _legacy_rows(draw: st.DrawFn, network: KerasNetwork, max_rows: int) -> Any:
+    """Rows for each input of a legacy Keras network, between -1 and 1 or words; a long row comes out of a seed."""
+    from porter.keras_legacy.feeds import LENGTH, words_of
+
+    count, words = draw(st.integers(1, max_rows)), words_of(network)
+    drawn = []
+    for each in network.inputs:
+        shape = tuple(LENGTH if n is None else n for n in each.shape or (None,))
+        size, known = int(np.prod(shape)), words.get(each.name)
+        if size > LONG:
+            rows = _seeded(draw(st.integers(0, 2**32 - 1)), (count, size), known)
+        elif known is not None:
+            rows = np.array([[draw(st.integers(0, known - 1)) for _ in range(size)] for _ in range(count)], np.float64)
+        else:
+            rows = np.stack([draw(_row(-np.ones(size), np.ones(size))) for _ in range(count)])
+        drawn.append(rows.reshape(count, *shape))
+    return drawn[0] if len(drawn) == 1 else tuple(drawn)
+
+
+def _seeded(seed: int, shape: tuple[int, int], words: int | None) -> Array:
+    """Zeros for the seed 0, to which rows shrink."""
+    rng = np.random.default_rng(seed)
+    if seed == 0:
+        return np.zeros(shape)
+    return rng.uniform(-1, 1, shape) if words is None else rng.integers(0, words, shape).astype(np.float64)
+
+
+@st.composite
 def faults(draw: st.DrawFn, network: Network, *, codes: Sequence[str] | None = None) -> Fault:
     """Ports of the network with one mistake planted; every one of them computes something else than the network.
 
@@ -156,8 +190,10 @@ def faults(draw: st.DrawFn, network: Network, *, codes: Sequence[str] | None = N
         codes: which kinds of mistakes; all that the network allows where None.
 
     Raises:
-        ValueError: the network allows none of these.
+        ValueError: the network allows none of these; no mistakes are planted into legacy Keras networks.
     """
+    if isinstance(network, KerasNetwork):
+        raise ValueError(f"no mistakes are planted into legacy Keras networks, of which {network.name} is one")
     possible = [site for site in sites(network) if codes is None or site[0] in codes]
     if not possible:
         raise ValueError(f"none of {'these mistakes' if codes is None else ', '.join(codes)} can be made here")

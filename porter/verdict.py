@@ -11,6 +11,8 @@ from typing import Any
 from porter.case import Case, Judged
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
+from porter.domain import port_limits
+from porter.held import Held, held_finding, hold_port
 from porter.illustration import collect_pictures
 from porter.notes import build_notes
 from porter.reading import Reading, check_reading
@@ -33,9 +35,10 @@ def build_report(
         search: whether Hypothesis goes on looking.
         source: path of the port, where it came from a file.
     """
-    reading = check_reading(case.program, case.network.claims, golden)
+    reading = check_reading(case.program, case.network.claims, golden, port_limits(case.program, outside=False))
+    held = None if golden is None else hold_port(case, golden)
     searched = search_inputs(case) if search and can_search(case) else None
-    findings = _findings(case, reading, named)
+    findings = _findings(case, reading, named, held)
     rows = tuple(_row(case, one) for one in case.judged)
     question = _open_question(case)
     verdict = _verdict(case, reading, findings, question, searched)
@@ -43,13 +46,13 @@ def build_report(
         verdict=verdict,
         links={
             "reading": reading.verdict,
-            "build": _build_link(case, named, question, searched),
+            "build": _build_link(case, findings, question, searched),
             "save": "not checked",
             "export": "not checked",
         },
         link_notes={
             "reading": reading.note,
-            "build": _build_note(case, searched, search),
+            "build": _build_note(case, searched, search) + ("" if held is None else f"; {held.note}"),
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },
@@ -60,6 +63,7 @@ def build_report(
         provenance=_provenance(case, source),
         counterexample=searched.as_dict() if searched is not None and searched.row is not None else None,
         pictures=collect_pictures(case, named),
+        telling_inputs=tuple(each.as_dict() for each in reading.telling),
     )
 
 
@@ -95,13 +99,16 @@ def _folded_names(case: Case, one: Judged) -> tuple[str, ...]:
     return block.names if block is not None else ()
 
 
-def _findings(case: Case, reading: Reading, named: Sequence[Named]) -> tuple[Finding, ...]:
+def _findings(case: Case, reading: Reading, named: Sequence[Named], held: Held | None) -> tuple[Finding, ...]:
     findings = [_finding(case, one) for one in named]
     # What is certain stands first; "unexplained" is the least that can be said.
     findings.sort(key=lambda finding: (finding.code == "unexplained", not finding.certain))
     if reading.cause is not None:
         cause = reading.cause
         findings.insert(0, Finding(cause.code, cause.layer, (), cause.message, cause.detail, cause.remedy))
+    elif held is not None and held.exceeding and not findings:
+        block = case.judged[-1].pair.block
+        findings.append(held_finding(held, case.judged[-1].name, () if block is None else block.names))
     return tuple(findings)
 
 
@@ -154,8 +161,12 @@ def _all_compared(case: Case) -> bool:
     return any(one.comparison.elements for one in case.judged) and len(compared) > 0 and all(compared)
 
 
-def _build_link(case: Case, named: Sequence[Named], question: str | None, searched: Counterexample | None) -> str:
-    if named or any(one.verdict == "mismatch" for one in case.judged) or (searched is not None and searched.exceeds):
+def _build_link(case: Case, findings: Sequence[Finding], question: str | None, searched: Counterexample | None) -> str:
+    if (
+        any(not finding.code.startswith("reading.") for finding in findings)
+        or any(one.verdict == "mismatch" for one in case.judged)
+        or (searched is not None and searched.exceeds)
+    ):
         return "mismatch"
     return "inconclusive" if question is not None or not _all_compared(case) else "parity"
 

@@ -16,7 +16,7 @@ from porter.placement import PLACEMENTS
 from porter.port_graph import read_graph, read_port
 from porter.port_state import preserved
 from porter.report.model import Report
-from porter.samples import Samples, make_samples, read_samples
+from porter.samples import Samples, load_samples
 from porter.saving import staged, write_model
 from porter.verdict import build_report
 
@@ -66,7 +66,7 @@ def verify(
     with preserved(model):
         if isinstance(network, KerasNetwork):
             return _verify_keras(network, model, samples, seed, placement, apply)
-        golden = _samples(samples, network)
+        golden = load_samples(samples, network)
         return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source)
 
 
@@ -132,12 +132,3 @@ def _network(legacy: Network | str | Path, options: Mapping[str, Any]) -> Networ
             remedy="give them to porter.read",
         )
     return legacy
-
-
-def _samples(samples: Any, network: Network) -> Samples | None:
-    if samples is None or isinstance(samples, Samples):
-        return samples
-    if isinstance(samples, str | Path):
-        return read_samples(samples, network)
-    inputs, outputs = samples
-    return make_samples(inputs, outputs, network)

@@ -12,10 +12,14 @@ import pytest
 
 import porter
 from porter import cli
+from porter.domain import port_limits
 from porter.judging import cast
 from porter.programs import build_program
+from porter.reading import check_reading
+from porter.samples import make_samples, read_samples
 from reference.precision import Precision
 from reference.rounding import allowed_error
+from tests.conftest import real_folder
 from tests.handmade import bare_port, named, plain_port, read_legacy, rows
 
 pytestmark = [pytest.mark.usefixtures("keras"), pytest.mark.slow]
@@ -59,13 +63,48 @@ def test_parity(report):
     report.raise_for_mismatch()
 
 
-def test_the_reading_is_proven_by_the_512_samples(report):
-    assert report.links["reading"] == "proven"
+def test_the_512_samples_prove_all_but_what_the_last_layer_does_beyond_its_range(report):
+    """No sample leaves the documented range of the outputs, but inputs within their own range do."""
+    assert report.links["reading"] == "consistent"
     assert "512 golden samples" in report.link_notes["reading"]
+    assert "the port differs from the original by at most" in report.link_notes["build"]
+    (found,) = report.telling_inputs
+    assert (found["layer"], found["reading"], found["other"]) == ("Layer4", "linear", "hard_tanh")
     evidence = {(claim.layer, claim.convention): claim.evidence for claim in report.claims}
+    assert evidence.pop(("Layer4", "activation")) == "assumed"
     assert evidence["Layer1", "orientation"] == "samples"
-    assert {evidence[f"Layer{n}", "activation"] for n in (1, 2, 3, 4)} == {"samples"}
+    assert {evidence[f"Layer{n}", "activation"] for n in (1, 2, 3)} == {"samples"}
     assert set(evidence.values()) <= {"samples", "shape"}
+
+
+def test_with_the_input_that_tells_it_is_proven(pace, report):
+    row = np.array([report.telling_inputs[0]["input"]])
+    (outputs,) = build_program(pace.network)(row)  # the original is this very formula
+    more = np.concatenate([pace.inputs, row]), np.concatenate([pace.outputs, outputs])
+    reading = check_reading(
+        build_program(pace.network),
+        pace.network.claims,
+        make_samples(*more, pace.network),
+        port_limits(build_program(pace.network), outside=False),
+    )
+    assert reading.verdict == "proven", reading.note
+
+
+SENSORS = sorted((real_folder() / "oc_smart" / "sensors").glob("**/*.h5"))
+
+
+@pytest.mark.parametrize("path", SENSORS, ids=lambda path: path.stem)
+def test_the_samples_of_every_sensor_are_explained(path):
+    """By float64 arithmetic, and what they leave open is the last layer alone."""
+    network = porter.read(path)
+    program = build_program(network)
+    golden = read_samples(path.with_name(f"{path.stem}_samples.npz"), network)
+    reading = check_reading(program, network.claims, golden, port_limits(program, outside=False))
+    assert reading.verdict in ("proven", "consistent"), reading.note
+    assert "to float64 rounding" in reading.note
+    last = [layer.name for layer in network.dense_layers][-1]
+    assert {(each.layer, each.other) for each in reading.telling} <= {(last, "hard_tanh")}
+    assert (reading.verdict == "proven") == (reading.telling == ())
 
 
 def test_without_samples_what_no_shape_tells_is_assumed(pace, ports):
@@ -244,7 +283,8 @@ def test_the_physical_port_is_verified_with_samples_in_physical_units(pace, phys
     report = porter.verify(network, porter.build(network), samples=samples, search=False, rows=300)
     assert report.verdict == "parity", str(report)
     assert [row.layer for row in report.layers] == ["Transform_in", *LAYERS, "Transform_out"]
-    assert report.links["reading"] == "proven"
+    assert report.links["reading"] == "consistent"
+    assert [each["other"] for each in report.telling_inputs] == ["hard_tanh"]
 
 
 def test_radians_for_degrees_in_the_physical_port_are_named(pace, keras):

@@ -39,7 +39,7 @@ def draw_feeds(
         raise PortError(
             f"the port {graph.model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
         )
-    words = _words(network)
+    words = words_of(network)
     rows = _rows(graph)
     feeds = {}
     for index, (each, row) in enumerate(zip(network.inputs, graph.input_shapes, strict=True)):
@@ -56,7 +56,7 @@ def draw_feeds(
     return feeds
 
 
-def _words(network: KerasNetwork) -> dict[str, int]:
+def words_of(network: KerasNetwork) -> dict[str, int]:
     """How many words the Embeddings know that an input goes to, moved about or not, wrapped or not."""
     known: dict[str, int] = {}
     calls = {call.name: call for call in network.calls}
@@ -73,7 +73,7 @@ def _words(network: KerasNetwork) -> dict[str, int]:
 def _rows_of_tables(layer: Any) -> int | None:
     """How many words an Embedding knows, or those inside TimeDistributed."""
     if isinstance(layer, KerasNetwork):
-        return min(_words(layer).values(), default=None)
+        return min(words_of(layer).values(), default=None)
     if layer.operation == "TimeDistributed":
         return _rows_of_tables(layer.inner[0])
     return int(layer.parameters["rows"]) if layer.operation == "Embedding" else None

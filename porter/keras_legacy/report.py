@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
 from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.held import Held, held_finding
 from porter.keras_legacy.judging import Judged
-from porter.keras_legacy.samples import KerasSamples
-from porter.network import Claim
 from porter.notes import runtime_notes
 from porter.provenance import versions
+from porter.reading import Reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from porter.runtime import current_runtime
 
@@ -113,19 +113,27 @@ def _finding(judged: Sequence[Judged], named: Named) -> Finding:
     )
 
 
-def with_samples(report: Report, network: KerasNetwork, golden: KerasSamples, contradiction: str | None) -> Report:
-    """The report with what the recorded outputs say about the reading."""
-    if contradiction is None:
-        note = f"the reference reproduces {golden.name}, {len(golden.inputs[0])} rows"
-        claims = (*report.claims, Claim(network.name, "outputs", "as recorded", "samples", note))
-        links = {**report.links, "reading": "proven"}
-        return replace(report, claims=claims, links=links, link_notes={**report.link_notes, "reading": note})
-    finding = Finding(
-        "reading.contradicted", report.layers[-1].layer, (), "the reference does not reproduce the recorded outputs",
-        contradiction, "check backend=, and that the samples are this model's",
-    )  # fmt: skip
+def with_samples(report: Report, reading: Reading, held: Held | None) -> Report:
+    """The report with what recorded outputs say about the reading, and about the port.
+
+    Args:
+        report: of the port, without them.
+        reading: judged by them.
+        held: the port beside them; None where it could not be run on them.
+    """
+    last, notes = report.layers[-1], {**report.link_notes, "reading": reading.note}
+    findings, verdict, build = report.findings, report.verdict, report.links["build"]
+    if held is not None:
+        notes["build"] = f"{notes['build']}; {held.note}"
+    if reading.cause is not None:
+        cause, verdict = reading.cause, "mismatch"
+        layer = next((row.layer for row in report.layers if row.layer == cause.layer), last.layer)
+        finding = Finding(cause.code, layer, (), cause.message, cause.detail, cause.remedy)
+        findings = (finding, *findings)
+    elif held is not None and held.exceeding and not findings:
+        findings, verdict, build = (held_finding(held, last.layer, last.port_layer),), "mismatch", "mismatch"
     return replace(
-        report, verdict="mismatch", findings=(finding, *report.findings),
-        links={**report.links, "reading": "contradicted"},
-        link_notes={**report.link_notes, "reading": contradiction},
+        report, verdict=verdict, findings=findings, claims=reading.claims, link_notes=notes,
+        links={**report.links, "reading": reading.verdict, "build": build},
+        telling_inputs=tuple(each.as_dict() for each in reading.telling),
     )  # fmt: skip

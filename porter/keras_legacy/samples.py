@@ -1,88 +1,96 @@
-"""Inputs and outputs that the original Keras recorded, and whether the reference reproduces them."""
+"""Do recorded inputs and outputs of the original Keras prove how its file is read?"""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from porter.errors import SamplesError
-from reference.trace import Program
+from porter.errors import PorterError, SamplesShapeError
+from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.held import Held, hold
+from porter.network import Claim
+from porter.port_graph import PortGraph
+from porter.programs import build_program
+from porter.reading import Question, Reading, judge_reading
+from porter.readings import Formula, Other
+from porter.samples import Samples
+from reference.elementwise import Replacement
+from reference.precision import Precision
+from reference.rounding import has_bound
 
-Array = NDArray[Any]
-
-RELATIVE, ABSOLUTE = 1e-4, 1e-7
-"""Of the largest output: what two float32 implementations of a whole model may differ by, end to end, and still be
-said to agree. It judges recordings, never ports: those are judged layer by layer, within what rounding explains."""
-
-
-@dataclass(frozen=True)
-class KerasSamples:
-    """What the original gave.
-
-    Attributes:
-        name: of the file, for people.
-        inputs: (rows, ...) for each input of the model.
-        outputs: (rows, ...) for each output.
-    """
-
-    name: str
-    inputs: tuple[Array, ...]
-    outputs: tuple[Array, ...]
+BACKENDS = ("tensorflow", "theano")
+SETTLED = frozenset({"keras", "backend"})
+"""Where the file itself says it, there is no other reading, and samples confirm it."""
 
 
-def read_keras_samples(samples: Any) -> KerasSamples:
-    """From an .npz with ``inputs`` and ``outputs`` (or x00, x01, .. and y00, ..), or a pair of arrays or lists of them.
+def check_legacy_reading(network: KerasNetwork, golden: Samples) -> Reading:
+    """Judge how a legacy Keras file is read, by samples.
+
+    Args:
+        network: as read.
+        golden: what the original gave.
 
     Raises:
-        SamplesError: not such a file, or without such arrays.
+        SamplesShapeError: inputs that the network cannot take.
     """
-    if not isinstance(samples, str | Path):
-        inputs, outputs = (tuple(part) if isinstance(part, list | tuple) else (part,) for part in samples)
-        return KerasSamples("given in memory", tuple(map(np.asarray, inputs)), tuple(map(np.asarray, outputs)))
+    formula = _formula(network)
+    _check_inputs(network, formula, golden)
+    steps = formula.program.steps
+    provable = all(has_bound(step) and not isinstance(step, Replacement) for step in steps)
+    question = Question(formula, network.claims, golden, None, lambda claim: _others(network, claim), SETTLED, provable)
+    return judge_reading(question, (other for claim in network.claims for other in _others(network, claim)))
+
+
+def _formula(network: KerasNetwork, **changes: str) -> Formula:
+    return Formula(build_program(network, **changes), build_program(network, dtype=np.float32, **changes))
+
+
+def _others(network: KerasNetwork, claim: Claim) -> list[Other]:
+    """The file as another backend would run it; none where the file names its own."""
+    if claim.convention != "backend" or claim.value not in BACKENDS or "backend" in network.source.attributes:
+        return []
+    values = [value for value in BACKENDS if value != claim.value]
+    return [
+        Other("backend", (claim.layer,), value, _formula(network, backend=value), f'backend="{value}"')
+        for value in values
+    ]
+
+
+def _check_inputs(network: KerasNetwork, formula: Formula, golden: Samples) -> None:
+    """One row tells whether the network takes such inputs at all."""
+    row = {name: each[:1] for name, each in zip(formula.program.inputs, golden.inputs, strict=True)}
     try:
-        with np.load(samples, allow_pickle=False) as archive:
-            stored = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise SamplesError(f"{samples} is no .npz archive of numbers", found=str(error).splitlines()[0]) from error
-    found = tuple(_named(stored, *names) for names in (("inputs", "x"), ("outputs", "y")))
-    if not all(found):
-        raise SamplesError(
-            f"{samples}: the recorded arrays", found=", ".join(stored) or "none",
-            expected="inputs and outputs, or x00, x01, .. and y00, ..",
-        )  # fmt: skip
-    return KerasSamples(Path(samples).name, *found)
+        with np.errstate(all="ignore"):
+            formula.program(row)
+    except PorterError:
+        raise
+    except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+        raise SamplesShapeError(
+            f"golden samples {golden.path}: inputs do not fit the network",
+            found=f"rows of {', '.join(str(each.shape[1:]) for each in golden.inputs)}",
+            expected=f"rows that {network.name} can take",
+            remedy=f"the reference says: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+        ) from error
 
 
-def _named(stored: Mapping[str, Array], whole: str, letter: str) -> tuple[Array, ...]:
-    if whole in stored:
-        return (stored[whole],)
-    return tuple(stored[name] for name in sorted(stored) if name[0] == letter and name[1:].isdigit())
+def hold_legacy(
+    network: KerasNetwork, graph: PortGraph, golden: Samples, precisions: Mapping[str, Precision]
+) -> Held | None:
+    """Hold a port against samples; None where it gives other numbers each time, or cannot take them.
 
-
-def disagreement(program: Program, samples: KerasSamples) -> str | None:
-    """How the reference differs from what was recorded, in a sentence; None where it agrees.
-
-    Raises:
-        SamplesError: samples of another model.
+    Args:
+        network: as read.
+        graph: of the port.
+        golden: what the original gave.
+        precisions: of the port, by step.
     """
-    if len(samples.inputs) != len(program.inputs) or len(samples.outputs) != len(program.outputs):
-        raise SamplesError(
-            f"samples {samples.name}", found=f"{len(samples.inputs)} inputs and {len(samples.outputs)} outputs",
-            expected=f"{len(program.inputs)} and {len(program.outputs)}",
-        )  # fmt: skip
-    outputs = program(dict(zip(program.inputs, samples.inputs, strict=True)))
-    for number, (ours, theirs) in enumerate(zip(outputs, samples.outputs, strict=True)):
-        if ours.shape != theirs.shape:
-            return f"output {number} has shape {ours.shape}, {theirs.shape} was recorded"
-        neither = np.isnan(ours) & np.isnan(theirs)
-        largest = float(np.max(np.abs(np.where(neither, 0.0, ours - theirs)), initial=0.0))
-        allowed = RELATIVE * float(np.nanmax(np.abs(theirs), initial=0.0)) + ABSOLUTE
-        if not largest <= allowed:
-            return f"output {number} differs by up to {largest:.3g}, where {allowed:.3g} would be agreement"
-    return None
+    from porter.keras_legacy.judging import call_whole
+    from porter.keras_legacy.view import trains
+
+    if trains(graph.model):
+        return None
+    fed = [each.astype(dtype) for each, dtype in zip(golden.inputs, graph.input_dtypes, strict=True)]
+    found = [np.asarray(each).astype(np.float64) for each in call_whole(graph.model, fed)]
+    program = build_program(network)
+    return hold(program, golden, found, {step.name: precisions[step.name] for step in program.steps})

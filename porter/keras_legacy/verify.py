@@ -16,11 +16,12 @@ from porter.keras_legacy.feeds import draw_feeds
 from porter.keras_legacy.judging import Judged, judge_by_name, judge_paired, with_whole
 from porter.keras_legacy.pairing import check_ends, pair_port
 from porter.keras_legacy.report import build_legacy_report, with_samples
-from porter.keras_legacy.samples import disagreement, read_keras_samples
+from porter.keras_legacy.samples import check_legacy_reading, hold_legacy
 from porter.keras_legacy.strays import find_structure
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
 from porter.report.model import Finding, Report
+from porter.samples import load_samples
 
 Array = NDArray[Any]
 
@@ -66,7 +67,7 @@ def examine_legacy(
     Args:
         network: as read, with weights.
         model: a keras.Model, by whatever names its layers go; never changed.
-        samples: recorded inputs and outputs: the path of an .npz, or a pair; the inputs then replace random ones.
+        samples: recorded inputs and outputs: the path of a file, or a pair; the inputs then replace random ones.
         seed: of the random inputs.
         wide: whether every layer is also fed with wide random numbers of its own.
         diagnosed: whether mismatches are explained.
@@ -78,14 +79,17 @@ def examine_legacy(
         PortError: a port with other inputs, or one that breaks down when it is called.
     """
     graph, rng = read_graph(model), np.random.default_rng(seed)
-    golden = None if samples is None else read_keras_samples(samples)
-    contradiction = None if golden is None else disagreement(build_program(network), golden)
+    golden = load_samples(samples, network)
+    reading = None if golden is None else check_legacy_reading(network, golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
     found = _examine(network, graph, feeds, rng if wide else None)
     named = diagnose_legacy(found.judged) if diagnosed else []
     report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, found.notes)
-    return (report if golden is None else with_samples(report, network, golden, contradiction)), named, found.judged
+    if golden is not None and reading is not None:
+        held = hold_legacy(network, graph, golden, {one.step.name: one.precision for one in found.judged})
+        report = with_samples(report, reading, held)
+    return report, named, found.judged
 
 
 def _examine(

@@ -80,7 +80,8 @@ class Report:
     Attributes:
         verdict: "parity", "mismatch" or "inconclusive".
         links: one verdict a link of the chain. reading: "proven", "declared", "assumed" or "contradicted" (the
-            weakest of its claims); build, save, export: "parity", "mismatch", "inconclusive" or "not checked".
+            weakest of its claims), or "consistent" where golden samples allow it but do not prove it; build, save,
+            export: "parity", "mismatch", "inconclusive" or "not checked".
         link_notes: for each link, what was checked and with what.
         layers: one row a step of the legacy program.
         claims: one row a convention.
@@ -90,6 +91,9 @@ class Report:
         counterexample: the smallest input found that shows the first mistake, or None.
         after_remedy: the verdict of the layers once every remedy is applied, verified again; None without findings.
         pictures: arrays for renderers, by name; not part of the JSON.
+        telling_inputs: one for each two readings of the file that the golden samples cannot tell apart: ``layer``,
+            ``convention``, ``reading``, ``other``, and an ``input`` to be run through the original software, with the
+            ``outputs`` that it has as the file is read and the ``other_outputs``.
     """
 
     verdict: Verdict
@@ -103,6 +107,7 @@ class Report:
     counterexample: Mapping[str, Any] | None = None
     after_remedy: str | None = None
     pictures: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    telling_inputs: tuple[Mapping[str, Any], ...] = ()
 
     def __str__(self) -> str:
         from porter.report.terminal import render_text

@@ -15,7 +15,14 @@ from porter.report import wording
 from porter.report.model import Finding, LayerRow, Report
 from porter.report.wording import number, printable
 
-STYLES = {"parity": "green", "proven": "green", "mismatch": "red", "contradicted": "red", "not checked": "dim"}
+STYLES = {
+    "parity": "green",
+    "proven": "green",
+    "consistent": "yellow",
+    "mismatch": "red",
+    "contradicted": "red",
+    "not checked": "dim",
+}
 DOUBT = "yellow"
 FACT = 10  # columns of a fact's name
 

@@ -1,0 +1,126 @@
+"""Golden samples held against the port itself, not only against the reading of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.arithmetic import side_by_side
+from porter.case import Case
+from porter.judging import cast
+from porter.misfit import bounded
+from porter.report.model import Finding
+from porter.samples import Samples
+from reference.precision import Precision
+from reference.scaling import Scaling
+from reference.trace import Program, chain
+
+Array = NDArray[Any]
+
+ORIGINAL = Precision("float32", "float64")
+"""In which the original software computed at worst."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a port gives on the inputs of samples, beside their outputs.
+
+    Attributes:
+        rows: how many samples.
+        largest: the largest absolute difference.
+        share: the same as a share of what that output ranges over in the samples; None where it never changes.
+        exceeding: how many elements differ by more than rounding on both sides explains.
+        elements: how many were compared.
+        telling: whether what rounding explains is small beside the range of the outputs.
+    """
+
+    rows: int
+    largest: float
+    share: float | None
+    exceeding: int
+    elements: int
+    telling: bool
+
+    @property
+    def note(self) -> str:
+        """What was found, for the link from formula to port."""
+        share = "" if self.share is None else f", {self.share:.2g} of the range of that output"
+        note = f"on {self.rows} golden samples the port differs from the original by at most {self.largest:.3g}{share}"
+        if self.exceeding:
+            return f"{note}: more than rounding explains in {self.exceeding} of {self.elements} outputs"
+        return note if self.telling else f"{note}; rounding could explain more than that range, so this judges nothing"
+
+
+def hold(
+    program: Program,
+    golden: Samples,
+    found: Sequence[Array],
+    precisions: Mapping[str, Precision],
+    original: Program | None = None,
+) -> Held:
+    """Hold what a port gave against samples.
+
+    Args:
+        program: the legacy forward pass, as the port has it.
+        golden: the samples.
+        found: (rows, ...) the port's outputs on their inputs.
+        precisions: of the port, by step.
+        original: the legacy forward pass as the original has it, where that is another.
+    """
+    outputs, ours = side_by_side(golden.outputs), side_by_side(found)
+    if ours.shape != outputs.shape:
+        return Held(golden.rows, np.inf, None, outputs.size, outputs.size, True)
+    exact = replace(golden, input_resolution=tuple(np.zeros(each.shape) for each in golden.inputs))
+    _, allowed = bounded(program, exact, precisions)
+    _, theirs = bounded(program if original is None else original, golden, ORIGINAL)
+    allowed = allowed + theirs + side_by_side(golden.resolution)
+    apart, span = np.abs(ours - outputs), np.ptp(outputs, axis=0)
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    with np.errstate(all="ignore"):
+        shares = np.max(apart, axis=0)[span > 0] / span[span > 0]
+        telling = bool(np.all(np.max(allowed, axis=0) < np.where(span > 0, span, np.inf)))
+    share = float(np.max(shares)) if shares.size else None
+    return Held(golden.rows, float(np.max(apart)), share, int(np.sum(apart > allowed)), outputs.size, telling)
+
+
+def hold_port(case: Case, golden: Samples) -> Held | None:
+    """Hold an examined port against samples; None where some step of it has no counterpart in the port."""
+    outside = case.placement == "outside"
+    judged = [one for one in case.judged if not (outside and isinstance(one.step, Scaling))]
+    blocks = [one for one in judged if one.pair.block is not None]
+    if not blocks or any(one.pair.block is None and not one.verdict.startswith("folded into ") for one in judged):
+        return None
+    precisions = {one.name: one.pair.block.precision for one in blocks if one.pair.block is not None}
+    steps, (before, after) = [one.step for one in blocks], _ends(case.program) if outside else ((), ())
+    precisions |= {step.name: Precision("float64", "float64") for step in (*before, *after)}
+    fed = golden.inputs[0]
+    for step in before:
+        fed = step(fed).outputs
+    found = np.asarray(case.graph(cast(fed, case.graph.input_dtypes[0]))[0]).astype(np.float64)
+    for step in after:
+        found = step(found.reshape(len(found), -1)).outputs
+    return hold(_chained((*before, *steps, *after)), golden, [found], precisions, case.program)
+
+
+def _ends(program: Program) -> tuple[Sequence[Scaling], Sequence[Scaling]]:
+    """The scaling steps that are done outside the port, before and after it."""
+    scalings = [step for step in program.steps if isinstance(step, Scaling)]
+    return [step for step in scalings if not step.inverse], [step for step in scalings if step.inverse]
+
+
+def _chained(steps: Sequence[Any]) -> Program:
+    names = ["inputs", *(step.name for step in steps)]
+    return chain([replace(step, inputs=(names[i],)) for i, step in enumerate(steps)])
+
+
+def held_finding(held: Held, layer: str, port_layer: tuple[str, ...]) -> Finding:
+    """A port that agrees with the formula layer by layer and yet not with the original."""
+    return Finding(
+        "unexplained", layer, port_layer,
+        f"{layer}: the port does not give the golden samples, though every layer that was compared is right",
+        held.note, "look at what the port does beside the layers that the report lists", certain=False,
+    )  # fmt: skip
