@@ -29,7 +29,7 @@ from porter.power import has_power
 from porter.probes import blocks, far_rows, layer_rows
 from porter.programs import build_program
 from porter.rewriting.rewrite import Rewritten, rewrite
-from porter.steadiness import SIZES, Steadiness
+from porter.steadiness import SIZES, Steadiness, trace_batches
 from reference.dense import Activate, Dense
 from reference.forms import TanhBySigmoid, equivalent_forms
 from reference.precision import Precision
@@ -432,10 +432,8 @@ def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, in
     block = one.pair.block
     assert block is not None
     found = []
-    for rows in (inputs[:BLOCK_ROWS], *(inputs[-size:] for size in SIZES)):
-        tensors = graph.trace([cast(rows, graph.input_dtypes[0])])
+    for probes, tensors in trace_batches(graph, inputs):
         fed = port_rows(tensors[block.entry], block.precision)
-        probes = "inputs of the network" + (f" in a batch of {len(rows)}" if len(rows) in SIZES else "")
         found.append(judge_values(step, fed, tensors[block.leaving], block.precision, probes))
     other = replace(one, step=step, gauge=gauge, cumulative=None if gauge is not None else one.cumulative)
     return _on_own_probes(other, merge_comparisons(found), np.random.default_rng(0), fed)

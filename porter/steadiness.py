@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.codes import Cause
-from porter.judging import cast
+from porter.judging import BLOCK_ROWS, cast
 from porter.port_graph import PortGraph
 
 Array = NDArray[Any]
@@ -92,6 +93,23 @@ class Steadiness:
             remedy = "call the functional model itself, without a call or __call__ of its own"
             return (Cause("call.overridden", layer, message, remedy),), doubts
         return (), (*doubts, f"{message}, which are right: what its own call does beside them was not compared")
+
+
+def trace_batches(graph: PortGraph, inputs: Array) -> list[tuple[str, dict[int, Array]]]:
+    """Traces of the port on one large batch and on those of ``SIZES`` rows, each with what its rows are.
+
+    A batch that the port cannot be called with is left out; it was told already.
+
+    Args:
+        graph: the port.
+        inputs: (rows, n) of the network.
+    """
+    found = [("inputs of the network", graph.trace([cast(inputs[:BLOCK_ROWS], graph.input_dtypes[0])]))]
+    for size in SIZES:
+        with suppress(Exception):
+            tensors = graph.trace([cast(inputs[-size:], graph.input_dtypes[0])])
+            found.append((f"inputs of the network in a batch of {size}", tensors))
+    return found
 
 
 def _own_calls(model: Any) -> list[str]:

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from reference.activations import Activation
 from reference.dense import Dense
-from reference.folding import SECOND_ORDER
 from reference.precision import FORMATS, Precision
 from reference.rounding import Errors, allowed_error, register
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
+
+SECOND_ORDER = 1.001
+"""Room for products of two roundings."""
 
 ODD = {"linear", "tanh", "softsign", "hard_tanh", "scaled_tanh"}
 """Activations with g(-z) = -g(z), through which a sign may pass."""

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from porter.blocks import Atom
 from porter.case import Judged
-from porter.compare import Comparison
-from porter.judging import BLOCK_ROWS, cast, judge_values
+from porter.compare import Comparison, merge_comparisons
+from porter.judging import cast, judge_values
 from porter.pairing import Pair, Pairing
 from porter.port_atoms import cut_pieces
 from porter.port_graph import PortGraph
 from porter.rewriting.chains import Link, find_chain
 from porter.rewriting.spans import Pieces
+from porter.steadiness import trace_batches
 from reference.dense import Dense
 from reference.forms import equivalent_forms
 from reference.precision import Precision
@@ -26,6 +27,7 @@ from reference.trace import Program
 
 Array = NDArray[Any]
 OnProbes = Callable[[Judged, Comparison, np.random.Generator, Array, Callable[[Array], Array]], Judged]
+Traces = Sequence[tuple[str, dict[int, Array]]]
 
 ORDINARY = 64
 """Of the rows that the port hands to a step, how many say what is ordinary for it."""
@@ -71,25 +73,25 @@ def rewrite(
     chain = find_chain(program.steps, pieces, cast(inputs[-256:], graph.input_dtypes[0]), rng)
     if chain is None:
         return None
-    tensors = graph.trace([cast(inputs[:BLOCK_ROWS], graph.input_dtypes[0])])
-    found = tuple(one for link in chain for one in _judge(link, tensors, on_probes))
+    traces = trace_batches(graph, inputs)
+    found = tuple(one for link in chain for one in _judge(link, traces, on_probes))
     if not _is_better(found, judged):
         return None
     return Rewritten(found, Pairing(tuple(one.pair for one in found)), atoms)
 
 
-def _judge(link: Link, tensors: Any, on_probes: OnProbes) -> Iterator[Judged]:
+def _judge(link: Link, traces: Traces, on_probes: OnProbes) -> Iterator[Judged]:
     """A row for each step of a link: the others are folded into the one that stands for all."""
     owner = link.owner
     for step in link.steps:
         if step is owner:
-            yield _best(link, tensors, on_probes)
+            yield _best(link, traces, on_probes)
         else:
             yield Judged(step, Pair(step, None), f"folded into {owner.name}")
 
 
-def _best(link: Link, tensors: Any, on_probes: OnProbes) -> Judged:
-    tries = (_judge_as(step, link, tensors, on_probes) for step in _ways(link))
+def _best(link: Link, traces: Traces, on_probes: OnProbes) -> Judged:
+    tries = (_judge_as(step, link, traces, on_probes) for step in _ways(link))
     best: Judged | None = None
     for one in tries:
         if one.verdict == "parity":
@@ -118,10 +120,13 @@ def _ways(link: Link) -> Iterator[Any]:
             yield in_blocks(named, together, precision.format.unit)
 
 
-def _judge_as(step: Any, link: Link, tensors: Any, on_probes: OnProbes) -> Judged:
+def _judge_as(step: Any, link: Link, traces: Traces, on_probes: OnProbes) -> Judged:
     block = link.block
-    fed = block.fed(tensors[block.entry])
-    found = judge_values(step, fed, tensors[block.leaving], block.precision, "inputs of the network")
+    fed = block.fed(traces[0][1][block.entry])
+    found = merge_comparisons(
+        judge_values(step, block.fed(tensors[block.entry]), tensors[block.leaving], block.precision, probes)
+        for probes, tensors in traces
+    )
     one = Judged(step, Pair(link.owner, block), "uncompared", rewritten=_describe(step, link))
     return on_probes(one, found, np.random.default_rng(0), fed[-ORDINARY:], link.entering.reach)
 
