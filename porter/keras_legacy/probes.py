@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from porter.keras_legacy.agreement import draw_wide
 from porter.keras_legacy.diagnosis.suspect import Seen, Suspect
 from porter.keras_legacy.pairing import KerasPairing
+from porter.keras_legacy.states import Recurrence, recurrent_layers
 from porter.keras_legacy.steps import OWN_ROWS
 from porter.keras_legacy.view import operations_of, unchanged, variables_of, walk_back
 from reference.convolution import LocalConvolution
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
 from reference.recurrent import TimeDistributed
+from reference.recurrent_steps import is_stepped
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -84,8 +86,14 @@ def make_suspect(
     found = _shown(step, operations)
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
-        tuple(calm),
+        tuple(calm), recurrence_of(step, operations),
     )  # fmt: skip
+
+
+def recurrence_of(step: Any, operations: Sequence[Any]) -> Recurrence | None:
+    """The port's recurrent layers of a step, where that is one to be judged a time step at a time."""
+    layers = recurrent_layers(operations) if is_stepped(step) else ()
+    return Recurrence(layers) if layers else None
 
 
 def looks_up(step: Any) -> bool:
@@ -171,7 +179,11 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     if drawn is not None and port.between(pair.fed, pair.key)[1]:
         fed = {each: np.asarray(drawn[key], np.float64) for each, key in zip(step.inputs, pair.fed, strict=True)}
         seen.append(Seen("wide rows", fed, np.asarray(port.run(drawn, pair.key), np.float64)))
-    found = _shown(step, pairing.operations(name))
+    operations = pairing.operations(name)
+    found = _shown(step, operations)
     keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
     shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}
-    return Suspect(step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes)
+    return Suspect(
+        step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
+        recurrence=recurrence_of(step, operations),
+    )  # fmt: skip
