@@ -35,7 +35,7 @@ from reference.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
 from reference.recurrent_rounding import bidirectional_error, part_error, recurrent_error
 from reference.rounding import allowed_error, register
 from reference.shaping import BilinearUpsampling, Rearrangement
-from reference.sum_rounding import own_format, sum_error
+from reference.sum_rounding import kept_sum_error, own_format, sum_error
 from reference.timewise import TimewiseDense
 from reference.trace import LayerTrace
 from reference.windows import as_stored, channels_last
@@ -43,6 +43,9 @@ from reference.windows import as_stored, channels_last
 Array = NDArray[Any]
 Inputs = tuple[Array, ...]
 Errors = tuple[Array, ...] | None
+
+SPARSE = 0.25
+"""Share of inputs that are not zero, up to which the products of each sum are counted one by one."""
 
 
 def _is_exact(inputs: Inputs, precision: Precision) -> bool:
@@ -103,8 +106,7 @@ def _convolution(step: Any, inputs: Inputs, trace: LayerTrace, precision: Precis
     kernels = (step.depthwise, step.pointwise) if isinstance(step, SeparableConvolution) else (step.kernel,)
     wide = [np.abs(kernel).astype(np.float32) for kernel in kernels]
     size = step.linear(x, *wide).astype(np.float64) * (1 + (_count(step) + 4) * 2.0**-23) + 2.0**-126 * _count(step)
-    bias = 0.0 if step.bias is None else np.abs(np.asarray(trace.preactivation)) + size
-    error = sum_error(size, _count(step), precision, own_format(step)) + precision.format.unit * bias
+    error = _products(step, trace, size, _nonzero(step, x), precision)
     for at, kernel in enumerate(kernels):
         cast = precision.variable_error(kernel.astype(np.float64))
         if cast.any():
@@ -112,6 +114,26 @@ def _convolution(step: Any, inputs: Inputs, trace: LayerTrace, precision: Precis
     if step.bias is not None and precision.variable_error(step.bias.astype(np.float64)).any():
         error = error + np.max(precision.variable_error(step.bias.astype(np.float64)))
     return _activated(step, trace, error, precision)
+
+
+def _products(step: Any, trace: LayerTrace, size: Array, count: Array | int, precision: Precision) -> Array:
+    """The rounding of the sums of products, and of their sums with the bias.
+
+    With 16 bits a plain convolution keeps its sums in float32; a transposed one and one of each channel alone do not.
+    """
+    z, own = np.abs(np.asarray(trace.preactivation, np.float64)), own_format(step)
+    if precision.is_short and isinstance(step, Convolution):
+        reach = z + (0.0 if step.bias is None else np.max(np.abs(step.bias), initial=0.0))
+        return kept_sum_error(size, reach, count, 1, precision, own)
+    bias = 0.0 if step.bias is None else z + size
+    return sum_error(size, count, precision, own) + precision.format.unit * bias
+
+
+def _nonzero(step: Any, x: Array) -> Array | int:
+    """How many products of each sum are not zero, where there are few: in sparse probes."""
+    if isinstance(step, SeparableConvolution) or np.count_nonzero(x) > SPARSE * x.size:
+        return _count(step)
+    return np.asarray(step.linear((x != 0).astype(np.float32), np.ones(step.kernel.shape, np.float32)), np.float64)
 
 
 def _pooling(step: Pooling, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array | float:

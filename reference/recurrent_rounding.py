@@ -11,9 +11,8 @@ from reference.activations import Activation
 from reference.convolution import convolve
 from reference.function_rounding import activation_error
 from reference.precision import Format, Precision
-from reference.product_rounding import CASTS, PRODUCT_UNITS
 from reference.recurrent import Bidirectional, ConvLSTMCell, GRUCell, Part, Recurrent, SimpleCell
-from reference.sum_rounding import own_format, sum_error
+from reference.sum_rounding import kept_sum_error, own_format
 from reference.trace import LayerTrace
 from reference.windows import as_stored, channels_last, pad_for_windows
 
@@ -92,13 +91,8 @@ class _Carried:
             parts: of the two products and the biases alone: with 16 bits, what is rounded to them.
             count: of terms.
         """
-        if not self.precision.is_short or isinstance(self.cell, ConvLSTMCell):
-            return sum_error(size, count, self.precision, self.own)
-        kind = self.precision.accumulator
-        inside = sum_error(size, count, Precision(kind.name, kind.name), self.own)
         # Each product is rounded once, and at most three sums of what is left, none of them larger than all parts.
-        units = CASTS * (PRODUCT_UNITS[self.precision.compute] + 3) * self.precision.format.unit
-        return inside + units * (parts + inside) + 5 * self.precision.format.tiny
+        return kept_sum_error(size, parts, count, 3, self.precision, self.own)
 
     def step(self, x: Array, states: tuple[Array, ...], errors: tuple[Array, ...]) -> tuple[Any, Any]:
         """The states after a step and their bounds."""

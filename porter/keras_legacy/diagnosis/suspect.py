@@ -76,6 +76,7 @@ class Suspect:
         trained: what of it was called in training mode.
         calm: as ``seen``, with nothing in training mode.
         recurrence: the port's recurrent layers of a step that is judged a time step at a time.
+        sparse: what the port's layer gives for rows that are zero nearly everywhere; or None.
     """
 
     step: Any
@@ -89,6 +90,7 @@ class Suspect:
     trained: tuple[str, ...] = ()
     calm: tuple[Seen, ...] = ()
     recurrence: Recurrence | None = None
+    sparse: Callable[[], Seen | None] | None = None
 
     is_shown = True
     """Whether its arrays are compared digit by digit."""
