@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.convolution import (
+    Convolution,
     DepthwiseConvolution,
     LocalConvolution,
     SeparableConvolution,
@@ -18,10 +19,13 @@ from reference.convolution import (
 )
 from reference.function_rounding import activation_error
 from reference.precision import Format, Precision
-from reference.sum_rounding import both_units, own_format, sum_error
+from reference.sum_rounding import both_units, kept_sum_error, own_format, sum_error
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
+
+SPARSE = 0.25
+"""Share of inputs that are not zero, up to which the products of each sum are counted one by one."""
 
 
 def convolution_error(step: Any, inputs: tuple[Array, ...], trace: LayerTrace, precision: Precision) -> Array:
@@ -36,17 +40,42 @@ def convolution_error(step: Any, inputs: tuple[Array, ...], trace: LayerTrace, p
     narrow, sizes = x.astype(wide), [np.abs(kernel).astype(wide) for kernel in kernels]
     count = _count(step)
     size = step.linear(narrow, *sizes).astype(np.float64) * (1 + (count + 4) * 2.0**-23) + kind.tiny * count
-    error = sum_error(size, count, precision, own) + _underflow(step, x, kernels, kind)
+    error = _products(step, np.abs(z), size, _nonzero(step, x), precision) + _underflow(step, x, kernels, kind)
     for at, kernel in enumerate(kernels):
         cast = precision.variable_error(kernel.astype(np.float64))
         if cast.any():
             error = error + step.linear(narrow, *(cast if i == at else each for i, each in enumerate(sizes)))
     if step.bias is not None:
-        # abs(z) + size bounds the sum before the bias is added and after it, on both sides.
-        error = error + both_units(precision, own) * (np.abs(z) + size)
         error = error + np.max(precision.variable_error(step.bias.astype(np.float64)))
     error = np.where(np.maximum(size, np.abs(z)) + error < kind.largest / 2, error, np.inf)
     return activation_error(step.activation, z, np.asarray(trace.outputs, np.float64), error, kind, own)
+
+
+def _products(step: Any, z: Array, size: Array, count: Array | int, precision: Precision) -> Array:
+    """The rounding of the sums of products, and of their sums with the bias, on both sides.
+
+    With 16 bits a plain convolution keeps its sums in float32; a transposed one and one of each channel alone do not.
+
+    Args:
+        step: a convolution.
+        z: magnitudes of the preactivations.
+        size: magnitudes of all terms of a sum; with ``z`` it bounds the sum before the bias is added and after it.
+        count: how many terms.
+        precision: of the port.
+    """
+    own = own_format(step)
+    if precision.is_short and isinstance(step, Convolution):
+        bias = 0.0 if step.bias is None else np.max(np.abs(step.bias), initial=0.0)
+        return kept_sum_error(size, z + bias, count, 1, precision, own) + own.unit * (z + size)
+    added = 0.0 if step.bias is None else both_units(precision, own) * (z + size)
+    return np.asarray(sum_error(size, count, precision, own) + added)
+
+
+def _nonzero(step: Any, x: Array) -> Array | int:
+    """How many products of each sum are not zero, where there are few: in sparse probes."""
+    if isinstance(step, SeparableConvolution) or np.count_nonzero(x) > SPARSE * x.size:
+        return _count(step)
+    return np.asarray(step.linear((x != 0).astype(np.float32), np.ones(step.kernel.shape, np.float32)), np.float64)
 
 
 def _kernels(step: Any) -> tuple[Array, ...]:

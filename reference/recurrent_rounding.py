@@ -12,7 +12,7 @@ from reference.convolution import convolve
 from reference.function_rounding import activation_error
 from reference.precision import Format, Precision
 from reference.recurrent import Bidirectional, ConvLSTMCell, GRUCell, Part, Recurrent, SimpleCell
-from reference.sum_rounding import own_format, sum_error
+from reference.sum_rounding import kept_sum_error, own_format
 from reference.trace import LayerTrace
 from reference.windows import as_stored, channels_last, pad_for_windows
 
@@ -64,21 +64,37 @@ class _Carried:
         lost = np.where(np.abs(v) < kind.flushed, np.abs(v), 0.0)
         if error is not None or lost.any():
             moved = moved + self.linear(lost if error is None else error + lost, np.abs(kernel) + cast, recurrent)
+        if self.precision.operand_error:
+            moved = moved + self.precision.operand_error * (size + moved)
         return self.linear(v, kernel, recurrent), size, moved
 
     def gates(self, x: Array, h: Array, h_error: Array, columns: slice, bias: Array | None) -> tuple[Array, Array]:
         """Preactivations of some gates: both products and the bias."""
         kernel = self.cell.kernel.astype(np.float64)[..., columns]
         recurrent = self.cell.recurrent.astype(np.float64)[..., columns]
-        inputs, states = self.product(x, None, kernel, False), self.product(h, h_error, recurrent, True)
+        carried = h_error if h_error.any() else None
+        inputs, states = self.product(x, None, kernel, False), self.product(h, carried, recurrent, True)
         z, size, moved = (one + two for one, two in zip(inputs, states, strict=True))
+        parts = np.abs(inputs[0]) + np.abs(states[0])
         if bias is not None:
             part = bias.astype(np.float64)[..., columns]
-            part = part.sum(axis=0) if part.ndim == 2 else part
-            z, size = z + part, size + np.abs(part)
+            if part.ndim == 2:
+                parts, size, part = parts + np.abs(part[0]), size + np.abs(part[0]), part.sum(axis=0)
+            z, size, parts = z + part, size + np.abs(part), parts + np.abs(part)
             moved = moved + np.max(self.precision.variable_error(bias.astype(np.float64))) * 2
         count = np.prod(kernel.shape[:-1]) + np.prod(recurrent.shape[:-1]) + 2
-        return z, moved + sum_error(size + moved, float(count), self.precision, self.own)
+        return z, moved + self.summed(size + moved, parts + moved, float(count))
+
+    def summed(self, size: Array, parts: Array, count: float) -> Array:
+        """Rounding in the sum of both products and the biases.
+
+        Args:
+            size: magnitudes of all terms.
+            parts: of the two products and the biases alone: with 16 bits, what is rounded to them.
+            count: of terms.
+        """
+        # Each product is rounded once, and at most three sums of what is left, none of them larger than all parts.
+        return kept_sum_error(size, parts, count, 3, self.precision, self.own)
 
     def step(self, x: Array, states: tuple[Array, ...], errors: tuple[Array, ...]) -> tuple[Any, Any]:
         """The states after a step and their bounds."""
@@ -116,6 +132,21 @@ class _Carried:
         rest = self.plus((np.ones(h.shape), zero), (-update[0], update[1]))
         value, bound = self.plus(self.times(update, (h, h_error)), self.times(rest, fresh))
         return (value,), (bound,)
+
+
+def one_step(
+    cell: Any, x: Array, states: tuple[Array, ...], precision: Precision, own: Format
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The states after one step, and their bounds, from states that both sides have exactly.
+
+    Args:
+        cell: the step.
+        x: (rows, ...) float64, as the port's format holds it.
+        states: before the step, likewise.
+        precision: of the port.
+        own: format of the reference.
+    """
+    return _Carried(cell, precision, own).step(x, states, tuple(np.zeros(state.shape) for state in states))
 
 
 def carry(step: Recurrent, inputs: Inputs, precision: Precision) -> tuple[Array, tuple[Array, ...]]:
@@ -163,11 +194,19 @@ def carry_both(step: Bidirectional, inputs: Inputs, precision: Precision) -> tup
 def bidirectional_error(step: Bidirectional, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
     """Of both directions' outputs, merged."""
     ahead, back, _ = carry_both(step, inputs, precision)
+    first, second = (trace.outputs for trace in step.halves(*inputs))
+    return merged_error(step, (first, second), (ahead, back), precision)
+
+
+def merged_error(
+    step: Bidirectional, halves: tuple[Array, Array], errors: tuple[Array, Array], precision: Precision
+) -> Array:
+    """Of two directions made one, each within its own error."""
+    (first, second), (ahead, back) = halves, errors
     if step.merge_mode is None:
         return ahead
     if step.merge_mode == "concat":
         return np.concatenate([ahead, back], axis=-1)
-    first, second = (trace.outputs for trace in step.halves(*inputs))
     u = precision.format.unit + own_format(step.forward).unit
     if step.merge_mode == "mul":
         moved = np.abs(first) * back + np.abs(second) * ahead + ahead * back

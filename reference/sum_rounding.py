@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.precision import FORMATS, Format, Precision
+from reference.product_rounding import CASTS, PRODUCT_UNITS
 
 Array = NDArray[Any]
 
@@ -30,6 +31,27 @@ def sum_error(size: Array, count: Array | float, precision: Precision, own: Form
         steps = (np.asarray(count) + 2) * kind.unit
         total = total + np.where(steps < 1, steps / (1 - steps), np.inf) * size + (np.asarray(count) + 2) * kind.tiny
     return np.asarray(total)
+
+
+def kept_sum_error(
+    size: Array, parts: Array, count: Array | float, later: int, precision: Precision, own: Format
+) -> Array:
+    """As ``sum_error`` of products that the port keeps in its accumulator until they are all added up.
+
+    Args:
+        size: magnitudes of all terms.
+        parts: magnitude of the sum of the products, and those of what is added to it later.
+        count: of products.
+        later: how many sums follow, each of which is rounded.
+        precision: of the port; where its sums are not kept in a wider format, this is ``sum_error``.
+        own: format of the reference.
+    """
+    if not precision.is_short:
+        return sum_error(size, count, precision, own)
+    kind = precision.accumulator
+    inside = sum_error(size, count, Precision(kind.name, kind.name), own)
+    units = CASTS * (PRODUCT_UNITS[precision.compute] + later) * precision.format.unit
+    return np.asarray(inside + units * (parts + inside) + (later + 2) * precision.format.tiny)
 
 
 def both_units(precision: Precision, own: Format) -> float:

@@ -44,13 +44,28 @@ class Together:
             found.append((fed, trace))
         return found
 
+    def fed_last(self, arrays: tuple[Array, ...], precision: Precision) -> tuple[Array, ...]:
+        """What the last step is fed with.
+
+        Raises:
+            KeyError: a step before it rounds.
+        """
+        traces = self._traces(arrays)
+        if not self._is_exact(traces, precision):
+            raise KeyError(f"what comes before {self.name} is rounded")
+        return traces[-1][0]
+
+    def _is_exact(self, traces: list[tuple[tuple[Array, ...], LayerTrace]], precision: Precision) -> bool:
+        before = zip(self.steps[:-1], traces[:-1], strict=True)
+        return all(not np.any(allowed_error(step, fed, trace, precision)) for step, (fed, trace) in before)
+
     def rounding(self, arrays: tuple[Array, ...], precision: Precision) -> Array:
         """The last step's bound where the steps before it are exact; unbounded where they are not."""
         traces = self._traces(arrays)
-        before = zip(self.steps[:-1], traces[:-1], strict=True)
-        exact = all(not np.any(allowed_error(step, fed, trace, precision)) for step, (fed, trace) in before)
         fed, trace = traces[-1]
-        return allowed_error(self.steps[-1], fed, trace, precision) if exact else np.full(trace.outputs.shape, np.inf)
+        if not self._is_exact(traces, precision):
+            return np.full(trace.outputs.shape, np.inf)
+        return allowed_error(self.steps[-1], fed, trace, precision)
 
 
 register(Together, lambda step, inputs, trace, precision, input_error: step.rounding(inputs, precision))

@@ -20,9 +20,11 @@ from porter.keras_legacy.inner import compare_inside, holds_model
 from porter.keras_legacy.model import pairs
 from porter.keras_legacy.pairing import KerasPairing, Pair
 from porter.keras_legacy.probes import FLOATS, Port, make_paired_suspect, make_suspect
+from porter.keras_legacy.states import Recurrence, recurrent_layers
 from porter.keras_legacy.strays import ABSENT
 from porter.keras_legacy.view import evaluating, operations_of, trains, unchanged
 from porter.keras_model import legal_name
+from porter.power import has_power
 from porter.runtime import current_runtime
 from reference.elementwise import Replacement
 from reference.precision import Precision, round_to
@@ -30,7 +32,9 @@ from reference.rounding import has_bound
 from reference.trace import LayerTrace, Program
 
 Array = NDArray[Any]
-Compare = Callable[[Any, tuple[Array, ...], Array, Precision, str], Comparison]
+Compare = Callable[[Any, tuple[Array, ...], Array, str], Comparison]
+
+SAYS_NOTHING = "the bound says nothing here"
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ def _trace_port(
 def _judge_named(step: Any, port: Port, network: KerasNetwork, rng: np.random.Generator | None) -> Judged:
     precision, names = _precision(port.tensors[step.name]), _names(step, port.model)
     suspect = make_suspect(step, port, precision, names, rng)
-    compare = compare_step if not holds_model(step) else _inside(step, network, port.model)
+    compare = suspect.compare if not holds_model(step) else _inside(step, network, port.model, precision)
     return _judge(step, suspect, port.reference[step.name], port.values[step.name], compare)
 
 
@@ -170,7 +174,7 @@ def _judge_paired(
     if actual is None:
         return _unpaired(step, pair, pairing.precision(step.name))
     suspect = make_paired_suspect(pairing, step.name, program, rng)
-    return _judge(step, suspect, reference[step.name], actual, compare_step)
+    return _judge(step, suspect, reference[step.name], actual, suspect.compare)
 
 
 def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, compare: Compare) -> Judged:
@@ -179,13 +183,36 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
     if reason is None:
         try:
             found = _compare(suspect, compare)
+            if found.is_parity and not has_power(found.coarseness, suspect.precision):
+                suspect, found = _with_sparse_rows(suspect, found, compare)
         except KeyError as error:
             reason = str(error.args[0])
     if reason is not None:
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
-    verdict = "parity" if found.is_parity and not differ else "mismatch"
-    return Judged(step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, suspect=suspect)
+    reason = None if found.exceeding or differ else _silent(found, suspect)
+    verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
+    return Judged(
+        step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect
+    )  # fmt: skip
+
+
+def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
+    """More of what the port gives, of which the bound allows less."""
+    part = None if suspect.sparse is None else suspect.sparse()
+    if part is None:
+        return suspect, found
+    more = _compare(replace(suspect, seen=(part,)), compare)
+    return replace(suspect, seen=(*suspect.seen, part)), merge_comparisons([found, more])
+
+
+def _silent(found: Comparison, suspect: Suspect) -> str | None:
+    """Why a comparison without an error says nothing for the port; None where it does."""
+    if found.elements == 0:
+        return f"{SAYS_NOTHING}: none of its numbers can be held against a bound in {suspect.precision.compute}"
+    if not has_power(found.coarseness, suspect.precision):
+        return f"{SAYS_NOTHING}: the allowed error is {found.coarseness:.2g} of what its outputs range over"
+    return None
 
 
 def _largest(expected: Array, actual: Array) -> float | None:
@@ -199,21 +226,23 @@ def _largest(expected: Array, actual: Array) -> float | None:
 def _compare(suspect: Suspect, compare: Compare) -> Comparison:
     step = suspect.step
     return merge_comparisons(
-        compare(step, tuple(part.fed[name] for name in step.inputs), part.actual, suspect.precision, part.probes)
+        compare(step, tuple(part.fed[name] for name in step.inputs), part.actual, part.probes)
         for part in suspect.seen
         if all(name in part.fed for name in step.inputs)
     )
 
 
-def _inside(step: Any, network: KerasNetwork, model: Any) -> Compare:
+def _inside(step: Any, network: KerasNetwork, model: Any, precision: Precision) -> Compare:
     """How a whole model at every time step is compared: layer by layer."""
     path = step.name.split("@")[0]
     inner, wrapper = network.layer(path).inner[0], model.get_layer(legal_name(path))  # type: ignore[union-attr]
 
     def one(step: Any, fed: tuple[Array, ...], actual: Array, tensor: Any, probes: str) -> Comparison:
-        return compare_step(step, fed, actual, _precision(tensor), probes)
+        recurrence = Recurrence(recurrent_layers([tensor._keras_history.operation]))
+        found = recurrence.compare(step, fed, actual, _precision(tensor), probes)
+        return compare_step(step, fed, actual, _precision(tensor), probes) if found is None else found
 
-    def inside(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
+    def inside(step: Any, fed: tuple[Array, ...], actual: Array, probes: str) -> Comparison:
         given = round_to(fed[0], precision.compute).astype(precision.compute)
         return compare_inside(step, inner, wrapper, given, actual, one, probes)
 

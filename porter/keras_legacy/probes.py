@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -14,19 +14,25 @@ from numpy.typing import NDArray
 from porter.keras_legacy.agreement import draw_wide
 from porter.keras_legacy.diagnosis.suspect import Seen, Suspect
 from porter.keras_legacy.pairing import KerasPairing
-from porter.keras_legacy.steps import OWN_ROWS
+from porter.keras_legacy.states import Recurrence, recurrent_layers
+from porter.keras_legacy.steps import OWN_ROWS, arrays_of
 from porter.keras_legacy.view import operations_of, unchanged, variables_of, walk_back
+from porter.port_nodes import Key
 from reference.convolution import LocalConvolution
 from reference.embedding import Embedding, Mask
 from reference.precision import Precision
 from reference.recurrent import TimeDistributed
+from reference.recurrent_steps import is_stepped
 from reference.trace import Program
 
 Array = NDArray[Any]
+K = TypeVar("K")
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ELEMENTS = 2**21
 """Numbers in the widest layer for all rows together: what a verification holds at a time."""
+FEW, SPARSE_ROWS = 8, "rows of few numbers"
+"""Products of a sum that are not zero in sparse rows, on average."""
 WIDE_ELEMENTS, WIDE_ROWS = 2**13, 64
 """Wide rows of a layer alone: as many as keep to so many numbers, but 3 at least."""
 
@@ -82,10 +88,21 @@ def make_suspect(
     calm = [_run_alone(port, step, _only(part.fed, sources), training=False) for part in seen if trained]
     operations = [operation for operation in operations_of(port.model) if operation.name in names]
     found = _shown(step, operations)
+
+    def sparse() -> Seen | None:
+        thin = None if drawn is None or trained else thinned(step, drawn, np.random.default_rng(0))
+        return None if thin is None else replace(_run_alone(port, step, thin), probes=SPARSE_ROWS)
+
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
-        tuple(calm),
+        tuple(calm), recurrence_of(step, operations), sparse,
     )  # fmt: skip
+
+
+def recurrence_of(step: Any, operations: Sequence[Any]) -> Recurrence | None:
+    """The port's recurrent layers of a step, where that is one to be judged a time step at a time."""
+    layers = recurrent_layers(operations) if is_stepped(step) else ()
+    return Recurrence(layers) if layers else None
 
 
 def looks_up(step: Any) -> bool:
@@ -100,6 +117,19 @@ def _shown(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Array]
     if isinstance(step, LocalConvolution):
         return {}  # Keras has no such layer: whatever a port makes one of holds the numbers in a way of its own
     return {path: np.asarray(each).astype(np.float64) for path, each in variables_of(step, operations).items()}
+
+
+def thinned(step: Any, drawn: Mapping[K, Array], rng: np.random.Generator) -> dict[K, Array] | None:
+    """Rows of numbers most of which are made zero: a sum of few products has a small bound, however many it may have.
+
+    None where the step adds up few products anyway.
+    """
+    terms = max((int(np.prod(array.shape[:-1])) for array in arrays_of(step)), default=0)
+    if terms <= FEW or len(drawn) != 1:
+        return None
+    return {
+        key: values * (rng.random(values.shape) < FEW / terms).astype(values.dtype) for key, values in drawn.items()
+    }
 
 
 def _only(fed: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
@@ -165,13 +195,28 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     """
     pair, port, actual = pairing[name], pairing.port, pairing.actual(name)
     assert pair.key is not None and actual is not None
+    key = pair.key
     step = pair.step
     seen = [Seen(OWN_ROWS, dict(zip(step.inputs, pairing.fed(name), strict=True)), actual)]
     drawn = None if rng is None else draw_wide(step, port, pair.fed, rng)
-    if drawn is not None and port.between(pair.fed, pair.key)[1]:
-        fed = {each: np.asarray(drawn[key], np.float64) for each, key in zip(step.inputs, pair.fed, strict=True)}
-        seen.append(Seen("wide rows", fed, np.asarray(port.run(drawn, pair.key), np.float64)))
-    found = _shown(step, pairing.operations(name))
+    operations = pairing.operations(name)
+    found = _shown(step, operations)
+
+    def run(given: Mapping[Key, Array], probes: str) -> Seen:
+        fed = {each: np.asarray(given[key], np.float64) for each, key in zip(step.inputs, pair.fed, strict=True)}
+        return Seen(probes, fed, np.asarray(port.run(given, key), np.float64))
+
+    alone = drawn is not None and port.between(pair.fed, pair.key)[1]
+    if drawn is not None and alone:
+        seen.append(run(drawn, "wide rows"))
+
+    def sparse() -> Seen | None:
+        thin = thinned(step, drawn, np.random.default_rng(0)) if drawn is not None and alone else None
+        return None if thin is None else run(thin, SPARSE_ROWS)
+
     keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
     shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}
-    return Suspect(step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes)
+    return Suspect(
+        step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
+        recurrence=recurrence_of(step, operations), sparse=sparse,
+    )  # fmt: skip

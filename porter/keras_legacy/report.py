@@ -18,6 +18,7 @@ from porter.provenance import versions
 from porter.reading import Reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from porter.runtime import current_runtime
+from reference.recurrent_steps import is_stepped
 
 Array = NDArray[Any]
 
@@ -54,7 +55,7 @@ def build_legacy_report(
     if whole:
         notes.append("the port called as a whole gives something else than its layers one by one")
     formats = {one.precision.compute for one in judged}
-    notes += [*pairing_notes, *_notes(network), *runtime_notes(current_runtime(), formats)]
+    notes += [*pairing_notes, *_notes(judged), *runtime_notes(current_runtime(), formats)]
     return Report(
         verdict=verdict,
         links={"reading": _reading(network), "build": verdict, "save": "not checked", "export": "not checked"},
@@ -82,10 +83,13 @@ def _reading(network: KerasNetwork) -> str:
     return ORDER[max((ranks[claim.evidence] for claim in network.claims), default=1)]
 
 
-def _notes(network: KerasNetwork) -> list[str]:
-    notes = ["recurrent layers are bounded along all their steps: sound, and loose where there are many"]
-    kinds = {layer.operation for layer in network.layers if hasattr(layer, "operation")}
-    return notes if kinds & {"Recurrent", "ConvLSTM", "Bidirectional"} else []
+def _notes(judged: Sequence[Judged]) -> list[str]:
+    """How recurrent layers were judged."""
+    suspects = [one.suspect for one in judged if one.suspect is not None and is_stepped(one.suspect.step)]
+    shown = [suspect.recurrence is not None and not suspect.recurrence.is_hidden for suspect in suspects]
+    notes = ["recurrent layers are judged a time step at a time, each from the state that the port itself was in"]
+    carried = "recurrent layers whose states the port does not show are bounded along all their steps: sound, and loose"
+    return (notes if any(shown) else []) + ([] if all(shown) else [carried])
 
 
 def _row(one: Judged) -> LayerRow:

@@ -13,6 +13,7 @@ from porter.compare import Comparison, merge_comparisons
 from porter.diagnosis.numbers import equal_within_ulp
 from porter.judging import compare_step
 from porter.keras_legacy.diagnosis.slots import Path, Slot, slots
+from porter.keras_legacy.states import Recurrence
 from reference.precision import Precision
 from reference.trace import Program
 
@@ -74,6 +75,8 @@ class Suspect:
         shapes: without the rows, of what each step and input of the port gives.
         trained: what of it was called in training mode.
         calm: as ``seen``, with nothing in training mode.
+        recurrence: the port's recurrent layers of a step that is judged a time step at a time.
+        sparse: what the port's layer gives for rows that are zero nearly everywhere; or None.
     """
 
     step: Any
@@ -86,6 +89,8 @@ class Suspect:
     shapes: Mapping[str, tuple[int, ...]]
     trained: tuple[str, ...] = ()
     calm: tuple[Seen, ...] = ()
+    recurrence: Recurrence | None = None
+    sparse: Callable[[], Seen | None] | None = None
 
     is_shown = True
     """Whether its arrays are compared digit by digit."""
@@ -120,6 +125,15 @@ class Suspect:
         few = (self._compare(one, part, FIRST) for part in self.seen)
         return all(part.exceeding == 0 for part in few) and self.judge(variant).is_parity
 
+    def compare(self, step: Any, fed: Arrays, actual: Array, probes: str) -> Comparison:
+        """The port's outputs against a step's: a time step at a time where it is recurrent and shows its states.
+
+        Raises:
+            KeyError: the step, as it is configured, has no bound.
+        """
+        found = None if self.recurrence is None else self.recurrence.compare(step, fed, actual, self.precision, probes)
+        return compare_step(step, fed, actual, self.precision, probes) if found is None else found
+
     def _compare(self, variant: Variant, part: Seen, most: int | None) -> Comparison:
         step = variant.step
         if any(name not in part.fed for name in step.inputs):
@@ -129,7 +143,7 @@ class Suspect:
         try:
             fed = fed if variant.prepare is None else variant.prepare(fed)
             actual = actual if variant.undo is None else variant.undo(actual)
-            return compare_step(step, fed, actual, self.precision, part.probes)
+            return self.compare(step, fed, actual, part.probes)
         except (KeyError, ValueError, IndexError, TypeError, AttributeError):  # arrays that do not fit it
             return _outside(actual)
 
