@@ -164,10 +164,8 @@ def _from_archive(path: Path) -> bytes | None:
 
 
 def _from_hdf5(path: Path) -> str | None:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get(MEMBER)
+    with open_file(path) as opened:
+        text = opened.hdf5.attribute(MEMBER) if MEMBER in opened.hdf5.stored_attributes else None
     if text is not None and not isinstance(text, str):
         raise _broken(path, f"an attribute of type {type(text).__name__}")
     return text
