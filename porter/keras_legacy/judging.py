@@ -185,6 +185,8 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
     verdict = "parity" if found.is_parity and not differ else "mismatch"
+    if verdict == "parity":
+        suspect = replace(suspect, seen=(), calm=())  # nothing to explain: what was seen would only fill the memory
     return Judged(step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, suspect=suspect)
 
 

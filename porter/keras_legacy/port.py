@@ -14,6 +14,7 @@ from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.feeds import draw_feeds
 from porter.keras_legacy.judging import call_whole
 from porter.keras_legacy.model import build_legacy
+from porter.keras_legacy.samples import read_keras_samples
 from porter.keras_legacy.verify import verify_legacy
 from porter.port import Job, save
 from porter.port_graph import read_graph
@@ -39,17 +40,19 @@ def port_legacy(
     """
     check_placement(placement)
     model = build_legacy(network, dtype=dtype)
+    golden = None if samples is None else read_keras_samples(samples)
     report = verify_legacy(network, model, samples=samples, seed=seed)
 
     def compare(reloaded: Any) -> list[str]:
-        feeds = draw_feeds(network, read_graph(model), None, np.random.default_rng(seed + 1))
+        like = None if golden is None else golden.inputs
+        feeds = draw_feeds(network, read_graph(model), None, np.random.default_rng(seed + 1), like)
         return differences(model, reloaded, list(feeds.values()))
 
     job = Job(
         network,
         model,
         {"dtype": dtype, "seed": seed, **network.declarations, **_declared(network)},
-        lambda reloaded: verify_legacy(network, reloaded, seed=seed),
+        lambda reloaded: verify_legacy(network, reloaded, samples=samples, seed=seed),
         compare,
         "in the outputs",
     )

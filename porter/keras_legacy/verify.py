@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.diagnosis.diagnose import Named
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.diagnosis.diagnose import diagnose_legacy
-from porter.keras_legacy.feeds import draw_feeds
+from porter.keras_legacy.feeds import draw_feeds, note_of
 from porter.keras_legacy.judging import Judged, judge_by_name, judge_paired, with_whole
 from porter.keras_legacy.pairing import check_ends, pair_port
 from porter.keras_legacy.report import build_legacy_report, with_samples
@@ -84,7 +84,9 @@ def examine_legacy(
     check_ends(network, graph)
     found = _examine(network, graph, feeds, rng if wide else None)
     named = diagnose_legacy(found.judged) if diagnosed else []
-    report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, found.notes)
+    held = note_of(graph, feeds)
+    notes = found.notes if held is None else (*found.notes, held)
+    report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, notes)
     return (report if golden is None else with_samples(report, network, golden, contradiction)), named, found.judged
 
 
@@ -95,6 +97,7 @@ def _examine(
     program = build_program(network)
     # The reference goes first: it refuses what nothing can hold.
     reference = follow(network, program, {name: feeds[name].astype(np.float64) for name in program.inputs})
+    reference = {name: replace(trace, preactivation=None) for name, trace in reference.items()}
     judged = judge_by_name(network, graph.model, program, reference, feeds, rng)
     by_name = None if judged is None else Examined(judged)
     if by_name is not None and (by_name.is_parity or by_name.is_trained):
