@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
+from porter.errors import SamplesError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.diagnosis.diagnose import diagnose_legacy
 from porter.keras_legacy.feeds import draw_feeds, note_of
 from porter.keras_legacy.judging import Judged, judge_by_name, judge_paired, with_whole
 from porter.keras_legacy.pairing import check_ends, pair_port
 from porter.keras_legacy.report import build_legacy_report, with_samples
-from porter.keras_legacy.samples import disagreement, read_keras_samples
+from porter.keras_legacy.samples import KerasSamples, disagreement, read_keras_samples
 from porter.keras_legacy.strays import find_structure
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
@@ -79,7 +80,7 @@ def examine_legacy(
     """
     graph, rng = read_graph(model), np.random.default_rng(seed)
     golden = None if samples is None else read_keras_samples(samples)
-    contradiction = None if golden is None else disagreement(build_program(network), golden)
+    contradiction = None if golden is None else _contradiction(network, golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
     found = _examine(network, graph, feeds, rng if wide else None)
@@ -88,6 +89,21 @@ def examine_legacy(
     notes = found.notes if held is None else (*found.notes, held)
     report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, notes)
     return (report if golden is None else with_samples(report, network, golden, contradiction)), named, found.judged
+
+
+def _contradiction(network: KerasNetwork, golden: KerasSamples) -> str | None:
+    """How the reference differs from what was recorded; None where it agrees.
+
+    Raises:
+        SamplesError: recorded inputs that the layers cannot take.
+    """
+    try:
+        return disagreement(build_program(network), golden)
+    except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+        raise SamplesError(
+            f"samples {golden.name}: inputs that the layers of {network.source.path} cannot take",
+            found=str(error), expected="rows of the shapes, and of lengths, that the model was made for",
+        ) from error  # fmt: skip
 
 
 def _examine(
