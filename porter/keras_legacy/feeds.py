@@ -21,6 +21,9 @@ Array = NDArray[Any]
 HELD = 2**25
 """Numbers in all layers for all rows together: what a verification holds from end to end; at least one row."""
 MOST_ROWS = 16
+WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+PIXELS = 128
+"""Values of whole numbers that nothing looks up: as many as all these dtypes hold."""
 MOVES = ("Crop", "Flatten", "Identity", "Permute", "Repeat", "Reshape")
 """Operations that hand on the numbers they take."""
 
@@ -66,6 +69,9 @@ def _draw(
         if each.name in words:
             drawn[each.name] = rng.integers(0, words[each.name], (rows, *shape))
             continue
+        if each.dtype in WHOLE:
+            drawn[each.name] = rng.integers(0, PIXELS, (rows, *shape))
+            continue
         values = rng.normal(0, 1, (rows, *shape))
         if rows > 1:
             values[-1] *= 10
@@ -93,7 +99,7 @@ def _shapes(network: KerasNetwork, graph: PortGraph, like: Sequence[Array] | Non
 
 
 def _words(network: KerasNetwork) -> dict[str, int]:
-    """How many words the Embeddings know that an input goes to, moved about or not, wrapped or not."""
+    """How many words the Embeddings and encodings know that an input goes to, moved about or not, wrapped or not."""
     known: dict[str, int] = {}
     calls = {call.name: call for call in network.calls}
     for call in network.calls:
@@ -112,7 +118,8 @@ def _rows_of_tables(layer: Any) -> int | None:
         return min(_words(layer).values(), default=None)
     if layer.operation == "TimeDistributed":
         return _rows_of_tables(layer.inner[0])
-    return int(layer.parameters["rows"]) if layer.operation == "Embedding" else None
+    key = {"Embedding": "rows", "CategoryEncoding": "tokens"}.get(layer.operation)
+    return None if key is None else int(layer.parameters[key])
 
 
 def count_rows(graph: PortGraph, shapes: Sequence[tuple[int, ...]]) -> int:

@@ -131,6 +131,8 @@ def _follow(graph: PortGraph, shapes: Sequence[tuple[int, ...]]) -> Iterator[tup
             _check_joined(node, list(fed.values()))
         arguments, keywords = node.node.arguments.fill_in(fed)
         given = keras.tree.flatten(node.operation.compute_output_spec(*arguments, **keywords))
+        if any(None in spec.shape for spec in given):  # it says what it was built for, and is followed instead
+            given = keras.tree.flatten(keras.Operation.compute_output_spec(node.operation, *arguments, **keywords))
         yield from (tuple(spec.shape[1:]) for spec in given)
         specs.update(zip(node.outputs, given, strict=True))
 

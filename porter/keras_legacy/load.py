@@ -14,10 +14,11 @@ from porter.formats.keras_legacy.decode import decode_hdf5, is_keras_hdf5
 from porter.formats.keras_legacy.errors import NotAModelError, WeightsError
 from porter.formats.keras_legacy.fields import Fields, reading
 from porter.formats.keras_legacy.graph import Era, KerasLayer
-from porter.formats.keras_legacy.layers import TABLE, Spec, translate
+from porter.formats.keras_legacy.layers import Spec
 from porter.formats.keras_legacy.options import KerasOptions
 from porter.formats.keras_legacy.reader import known_backend, version_of
 from porter.formats.keras_legacy.roles import Stored
+from porter.formats.keras_legacy.table import TABLE, translate
 from porter.formats.opened import open_file
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim
