@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zlib
 from collections.abc import Iterator, Mapping
@@ -128,7 +129,7 @@ def open_hdf5(opened: OpenedFile) -> Hdf5File:
 
 def _open(opened: OpenedFile) -> Any:
     try:
-        return _open_handle(opened.path)
+        return _open_handle(opened.path) if opened.data is None else h5py.File(io.BytesIO(opened.data), "r")
     except OSError as error:
         if "open for write" in str(error):
             raise AccessError(

@@ -96,15 +96,34 @@ def unit_norm(layer: KerasLayer, site: Site, name: str) -> Any:
     return layers.UnitNormalization(axis if len(axis) > 1 else axis[0], name=name, dtype=site.policy)
 
 
-@alone
-def einsum_dense(layer: KerasLayer, site: Site, name: str) -> Any:
-    """EinsumDense."""
+def einsum_dense(layer: KerasLayer, site: Site) -> Apply:
+    """EinsumDense, built when the lengths of its input are known, which Keras 3 does not take over by itself."""
     p = layer.parameters
-    made = layers.EinsumDense(
-        p["equation"], p["output_shape"], activation=site.activation(p["activation"]), bias_axes=p["bias_axes"],
-        name=name, dtype=site.policy,
-    )  # fmt: skip
-    return site.keep(made, layer.weights, "kernel", "bias")
+    made: list[Any] = []
+
+    def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
+        del masks
+        if not made:
+            dense = layers.EinsumDense(
+                p["equation"], _output_shape(p, tensors[0].shape), activation=site.activation(p["activation"]),
+                bias_axes=p["bias_axes"], name=legal_name(layer.name), dtype=site.policy,
+            )  # fmt: skip
+            made.append(site.keep(dense, layer.weights, "kernel", "bias"))
+        return [made[0](tensors[0])]
+
+    return apply
+
+
+def _output_shape(p: Mapping[str, Any], shape: Sequence[int | None]) -> tuple[int | None, ...]:
+    """The shape of a row of the output, with what the input says where the file leaves it open."""
+    given, _, made = p["equation"].partition("->")
+    letters = given.split(",")[0]
+    if "." in p["equation"]:
+        return tuple(p["output_shape"])
+    return tuple(
+        shape[letters.index(letter)] if n is None and letter in letters else n
+        for letter, n in zip(made[1:], p["output_shape"], strict=True)
+    )
 
 
 def multi_head(layer: KerasLayer, site: Site) -> Apply:
