@@ -90,8 +90,15 @@ def expand(paths: Iterable[Path], notice: Callable[[str], None]) -> list[Path]:
     Raises:
         UsageError: a folder without any.
     """
-    found = [file for path in paths for file in (_folder(path, notice) if path.is_dir() else [path])]
+    found = [file for path in paths for file in (_folder(path, notice) if _is_folder(path) else [path])]
     return list(dict.fromkeys(found))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder of files, and not a model that lies in one."""
+    from porter.formats.opened import is_saved_model_folder
+
+    return path.is_dir() and not is_saved_model_folder(path)
 
 
 def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:

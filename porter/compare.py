@@ -67,7 +67,7 @@ class Comparison:
 
 def compare_outputs(
     expected: Array, actual: Array, allowed: Array, *, probes: str = "rows", unheld: Array | None = None,
-    first_row: int = 0, is_far: bool = False,
+    first_row: int = 0, first_place: int = 0, is_far: bool = False,
 ) -> Comparison:  # fmt: skip
     """Compare two arrays of one shape.
 
@@ -79,6 +79,7 @@ def compare_outputs(
         unheld: (rows, ...) bool: where the port's dtype cannot hold what the reference itself computes; overflow
             is inevitable there, and the element is left out, as is one where the reference is not finite.
         first_row: the number of the first row among its probes, where this is one block of them.
+        first_place: the same along the second axis.
         is_far: whether the rows lie far outside a network's range: an element that is no number there on the port's
             side alone is counted and left out, for a formula written out may overflow where another does not.
 
@@ -107,7 +108,8 @@ def compare_outputs(
             ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
             ratio = np.where(inevitable | unbounded | overflowed, 0.0, ratio)
     index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    place = (first_row + int(index[0]), *(int(i) for i in index[1:]))
+    inner = [int(i) for i in index[1:]]
+    place = (first_row + int(index[0]), *(i + first_place * (at == 0) for at, i in enumerate(inner)))
     unit = np.abs(expected.reshape(len(expected), -1)[:, int(np.ravel_multi_index(index[1:], ratio.shape[1:]))])
     return Comparison(
         elements=int(ratio.size - np.count_nonzero(inevitable | unbounded | overflowed)),

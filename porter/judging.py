@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.probes import blocks
 from porter.threads import PROCESSORS, threads
+from reference.elementwise import Elementwise
 from reference.embedding import Embedding, Mask, Masking
 from reference.precision import Precision, round_to
 from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
@@ -25,6 +26,8 @@ BLOCK_ROWS = 4096
 """Rows that the port computes at a time."""
 BLOCK_ELEMENTS = 2**18
 """Numbers that are judged at a time: few enough to stay in the processor's cache."""
+LARGEST_PIECE = 2**21
+"""Numbers that a layer is judged on at a time, where each place is computed by itself."""
 LEAST_ROWS = 256
 """But so many rows at least, or a wide kernel would be streamed from memory again and again."""
 
@@ -115,13 +118,33 @@ def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Pr
     Raises:
         KeyError: the step, as it is configured, has no bound.
     """
+    if not _is_pointwise(step, fed, actual) or actual.size <= LARGEST_PIECE:
+        return _compare_piece(step, fed, actual, precision, probes, 0)
+    length = max(1, len(actual[0]) * LARGEST_PIECE // actual.size)
+    return merge_comparisons(
+        _compare_piece(step, tuple(x[:, at : at + length] for x in fed), actual[:, at : at + length], precision,
+                       probes, at)
+        for at in range(0, actual.shape[1], length)
+    )  # fmt: skip
+
+
+def _is_pointwise(step: Any, fed: tuple[Array, ...], actual: Array) -> bool:
+    """Whether every place along the second axis is computed by itself, and can be compared by itself."""
+    alike = actual.ndim > 2 and all(np.shape(array) == actual.shape for array in fed)
+    return alike and isinstance(step, Elementwise) and step.activation.name != "softmax"
+
+
+def _compare_piece(
+    step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str, first_place: int
+) -> Comparison:
     if not isinstance(step, Embedding | Mask | Masking):
         # As the port's layer casts them. Words are looked up, and masks taken, before that.
         fed = tuple(round_to(array, precision.compute) for array in fed)
     trace = step(*fed)
     allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
     expected = np.asarray(trace.outputs, np.float64)
-    return compare_outputs(expected, actual, allowed, probes=probes, unheld=inevitable_overflow(trace, precision))
+    unheld = inevitable_overflow(trace, precision)
+    return compare_outputs(expected, actual, allowed, probes=probes, unheld=unheld, first_place=first_place)
 
 
 def error_ratios(step: Any, inputs: Array, actual: Array, precision: Precision) -> Array:

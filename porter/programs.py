@@ -86,5 +86,11 @@ def follow(network: Network, program: Program, feeds: Mapping[str, NDArray[Any]]
         raise ShapesError(
             f"{network.source.path}: the layers do not fit each other",
             found=str(error), expected="each layer able to take what the one before gives",
-            remedy="the file is damaged: save the model again",
+            remedy="give samples of lengths that all layers take" if _is_open(network)
+            else "the file is damaged: save the model again",
         ) from error  # fmt: skip
+
+
+def _is_open(network: Network) -> bool:
+    """Whether the file leaves the length of an input open, which is then the user's to choose."""
+    return any(each.shape is None or None in each.shape for each in getattr(network, "inputs", ()))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from porter.errors import UnreadableError
-from porter.formats.opened import open_file
+from porter.formats.archives import DAMAGED, names_of, read_member
+from porter.formats.opened import keras_version_of, open_file
 from porter.network import Network
 from porter.report.json import plain
 from porter.report.model import Report
@@ -21,8 +22,6 @@ MEMBER = "porter_provenance.json"
 
 SCHEMA_VERSION = 1
 LARGEST = 16 * 2**20
-DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, zipfile.BadZipFile)
-"""What zipfile and h5py raise at files that are damaged."""
 """Bytes; a record that claims to be larger was not written by this package."""
 
 TOLD = ("legacy", "legacy_sha256", "port", "port_sha256", "versions", "placement", "seed")
@@ -105,7 +104,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _broken(path, f"no JSON: {error}") from error
     if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
         raise _broken(path, "another structure or schema version")
@@ -122,8 +121,8 @@ def is_saved_model(path: str | Path) -> bool:
         return False
     try:
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return "config.json" in archive.namelist()
+            version = keras_version_of(path)
+            return not version.startswith("2.") if version is not None else "config.json" in names_of(path)
         return _starts_as_hdf5(path) and _keras_version_of_hdf5(path).startswith("3")
     except (*DAMAGED, UnreadableError):
         return False
@@ -141,7 +140,7 @@ def _stored_text(path: Path) -> str | bytes | None:
         raise UnreadableError(f"{path}", found="no such file", expected="a .keras or .h5 file", remedy="check the path")
     try:
         if zipfile.is_zipfile(path):
-            return _from_archive(path)
+            return read_member(path, MEMBER, LARGEST) if MEMBER in names_of(path) else None
         if _starts_as_hdf5(path):
             return _from_hdf5(path)
     except DAMAGED as error:
@@ -154,20 +153,9 @@ def _stored_text(path: Path) -> str | bytes | None:
     )
 
 
-def _from_archive(path: Path) -> bytes | None:
-    with zipfile.ZipFile(path) as archive:
-        if MEMBER not in archive.namelist():
-            return None
-        if archive.getinfo(MEMBER).file_size > LARGEST:
-            raise _broken(path, f"{archive.getinfo(MEMBER).file_size} bytes")
-        return archive.read(MEMBER)
-
-
 def _from_hdf5(path: Path) -> str | None:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get(MEMBER)
+    with open_file(path) as opened:
+        text = opened.hdf5.attribute(MEMBER) if MEMBER in opened.hdf5.stored_attributes else None
     if text is not None and not isinstance(text, str):
         raise _broken(path, f"an attribute of type {type(text).__name__}")
     return text

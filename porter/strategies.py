@@ -153,7 +153,8 @@ def _row(draw: st.DrawFn, low: Array, high: Array) -> Array:
 @st.composite
 def _legacy_rows(draw: st.DrawFn, network: KerasNetwork, max_rows: int) -> Any:
     """Rows for each input of a legacy Keras network, between -1 and 1 or words; a long row comes out of a seed."""
-    from porter.keras_legacy.feeds import LENGTH, words_of
+    from porter.keras_legacy.feeds import words_of
+    from porter.keras_legacy.lengths import LENGTH
 
     count, words = draw(st.integers(1, max_rows)), words_of(network)
     drawn = []

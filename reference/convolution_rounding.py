@@ -17,6 +17,7 @@ from reference.convolution import (
     SeparableConvolution,
     TransposedConvolution,
 )
+from reference.einsum_dense import EinsumDense
 from reference.function_rounding import activation_error
 from reference.precision import Format, Precision
 from reference.sum_rounding import both_units, kept_sum_error, own_format, sum_error
@@ -84,6 +85,8 @@ def _kernels(step: Any) -> tuple[Array, ...]:
 
 def _count(step: Any) -> int:
     """How many products one output is the sum of, at most."""
+    if isinstance(step, EinsumDense):
+        return step.terms
     if isinstance(step, SeparableConvolution):
         return int(np.prod(step.depthwise.shape[:-2]) + step.pointwise.shape[-2])
     if isinstance(step, DepthwiseConvolution):

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.affine import Affine
+from reference.arithmetic import Arithmetic, Reduction, Stack
+from reference.arithmetic_rounding import arithmetic_error, reduction_error, stack_error
 from reference.attention import Attention
 from reference.attention_rounding import attention_error
 from reference.convolution import (
@@ -24,21 +27,38 @@ from reference.convolution import (
 )
 from reference.convolution_rounding import convolution_error
 from reference.dense import Dense
+from reference.einsum_dense import EinsumDense
 from reference.elementwise import Elementwise, PReLU
 from reference.embedding import Embedding, Mask, Masking
+from reference.encoding import CategoryEncoding, Discretization
 from reference.function_rounding import activation_error
+from reference.group_normalization import GroupNormalization
 from reference.merging import Dot, Merge
+from reference.multi_head_attention import MultiHeadAttention
 from reference.normalization import BatchNormalization, LayerNormalization
 from reference.pooling import GlobalPooling, Pooling, average_pool
 from reference.precision import Precision, round_to
+from reference.preprocessing_rounding import (
+    affine_error,
+    center_crop_error,
+    exact,
+    group_normalization_error,
+    multi_head_error,
+    resized_error,
+    standardization_error,
+    unit_normalization_error,
+)
 from reference.quotient_rounding import batch_normalization_error, dot_error, layer_normalization_error
 from reference.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
 from reference.recurrent_rounding import bidirectional_error, part_error, recurrent_error
+from reference.resizing import CenterCrop, Resized
 from reference.rounding import allowed_error, register
 from reference.shaping import BilinearUpsampling, Rearrangement
+from reference.standardization import Standardization
 from reference.sum_rounding import both_units, own_format, sum_error
 from reference.timewise import TimewiseDense
 from reference.trace import LayerTrace
+from reference.unit_normalization import UnitNormalization
 from reference.windows import as_stored, channels_last
 
 Array = NDArray[Any]
@@ -187,6 +207,19 @@ RULES = {
     Bidirectional: bidirectional_error,
     Part: part_error,
     TimeDistributed: _time_distributed,
+    Affine: affine_error,
+    Arithmetic: arithmetic_error,
+    CategoryEncoding: exact,
+    CenterCrop: center_crop_error,
+    Discretization: exact,
+    EinsumDense: convolution_error,
+    GroupNormalization: group_normalization_error,
+    MultiHeadAttention: multi_head_error,
+    Reduction: reduction_error,
+    Resized: resized_error,
+    Stack: stack_error,
+    Standardization: standardization_error,
+    UnitNormalization: unit_normalization_error,
 }
 
 for _kind, _bound in RULES.items():

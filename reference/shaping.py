@@ -50,8 +50,10 @@ def pad(x: Array, amounts: Pairs, channels_first: bool = False) -> Array:
 
 
 def crop(x: Array, amounts: Pairs, channels_first: bool = False) -> Array:
-    """So many taken away before and after along each dimension of space."""
+    """So many taken away before and after along each dimension of space; something has to be left."""
     x = channels_last(x, channels_first)
+    if any(n <= sum(pair) for n, pair in zip(x.shape[1:-1], amounts, strict=True)):
+        raise ValueError(f"{tuple(amounts)} cropped away from {x.shape[1:-1]} leaves nothing")
     kept = tuple(slice(first, n - last) for n, (first, last) in zip(x.shape[1:-1], amounts, strict=True))
     return as_stored(x[(slice(None), *kept)], channels_first)
 

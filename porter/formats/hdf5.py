@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -14,6 +16,7 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 from numpy.typing import NDArray
 
 from porter.errors import (
+    AccessError,
     DamagedFileError,
     ExternalLinkError,
     ExternalStorageError,
@@ -126,18 +129,59 @@ def open_hdf5(opened: OpenedFile) -> Hdf5File:
 
 def _open(opened: OpenedFile) -> Any:
     try:
-        return h5py.File(opened.path, "r", locking=False)
+        return _open_handle(opened.path) if opened.data is None else h5py.File(io.BytesIO(opened.data), "r")
     except OSError as error:
+        if "open for write" in str(error):
+            raise AccessError(
+                f"{opened.path} is still open for writing",
+                found="HDF5's mark that a program has not closed it",
+                remedy="close it there; where that program is gone: h5clear -s FILE",
+            ) from error
         if "truncated" in str(error):
             raise TruncatedFileError(
                 f"{opened.path} is truncated",
                 found=f"{opened.size:,} bytes",
                 expected="more: its own header says so",
-                remedy="copy or download it again",
+                remedy="copy or download it again; where a program is still writing it, close it there first",
             ) from error
         raise DamagedFileError(
             f"{opened.path} cannot be opened as HDF5", found=_first_line(error), remedy="copy or download it again"
         ) from error
+
+
+def _open_handle(path: Path) -> Any:
+    """The file, whoever else has it open.
+
+    HDF5 refuses to open a file a second time in one process with other ways of locking, and shares what is not yet
+    written with whoever changes it; read past it, the file is what is on disk, of which the digest was taken.
+    """
+    try:
+        handle = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "don't match" not in str(error):
+            raise
+        return _Streamed(path)
+    if handle.mode == "r":
+        return handle
+    handle.close()
+    return _Streamed(path)
+
+
+class _Streamed(h5py.File):  # type: ignore[misc]
+    """A file that HDF5 reads through Python, and so does not know to be the one that it has open already."""
+
+    def __init__(self, path: Path) -> None:
+        self.stream = path.open("rb")
+        try:
+            super().__init__(self.stream, "r")
+        except OSError:
+            self.stream.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        super().close()
+        self.stream.close()
 
 
 def _contents(opened: OpenedFile, handle: Any) -> Hdf5File:

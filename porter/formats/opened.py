@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
+import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from porter.errors import (
     AccessError,
     ArchiveFileError,
+    DamagedFileError,
     EmptyFileError,
     FileMissingError,
     KerasFileError,
@@ -21,12 +22,15 @@ from porter.errors import (
     PickleFileError,
     StoredSymlinkError,
 )
+from porter.formats.archives import guarded, names_of, read_member
 
 if TYPE_CHECKING:
     from porter.formats.hdf5 import Hdf5File
 
 HEAD = 4096
 LONGEST_LINK = 1024
+LARGEST_METADATA = 1 << 16
+ZIP_SIGNATURE = b"PK\x03\x04"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LFS_PREFIX = b"version https://git-lfs"
 # Protocols 2 to 5 begin with these two bytes; 0 and 1 are text that a reader will not know.
@@ -42,19 +46,21 @@ class OpenedFile(AbstractContextManager["OpenedFile"]):
         head: its first 4,096 bytes.
         size: in bytes.
         sha256: hexadecimal digest of all bytes.
+        data: its bytes, where it is a member of an archive; None for a file of its own.
     """
 
     path: Path
     head: bytes
     size: int
     sha256: str
+    data: bytes | None = field(default=None, repr=False)
     _hdf5: Hdf5File | None = field(default=None, repr=False)
 
     @cached_property
     def is_hdf5(self) -> bool:
         """Whether HDF5's signature stands at 0 or at 512, 1024, 2048, ..., where a user block may push it."""
-        if self.head.startswith(HDF5_SIGNATURE):
-            return True
+        if self.data is not None or self.head.startswith(HDF5_SIGNATURE):
+            return self.head.startswith(HDF5_SIGNATURE)
         with self.path.open("rb") as stream:
             place = 512
             while place < self.size:
@@ -63,6 +69,17 @@ class OpenedFile(AbstractContextManager["OpenedFile"]):
                     return True
                 place *= 2
         return False
+
+    @cached_property
+    def keras_archive(self) -> str | None:
+        """The version of Keras whose ``.keras`` archive it is; None where it is no such archive."""
+        return keras_version_of(self.path) if self.head.startswith(ZIP_SIGNATURE) else None
+
+    def member(self, name: str) -> OpenedFile:
+        """A member of an archive, as a file."""
+        data = read_member(self.path, name)
+        digest = hashlib.sha256(data).hexdigest()
+        return OpenedFile(self.path / name, data[:HEAD], len(data), digest, data)
 
     @property
     def hdf5(self) -> Hdf5File:
@@ -83,6 +100,20 @@ class OpenedFile(AbstractContextManager["OpenedFile"]):
     def __exit__(self, *_: object) -> None:
         if self._hdf5 is not None:
             self._hdf5.close()
+
+
+def keras_version_of(path: Path) -> str | None:
+    """What a ``.keras`` archive says of the version that wrote it, "" where it does not; None for other archives.
+
+    Raises:
+        UnreadableError: the archive is damaged.
+    """
+    if not {"config.json", "metadata.json"} <= set(names_of(path)):
+        return None
+    with guarded(f"{path}: metadata.json"):
+        found = json.loads(read_member(path, "metadata.json", LARGEST_METADATA))
+    version = found.get("keras_version") if isinstance(found, dict) else None
+    return version if isinstance(version, str) else ""
 
 
 def open_file(path: str | Path) -> OpenedFile:
@@ -112,12 +143,25 @@ def check_path(path: Path) -> None:
         FileMissingError: nothing of that name.
         NotAFileError: a directory or a device.
     """
+    if is_saved_model_folder(path):
+        raise NotAFileError(
+            f"{path} is a SavedModel folder of TensorFlow, whose graph is not read",
+            found="saved_model.pb" + (" of a Keras model" if (path / "keras_metadata.pb").is_file() else ""),
+            expected="the .h5, .keras or JSON file of a Keras model",
+            remedy="with the TensorFlow that wrote it (up to 2.15, or tf_keras): "
+            f"tf.keras.models.load_model({path.name!r}, compile=False).save({path.name + '.h5'!r})",
+        )
     if path.is_dir():
         raise NotAFileError(f"{path} is a directory", expected="a file", remedy="name one of the files in it")
     if not path.exists():
         raise FileMissingError(f"{path} does not exist", remedy="check the spelling and the working directory")
     if not path.is_file():
         raise NotAFileError(f"{path} is not a regular file", expected="a file with the weights")
+
+
+def is_saved_model_folder(path: Path) -> bool:
+    """Whether TensorFlow wrote a folder as a SavedModel."""
+    return path.is_dir() and any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt"))
 
 
 def os_reason(error: OSError) -> str:
@@ -139,8 +183,8 @@ def _check_head(path: Path, head: bytes, size: int) -> None:
             f"{path} is a pickle: reading one runs whatever code it holds",
             remedy="write the arrays to HDF5 with the software that made it (h5py: Weights/Layer1, Bias/Layer1, ...)",
         )
-    if head.startswith(b"PK\x03\x04"):
-        raise _archive_error(path)
+    if head.startswith(ZIP_SIGNATURE):
+        _check_archive(path)
     target = _link_target(head, size)
     if target is not None:
         raise StoredSymlinkError(
@@ -150,19 +194,24 @@ def _check_head(path: Path, head: bytes, size: int) -> None:
         )
 
 
-def _archive_error(path: Path) -> ArchiveFileError | KerasFileError:
+def _check_archive(path: Path) -> None:
+    """Let a ``.keras`` archive of Keras 2 pass, and refuse any other."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeError):
-        names = []
-    if "config.json" in names and "metadata.json" in names:
-        return KerasFileError(
+        version = keras_version_of(path)
+    except DamagedFileError as error:
+        raise ArchiveFileError(
+            f"{path} is a zip archive that cannot be read", found=error.found, remedy="copy or download it again"
+        ) from error
+    if version is not None and version.startswith("2."):
+        return
+    if version is not None:
+        raise KerasFileError(
             f"{path} is a Keras model, not a legacy file",
+            found=f"Keras version {version or 'unknown'}",
             remedy=f"give the legacy file first: porter verify LEGACY {path.name}",
         )
-    kind = "a NumPy .npz archive (zip)" if any(name.endswith(".npy") for name in names) else "a zip archive"
-    return ArchiveFileError(
+    kind = "a NumPy .npz archive (zip)" if any(name.endswith(".npy") for name in names_of(path)) else "a zip archive"
+    raise ArchiveFileError(
         f"{path} is {kind}",
         expected="HDF5 with the weights",
         remedy="golden samples go to --samples; unpack other archives and name the file inside",

@@ -17,6 +17,7 @@ from porter.keras_legacy.steps import OWN_ROWS
 from porter.port_nodes import Key
 from reference.elementwise import Replacement
 from reference.embedding import Embedding, Mask
+from reference.encoding import CategoryEncoding
 from reference.precision import Precision
 from reference.rounding import allowed_error, has_bound, inevitable_overflow, platform_allowance
 from reference.shaping import Rearrangement
@@ -220,7 +221,7 @@ def draw_wide(step: Any, port: Pieces, keys: Sequence[Key], rng: np.random.Gener
     parts = step.steps if isinstance(step, Together) else (step,)
     shapes = {key: port.values[key].shape[1:] for key in keys}
     whole = any(port.values[key].dtype.kind in "iu" for key in keys)
-    if whole or any(isinstance(part, Embedding | Mask) for part in parts):
+    if whole or any(isinstance(part, CategoryEncoding | Embedding | Mask) for part in parts):
         return None
     if sum(int(np.prod(shape)) for shape in shapes.values()) > WIDEST:
         return None

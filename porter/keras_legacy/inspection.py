@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from porter.errors import PorterError
-from porter.formats.keras_legacy.decode import MODELS, decode_hdf5, decode_json, is_json
+from porter.formats.keras_legacy.decode import MODELS
 from porter.formats.keras_legacy.fields import reading
 from porter.formats.keras_legacy.options import KerasOptions
-from porter.formats.keras_legacy.reader import known_backend, read_keras, version_of
+from porter.formats.keras_legacy.reader import decode, known_backend, read_keras, version_of
 from porter.formats.keras_legacy.walk import CODE
 from porter.formats.opened import OpenedFile
 
@@ -100,7 +100,7 @@ def look_into(opened: OpenedFile, options: KerasOptions) -> KerasContents:
     Raises:
         UnreadableError: the file is damaged, or holds no model.
     """
-    source = decode_json(opened) if is_json(opened) else decode_hdf5(opened)
+    source = decode(opened)
     stored = {
         name: sum(int(np.size(source.arrays[f"{name}/{inner}"])) for inner in names)
         for name, names in source.attributes["weight_names"].items()

@@ -192,6 +192,8 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
     differ = differing(suspect)
     reason = None if found.exceeding or differ else _silent(found, suspect)
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
+    if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
+        suspect = replace(suspect, seen=(), calm=(), sparse=None)
     return Judged(
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect
     )  # fmt: skip

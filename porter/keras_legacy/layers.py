@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from porter.errors import UnbuildableError
 from porter.formats.keras_legacy.graph import KerasLayer
 from porter.keras_model import FUSED, legal_name
+from reference.activation_names import parse_activation
 
 Array = NDArray[Any]
 Apply = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
@@ -54,7 +55,19 @@ class Site:
             return hard_sigmoid_keras2(self, name, shape)
         if name in FUSED:
             return None if name == "linear" else name
+        if "(" in name:
+            return self.parametric(name)
         raise UnbuildableError("activation", found=repr(name), expected=f"one of {', '.join(FUSED)}")
+
+    def parametric(self, spelt: str) -> Any:
+        """Keras' layer for an activation with parameters, which other layers take as their activation too."""
+        activation = parse_activation(spelt)
+        parameters = dict(activation.parameters)
+        if activation.name == "thresholded_relu":
+            kind, parameters = layers.ReLU, {"threshold": parameters["theta"]}
+        else:
+            kind = {"relu": layers.ReLU, "leaky_relu": layers.LeakyReLU, "elu": layers.ELU}[activation.name]
+        return kind(**parameters, name=activation.name, dtype=self.policy)
 
 
 def hard_sigmoid_keras2(site: Site, name: str, shape: tuple[int | None, ...] | None = None) -> Any:
@@ -175,12 +188,16 @@ def convolution(layer: KerasLayer, site: Site) -> Apply:
 
 
 def depthwise(layer: KerasLayer, site: Site) -> Apply:
-    """DepthwiseConv2D."""
+    """DepthwiseConv1D and 2D."""
     p = layer.parameters
     rule, before = edge(layer, site)
+    if rule == "causal":
+        rule, before = "valid", ("edge", lambda name: layers.ZeroPadding1D((spans(p)[0] - 1, 0), name=name,
+                                                                           dtype=site.policy))  # fmt: skip
     arguments = convolution_arguments(layer, site) | {"padding": rule, "depth_multiplier": p["multiplier"]}
+    kind = getattr(layers, f"DepthwiseConv{p['dims']}D")
     main = ("kernel", lambda name: site.keep(
-        layers.DepthwiseConv2D(name=name, **arguments), layer.weights, "kernel", "bias"
+        kind(name=name, **arguments), layer.weights, "kernel", "bias"
     ))  # fmt: skip
     return around(layer, site, before, main)
 
@@ -199,7 +216,7 @@ def separable(layer: KerasLayer, site: Site) -> Apply:
 
 
 def transposed(layer: KerasLayer, site: Site) -> Apply:
-    """Conv2DTranspose and Conv3DTranspose; Theano's "same" is the whole output, cut."""
+    """Conv1DTranspose to Conv3DTranspose; Theano's "same" is the whole output, cut."""
     p = layer.parameters
     rule, after = p["padding"], None
     if rule == "half":
@@ -397,9 +414,9 @@ def dense(layer: KerasLayer, site: Site) -> Apply:
 
 
 def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
-    """SimpleRNN, LSTM, GRU or ConvLSTM2D alone, with the channels last."""
+    """SimpleRNN, LSTM, GRU or ConvLSTM alone, with the channels last."""
     p = layer.parameters
-    shape = (None, None, p["units"]) if p["kind"] == "ConvLSTM2D" else (p["units"],)
+    shape = (*(None,) * p.get("dims", 0), p["units"])
     arguments: dict[str, Any] = {
         "activation": site.activation(p["activation"], shape) or "linear", "use_bias": p["use_bias"], "name": name,
         "dtype": site.policy,
@@ -411,11 +428,11 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
         arguments["recurrent_activation"] = site.activation(p["recurrent_activation"], shape) or "linear"
     if p["kind"] == "GRU":
         arguments["reset_after"] = p["reset_after"]
-    if p["kind"] == "ConvLSTM2D":
+    if "dims" in p:
         rule, before = edge(layer, site)
         even = p["theano"] and any(size % 2 == 0 for size in p["size"])
         if before is not None or even:
-            raise UnbuildableError(f"layer {layer.name!r}", found="a ConvLSTM2D padded as Theano pads an even window")
+            raise UnbuildableError(f"layer {layer.name!r}", found="a ConvLSTM padded as Theano pads an even window")
         arguments |= {
             "kernel_size": p["size"], "strides": p["strides"], "dilation_rate": p["dilation"], "padding": rule,
             "data_format": "channels_last",
@@ -449,14 +466,15 @@ def _as_list(outputs: Any) -> list[Any]:
 
 
 def conv_lstm(layer: KerasLayer, site: Site) -> Apply:
-    """ConvLSTM2D; channels first, each step turned."""
+    """ConvLSTM1D to 3D; channels first, each step turned."""
     p, name = layer.parameters, legal_name(layer.name)
     if not p["channels_first"]:
         return recurrent(layer, site)
     made = keep_recurrent(make_recurrent(layer, site, f"{name}_channels_last"), layer, site)
-    ahead = layers.Permute((1, 3, 4, 2), name=f"{name}_turned", dtype=site.policy)
+    ahead = _frames_ahead(p, name, site)
     back = _frames_back(p, name, site)
-    states = [layers.Permute((3, 1, 2), name=f"{name}_state{n}", dtype=site.policy) for n in (1, 2)]
+    order = (p["dims"] + 1, *range(1, p["dims"] + 1))
+    states = [layers.Permute(order, name=f"{name}_state{n}", dtype=site.policy) for n in (1, 2)]
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
         if len(tensors) > 1:
@@ -467,9 +485,16 @@ def conv_lstm(layer: KerasLayer, site: Site) -> Apply:
     return apply
 
 
+def _frames_ahead(p: Mapping[str, Any], name: str, site: Site) -> Any:
+    """(steps, channels, *space) to channels last."""
+    order = (1, *range(3, p["dims"] + 3), 2)
+    return layers.Permute(order, name=f"{name}_turned", dtype=site.policy)
+
+
 def _frames_back(p: Mapping[str, Any], name: str, site: Site) -> Any:
-    """(steps, rows, columns, filters), or the last of them, to channels first."""
-    order = (1, 4, 2, 3) if p["return_sequences"] else (3, 1, 2)
+    """(steps, *space, filters), or the last of them, to channels first."""
+    dims = p["dims"]
+    order = (1, dims + 2, *range(2, dims + 2)) if p["return_sequences"] else (dims + 1, *range(1, dims + 1))
     return layers.Permute(order, name=name, dtype=site.policy)
 
 
@@ -479,7 +504,7 @@ JOINS = {"concat": layers.Concatenate, "sum": layers.Add, "mul": layers.Multiply
 def bidirectional(layer: KerasLayer, site: Site) -> Apply:
     """Two recurrent layers, one against time."""
     p = layer.inner[0].parameters
-    turned = p["kind"] == "ConvLSTM2D" and p["channels_first"]
+    turned = "dims" in p and p["channels_first"]
     together: list[Any] = []
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
@@ -535,12 +560,12 @@ def make_bidirectional(layer: KerasLayer, site: Site, name: str, mode: str | Non
 
 
 def directions_turned(layer: KerasLayer, site: Site) -> Apply:
-    """ConvLSTM2D in both directions with the channels first: merged as the legacy layer merges, along its last axis."""
+    """A ConvLSTM in both directions with the channels first: merged as the legacy layer merges, along its last axis."""
     p, name, mode = layer.inner[0].parameters, legal_name(layer.name), layer.parameters["merge_mode"]
     if mode is None or p["return_state"]:
         raise UnbuildableError(f"layer {layer.name!r}", found="both directions or states with the channels first")
     made = make_bidirectional(layer, site, f"{name}_directions", None)
-    ahead = layers.Permute((1, 3, 4, 2), name=f"{name}_turned", dtype=site.policy)
+    ahead = _frames_ahead(p, name, site)
     backs = [_frames_back(p, f"{name}_{side}", site) for side in ("forward", "backward")]
     join = JOINS[mode](name=name, dtype=site.policy)
 
@@ -568,6 +593,7 @@ def time_distributed(layer: KerasLayer, site: Site) -> Apply:
 
 def _inside(inner: Any, shape: Sequence[int | None], dtype: str, site: Site) -> Any:
     from porter.keras_legacy.model import connect
+    from porter.keras_legacy.table import OPERATIONS
 
     if not isinstance(inner, KerasLayer):
         return connect(inner, site, shape=tuple(shape), dtype=dtype)

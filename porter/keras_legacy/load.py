@@ -10,21 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import UsageError
-from porter.formats.keras_legacy.decode import decode_hdf5, is_keras_hdf5
+from porter.formats.keras_legacy.decode import decode_store, is_keras_hdf5
 from porter.formats.keras_legacy.errors import NotAModelError, WeightsError
 from porter.formats.keras_legacy.fields import Fields, reading
 from porter.formats.keras_legacy.graph import Era, KerasLayer
-from porter.formats.keras_legacy.layers import TABLE, Spec, translate
+from porter.formats.keras_legacy.layers import Spec
 from porter.formats.keras_legacy.options import KerasOptions
-from porter.formats.keras_legacy.reader import known_backend, version_of
+from porter.formats.keras_legacy.reader import decode, known_backend, version_of
 from porter.formats.keras_legacy.roles import Stored
+from porter.formats.keras_legacy.store import is_store
+from porter.formats.keras_legacy.table import TABLE, translate
 from porter.formats.opened import open_file
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim
+from porter.provenance import is_saved_model
 
 Array = NDArray[Any]
 
 ORDER = (
+    *(f"{name}_{role}" for name in ("query", "key", "value", "attention_output") for role in ("kernel", "bias")),
     "depthwise_kernel", "pointwise_kernel", "kernel", "recurrent_kernel", "bias", "gamma", "beta", "moving_mean",
     "moving_variance", "embeddings", "alpha", "scale", "concat_score_weight",
 )  # fmt: skip
@@ -37,7 +41,7 @@ def load_weights(model: Any, path: str | Path, *, backend: str | None = None) ->
 
     Args:
         model: a keras.Model that is built.
-        path: a file of ``save_weights`` or ``save`` of Keras 1 or 2.
+        path: a file of ``save_weights`` or ``save`` of Keras 1 or 2, or a model that Keras 3 saved: a port.
         backend: that trained it, where the file does not say.
 
     Returns:
@@ -49,15 +53,48 @@ def load_weights(model: Any, path: str | Path, *, backend: str | None = None) ->
         UsageError: the backend is needed and not known; a model that is not built.
     """
     KerasOptions(backend=backend)
+    if is_saved_model(path):
+        return _from_port(model, Path(path))
     with open_file(path) as opened:
-        if not is_keras_hdf5(opened):
+        if not (is_keras_hdf5(opened) or is_store(opened) or opened.keras_archive is not None):
             raise NotAModelError(f"{opened.path} holds no weights of Keras", expected="HDF5 of model.save_weights()")
-        source = decode_hdf5(opened)
+        with reading(str(path)):
+            source = decode_store(opened, _as_config(model)) if is_store(opened) else decode(opened)
     with reading(str(path)):
         found = match_layers(model, source, backend)
     for layer, arrays in found:
         layer.set_weights(arrays)
     return tuple(_claims(found))
+
+
+def _as_config(model: Any) -> dict[str, Any]:
+    """A model's class and configuration, as a file of its time would have them."""
+    kind = "Sequential" if type(model).__name__ == "Sequential" else "Functional"
+    return {"class_name": kind, "config": model.get_config()}
+
+
+def _from_port(model: Any, path: Path) -> tuple[Claim, ...]:
+    """The weights of a model that Keras 3 saved, by the names and shapes of its layers; all of them, or none."""
+    from porter.port_graph import read_port
+
+    theirs = {layer.name: layer for layer in _leaves(read_port(path)) if layer.weights}
+    mine = {layer.name: layer for layer in _leaves(model) if layer.weights}
+    if not mine:
+        raise UsageError(f"model {model.name}", found="no weights", expected="a model that is built")
+    _check_same_names(path, mine, theirs)
+    for name, layer in mine.items():
+        shapes = [[tuple(weight.shape) for weight in each.weights] for each in (theirs[name], layer)]
+        if shapes[0] != shapes[1]:
+            raise WeightsError(
+                f"{path}: layer {name!r}", found=", ".join(map(str, shapes[0])),
+                expected=f"shapes {', '.join(map(str, shapes[1]))}",
+            )  # fmt: skip
+    for name, layer in mine.items():
+        layer.set_weights(theirs[name].get_weights())
+    return tuple(
+        Claim(name, "weights", f"{len(layer.weights)} arrays, by name and shape", "shape")
+        for name, layer in mine.items()
+    )
 
 
 def match_layers(model: Any, source: WeightFile, backend: str | None) -> list[tuple[Any, list[Array]]]:
@@ -86,13 +123,17 @@ def _leaves(model: Any) -> list[Any]:
 
 
 def _check_names(source: WeightFile, layers: Mapping[str, Any], stored: Mapping[str, Sequence[str]]) -> None:
+    _check_same_names(source.path, layers, stored)
+
+
+def _check_same_names(path: Path, layers: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     lacking = [name for name in layers if name not in stored]
     left = [name for name in stored if name not in layers]
     if lacking or left:
         parts = [f"the model's {', '.join(map(repr, lacking[:6]))} are not in the file"] if lacking else []
         parts += [f"the file's {', '.join(map(repr, left[:6]))} are not in the model"] if left else []
         raise WeightsError(
-            f"{source.path}: {'nothing' if len(lacking) == len(layers) else 'not everything'} matches by name",
+            f"{path}: {'nothing' if len(lacking) == len(layers) else 'not everything'} matches by name",
             found="; ".join(parts),
             expected="the same layers under the same names in both",
             remedy="name the model's layers as the file does",

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from porter.errors import PortError, UnbuildableError
 from porter.formats.keras_legacy.errors import WeightsMissingError
 from porter.formats.keras_legacy.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
-from porter.keras_legacy.layers import OPERATIONS, Apply, Site, named
+from porter.keras_legacy.layers import Apply, Site, named
+from porter.keras_legacy.table import OPERATIONS
 from porter.keras_model import DTYPES, legal_name
 from porter.placement import check_choice
 

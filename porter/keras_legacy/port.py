@@ -18,6 +18,7 @@ from porter.keras_legacy.verify import verify_legacy
 from porter.port import Job, save
 from porter.port_graph import read_graph
 from porter.report.model import Report
+from porter.samples import load_samples
 
 Array = NDArray[Any]
 
@@ -39,17 +40,19 @@ def port_legacy(
     """
     check_placement(placement)
     model = build_legacy(network, dtype=dtype)
-    report = verify_legacy(network, model, samples=samples, seed=seed)
+    golden = load_samples(samples, network)
+    report = verify_legacy(network, model, samples=golden, seed=seed)
 
     def compare(reloaded: Any) -> list[str]:
-        feeds = draw_feeds(network, read_graph(model), None, np.random.default_rng(seed + 1))
+        like = None if golden is None else golden.inputs
+        feeds = draw_feeds(network, read_graph(model), None, np.random.default_rng(seed + 1), like)
         return differences(model, reloaded, list(feeds.values()))
 
     job = Job(
         network,
         model,
         {"dtype": dtype, "seed": seed, **network.declarations, **_declared(network)},
-        lambda reloaded: verify_legacy(network, reloaded, seed=seed),
+        lambda reloaded: verify_legacy(network, reloaded, samples=golden, seed=seed),
         compare,
         "in the outputs",
     )

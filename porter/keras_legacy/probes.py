@@ -20,6 +20,7 @@ from porter.keras_legacy.view import operations_of, unchanged, variables_of, wal
 from porter.port_nodes import Key
 from reference.convolution import LocalConvolution
 from reference.embedding import Embedding, Mask
+from reference.encoding import CategoryEncoding
 from reference.precision import Precision
 from reference.recurrent import TimeDistributed
 from reference.recurrent_steps import is_stepped
@@ -28,6 +29,8 @@ from reference.trace import Program
 Array = NDArray[Any]
 K = TypeVar("K")
 
+LOOKUPS = (CategoryEncoding, Embedding, Mask)
+"""Steps that take words or masks."""
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ELEMENTS = 2**21
 """Numbers in the widest layer for all rows together: what a verification holds at a time."""
@@ -109,7 +112,7 @@ def looks_up(step: Any) -> bool:
     """Whether a step takes words or masks, of which no wide numbers can be drawn."""
     if isinstance(step, Program):
         return any(map(looks_up, step.steps))
-    return looks_up(step.inner) if isinstance(step, TimeDistributed) else isinstance(step, Embedding | Mask)
+    return looks_up(step.inner) if isinstance(step, TimeDistributed) else isinstance(step, LOOKUPS)
 
 
 def _shown(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Array]:

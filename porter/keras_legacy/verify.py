@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
+from porter.errors import SamplesError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.diagnosis.diagnose import diagnose_legacy
-from porter.keras_legacy.feeds import draw_feeds
+from porter.keras_legacy.feeds import draw_feeds, note_of
 from porter.keras_legacy.judging import Judged, judge_by_name, judge_paired, with_whole
 from porter.keras_legacy.pairing import check_ends, pair_port
 from porter.keras_legacy.report import build_legacy_report, with_samples
@@ -20,8 +21,9 @@ from porter.keras_legacy.samples import check_legacy_reading, hold_legacy
 from porter.keras_legacy.strays import find_structure
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
+from porter.reading import Reading
 from porter.report.model import Finding, Report
-from porter.samples import load_samples
+from porter.samples import Samples, load_samples
 
 Array = NDArray[Any]
 
@@ -80,16 +82,33 @@ def examine_legacy(
     """
     graph, rng = read_graph(model), np.random.default_rng(seed)
     golden = load_samples(samples, network)
-    reading = None if golden is None else check_legacy_reading(network, golden)
+    reading = None if golden is None else _reading(network, golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
     found = _examine(network, graph, feeds, rng if wide else None)
     named = diagnose_legacy(found.judged) if diagnosed else []
-    report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, found.notes)
+    held = note_of(graph, feeds)
+    notes = found.notes if held is None else (*found.notes, held)
+    report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, notes)
     if golden is not None and reading is not None:
-        held = hold_legacy(network, graph, golden, {one.step.name: one.precision for one in found.judged})
-        report = with_samples(report, reading, held)
+        precisions = {one.step.name: one.precision for one in found.judged}
+        report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions))
     return report, named, found.judged
+
+
+def _reading(network: KerasNetwork, golden: Samples) -> Reading:
+    """What recorded outputs say of the reading.
+
+    Raises:
+        SamplesError: recorded inputs that the layers cannot take.
+    """
+    try:
+        return check_legacy_reading(network, golden)
+    except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+        raise SamplesError(
+            f"samples {golden.name}: inputs that the layers of {network.source.path} cannot take",
+            found=str(error), expected="rows of the shapes, and of lengths, that the model was made for",
+        ) from error  # fmt: skip
 
 
 def _examine(
@@ -99,6 +118,7 @@ def _examine(
     program = build_program(network)
     # The reference goes first: it refuses what nothing can hold.
     reference = follow(network, program, {name: feeds[name].astype(np.float64) for name in program.inputs})
+    reference = {name: replace(trace, preactivation=None) for name, trace in reference.items()}
     judged = judge_by_name(network, graph.model, program, reference, feeds, rng)
     by_name = None if judged is None else Examined(judged)
     if by_name is not None and (by_name.is_parity or by_name.is_trained):

@@ -28,7 +28,8 @@ from reference.embedding import Embedding, Masking
 from reference.merging import Dot, Merge
 from reference.normalization import BatchNormalization, LayerNormalization
 from reference.pooling import GlobalPooling, Pooling
-from reference.programs.keras_weights import use_bias
+from reference.programs.keras_later_layers import LATER
+from reference.programs.keras_weights import BATCH_NORMALIZATIONS, CONV_LSTMS, use_bias
 from reference.recurrent import ConvLSTMCell, GRUCell, LSTMCell, Recurrent, SimpleCell
 from reference.shaping import (
     BilinearUpsampling,
@@ -93,6 +94,7 @@ class Call:
         weights: its arrays, in the order stored.
         era: who saved the file.
         dtype: in which the arithmetic is done.
+        arguments: what it is called with, where its class takes more than tensors.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Call:
     weights: tuple[Array, ...]
     era: Era
     dtype: Any
+    arguments: Any = None
 
     def get(self, *keys: str, default: Any = None) -> Any:
         """The first of these keys that the configuration has."""
@@ -132,16 +135,38 @@ ACTIVATIONS = {
 
 
 def activation_named(value: Any) -> Activation:
-    """The activation that a configuration names, as Keras 1 and 2 meant it.
+    """The activation that a configuration names, as Keras 1 and 2 meant it; or the layer that stands for one.
 
     Raises:
         UnsupportedError: a name that neither of them knew.
     """
     if value is None:
         return Activation("linear")
+    if isinstance(value, Mapping):
+        return _activation_object(value)
     if not isinstance(value, str) or value not in ACTIVATIONS:
         raise UnsupportedError(f"activation {value!r}")
     return Activation(ACTIVATIONS[value])
+
+
+def _activation_object(value: Mapping[str, Any]) -> Activation:
+    """A layer given as the activation of another. Source: tf.keras 2.15, activations.get."""
+    kind, config = value.get("class_name"), value.get("config")
+    if kind == "function":
+        return activation_named(config)
+    config = config if isinstance(config, Mapping) else {}
+    if kind == "LeakyReLU":
+        return Activation("leaky_relu", {"negative_slope": float(config.get("alpha", 0.3))})
+    if kind == "ELU":
+        return Activation("elu", {"alpha": float(config.get("alpha", 1.0))})
+    if kind == "ThresholdedReLU":
+        return Activation("thresholded_relu", {"theta": float(config.get("theta", 1.0))})
+    if kind == "Softmax" and config.get("axis", -1) == -1:
+        return Activation("softmax")
+    if kind != "ReLU":
+        raise UnsupportedError(f"activation {kind!r}")
+    given = {key: config.get(key) for key in ("max_value", "negative_slope", "threshold")}
+    return Activation("relu", {key: float(number) for key, number in given.items() if number})
 
 
 def numbers(value: Any, count: int) -> tuple[int, ...]:
@@ -203,11 +228,11 @@ def convolution(call: Call, dims: int) -> Any:
     )  # fmt: skip
 
 
-def depthwise(call: Call) -> Any:
-    """DepthwiseConv2D; Keras turned its kernel for Theano itself."""
+def depthwise(call: Call, dims: int) -> Any:
+    """DepthwiseConv1D and 2D; Keras turned their kernels for Theano itself."""
     return DepthwiseConvolution(
         call.name, call.inputs, call.weights[0], call.bias, activation_named(call.get("activation")),
-        strides_of(call, 2), dilation_of(call, 2), padding_of(call), call.channels_first, call.dtype,
+        strides_of(call, dims), dilation_of(call, dims), padding_of(call), call.channels_first, call.dtype,
     )  # fmt: skip
 
 
@@ -223,7 +248,7 @@ def separable(call: Call, dims: int) -> Any:
 
 
 def transposed(call: Call, dims: int) -> Any:
-    """Conv2DTranspose, Conv3DTranspose and Deconvolution2D."""
+    """Conv1DTranspose to Conv3DTranspose, and Deconvolution2D."""
     kernel, first = call.weights[0], call.get("dim_ordering")
     if first is not None:
         kernel = np.transpose(kernel, (2, 3, 0, 1) if first == "th" else (0, 1, 3, 2))
@@ -342,7 +367,7 @@ def cell_of(call: Call, kind: str) -> Any:
         kernel, recurrent, bias = from_cudnn(weights, 3)
         return GRUCell(kernel, recurrent, bias, act, Activation("sigmoid"), reset_after=True)
     if len(weights) == 12:
-        weights = gates_of(weights, (0, 2, 1, 3)) if kind != "ConvLSTM2D" else weights
+        weights = gates_of(weights, (0, 2, 1, 3)) if kind not in CONV_LSTMS else weights
     elif len(weights) == 9:
         weights = gates_of(weights, (0, 1, 2))
     last = weights[2] if use_bias(call.config) else None
@@ -350,20 +375,20 @@ def cell_of(call: Call, kind: str) -> Any:
         return LSTMCell(weights[0], weights[1], last, act, gate)
     if kind == "GRU":
         return GRUCell(weights[0], weights[1], last, act, gate, bool(call.get("reset_after", default=False)))
-    return _conv_lstm_cell(call, act, gate)
+    return _conv_lstm_cell(call, act, gate, int(kind[-2]))
 
 
-def _conv_lstm_cell(call: Call, act: Activation, gate: Activation) -> ConvLSTMCell:
+def _conv_lstm_cell(call: Call, act: Activation, gate: Activation, dims: int) -> ConvLSTMCell:
     weights = list(call.weights)
     if len(weights) == 12:
         weights = [kernel_of(call, array, 2) if array.ndim == 4 else array for array in weights]
         kernel, recurrent, bias = gates_of(weights, (0, 2, 1, 3))
     else:
-        kernel, recurrent = (kernel_of(call, array, 2) for array in weights[:2])
+        kernel, recurrent = (kernel_of(call, array, dims) for array in weights[:2])
         bias = weights[2] if use_bias(call.config) else None  # type: ignore[assignment]
     inner: Padding = "half" if call.era.flips else "same"
     return ConvLSTMCell(
-        kernel, recurrent, bias, act, gate, strides_of(call, 2), dilation_of(call, 2), padding_of(call), inner
+        kernel, recurrent, bias, act, gate, strides_of(call, dims), dilation_of(call, dims), padding_of(call), inner
     )
 
 
@@ -382,7 +407,7 @@ def recurrent(call: Call, kind: str) -> Recurrent:
     return Recurrent(
         call.name, call.inputs + masks, cell, bool(call.get("return_sequences", default=False)),
         bool(call.get("go_backwards", default=False)), bool(masks), bool(call.get("zero_output_for_mask")),
-        kind == "ConvLSTM2D" and call.channels_first, call.dtype,
+        kind in CONV_LSTMS and call.channels_first, call.dtype,
     )  # fmt: skip
 
 
@@ -537,12 +562,11 @@ BUILDERS: Mapping[str, Callable[[Call], Any]] = {
     **{f"Conv{n}D": partial(convolution, dims=n) for n in (1, 2, 3)},
     **{f"Convolution{n}D": partial(convolution, dims=n) for n in (1, 2, 3)},
     **{f"AtrousConvolution{n}D": partial(convolution, dims=n) for n in (1, 2)},
-    "DepthwiseConv2D": depthwise,
+    **{f"DepthwiseConv{n}D": partial(depthwise, dims=n) for n in (1, 2)},
     "SeparableConv1D": partial(separable, dims=1),
     "SeparableConv2D": partial(separable, dims=2),
     "SeparableConvolution2D": partial(separable, dims=2),
-    "Conv2DTranspose": partial(transposed, dims=2),
-    "Conv3DTranspose": partial(transposed, dims=3),
+    **{f"Conv{n}DTranspose": partial(transposed, dims=n) for n in (1, 2, 3)},
     "Deconvolution2D": partial(transposed, dims=2),
     "LocallyConnected1D": partial(local, dims=1),
     "LocallyConnected2D": partial(local, dims=2),
@@ -550,11 +574,11 @@ BUILDERS: Mapping[str, Callable[[Call], Any]] = {
     **{f"AveragePooling{n}D": partial(pooling, kind="average", dims=n) for n in (1, 2, 3)},
     **{f"GlobalMaxPooling{n}D": partial(global_pooling, kind="max") for n in (1, 2, 3)},
     **{f"GlobalAveragePooling{n}D": partial(global_pooling, kind="average") for n in (1, 2, 3)},
-    "BatchNormalization": batch_normalization,
+    **{name: batch_normalization for name in BATCH_NORMALIZATIONS},
     "LayerNormalization": layer_normalization,
     **{
         name: partial(recurrent, kind=name)
-        for name in ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D", "RNN")
+        for name in ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", *CONV_LSTMS, "RNN")
     },
     **{f"ZeroPadding{n}D": partial(on_edges, function=pad, key="padding", dims=n) for n in (1, 2, 3)},
     **{f"Cropping{n}D": partial(on_edges, function=crop, key="cropping", dims=n) for n in (1, 2, 3)},
@@ -580,6 +604,7 @@ BUILDERS: Mapping[str, Callable[[Call], Any]] = {
     "Masking": masking,
     "Attention": partial(attention, kind="Attention"),
     "AdditiveAttention": partial(attention, kind="AdditiveAttention"),
+    **LATER,
 }  # fmt: skip
 
 

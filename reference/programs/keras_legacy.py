@@ -18,7 +18,8 @@ import reference.layer_rounding  # noqa: F401 - registers the bounds of these st
 from reference.elementwise import Replacement
 from reference.embedding import Mask
 from reference.programs.keras_layers import Call, Era, UnsupportedError, build
-from reference.programs.keras_weights import MODELS, layers_of, name_of, share_out
+from reference.programs.keras_operations import CLASSES, Arguments, arguments_of, build_operation
+from reference.programs.keras_weights import BATCH_NORMALIZATIONS, CONV_LSTMS, MODELS, layers_of, name_of, share_out
 from reference.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
 from reference.trace import Program
 
@@ -27,14 +28,15 @@ Weights = Callable[[str], Any]
 
 MASK_PASSES = (
     "InputLayer", "Activation", "ActivityRegularization", "Dropout", "SpatialDropout1D", "GaussianNoise",
-    "GaussianDropout", "AlphaDropout", "BatchNormalization", "LayerNormalization", "Dense", "TimeDistributed",
+    "GaussianDropout", "AlphaDropout", *BATCH_NORMALIZATIONS, "LayerNormalization", "Dense", "TimeDistributed",
     "TimeDistributedDense", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "ReLU", "Masking", "Attention",
-    "AdditiveAttention",
+    "AdditiveAttention", "GroupNormalization", "Identity", "UnitNormalization",
 )  # fmt: skip
 MASK_IS_USED_UP = ("GlobalAveragePooling1D", "Dot")
-RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D", "RNN", "Bidirectional")
+RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", *CONV_LSTMS, "RNN", "Bidirectional")
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Merge")
 KNOWS_MASKS = (*MASK_PASSES, *RECURRENT, *MERGES, "Softmax")
+WITH_ARGUMENTS = (*CLASSES, "MultiHeadAttention")
 OLD_KEYS = {"nb_filter", "border_mode", "W_regularizer", "inner_activation", "dim_ordering", "W_constraint", "p"}
 
 
@@ -115,12 +117,15 @@ class Walk:
                 if (node.name, node.index) not in known:
                     taken = [known[name, at][tensor] for name, at, tensor in node.takes]
                     known[node.name, node.index] = self.layer(
-                        node.kind, node.config, path + node.name, taken, weights(node.name)
+                        node.kind, node.config, path + node.name, taken, weights(node.name), node.arguments
                     )
             todo = [node for node in todo if (node.name, node.index) not in known]
         return [known[name, at][tensor] for name, at, tensor in references(config["output_layers"])]
 
-    def layer(self, kind: str, config: Any, path: str, values: Sequence[Value], weights: Any) -> list[Value]:
+    def layer(
+        self, kind: str, config: Any, path: str, values: Sequence[Value], weights: Any,
+        arguments: Arguments | None = None,
+    ) -> list[Value]:  # fmt: skip
         """One call of one layer, or of a nested model, which is opened up."""
         if kind in MODELS:
             shares = weights if callable(weights) else share_out(config, weights).__getitem__
@@ -131,7 +136,7 @@ class Walk:
             self.steps.append(Replacement(name, inputs, self.replacements[path]))
             return [Value(name)]
         arrays = () if callable(weights) else tuple(weights)
-        call = Call(name, inputs, masks, config, arrays, self.era, self.dtype)
+        call = Call(name, inputs, masks, config, arrays, self.era, self.dtype, arguments)
         step = self.step(kind, call)
         self.steps.append(step)
         mask = self.mask_after(kind, call)
@@ -141,6 +146,14 @@ class Walk:
         """The step of a call, wrappers included."""
         if kind == "Bidirectional":
             return self.bidirectional(call)
+        if kind in CLASSES:
+            return build_operation(kind, call.name, call.inputs, call.config, call.arguments, call.dtype)
+        if kind == "SpectralNormalization":
+            # At inference the kernel is as stored. The vector of the power iteration comes last, or after the kernel
+            # where nothing is trained: the wrapper counts the kernel among its own then.
+            inner, frozen = call.config["layer"], call.config.get("trainable", True) is False
+            weights = (*call.weights[:1], *call.weights[2:]) if frozen else call.weights[:-1]
+            return build(inner["class_name"], replace(call, config=inner["config"], weights=weights))
         if kind != "TimeDistributed":
             return build(kind, call)
         inner = call.config["layer"]
@@ -222,13 +235,14 @@ class Walk:
 
 @dataclass(frozen=True)
 class Node:
-    """One call in a graph: which layer, the number of the call, and what it takes."""
+    """One call in a graph: which layer, the number of the call, what it takes, and further arguments."""
 
     name: str
     kind: str
     config: Any
     index: int
     takes: tuple[tuple[str, int, int], ...]
+    arguments: Arguments | None = None
 
 
 def references(entries: Any) -> list[tuple[str, int, int]]:
@@ -247,7 +261,7 @@ def nodes_of(config: Mapping[str, Any]) -> list[Node]:
     asked: dict[str, set[int]] = {}
     for entry in config["layers"]:
         for inbound in entry.get("inbound_nodes", ()):
-            for name, at, _ in _taken(inbound, name_of(entry)):
+            for name, at, _ in _taken(inbound, entry)[0]:
                 asked.setdefault(name, set()).add(at)
     for name, at, _ in references(config["output_layers"]):
         asked.setdefault(name, set()).add(at)
@@ -256,24 +270,29 @@ def nodes_of(config: Mapping[str, Any]) -> list[Node]:
         name, inbound = str(entry.get("name", name_of(entry))), entry.get("inbound_nodes", ())
         begin = 1 if entry["class_name"] in MODELS and 0 not in asked.get(name, {0}) else 0
         for index, node in enumerate(inbound, start=begin):
-            nodes.append(Node(name, entry["class_name"], entry["config"], index, tuple(_taken(node, name))))
+            takes, arguments = _taken(node, entry)
+            nodes.append(Node(name, entry["class_name"], entry["config"], index, tuple(takes), arguments))
     return nodes
 
 
-def _taken(inbound: Any, layer: str) -> list[tuple[str, int, int]]:
-    """What a call takes; a call argument that says something is not followed.
+def _taken(inbound: Any, entry: Mapping[str, Any]) -> tuple[list[tuple[str, int, int]], Arguments | None]:
+    """What a call takes, and its arguments where its class has any; one that says something else is not followed.
 
     Raises:
         UnsupportedError: an argument other than an absent mask, or ``training`` left alone.
     """
+    layer = name_of(entry)
     if isinstance(inbound, Mapping):
         raise UnsupportedError(f"layer {layer!r} has the inbound nodes of Keras 3")
-    for entry in inbound:
-        for key, value in (entry[3] if len(entry) > 3 else {}).items():
+    if entry["class_name"] in WITH_ARGUMENTS:
+        arguments = arguments_of(inbound)
+        return list(arguments.takes), arguments
+    for one in [inbound] if inbound and isinstance(inbound[0], str) else inbound:
+        for key, value in (one[3] if len(one) > 3 else {}).items():
             empty = value is None or (isinstance(value, list) and all(each is None for each in value))
             if not empty and not (key == "training" and value is False):
                 raise UnsupportedError(f"layer {layer!r} is called with {key}={value!r}")
-    return references(inbound)
+    return references(inbound), None
 
 
 def input_names(kind: str, config: Any) -> list[str]:

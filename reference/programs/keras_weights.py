@@ -14,10 +14,14 @@ MODELS = ("Sequential", "Model", "Functional", "Container", "Network")
 WRAPPERS = ("TimeDistributed", "Bidirectional")
 TWO_OR_ONE = (
     "Dense", "TimeDistributedDense", "Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D",
-    "AtrousConvolution1D", "AtrousConvolution2D", "Conv2DTranspose", "Conv3DTranspose", "Deconvolution2D",
-    "DepthwiseConv2D", "LocallyConnected1D", "LocallyConnected2D",
+    "AtrousConvolution1D", "AtrousConvolution2D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
+    "Deconvolution2D", "DepthwiseConv1D", "DepthwiseConv2D", "LocallyConnected1D", "LocallyConnected2D",
 )  # fmt: skip
-RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D")
+CONV_LSTMS = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", *CONV_LSTMS)
+BATCH_NORMALIZATIONS = (
+    "BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization",
+)  # fmt: skip
 
 
 def layers_of(config: Any) -> Sequence[Mapping[str, Any]]:
@@ -51,8 +55,12 @@ def count_weights(kind: str, config: Any) -> tuple[int, int]:
         trained, fixed = count_weights(inner_kind, inner_config)
         twice = 2 if kind == "Bidirectional" else 1
         counts = (twice * trained, twice * fixed)
+    elif kind == "SpectralNormalization":
+        trained, fixed = count_weights(config["layer"]["class_name"], config["layer"]["config"])
+        counts = (trained, fixed + 1)
     else:
-        counts = (_count_trained(kind, config), 2 if kind == "BatchNormalization" else 0)
+        statistics = kind == "Normalization" and config.get("mean") is None
+        counts = (_count_trained(kind, config), 2 * (kind in BATCH_NORMALIZATIONS) + 3 * statistics)
     trainable = config.get("trainable", True) if isinstance(config, Mapping) else True
     return counts if trainable is not False else (0, sum(counts))
 
@@ -62,7 +70,7 @@ def _count_trained(kind: str, config: Config) -> int:  # noqa: PLR0911 - one a f
         return 1 + use_bias(config)
     if kind in ("SeparableConv1D", "SeparableConv2D", "SeparableConvolution2D"):
         return 2 + use_bias(config)
-    if kind in ("BatchNormalization", "LayerNormalization"):
+    if kind in (*BATCH_NORMALIZATIONS, "LayerNormalization", "GroupNormalization"):
         return int(config.get("center", True)) + int(config.get("scale", True))
     if kind in RECURRENT:
         return _count_recurrent(kind, config)
@@ -70,6 +78,10 @@ def _count_trained(kind: str, config: Config) -> int:  # noqa: PLR0911 - one a f
         return _count_recurrent(config["cell"]["class_name"].removesuffix("Cell"), config["cell"]["config"])
     if kind in ("Embedding", "PReLU"):
         return 1
+    if kind == "MultiHeadAttention":
+        return 4 * (1 + use_bias(config))
+    if kind == "EinsumDense":
+        return 1 + (config.get("bias_axes") is not None)
     if kind in ("Attention", "AdditiveAttention"):
         return int(config.get("use_scale", kind == "AdditiveAttention")) + int(config.get("score_mode") == "concat")
     return 0

@@ -5,6 +5,7 @@ import os
 import pickle
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -96,3 +97,47 @@ def test_text_with_a_line_end_is_no_stored_link(tmp_path):
     path = tmp_path / "net.txt"
     path.write_bytes(b"aa.h5\n")
     assert_refused(path, errors.UnknownFormatError)
+
+
+LOCKING = {"default": {}, "on": {"locking": True}, "off": {"locking": False}, "best-effort": {"locking": "best-effort"}}
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+@pytest.mark.parametrize("locking", LOCKING)
+def test_a_file_that_is_open_in_the_same_python(tmp_path, mode, locking):
+    path = write(tmp_path / "net.h5")
+    with h5py.File(path, mode, **LOCKING[locking]) as mine:
+        assert porter.read(path).widths == (3, 4, 2)
+        assert "Weights" in mine, "reading has closed the user's own file"
+    assert porter.read(path).widths == (3, 4, 2)
+
+
+@pytest.mark.parametrize("locking", LOCKING)
+def test_what_is_read_of_an_open_file_is_what_the_digest_is_of(tmp_path, locking):
+    path = tmp_path / "net.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("Weights/Layer1", data=np.ones((64, 64)), chunks=(64, 64))  # a chunk waits in memory
+    with h5py.File(path, "r+", **LOCKING[locking]) as mine:
+        held = mine["Weights/Layer1"]
+        held[...] = 0
+        network = porter.read(path, scaling="none")
+        assert network.source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert network.layers[0].kernel.all(), "what was not written yet is not what the digest is of"
+    assert not porter.read(path, scaling="none").layers[0].kernel.any()
+
+
+def test_a_damaged_file_that_is_open_is_still_refused(tmp_path):
+    path = write(tmp_path / "net.h5")
+    data = path.read_bytes()
+    with h5py.File(path):
+        path.write_bytes(data[: len(data) // 2])
+        assert_refused(path, errors.TruncatedFileError)
+
+
+def test_a_file_that_a_program_has_not_closed(tmp_path):
+    path = tmp_path / "net.h5"
+    with h5py.File(path, "w", libver="latest") as mine:
+        mine["Weights/Layer1"] = np.ones((2, 2))
+        mine.flush()
+        (tmp_path / "copy.h5").write_bytes(path.read_bytes())
+    assert "close it there" in assert_refused(tmp_path / "copy.h5", errors.AccessError)

@@ -11,7 +11,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from porter.errors import KerasFileError
+from porter.formats.archives import guarded
 from porter.formats.keras_legacy.errors import JsonError, NotAModelError, WeightsError
+from porter.formats.keras_legacy.fields import reading
+from porter.formats.keras_legacy.store import is_store, stored_weights
 from porter.formats.opened import OpenedFile
 from porter.formats.weight_file import WeightFile
 
@@ -65,6 +68,48 @@ def decode_hdf5(opened: OpenedFile) -> WeightFile:
     return WeightFile(opened.path, FORMAT, opened.sha256, arrays, found)
 
 
+def decode_archive(opened: OpenedFile) -> WeightFile:
+    """A ``.keras`` archive of Keras 2.12 to 2.15; the same attributes as ``decode_hdf5`` gives.
+
+    Raises:
+        UnreadableError: damaged, or without what it lists.
+    """
+    text = opened.member("config.json")
+    _check_length(opened.path, text.size)
+    with guarded(f"{opened.path}: config.json"):
+        model = as_model(opened.path, _parse(opened.path, (text.data or b"").decode("utf-8")), late=True)
+    found = {"keras_version": opened.keras_archive or None, "backend": "tensorflow", "model_config": model}
+    with opened.member("model.weights.h5") as store:
+        arrays = _from_store(store, model)
+    return WeightFile(opened.path, FORMAT, opened.sha256, _flat(arrays), {**found, **_names(arrays)})
+
+
+def decode_store(opened: OpenedFile, model: Mapping[str, Any]) -> WeightFile:
+    """A ``.weights.h5`` file of Keras 2.12 to 2.15, by the architecture that it belongs to.
+
+    Raises:
+        UnreadableError: damaged, or of another model.
+    """
+    arrays = _from_store(opened, model)
+    found = {"keras_version": None, "backend": "tensorflow", **_names(arrays)}
+    return WeightFile(opened.path, FORMAT, opened.sha256, _flat(arrays), found)
+
+
+def _from_store(opened: OpenedFile, model: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
+    with reading(str(opened.path)):
+        if not is_store(opened):
+            raise WeightsError(f"{opened.path} holds no weights as Keras 2.12 to 2.15 kept them")
+        return stored_weights(opened, model)
+
+
+def _flat(arrays: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+    return {f"{layer}/{name}": array for layer, inner in arrays.items() for name, array in inner.items()}
+
+
+def _names(arrays: Mapping[str, Mapping[str, Array]]) -> dict[str, Any]:
+    return {"layer_names": list(arrays), "weight_names": {layer: list(inner) for layer, inner in arrays.items()}}
+
+
 def decode_json(opened: OpenedFile) -> WeightFile:
     """The architecture in a JSON file; the same attributes as ``decode_hdf5`` gives, without arrays.
 
@@ -86,11 +131,11 @@ def decode_json(opened: OpenedFile) -> WeightFile:
     return WeightFile(opened.path, FORMAT, opened.sha256, {}, {**found, "layer_names": [], "weight_names": {}})
 
 
-def as_model(path: Path, value: Any) -> dict[str, Any]:
+def as_model(path: Path, value: Any, *, late: bool = False) -> dict[str, Any]:
     """What a configuration means, in whichever of its forms it was written: class_name and config.
 
     JSON inside JSON is opened; the bare configuration of a Sequential (a list, or a mapping without inputs) or of a
-    Model is given its class name.
+    Model is given its class name. What looks like Keras 3's is refused, unless it is known to be of a ``late`` Keras 2.
 
     Raises:
         NotAModelError: none of those.
@@ -116,8 +161,10 @@ def as_model(path: Path, value: Any) -> dict[str, Any]:
             expected=f"a {', '.join(MODELS)}",
             remedy="give the file that model.to_json() or model.save() wrote",
         )
-    if isinstance(value.get("module"), str) and "build_config" in value:
+    if not late and isinstance(value.get("module"), str) and "build_config" in value:
         _raise_keras3(path, "the configuration has `module` and `build_config`")
+    if late:
+        return {"class_name": kind, "config": config}
     return {**value, "config": config}
 
 

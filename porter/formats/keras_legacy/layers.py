@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from porter.formats.keras_legacy.errors import BackendQuestionError, UnknownModeError, WeightsError
 from porter.formats.keras_legacy.fields import Fields
-from porter.formats.keras_legacy.graph import Era, KerasLayer
-from porter.formats.keras_legacy.roles import KERAS1_GATES, Stored, roles_of
+from porter.formats.keras_legacy.graph import Era
+from porter.formats.keras_legacy.roles import BATCH_NORMALIZATIONS, KERAS1_GATES, Stored, roles_of
+from reference.activation_names import parse_activation
 
 Array = NDArray[Any]
 Translation = tuple[str, dict[str, Any], dict[str, Array]]
@@ -112,20 +113,50 @@ class Spec:
 
 
 def activation_of(fields: Fields, *keys: str, default: str) -> str:
-    """An activation by name; null is none.
+    """An activation by name, with its parameters in brackets where a layer stands for it; null is none.
 
     Raises:
-        UnknownModeError: a name that neither Keras 1 nor Keras 2 had, or an object.
+        UnknownModeError: a name that neither Keras 1 nor Keras 2 had, or another object.
     """
     value = fields.get(*keys, default=default)
     if value is None:
         return "linear"
+    if isinstance(value, Mapping) and value.get("class_name") in OBJECTS:
+        inner = value.get("config")
+        return OBJECTS[value["class_name"]](Fields(fields.where, inner if isinstance(inner, Mapping) else {}))
+    if isinstance(value, Mapping) and value.get("class_name") == "function":
+        value = value.get("config")  # as the format of Keras 2.12 on writes functions of Keras' own
     if not isinstance(value, str) or value not in ACTIVATIONS:
         raise UnknownModeError(
             f"{fields.where}: {keys[0]}", found=repr(value), expected=f"one of {', '.join(ACTIVATIONS)}",
             remedy="a function of the user's own cannot be read; set it aside with --replace LAYER=module:function",
         )  # fmt: skip
     return ACTIVATIONS[value]
+
+
+def _relu_object(fields: Fields) -> str:
+    top = fields.get("max_value", default=None)
+    given = {key: fields.get(key, default=0) or 0 for key in ("negative_slope", "threshold")}
+    parts = [f"{key}={fields.number(key)}" for key, value in given.items() if value]
+    parts += [] if top is None else [f"max_value={fields.number('max_value')}"]
+    return f"relu({', '.join(parts)})" if parts else "relu"
+
+
+def _softmax_object(fields: Fields) -> str:
+    axis = fields.get("axis", default=-1)
+    if axis != -1:
+        raise UnknownModeError(f"{fields.where}: a Softmax over axis {axis!r} as activation", expected="the last axis")
+    return "softmax"
+
+
+OBJECTS: Mapping[str, Callable[[Fields], str]] = {
+    "LeakyReLU": lambda fields: f"leaky_relu(negative_slope={fields.number('alpha', 'negative_slope', default=0.3)})",
+    "ELU": lambda fields: f"elu(alpha={fields.number('alpha', default=1.0)})",
+    "ThresholdedReLU": lambda fields: f"thresholded_relu(theta={fields.number('theta', default=1.0)})",
+    "ReLU": _relu_object,
+    "Softmax": _softmax_object,
+}
+"""Layers that stand for an activation of another layer, as the reference spells them."""
 
 
 def dense(spec: Spec) -> Translation:
@@ -205,10 +236,10 @@ def _turned(spec: Spec, kernel: Array, dims: int) -> Array:
     return kernel[(slice(None, None, -1),) * dims] if spec.is_theano else kernel
 
 
-def depthwise(spec: Spec) -> Translation:
-    """DepthwiseConv2D; its kernel is a cross-correlation's on every backend."""
-    size, many = size_of(spec, 2), spec.fields.whole("depth_multiplier", default=1)
-    parameters = window_arguments(spec, 2) | {
+def depthwise(spec: Spec, dims: int) -> Translation:
+    """DepthwiseConv1D and 2D; their kernels are a cross-correlation's on every backend."""
+    size, many = size_of(spec, dims), spec.fields.whole("depth_multiplier", default=1)
+    parameters = window_arguments(spec, dims) | {
         "size": size, "multiplier": many, "activation": spec.activation, "use_bias": spec.with_bias,
     }  # fmt: skip
     weights = spec.learned()
@@ -239,7 +270,7 @@ def separable(spec: Spec, dims: int) -> Translation:
 
 
 def transposed(spec: Spec, dims: int) -> Translation:
-    """Conv2DTranspose, Conv3DTranspose, Deconvolution2D."""
+    """Conv1DTranspose to Conv3DTranspose, Deconvolution2D."""
     filters, size = spec.fields.whole("filters", "nb_filter"), size_of(spec, dims)
     extra = spec.fields.get("output_padding", default=None)
     parameters = window_arguments(spec, dims) | {
@@ -339,7 +370,7 @@ def layer_normalization(spec: Spec) -> Translation:
 
 
 def recurrent(spec: Spec) -> Translation:
-    """SimpleRNN, LSTM, GRU and ConvLSTM2D, CuDNN's forms and those of Keras 1 made Keras 2's."""
+    """SimpleRNN, LSTM, GRU and ConvLSTM1D to 3D, CuDNN's forms and those of Keras 1 made Keras 2's."""
     fields, kind = spec.fields, spec.kind.removeprefix("CuDNN")
     if fields.flag("time_major", default=False):
         raise UnknownModeError(f"{fields.where}: time_major", found="true", expected="rows before steps")
@@ -355,13 +386,19 @@ def recurrent(spec: Spec) -> Translation:
     if spec.kind.startswith("CuDNN"):
         parameters |= {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": kind == "GRU"}
         parameters["use_bias"] = True
-    if kind == "ConvLSTM2D":
-        parameters |= window_arguments(spec, 2) | {"size": size_of(spec, 2)}
+    dims = conv_dims(kind)
+    if dims:
+        parameters |= window_arguments(spec, dims) | {"size": size_of(spec, dims)}
         parameters["theano"] = spec.is_theano
     weights = _joined_gates(spec, kind)
     if weights:
         _check_recurrent(spec, kind, units, weights)
-    return ("ConvLSTM" if kind == "ConvLSTM2D" else "Recurrent"), parameters, weights
+    return ("ConvLSTM" if dims else "Recurrent"), parameters, weights
+
+
+def conv_dims(kind: str) -> int:
+    """Dimensions of space of a ConvLSTM; 0 for any other layer."""
+    return int(kind[-2]) if kind in CONV_LSTMS else 0
 
 
 def _joined_gates(spec: Spec, kind: str) -> dict[str, Array]:
@@ -380,9 +417,9 @@ def _joined_gates(spec: Spec, kind: str) -> dict[str, Array]:
             name: np.concatenate([weights[f"{letter}_{gate}"] for gate in order], axis=-1)
             for letter, name in names.items()
         }
-    if kind == "ConvLSTM2D" and weights:
+    if conv_dims(kind) and weights:
         for role in ("kernel", "recurrent_kernel"):
-            weights[role] = _turned(spec, weights[role], 2)
+            weights[role] = _turned(spec, weights[role], conv_dims(kind))
     return _from_cudnn(spec, weights, 4 if kind == "LSTM" else 3) if spec.kind.startswith("CuDNN") else weights
 
 
@@ -405,7 +442,7 @@ def _from_cudnn(spec: Spec, weights: dict[str, Array], gates: int) -> dict[str, 
 
 def _check_recurrent(spec: Spec, kind: str, units: int, weights: Mapping[str, Array]) -> None:
     gates = {"SimpleRNN": 1, "GRU": 3}.get(kind, 4)
-    window = size_of(spec, 2) if kind == "ConvLSTM2D" else ()
+    window = size_of(spec, conv_dims(kind)) if conv_dims(kind) else ()
     spec.check("kernel", weights["kernel"], (*window, None, gates * units))
     spec.check("recurrent_kernel", weights["recurrent_kernel"], (*window, units, gates * units))
     if "bias" in weights:
@@ -527,6 +564,12 @@ def activation_layer(function: str, argument: str, *keys: str, default: float) -
     return translate
 
 
+def activation_alone(spec: Spec) -> Translation:
+    """Activation."""
+    activation = parse_activation(activation_of(spec.fields, "activation", default="linear"))
+    return "Activation", {"function": activation.name, "arguments": dict(activation.parameters)}, spec.arrays()
+
+
 def softmax(spec: Spec) -> Translation:
     """Softmax, along one axis or over several."""
     axis = spec.fields.get("axis", default=-1)
@@ -594,6 +637,7 @@ IDENTITIES = (
     "GaussianDropout", "AlphaDropout", "ActivityRegularization",
 )  # fmt: skip
 DIMENSIONS = (1, 2, 3)
+CONV_LSTMS = tuple(f"ConvLSTM{n}D" for n in DIMENSIONS)
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Merge")
 
 TABLE: Mapping[str, Callable[[Spec], Translation]] = {
@@ -603,12 +647,11 @@ TABLE: Mapping[str, Callable[[Spec], Translation]] = {
     **{f"Conv{n}D": partial(convolution, dims=n) for n in DIMENSIONS},
     **{f"Convolution{n}D": partial(convolution, dims=n) for n in DIMENSIONS},
     **{f"AtrousConvolution{n}D": partial(convolution, dims=n) for n in (1, 2)},
-    "DepthwiseConv2D": depthwise,
+    **{f"DepthwiseConv{n}D": partial(depthwise, dims=n) for n in (1, 2)},
     "SeparableConv1D": partial(separable, dims=1),
     "SeparableConv2D": partial(separable, dims=2),
     "SeparableConvolution2D": partial(separable, dims=2),
-    "Conv2DTranspose": partial(transposed, dims=2),
-    "Conv3DTranspose": partial(transposed, dims=3),
+    **{f"Conv{n}DTranspose": partial(transposed, dims=n) for n in DIMENSIONS},
     "Deconvolution2D": partial(transposed, dims=2),
     "LocallyConnected1D": partial(local, dims=1),
     "LocallyConnected2D": partial(local, dims=2),
@@ -616,9 +659,9 @@ TABLE: Mapping[str, Callable[[Spec], Translation]] = {
     **{f"AveragePooling{n}D": partial(pooling, kind="average", dims=n) for n in DIMENSIONS},
     **{f"GlobalMaxPooling{n}D": partial(global_pooling, kind="max", dims=n) for n in DIMENSIONS},
     **{f"GlobalAveragePooling{n}D": partial(global_pooling, kind="average", dims=n) for n in DIMENSIONS},
-    "BatchNormalization": batch_normalization,
+    **{kind: batch_normalization for kind in BATCH_NORMALIZATIONS},
     "LayerNormalization": layer_normalization,
-    **{kind: recurrent for kind in ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D")},
+    **{kind: recurrent for kind in ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", *CONV_LSTMS)},
     **{f"ZeroPadding{n}D": edges("Pad", "padding", n) for n in DIMENSIONS},
     **{f"Cropping{n}D": edges("Crop", "cropping", n) for n in DIMENSIONS},
     **{f"UpSampling{n}D": partial(upsampling, dims=n) for n in DIMENSIONS},
@@ -626,10 +669,7 @@ TABLE: Mapping[str, Callable[[Spec], Translation]] = {
     "Reshape": simple("Reshape", shape=_shape),
     "Permute": simple("Permute", order=_order),
     "RepeatVector": simple("Repeat", times=_whole("n")),
-    "Activation": simple(
-        "Activation", function=lambda spec: activation_of(spec.fields, "activation", default="linear"),
-        arguments=lambda spec: {},
-    ),
+    "Activation": activation_alone,
     "ReLU": relu,
     "LeakyReLU": activation_layer("leaky_relu", "negative_slope", "alpha", "negative_slope", default=0.3),
     "ELU": activation_layer("elu", "alpha", "alpha", default=1.0),
@@ -643,9 +683,3 @@ TABLE: Mapping[str, Callable[[Spec], Translation]] = {
     "Attention": attention,
     "AdditiveAttention": attention,
 }  # fmt: skip
-
-
-def translate(spec: Spec) -> KerasLayer:
-    """The canonical layer."""
-    operation, parameters, weights = TABLE[spec.kind](spec)
-    return KerasLayer(spec.path, spec.kind, operation, parameters, weights)

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from porter.errors import NonFiniteError, UsageError
-from porter.formats.keras_legacy.decode import FORMAT, decode_hdf5, decode_json, is_json, is_keras_hdf5
+from porter.formats.keras_legacy.decode import (
+    FORMAT,
+    decode_archive,
+    decode_hdf5,
+    decode_json,
+    decode_store,
+    is_json,
+    is_keras_hdf5,
+)
 from porter.formats.keras_legacy.errors import (
     ArchitectureMissingError,
     NotAModelError,
@@ -22,6 +30,7 @@ from porter.formats.keras_legacy.fields import reading
 from porter.formats.keras_legacy.graph import Era, KerasNetwork
 from porter.formats.keras_legacy.options import KerasOptions
 from porter.formats.keras_legacy.roles import Stored
+from porter.formats.keras_legacy.store import is_store
 from porter.formats.keras_legacy.walk import Opening
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
@@ -37,7 +46,7 @@ KERAS1_ARGUMENTS = frozenset(
 
 def matches(opened: OpenedFile) -> bool:
     """Whether a file is HDF5 of Keras 1 or 2, or text that may be a JSON architecture."""
-    if is_json(opened):
+    if is_json(opened) or opened.keras_archive is not None or is_store(opened):
         return True
     if not is_keras_hdf5(opened):
         return False
@@ -52,7 +61,13 @@ def read_keras(opened: OpenedFile, options: KerasOptions = KerasOptions()) -> Ke
         UnreadableError: damaged, hostile, or with a layer that is not read.
         UsageError: what the file leaves open and the options do not say.
     """
-    source = decode_json(opened) if is_json(opened) else decode_hdf5(opened)
+    if is_store(opened):
+        raise ArchitectureMissingError(
+            f"{opened.path} holds weights by their places in a model, without the model",
+            expected="the architecture too",
+            remedy="porter port architecture.json --weights FILE, or the .keras or .h5 file of the whole model",
+        )
+    source = decode(opened)
     if "model_config" not in source.attributes:
         raise ArchitectureMissingError(
             f"{opened.path} holds weights without an architecture",
@@ -64,6 +79,17 @@ def read_keras(opened: OpenedFile, options: KerasOptions = KerasOptions()) -> Ke
         source = _with_weights(source, options.weights)
     with reading(str(source.path)):
         return _network(source, options)
+
+
+def decode(opened: OpenedFile) -> WeightFile:
+    """What a file holds, as it is, whichever of Keras' own kinds it is.
+
+    Raises:
+        UnreadableError: damaged, or without what it lists.
+    """
+    if opened.keras_archive is not None:
+        return decode_archive(opened)
+    return decode_json(opened) if is_json(opened) else decode_hdf5(opened)
 
 
 def _read(opened: OpenedFile, options: ReadOptions) -> KerasNetwork:
@@ -89,9 +115,12 @@ def _with_weights(source: WeightFile, weights: str | Path) -> WeightFile:
             "weights", found=f"{source.path} has weights of its own", expected="a JSON architecture beside them"
         )
     with open_file(weights) as opened:
-        if not is_keras_hdf5(opened):
+        if is_store(opened):
+            stored = decode_store(opened, source.attributes["model_config"])
+        elif is_keras_hdf5(opened):
+            stored = decode_hdf5(opened)
+        else:
             raise NotAModelError(f"{opened.path} holds no weights of Keras", expected="HDF5 of model.save_weights()")
-        stored = decode_hdf5(opened)
     attributes = {**source.attributes, **{key: stored.attributes[key] for key in ("layer_names", "weight_names")}}
     for key in ("keras_version", "backend"):
         # The weights' own word counts: an architecture may have been written by a later version.
@@ -220,4 +249,6 @@ def _mentions(value: Any, keys: Any) -> bool:
     return isinstance(value, list) and any(_mentions(inner, keys) for inner in value)
 
 
-READER = Reader(FORMAT, "a model or an architecture of Keras 1 or 2 (.h5, .json)", matches, _read)
+READER = Reader(
+    FORMAT, "a model or an architecture of Keras 1 or 2 (.h5, .json; .keras of 2.12 to 2.15)", matches, _read
+)

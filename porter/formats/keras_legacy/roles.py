@@ -16,8 +16,11 @@ Array = NDArray[Any]
 
 KERNEL_AND_BIAS = (
     "Conv1D", "Conv2D", "Conv3D", "Dense", "TimeDistributedDense", "Convolution1D", "Convolution2D", "Convolution3D",
-    "AtrousConvolution1D", "AtrousConvolution2D", "Conv2DTranspose", "Conv3DTranspose", "Deconvolution2D",
-    "LocallyConnected1D", "LocallyConnected2D",
+    "AtrousConvolution1D", "AtrousConvolution2D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
+    "Deconvolution2D", "LocallyConnected1D", "LocallyConnected2D",
+)  # fmt: skip
+BATCH_NORMALIZATIONS = (
+    "BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization",
 )  # fmt: skip
 KERAS1_GATES = {"LSTM": "icfo", "ConvLSTM2D": "icfo", "GRU": "zrh"}
 
@@ -98,7 +101,8 @@ class Stored:
 
 def role_of(name: str, roles: Sequence[str]) -> str | None:
     """The longest role that a stored name ends in: ``dense_1/kernel:0``, ``lstm_1_W_i``, ``kernel_1:0``."""
-    last = re.sub(r":\d+$", "", name).split("/")[-1]
+    parts = re.sub(r":\d+$", "", name).split("/")
+    last = "_".join(parts[-2:]) if "query_kernel" in roles else parts[-1]
     plain = re.sub(r"_\d+$", "", last)
     fitting = [role for role in roles if role in (last, plain) or last.endswith(f"_{role}")]
     return max(fitting, key=len, default=None)
@@ -129,18 +133,25 @@ def roles_of(kind: str, fields: Fields) -> tuple[str, ...]:  # noqa: PLR0911 - o
     with_bias = fields.flag("use_bias", "bias", default=True)
     if kind in KERNEL_AND_BIAS:
         return ("W", "b")[: 1 + with_bias] if old else ("kernel", "bias")[: 1 + with_bias]
-    if kind == "DepthwiseConv2D":
+    if kind in ("DepthwiseConv1D", "DepthwiseConv2D"):
         return ("depthwise_kernel", "bias")[: 1 + with_bias]
     if kind.startswith("Separable"):
         return ("depthwise_kernel", "pointwise_kernel", "bias")[: 2 + with_bias]
-    if kind in ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D"):
+    if kind in ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"):
         return _recurrent_roles(kind, fields, with_bias)
-    if kind in ("BatchNormalization", "LayerNormalization"):
+    if kind in (*BATCH_NORMALIZATIONS, "LayerNormalization", "GroupNormalization"):
         return _normalization_roles(kind, fields)
     if kind in ("Attention", "AdditiveAttention"):
         scale = fields.flag("use_scale", default=kind == "AdditiveAttention")
         weighted = fields.get("score_mode", default="dot") == "concat"
         return ("scale",) * scale + ("concat_score_weight",) * weighted
+    if kind == "MultiHeadAttention":
+        maps = ("query", "key", "value", "attention_output")
+        return tuple(f"{each}_{role}" for each in maps for role in ("kernel", "bias")[: 1 + with_bias])
+    if kind == "Normalization":
+        return ("mean", "variance", "count") if fields.get("mean", default=None) is None else ()
+    if kind == "EinsumDense":
+        return ("kernel", "bias")[: 1 + (fields.get("bias_axes", default=None) is not None)]
     return {"Embedding": ("W",) if old else ("embeddings",), "PReLU": ("alpha",)}.get(kind, ())
 
 
@@ -155,6 +166,6 @@ def _recurrent_roles(kind: str, fields: Fields, with_bias: bool) -> tuple[str, .
 
 def _normalization_roles(kind: str, fields: Fields) -> tuple[str, ...]:
     learned = ("gamma",) * fields.flag("scale", default=True) + ("beta",) * fields.flag("center", default=True)
-    if kind == "LayerNormalization":
+    if kind in ("LayerNormalization", "GroupNormalization"):
         return learned
     return (*learned, *(("running_mean", "running_std") if "mode" in fields else ("moving_mean", "moving_variance")))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+from porter.errors import PorterError
 from porter.formats.keras_legacy.decode import MODELS
 from porter.formats.keras_legacy.errors import (
     ConfigError,
@@ -18,26 +19,29 @@ from porter.formats.keras_legacy.errors import (
 )
 from porter.formats.keras_legacy.fields import Fields
 from porter.formats.keras_legacy.graph import Era, KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
-from porter.formats.keras_legacy.layers import TABLE, Spec, translate
-from porter.formats.keras_legacy.roles import Stored, roles_of
+from porter.formats.keras_legacy.later_layers import REFUSED
+from porter.formats.keras_legacy.layers import CONV_LSTMS, Spec
+from porter.formats.keras_legacy.operations import OPERATIONS, CallArguments, Place, read_arguments, translate_operation
+from porter.formats.keras_legacy.roles import BATCH_NORMALIZATIONS, Stored, roles_of
+from porter.formats.keras_legacy.table import TABLE, translate
 from porter.formats.weight_file import WeightFile
 
 CODE = {
     "Lambda": "Python bytecode, which is not run",
-    "TFOpLambda": "the name of a TensorFlow function, which is not called",
-    "SlicingOpLambda": "the name of a TensorFlow function, which is not called",
     "ClassMethod": "the name of a TensorFlow method, which is not called",
     "InstanceMethod": "the name of a TensorFlow method, which is not called",
-    "TensorFlowOpLayer": "a TensorFlow operation, which is not run",
+    "InstanceProperty": "the name of a TensorFlow property, which is not looked up",
 }
-WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN")
-RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM2D")
+WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN", "SpectralNormalization")
+RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", *CONV_LSTMS)
+WITH_ARGUMENTS = (*OPERATIONS, "MultiHeadAttention")
+"""Classes that take tensors and constants as arguments by name, too."""
 DEEPEST = 32
 MOST_AXES = 32
 
 KEEPS_MASK = frozenset((
     "Activation", "ActivityRegularization", "AdditiveAttention", "AlphaDropout", "Attention", "SpatialDropout1D",
-    "BatchNormalization", "Dense", "Dropout", "ELU",
+    *BATCH_NORMALIZATIONS, "Dense", "Dropout", "ELU", "GroupNormalization", "Identity", "UnitNormalization",
     "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU",
     "ThresholdedReLU", "TimeDistributed", "TimeDistributedDense",
 ))  # fmt: skip
@@ -80,6 +84,7 @@ class Opening:
         layers: found so far, by path.
         calls: found so far; named in the end, when it is known which layers are called more than once.
         by_order: places where arrays were told apart by order alone.
+        refused: layers that are not read, by path.
     """
 
     source: WeightFile
@@ -89,6 +94,7 @@ class Opening:
     calls: list[KerasCall] = field(default_factory=list)
     by_order: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, PorterError] = field(default_factory=dict)
 
     def where(self, path: str) -> str:
         """File and layer, for messages."""
@@ -160,13 +166,15 @@ class Opening:
         if len(begins) != len(wires):
             raise GraphError(f"{self.where(path)}: {len(wires)} inputs for {len(begins)}")
         there = {(name, at): [wire] for (name, at, _), wire in zip(begins, wires, strict=True)}
-        waiting = self.numbered(entries, ends)
+        arguments: dict[tuple[str, int], CallArguments] = {}
+        waiting = self.numbered(entries, ends, arguments)
         while waiting:
             known = len(there)
             for key, (entry, takes) in list(waiting.items()):
                 if all((name, at) in there for name, at, _ in takes):
                     taken = [self.pick(there, take, path) for take in takes]
-                    there.setdefault(key, []).extend(self.call(entry, taken, group(entry.name)))
+                    given = arguments.get(key)
+                    there.setdefault(key, []).extend(self.call(entry, taken, group(entry.name), given))
                     del waiting[key]
             if len(there) == known:
                 stuck = ", ".join(sorted({repr(name) for name, _ in waiting}))
@@ -177,18 +185,31 @@ class Opening:
         """The tensor that a reference means."""
         name, at, tensor = take
         wires = there.get((name, at), [])
+        if 0 <= tensor < MOST_AXES and f"{path}{name}" in self.refused:
+            return wires[0]
         if not 0 <= tensor < len(wires):
             raise GraphError(f"{self.where(path)}: output {tensor} of call {at} of {name!r} does not exist")
         return wires[tensor]
 
     def numbered(
-        self, entries: Sequence[Entry], ends: Sequence[tuple[str, int, int]]
+        self,
+        entries: Sequence[Entry],
+        ends: Sequence[tuple[str, int, int]],
+        arguments: dict[tuple[str, int], CallArguments],
     ) -> dict[tuple[str, int], tuple[Entry, list[tuple[str, int, int]]]]:
         """Calls by layer and number.
 
         From Keras 2 on a nested model's call 0 is its own construction, and its first call in the graph has number 1.
+        The arguments of those that have any are put into ``arguments``.
         """
-        takes = {entry.name: [self.taken(node, entry) for node in entry.inbound] for entry in entries}
+        takes = {}
+        for entry in entries:
+            given = [self.arguments(node, entry) for node in entry.inbound]
+            arguments.update({(entry.name, at): one for at, one in enumerate(given) if one is not None})
+            takes[entry.name] = [
+                self.taken(node, entry) if one is None else list(one.takes)
+                for node, one in zip(entry.inbound, given, strict=True)
+            ]
         meant = [*ends, *(take for nodes in takes.values() for node in nodes for take in node)]
         numbered = {}
         for entry in entries:
@@ -198,11 +219,17 @@ class Opening:
                 numbered[entry.name, at] = (entry, node)
         return numbered
 
+    def arguments(self, node: Any, entry: Entry) -> CallArguments | None:
+        """What a call is given beside tensors alone, where its class takes such arguments."""
+        if isinstance(node, Mapping) or (entry.kind not in WITH_ARGUMENTS and entry.path not in self.replaced):
+            return None
+        return read_arguments(node, self.where(entry.path))
+
     def taken(self, node: Any, entry: Entry) -> list[tuple[str, int, int]]:
         """The references of one call, whose further arguments must say nothing."""
         if isinstance(node, Mapping):
             raise UnknownModeError(f"{self.where(entry.path)}: its calls are written as Keras 3 does")
-        for one in node:
+        for one in [node] if node and isinstance(node[0], str) else node:
             for key, value in one[3].items() if len(one) > 3 else ():
                 silent = value is None or value == [] or (isinstance(value, list) and set(map(str, value)) == {"None"})
                 if not silent and (key, value) != ("training", False):
@@ -222,13 +249,19 @@ class Opening:
             raise ConfigError(f"{self.where(path)}: tensors", found=repr(value)[:120], expected="[[layer, 0, 0], ...]")
         return [(one[0], one[1], one[2]) for one in listed]
 
-    def call(self, entry: Entry, wires: Sequence[Wire], stored: Any) -> list[Wire]:
-        """One call of a layer; a nested model is opened up."""
+    def call(
+        self, entry: Entry, wires: Sequence[Wire], stored: Any, arguments: CallArguments | None = None
+    ) -> list[Wire]:
+        """One call of a layer; a nested model is opened up, and a layer that is not read is told in the end."""
         if entry.is_model:
             inner = self.inner_group(entry, stored)
             return self.model(entry.kind, entry.config, f"{entry.path}/", wires, inner)
         if entry.path not in self.layers:
-            self.layers[entry.path] = self.layer(entry, stored)
+            try:
+                self.layers[entry.path] = self.layer(entry, stored, arguments)
+            except (ExecutableLayerError, UnknownLayerError, UnknownModeError) as error:
+                self.refused[entry.path] = error
+                self.layers[entry.path] = KerasLayer(entry.path, entry.kind, "Replaced")
         layer = self.layers[entry.path]
         self.counts[entry.path] += 1
         name = f"{entry.path}@{self.counts[entry.path]}"
@@ -254,18 +287,24 @@ class Opening:
         elif entry.kind in ("Bidirectional", "TimeDistributed"):
             once = self.count(self.entry(entry.config["layer"], f"{entry.path}/"))
             counts = (once[0] * 2, once[1] * 2) if entry.kind == "Bidirectional" else once
+        elif entry.kind == "SpectralNormalization":
+            once = self.count(self.entry(entry.config["layer"], f"{entry.path}/"))
+            counts = (once[0], once[1] + 1)
         else:
             kind, fields = cell_of(entry, self.where(entry.path))
             roles = roles_of(kind, fields)
             fixed = sum(role.startswith(("moving_", "running_")) for role in roles)
+            fixed = len(roles) if kind == "Normalization" else fixed
             counts = (len(roles) - fixed, fixed)
         frozen = isinstance(entry.config, Mapping) and entry.config.get("trainable") is False
         return (0, sum(counts)) if frozen else counts
 
-    def layer(self, entry: Entry, stored: Any) -> KerasLayer:
+    def layer(self, entry: Entry, stored: Any, arguments: CallArguments | None = None) -> KerasLayer:
         """A layer, translated."""
         if entry.path in self.replaced:
             return KerasLayer(entry.path, entry.kind, "Replaced")
+        if entry.kind in OPERATIONS:
+            return self.operation(entry, arguments)
         if entry.kind in CODE:
             raise ExecutableLayerError(
                 f"{self.where(entry.path)} is a {entry.kind}: {CODE[entry.kind]}",
@@ -280,10 +319,45 @@ class Opening:
                 found=f"arrays of {', '.join(map(repr, list(self.source.attributes['weight_names'])[:12]))}",
                 remedy="the weights are those of another model",
             )
-        return self.wrapped(entry, own)
+        layer = self.wrapped(entry, own)
+        return layer if entry.kind != "MultiHeadAttention" else self.attending(layer, arguments)
+
+    def operation(self, entry: Entry, arguments: CallArguments | None) -> KerasLayer:
+        """A TensorFlow function, where it is plain arithmetic."""
+        if not isinstance(entry.config, Mapping):
+            raise ConfigError(f"{self.where(entry.path)}: config", found=type(entry.config).__name__)
+        given = CallArguments((), Place(0), {}) if arguments is None else arguments
+        return translate_operation(entry.path, entry.kind, entry.config, given, self.where(entry.path))
+
+    def attending(self, layer: KerasLayer, arguments: CallArguments | None) -> KerasLayer:
+        """A MultiHeadAttention with the places of query, value and key in its calls."""
+        given = {} if arguments is None else dict(arguments.named)
+        places = [None if arguments is None else arguments.first, given.pop("value", None), given.pop("key", None)]
+        causal = given.pop("use_causal_mask", False) is True
+        silent = {key: value for key, value in given.items() if value not in (None, False)}
+        if silent or not isinstance(places[0], Place) or not isinstance(places[1], Place):
+            raise UnknownModeError(
+                f"{self.where(layer.name)} is called with {', '.join(silent) or 'other things than tensors'}",
+                expected="query, value and key alone",
+                remedy=f"give a function in its place: --replace {layer.name}=module:function",
+            )
+        order = tuple(each.number for each in places if isinstance(each, Place))
+        return replace(layer, parameters={**layer.parameters, "order": order, "causal": causal})
 
     def wrapped(self, entry: Entry, stored: Stored | None) -> KerasLayer:
         """A layer, or what is inside a wrapper."""
+        if entry.kind == "SpectralNormalization":
+            inner = self.entry(Fields(self.where(entry.path), entry.config).get("layer"), f"{entry.path}/")
+            # At inference the kernel is used as it is stored, which training has divided already.
+            names = (
+                []
+                if stored is None
+                else [
+                    name for name in stored.arrays if name.rpartition("/")[2].split(":")[0] not in ("sn_u", "vector_u")
+                ]
+            )
+            part = None if stored is None else stored.part(stored.where, names)
+            return replace(self.wrapped(inner, part), name=entry.path, kind=entry.kind)
         if entry.kind == "Bidirectional":
             return self.bidirectional(entry, stored)
         if entry.kind == "TimeDistributed":
@@ -324,11 +398,27 @@ class Opening:
 
     def refuse(self, entry: Entry) -> NoReturn:
         """A class that is not on the list."""
+        if entry.kind in REFUSED:
+            raise UnknownLayerError(
+                f"{self.where(entry.path)} is a {entry.kind}: {REFUSED[entry.kind]}",
+                remedy=f"or give a function in its place: --replace {entry.path}=module:function",
+            )
         raise UnknownLayerError(
             f"{self.where(entry.path)} is a {entry.kind!r}, which is not on the list of layers that are read",
             expected=f"one of Keras' own: {', '.join(sorted({*TABLE, *WRAPPERS}))}",
             remedy=f"give a function in its place: --replace {entry.path}=module:function",
         )
+
+    def check_refused(self) -> None:
+        """Refuse all layers that are not read at once.
+
+        Raises:
+            UnreadableError: that of the only one, or one of them all.
+        """
+        if len(self.refused) == 1:
+            raise next(iter(self.refused.values()))
+        if self.refused:
+            raise several(self.refused, str(self.source.path))
 
     def with_mask(self, entry: Entry, layer: KerasLayer, call: KerasCall) -> tuple[KerasCall, Ref | None]:
         """The call, and the mask of what it gives, by Keras' rules."""
@@ -385,6 +475,7 @@ class Opening:
         begins = self.input_entries(kind, config, path)
         inputs = tuple(input_of(label, entry, self.where(label)) for label, entry in begins)
         ends = self.model(kind, config, path, [Wire(Ref(each.name)) for each in inputs], group)
+        self.check_refused()
         once = {f"{layer}@1": layer for layer, count in self.counts.items() if count == 1}
 
         def renamed(ref: Ref | None) -> Any:
@@ -402,6 +493,20 @@ class Opening:
             era=self.era, inputs=inputs, calls=calls, outputs=tuple(renamed(wire.ref) for wire in ends),
             has_weights=bool(self.source.attributes["layer_names"]),
         )  # fmt: skip
+
+
+def several(errors: Mapping[str, PorterError], where: str) -> PorterError:
+    """One refusal of all layers that are not read."""
+    kinds = {type(error) for error in errors.values()}
+    told = [
+        f"layer {error.what.rpartition(': layer ')[2]}" + (f" ({error.found})" if error.found else "")
+        for error in errors.values()
+    ]
+    return (kinds.pop() if len(kinds) == 1 else UnknownLayerError)(
+        f"{where}: {len(errors)} layers are not read",
+        found="\n            ".join(told),
+        remedy="give functions in their places: " + " ".join(f"--replace {path}=module:function" for path in errors),
+    )
 
 
 def cell_of(entry: Entry, where: str) -> tuple[str, Fields]:
