@@ -106,7 +106,7 @@ def _reading(network: KerasNetwork, golden: Samples) -> Reading:
         return check_legacy_reading(network, golden)
     except (ValueError, IndexError, TypeError, ArithmeticError) as error:
         raise SamplesError(
-            f"samples {golden.name}: inputs that the layers of {network.source.path} cannot take",
+            f"samples {golden.path}: inputs that the layers of {network.source.path} cannot take",
             found=str(error), expected="rows of the shapes, and of lengths, that the model was made for",
         ) from error  # fmt: skip
 
