@@ -3,10 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 WORKERS ?= 2
+SECONDS ?= 300
 FIXTURE := fixtures/ocean_7-100-75-50-25-7
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint type docs wheel fixtures lock clean
+.PHONY: help demo test search lint type docs wheel fixtures lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +26,9 @@ demo: $(STAMP) ## port a fixture, verify it, and name the report
 
 test: lint type ## lint, type check, and every test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+search: $(STAMP) ## property tests with new seeds, for SECONDS
+	$(BIN)/python -m tests.search --seconds $(SECONDS) --workers $(WORKERS)
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

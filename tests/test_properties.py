@@ -32,13 +32,25 @@ def judge(network, model, **options):
 
 
 def assert_parity(report, drawn):
-    """Every step of the file was compared, in order, and agrees."""
+    """Every step of the file was compared, in order, and agrees.
+
+    Parity is owed as far as the port's dtype holds what the reference computes: a step of which float16 holds no
+    element is not compared, which a note says, and never a mistake.
+    """
     assert [row.layer for row in report.layers] == drawn.rows
-    assert report.verdict == "parity", str(report)
     assert report.findings == ()
+    beyond = [row for row in report.layers if is_beyond(report, row)]
+    assert report.verdict == ("inconclusive" if beyond else "parity"), str(report)
     for row in report.layers:
-        assert row.verdict == "parity" and row.elements > 0 and row.exceeding == 0
-        assert row.isolated <= row.allowed
+        if row not in beyond:
+            assert row.verdict == "parity" and row.elements > 0 and row.exceeding == 0
+            assert row.isolated <= row.allowed
+
+
+def is_beyond(report, row):
+    """Whether nothing of a step could be compared because of overflow, and the report says so."""
+    told = any(note.startswith(f"{row.layer}: ") and "left out" in note for note in report.notes)
+    return row.verdict == "uncompared" and "float16" in str(report.notes) and told
 
 
 def assert_named(report, expected):
