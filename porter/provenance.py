@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import sys
@@ -24,7 +25,7 @@ SCHEMA_VERSION = 1
 LARGEST = 16 * 2**20
 """Bytes; a record that claims to be larger was not written by this package."""
 
-TOLD = ("legacy", "legacy_sha256", "port", "port_sha256", "versions", "placement", "seed")
+TOLD = ("legacy", "legacy_sha256", "port", "port_sha256", "versions", "placement", "seed", "declarations")
 """Of a report's provenance, what the record has in another place, and the paths."""
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -66,9 +67,41 @@ def describe(network: Network, report: Report, options: Mapping[str, Any]) -> di
     return cast("dict[str, Any]", plain(record))
 
 
+def verification(
+    network: Network, *, port: str | Path | None, seed: int, placement: str | None, rows: int
+) -> dict[str, Any]:
+    """What a verification rests on, of whatever family: the provenance of a report.
+
+    Args:
+        network: the legacy network.
+        port: path of the port, where it came from a file.
+        seed: of the probes.
+        placement: where the port has the scaling, as declared or found; None where that has no meaning.
+        rows: of the network's inputs that the port was fed with.
+    """
+    return {
+        "legacy": str(network.source.path),
+        "legacy_sha256": network.source.sha256,
+        "port": None if port is None else str(port),
+        "port_sha256": None if port is None or not Path(port).is_file() else digest_of(Path(port)),
+        "seed": seed,
+        "placement": placement,
+        "rows": rows,
+        "declarations": dict(network.declarations),
+        "versions": versions(),
+        "platform": platform.platform(),
+    }
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def versions() -> dict[str, str]:
     """The versions of whatever had a part in the numbers, as far as it is loaded."""
-    packages = ("porter", "keras", "tensorflow", "numpy")
+    packages = ("porter", "keras", "tensorflow", "numpy", "h5py", "hypothesis")
     loaded = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
     return {"python": platform.python_version(), **loaded}
 

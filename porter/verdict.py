@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from porter.case import Case, Judged
 from porter.diagnosis.diagnose import Named
@@ -15,6 +12,7 @@ from porter.domain import port_limits
 from porter.held import Held, held_finding, hold_port
 from porter.illustration import collect_pictures
 from porter.notes import build_notes
+from porter.provenance import verification
 from porter.reading import Reading, check_reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from porter.samples import Samples
@@ -60,7 +58,9 @@ def build_report(
         claims=reading.claims,
         findings=findings,
         notes=build_notes(case, question, searched),
-        provenance=_provenance(case, source),
+        provenance=verification(
+            case.network, port=source, seed=case.seed, placement=case.placement, rows=len(case.inputs)
+        ),
         counterexample=searched.as_dict() if searched is not None and searched.row is not None else None,
         pictures=collect_pictures(case, named),
         telling_inputs=tuple(each.as_dict() for each in reading.telling),
@@ -182,32 +182,3 @@ def _build_note(case: Case, searched: Counterexample | None, wanted: bool) -> st
     if searched is not None:
         return f"{note}; {searched.examples} inputs searched by Hypothesis"
     return f"{note}; no search" + (f": the network has more than {MOST_WEIGHTS:,} weights" if wanted else "")
-
-
-def _provenance(case: Case, source: str | Path | None) -> dict[str, Any]:
-    import hashlib
-
-    digest = None if source is None else hashlib.sha256(Path(source).read_bytes()).hexdigest()
-    return {
-        "legacy": str(case.network.source.path),
-        "legacy_sha256": case.network.source.sha256,
-        "port": None if source is None else str(source),
-        "port_sha256": digest,
-        "seed": case.seed,
-        "placement": case.placement,
-        "declarations": dict(case.network.declarations),
-        "versions": _versions(),
-        "platform": platform.platform(),
-    }
-
-
-def _versions() -> Mapping[str, str]:
-    from porter import __version__
-
-    found = {"python": platform.python_version(), "porter": __version__}
-    for name in ("keras", "tensorflow", "numpy", "h5py", "hypothesis"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

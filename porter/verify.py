@@ -10,6 +10,7 @@ from porter.diagnosis.diagnose import diagnose
 from porter.errors import UnbuildableError, UsageError
 from porter.examination import examine
 from porter.formats.keras_legacy.graph import KerasNetwork
+from porter.function_port import verify_function
 from porter.mending import check_remedy
 from porter.network import Network
 from porter.placement import PLACEMENTS
@@ -37,7 +38,8 @@ def verify(
 
     Args:
         legacy: the network, or the path of its file.
-        port: a keras.Model, or the path of a saved one; never changed.
+        port: a keras.Model, or the path of a saved one; never changed. Or a function of (rows, ...) arrays, one for
+            each input, that gives the outputs: it shows no layers, and is judged from end to end.
         samples: golden samples of the original software: a path (.npz, .csv) or a pair (inputs, outputs).
         seed: of the probes and the search.
         search: whether Hypothesis searches the inputs for a larger error; a legacy Keras network is never searched,
@@ -63,11 +65,18 @@ def verify(
         raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
     model = read_port(port) if isinstance(port, str | Path) else port
     source = port if isinstance(port, str | Path) else None
+    golden = load_samples(samples, network)
+    if _is_function(model):
+        return verify_function(network, model, golden=golden, seed=seed, rows=rows)
     with preserved(model):
         if isinstance(network, KerasNetwork):
-            return _verify_keras(network, model, samples, seed, placement, apply)
-        golden = load_samples(samples, network)
+            return _verify_keras(network, model, golden, seed, placement, apply, source)
         return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source)
+
+
+def _is_function(port: Any) -> bool:
+    """Whether a port is a function and no Keras model, which is callable as well."""
+    return callable(port) and not hasattr(port, "variables")
 
 
 def _verify_dense(
@@ -92,14 +101,20 @@ def _verify_dense(
 
 
 def _verify_keras(
-    network: KerasNetwork, model: Any, samples: Any, seed: int, placement: str | None, apply: str | Path | None
+    network: KerasNetwork,
+    model: Any,
+    golden: Samples | None,
+    seed: int,
+    placement: str | None,
+    apply: str | Path | None,
+    source: str | Path | None,
 ) -> Report:
     from porter.keras_legacy.mending import check_legacy_remedy
     from porter.keras_legacy.port import check_placement
     from porter.keras_legacy.verify import examine_legacy
 
     check_placement(placement)
-    report, named, judged = examine_legacy(network, model, samples=samples, seed=seed)
+    report, named, judged = examine_legacy(network, model, samples=golden, seed=seed, source=source)
     if report.findings:
         report, mended = check_legacy_remedy(report, network, model, named, judged, seed)
         if apply is not None:

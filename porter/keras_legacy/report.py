@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.held import Held, held_finding
 from porter.keras_legacy.judging import Judged
 from porter.notes import runtime_notes
-from porter.provenance import versions
+from porter.provenance import verification
 from porter.reading import Reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from porter.runtime import current_runtime
@@ -33,6 +34,7 @@ def build_legacy_report(
     seed: int,
     structure: Sequence[Finding] = (),
     pairing_notes: Sequence[str] = (),
+    source: str | Path | None = None,
 ) -> Report:
     """The report of every step as it was judged.
 
@@ -44,6 +46,7 @@ def build_legacy_report(
         seed: that drew it.
         structure: mistakes of the graph itself.
         pairing_notes: how a port with other names was paired.
+        source: path of the port, where it came from a file.
     """
     rows, whole = tuple(_row(one) for one in judged), any(one.whole_differs for one in judged)
     findings = tuple(sorted((*(_finding(judged, one) for one in named), *structure), key=_certainty))
@@ -70,11 +73,8 @@ def build_legacy_report(
         claims=network.claims,
         findings=findings,
         notes=tuple(notes),
-        provenance={
-            "legacy": str(network.source.path), "legacy_sha256": network.source.sha256, "seed": seed, "rows": count,
-            "versions": versions(), **network.declarations,
-        },
-    )  # fmt: skip
+        provenance=verification(network, port=source, seed=seed, placement=None, rows=count),
+    )
 
 
 def _reading(network: KerasNetwork) -> str:
