@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.arithmetic import side_by_side
+from porter.arithmetic import Fit, side_by_side
 from porter.case import Case
 from porter.judging import cast
-from porter.misfit import bounded
+from porter.misfit import LOOSEST, bounded
 from porter.report.model import Finding
 from porter.samples import Samples
-from reference.precision import Precision
+from reference.precision import FORMATS, Precision
 from reference.scaling import Scaling
 from reference.trace import Program, chain
 
@@ -61,6 +61,7 @@ def hold(
     found: Sequence[Array],
     precisions: Mapping[str, Precision],
     original: Program | None = None,
+    fit: Fit | None = None,
 ) -> Held:
     """Hold what a port gave against samples.
 
@@ -70,6 +71,7 @@ def hold(
         found: (rows, ...) the port's outputs on their inputs.
         precisions: of the port, by step.
         original: the legacy forward pass as the original has it, where that is another.
+        fit: how far runs in the arithmetic of the samples differ, which stands in for bounds that are infinite.
     """
     outputs, ours = side_by_side(golden.outputs), side_by_side(found)
     if ours.shape != outputs.shape:
@@ -77,6 +79,7 @@ def hold(
     exact = replace(golden, input_resolution=tuple(np.zeros(each.shape) for each in golden.inputs))
     _, allowed = bounded(program, exact, precisions)
     _, theirs = bounded(program if original is None else original, golden, ORIGINAL)
+    allowed, theirs = (_finite(each, fit, precisions) for each in (allowed, theirs))
     allowed = allowed + theirs + side_by_side(golden.resolution)
     apart, span = np.abs(ours - outputs), np.ptp(outputs, axis=0)
     apart = np.where(np.isnan(apart), np.inf, apart)
@@ -87,7 +90,16 @@ def hold(
     return Held(golden.rows, float(np.max(apart)), share, int(np.sum(apart > allowed)), outputs.size, telling)
 
 
-def hold_port(case: Case, golden: Samples) -> Held | None:
+def _finite(allowed: Array, fit: Fit | None, precisions: Mapping[str, Precision]) -> Array:
+    """The bound, with the largest that any was measured to be in the place of one that is infinite."""
+    if fit is None or np.isfinite(allowed).all():
+        return allowed
+    coarsest = max(each.format.unit for each in precisions.values())
+    share = max(coarsest / FORMATS[fit.arithmetic.kind].unit, 1.0)
+    return np.where(np.isfinite(allowed), allowed, LOOSEST * share * fit.visible)
+
+
+def hold_port(case: Case, golden: Samples, fit: Fit | None = None) -> Held | None:
     """Hold an examined port against samples; None where some step of it has no counterpart in the port."""
     outside = case.placement == "outside"
     judged = [one for one in case.judged if not (outside and isinstance(one.step, Scaling))]
@@ -103,7 +115,7 @@ def hold_port(case: Case, golden: Samples) -> Held | None:
     found = np.asarray(case.graph(cast(fed, case.graph.input_dtypes[0]))[0]).astype(np.float64)
     for step in after:
         found = step(found.reshape(len(found), -1)).outputs
-    return hold(_chained((*before, *steps, *after)), golden, [found], precisions, case.program)
+    return hold(_chained((*before, *steps, *after)), golden, [found], precisions, case.program, fit)
 
 
 def _ends(program: Program) -> tuple[Sequence[Scaling], Sequence[Scaling]]:

@@ -36,7 +36,7 @@ def build_report(
         source: path of the port, where it came from a file.
     """
     reading = check_reading(case.program, case.network.claims, golden, port_limits(case.program, outside=False))
-    held = None if golden is None else hold_port(case, golden)
+    held = None if golden is None else hold_port(case, golden, reading.fit)
     searched = search_inputs(case) if search and can_search(case) else None
     findings = _findings(case, reading, named, held)
     rows = tuple(_row(case, one) for one in case.judged)
