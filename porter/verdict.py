@@ -12,7 +12,7 @@ from porter.case import Case, Judged
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
 from porter.domain import port_limits
-from porter.held import Held, held_finding, hold_port
+from porter.held import Held, held_finding, hold_port, note_of_held
 from porter.illustration import collect_pictures
 from porter.notes import build_notes
 from porter.reading import Reading, check_reading
@@ -52,7 +52,7 @@ def build_report(
         },
         link_notes={
             "reading": reading.note,
-            "build": _build_note(case, searched, search) + ("" if held is None else f"; {held.note}"),
+            "build": _build_note(case, searched, search) + ("" if golden is None else note_of_held(held)),
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
-from porter.errors import SamplesError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.diagnosis.diagnose import diagnose_legacy
 from porter.keras_legacy.feeds import draw_feeds, note_of
@@ -21,9 +20,8 @@ from porter.keras_legacy.samples import check_legacy_reading, hold_legacy
 from porter.keras_legacy.strays import find_structure
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
-from porter.reading import Reading
 from porter.report.model import Finding, Report
-from porter.samples import Samples, load_samples
+from porter.samples import load_samples
 
 Array = NDArray[Any]
 
@@ -82,7 +80,7 @@ def examine_legacy(
     """
     graph, rng = read_graph(model), np.random.default_rng(seed)
     golden = load_samples(samples, network)
-    reading = None if golden is None else _reading(network, golden)
+    reading = None if golden is None else check_legacy_reading(network, golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
     found = _examine(network, graph, feeds, rng if wide else None)
@@ -94,21 +92,6 @@ def examine_legacy(
         precisions = {one.step.name: one.precision for one in found.judged}
         report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions, reading.fit))
     return report, named, found.judged
-
-
-def _reading(network: KerasNetwork, golden: Samples) -> Reading:
-    """What recorded outputs say of the reading.
-
-    Raises:
-        SamplesError: recorded inputs that the layers cannot take.
-    """
-    try:
-        return check_legacy_reading(network, golden)
-    except (ValueError, IndexError, TypeError, ArithmeticError) as error:
-        raise SamplesError(
-            f"samples {golden.path}: inputs that the layers of {network.source.path} cannot take",
-            found=str(error), expected="rows of the shapes, and of lengths, that the model was made for",
-        ) from error  # fmt: skip
 
 
 def _examine(
