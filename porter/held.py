@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.arithmetic import side_by_side
+from porter.arithmetic import Fit, side_by_side
 from porter.case import Case
 from porter.judging import cast
-from porter.misfit import bounded
+from porter.misfit import LOOSEST, bounded
 from porter.report.model import Finding
 from porter.samples import Samples
-from reference.precision import Precision
+from reference.precision import FORMATS, Precision
 from reference.scaling import Scaling
 from reference.trace import Program, chain
 
@@ -61,6 +61,8 @@ def hold(
     found: Sequence[Array],
     precisions: Mapping[str, Precision],
     original: Program | None = None,
+    fit: Fit | None = None,
+    is_rewritten: bool = False,
 ) -> Held:
     """Hold what a port gave against samples.
 
@@ -70,6 +72,9 @@ def hold(
         found: (rows, ...) the port's outputs on their inputs.
         precisions: of the port, by step.
         original: the legacy forward pass as the original has it, where that is another.
+        fit: how far runs in the arithmetic of the samples differ, which stands in for bounds that are infinite.
+        is_rewritten: whether the port computes the same by another program, whose own bound is not known: runs of the
+            formula then say what is allowed, where they allow more.
     """
     outputs, ours = side_by_side(golden.outputs), side_by_side(found)
     if ours.shape != outputs.shape:
@@ -77,6 +82,9 @@ def hold(
     exact = replace(golden, input_resolution=tuple(np.zeros(each.shape) for each in golden.inputs))
     _, allowed = bounded(program, exact, precisions)
     _, theirs = bounded(program if original is None else original, golden, ORIGINAL)
+    allowed, theirs = (_finite(each, fit, precisions) for each in (allowed, theirs))
+    if is_rewritten:
+        allowed = np.maximum(allowed, _finite(np.full(allowed.shape, np.inf), fit, precisions))
     allowed = allowed + theirs + side_by_side(golden.resolution)
     apart, span = np.abs(ours - outputs), np.ptp(outputs, axis=0)
     apart = np.where(np.isnan(apart), np.inf, apart)
@@ -87,8 +95,17 @@ def hold(
     return Held(golden.rows, float(np.max(apart)), share, int(np.sum(apart > allowed)), outputs.size, telling)
 
 
-def hold_port(case: Case, golden: Samples) -> Held | None:
-    """Hold an examined port against samples; None where some step of it has no counterpart in the port."""
+def _finite(allowed: Array, fit: Fit | None, precisions: Mapping[str, Precision]) -> Array:
+    """The bound, with the largest that any was measured to be in the place of one that is infinite."""
+    if fit is None or np.isfinite(allowed).all():
+        return allowed
+    coarsest = max(each.format.unit for each in precisions.values())
+    share = max(coarsest / FORMATS[fit.arithmetic.kind].unit, 1.0)
+    return np.where(np.isfinite(allowed), allowed, LOOSEST * share * fit.visible)
+
+
+def hold_port(case: Case, golden: Samples, fit: Fit | None = None) -> Held | None:
+    """Hold an examined port against samples; None where it lacks a step, or cannot be called on them."""
     outside = case.placement == "outside"
     judged = [one for one in case.judged if not (outside and isinstance(one.step, Scaling))]
     blocks = [one for one in judged if one.pair.block is not None]
@@ -97,13 +114,21 @@ def hold_port(case: Case, golden: Samples) -> Held | None:
     precisions = {one.name: one.pair.block.precision for one in blocks if one.pair.block is not None}
     steps, (before, after) = [one.step for one in blocks], _ends(case.program) if outside else ((), ())
     precisions |= {step.name: Precision("float64", "float64") for step in (*before, *after)}
+    # Steps that were rewritten alone need not fit each other.
+    is_rewritten = any(one.rewritten or type(one.step) is not type(one.pair.step) for one in case.judged)
+    program = case.program if is_rewritten else _chained((*before, *steps, *after))
+    coarsest = max(precisions.values(), key=lambda precision: precision.format.unit)
+    precisions = {step.name: precisions.get(step.name, coarsest) for step in program.steps}
     fed = golden.inputs[0]
     for step in before:
         fed = step(fed).outputs
-    found = np.asarray(case.graph(cast(fed, case.graph.input_dtypes[0]))[0]).astype(np.float64)
+    try:
+        found = np.asarray(case.graph(cast(fed, case.graph.input_dtypes[0]))[0]).astype(np.float64)
+    except Exception:  # a port of a fixed number of rows, or whatever else somebody's own layers refuse
+        return None
     for step in after:
         found = step(found.reshape(len(found), -1)).outputs
-    return hold(_chained((*before, *steps, *after)), golden, [found], precisions, case.program)
+    return hold(program, golden, [found], precisions, case.program, fit, is_rewritten)
 
 
 def _ends(program: Program) -> tuple[Sequence[Scaling], Sequence[Scaling]]:
@@ -115,6 +140,13 @@ def _ends(program: Program) -> tuple[Sequence[Scaling], Sequence[Scaling]]:
 def _chained(steps: Sequence[Any]) -> Program:
     names = ["inputs", *(step.name for step in steps)]
     return chain([replace(step, inputs=(names[i],)) for i, step in enumerate(steps)])
+
+
+def note_of_held(held: Held | None) -> str:
+    """What is added to the note of the link from formula to port, where there are samples."""
+    if held is None:
+        return "; the port was not held against the golden samples: it lacks a step, or cannot be called on them"
+    return f"; {held.note}"
 
 
 def held_finding(held: Held, layer: str, port_layer: tuple[str, ...]) -> Finding:

@@ -58,6 +58,7 @@ class Reading:
         note: what was checked and with what.
         cause: the mistake, where the samples contradict the reading.
         telling: inputs on which readings differ that the samples cannot tell apart.
+        fit: how the samples lie to the arithmetic that comes closest; None without samples.
     """
 
     verdict: str
@@ -65,6 +66,7 @@ class Reading:
     note: str
     cause: Cause | None = None
     telling: tuple[Telling, ...] = ()
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ def judge_reading(question: Question, tries: Iterable[Other]) -> Reading:
     """
     golden = question.golden
     fit = explain(question.formula, golden)
+    return replace(_judged(question, tries, fit), fit=fit)
+
+
+def _judged(question: Question, tries: Iterable[Other], fit: Fit) -> Reading:
+    golden = question.golden
     if fit.is_explained:
         return _explained(question, fit)
     own = contradicts_itself(golden, fit)

@@ -9,7 +9,7 @@ from porter.case import Case, Judged
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
 from porter.domain import port_limits
-from porter.held import Held, held_finding, hold_port
+from porter.held import Held, held_finding, hold_port, note_of_held
 from porter.illustration import collect_pictures
 from porter.notes import build_notes
 from porter.provenance import verification
@@ -34,7 +34,7 @@ def build_report(
         source: path of the port, where it came from a file.
     """
     reading = check_reading(case.program, case.network.claims, golden, port_limits(case.program, outside=False))
-    held = None if golden is None else hold_port(case, golden)
+    held = None if golden is None else hold_port(case, golden, reading.fit)
     searched = search_inputs(case) if search and can_search(case) else None
     findings = _findings(case, reading, named, held)
     rows = tuple(_row(case, one) for one in case.judged)
@@ -50,7 +50,7 @@ def build_report(
         },
         link_notes={
             "reading": reading.note,
-            "build": _build_note(case, searched, search) + ("" if held is None else f"; {held.note}"),
+            "build": _build_note(case, searched, search) + ("" if golden is None else note_of_held(held)),
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },

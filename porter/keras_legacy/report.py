@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
 from porter.formats.keras_legacy.graph import KerasNetwork
-from porter.held import Held, held_finding
+from porter.held import Held, held_finding, note_of_held
 from porter.keras_legacy.judging import Judged
 from porter.notes import runtime_notes
 from porter.provenance import verification
@@ -127,8 +127,7 @@ def with_samples(report: Report, reading: Reading, held: Held | None) -> Report:
     """
     last, notes = report.layers[-1], {**report.link_notes, "reading": reading.note}
     findings, verdict, build = report.findings, report.verdict, report.links["build"]
-    if held is not None:
-        notes["build"] = f"{notes['build']}; {held.note}"
+    notes["build"] += note_of_held(held)
     if reading.cause is not None:
         cause, verdict = reading.cause, "mismatch"
         layer = next((row.layer for row in report.layers if row.layer == cause.layer), last.layer)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from porter.arithmetic import Fit
 from porter.errors import PorterError, SamplesShapeError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.held import Held, hold
@@ -48,7 +49,7 @@ def _formula(network: KerasNetwork, **changes: str) -> Formula:
 
 def _others(network: KerasNetwork, claim: Claim) -> list[Other]:
     """The file as another backend would run it; none where the file names its own."""
-    if claim.convention != "backend" or claim.value not in BACKENDS or "backend" in network.source.attributes:
+    if claim.convention != "backend" or claim.value not in BACKENDS or network.source.attributes.get("backend"):
         return []
     values = [value for value in BACKENDS if value != claim.value]
     return [
@@ -75,7 +76,7 @@ def _check_inputs(network: KerasNetwork, formula: Formula, golden: Samples) -> N
 
 
 def hold_legacy(
-    network: KerasNetwork, graph: PortGraph, golden: Samples, precisions: Mapping[str, Precision]
+    network: KerasNetwork, graph: PortGraph, golden: Samples, precisions: Mapping[str, Precision], fit: Fit | None
 ) -> Held | None:
     """Hold a port against samples; None where it gives other numbers each time, or cannot take them.
 
@@ -84,6 +85,7 @@ def hold_legacy(
         graph: of the port.
         golden: what the original gave.
         precisions: of the port, by step.
+        fit: of the samples to the reading.
     """
     from porter.keras_legacy.judging import call_whole
     from porter.keras_legacy.view import trains
@@ -93,4 +95,4 @@ def hold_legacy(
     fed = [each.astype(dtype) for each, dtype in zip(golden.inputs, graph.input_dtypes, strict=True)]
     found = [np.asarray(each).astype(np.float64) for each in call_whole(graph.model, fed)]
     program = build_program(network)
-    return hold(program, golden, found, {step.name: precisions[step.name] for step in program.steps})
+    return hold(program, golden, found, {step.name: precisions[step.name] for step in program.steps}, None, fit)

@@ -99,7 +99,7 @@ def examine_legacy(
     report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, notes, source)
     if golden is not None and reading is not None:
         precisions = {one.step.name: one.precision for one in found.judged}
-        report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions))
+        report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions, reading.fit))
     return report, named, found.judged
 
 
