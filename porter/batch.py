@@ -119,11 +119,11 @@ def _may_be_legacy(file: Path) -> bool:
     """Whether a reader takes the file, or it is broken in a way that the user should hear about."""
     from porter.errors import UnknownFormatError
     from porter.formats.opened import open_file
-    from porter.formats.readers import reader_of
+    from porter.formats.readers import family_of
 
     try:
         with open_file(file) as opened:
-            return reader_of(opened).name != "keras"
+            return family_of(opened).name != "keras"
     except UnknownFormatError:
         return False
     except UnreadableError:

@@ -132,6 +132,14 @@ def inspect(
 
 
 @app.command()
+def formats(as_json: Json = False) -> None:
+    """List what is read, and what is written back, with an example each."""
+    from porter.formats.listing import families_json, render_families
+
+    sys.stdout.write(families_json() if as_json else render_families(console.width()))
+
+
+@app.command()
 def port(
     files: Files,
     *,

@@ -149,6 +149,9 @@ def _transform_function(name: str) -> Callable[[Any], Any]:
         "ln": ops.log,
         "pow10": lambda x: ops.power(10.0, x),
         "exp": ops.exp,
+        "root4": lambda x: ops.sqrt(ops.sqrt(x)),
+        "pow8": lambda x: ops.square(ops.square(ops.square(x))),
+        "relu_square": lambda x: ops.square(ops.relu(x)),
     }
     if name not in functions:
         raise UnbuildableError("transform", found=repr(name), expected=f"one of {', '.join(functions)}")

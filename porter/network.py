@@ -88,7 +88,7 @@ class Network:
 
     Attributes:
         name: for people; the stem of the file.
-        family: whose formula it follows; key of ``porter.programs.PROGRAMS``.
+        family: whose formula it follows; key of the registry of families.
         source: the arrays as stored.
         layers: in order of computation: (Transform_in,) (Norm_in,) Layer1 .. LayerN (, Norm_out) (, Transform_out).
         claims: one row a convention.

@@ -8,9 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 # Everything else is imported inside `read`: porter.network needs this package for WeightFile alone.
 if TYPE_CHECKING:
+    from porter.formats.registry import Family
     from porter.network import Network
 
-__all__ = ["read"]
+__all__ = ["Family", "read", "register"]
+
+
+def __getattr__(name: str) -> Any:
+    """``Family``, when it is first asked for."""
+    if name != "Family":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from porter.formats.registry import Family
+
+    return Family
+
+
+def register(family: Family) -> Family:
+    """Add a family of legacy networks to those that porter reads; porter's own are asked first.
+
+    A package that is installed may offer one under the entry point group ``porter.families`` instead.
+
+    Raises:
+        ValueError: there is a family of that name already.
+    """
+    from porter.formats import readers
+
+    return readers.register(family)
 
 
 def read(
@@ -53,7 +76,7 @@ def read(
     from porter.formats.keras_legacy.options import KerasOptions
     from porter.formats.opened import open_file
     from porter.formats.options import ReadOptions
-    from porter.formats.readers import reader_of
+    from porter.formats.readers import family_of
 
     keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
     options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras)  # type: ignore[arg-type]
@@ -62,7 +85,7 @@ def read(
             from porter.recipe import read_by_recipe, read_recipe
 
             return read_by_recipe(opened, read_recipe(recipe), options)
-        reader = reader_of(opened)
+        reader = family_of(opened)
         if keras is not None and reader.name != "keras-legacy":
             raise UsageError(
                 f"backend=, weights= or replace= for {opened.path}",

@@ -1,0 +1,67 @@
+"""Networks of other families, as their own software writes them, with the formula beside them in plain NumPy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+Weights = tuple[list[np.ndarray], list[np.ndarray]]
+
+
+def weights(widths: Sequence[int], seed: int = 0, dtype: str = "float64") -> Weights:
+    """Kernels (units, inputs) and biases (units,)."""
+    rng = np.random.default_rng(seed)
+    pairs = list(itertools.pairwise(widths))
+    kernels = [(rng.normal(size=(units, inputs)) / np.sqrt(inputs)).astype(dtype) for inputs, units in pairs]
+    return kernels, [(0.3 * rng.normal(size=units)).astype(dtype) for _, units in pairs]
+
+
+def forward(drawn: Weights, functions: Sequence[Callable[[np.ndarray], np.ndarray]], x: np.ndarray) -> np.ndarray:
+    """Row by row products in float64."""
+    for kernel, bias, function in zip(*drawn, functions, strict=True):
+        x = function(x @ kernel.astype(np.float64).T + bias)
+    return x
+
+
+def words(values: np.ndarray) -> str:
+    return " ".join(f"{float(value):.9g}" for value in np.ravel(values))
+
+
+def write_fkb(path: Path, drawn: Weights, activations: Sequence[str], *, with_weights: bool = True) -> Path:
+    """As ``convert_weights.py`` of the Fortran-Keras Bridge does."""
+    kernels, biases = drawn
+    lines = [f"input {kernels[0].shape[1]}"]
+    for kernel, activation in zip(kernels, activations, strict=True):
+        lines += [f"dense {len(kernel)}", activation]
+    lines = [f"{len(lines)}", *lines, "0.001"]
+    if with_weights:
+        lines += [words(bias) for bias in biases] + [words(kernel) for kernel in kernels]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_rrtmgp(path: Path, drawn: Weights, activations: Sequence[str], seed: int = 0, power: str = "**8") -> Path:
+    """As RTE-RRTMGP-NN's training does, without netCDF's own bookkeeping."""
+    rng = np.random.default_rng(seed)
+    kernels, biases = drawn
+    inputs, outputs = kernels[0].shape[1], len(kernels[-1])
+    low = rng.uniform(0.1, 1, inputs).astype("f4")
+    with h5py.File(path, "w") as file:
+        for n, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), start=1):
+            file[f"nn_weights_{n}"], file[f"nn_bias_{n}"] = kernel.T, bias
+        file["nn_dimsize"] = np.array([len(kernel) for kernel in kernels], "i4")
+        file["nn_activation"] = list(activations)
+        file["nn_activation_char"] = np.array([list(name.ljust(32)) for name in activations], "S1")
+        names = [("tlay", "play", "h2o", "o3")[n] if n < 4 else f"gas{n}" for n in range(inputs)]
+        file["nn_inputs"] = np.array(names, "S8")
+        file["nn_input_coeffs_min"] = low
+        file["nn_input_coeffs_max"] = low + rng.uniform(1, 2, inputs).astype("f4")
+        file["nn_output_coeffs_mean"] = rng.uniform(0.1, 0.5, outputs).astype("f4")
+        file["nn_output_coeffs_std"] = rng.uniform(0.01, 0.1, outputs).astype("f4")
+        file.attrs["input_scaling_info"] = np.bytes_("x(i) = log(x(i)) for i=pressure; x(i) = x(i)**(1/4) for i=H2O")
+        file.attrs["output_scaling_info"] = np.bytes_(f"y(igpt,j) = y(igpt,j){power}")
+    return path
