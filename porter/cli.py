@@ -52,6 +52,9 @@ Replace = Annotated[
     list[str] | None,
     typer.Option(metavar="LAYER=MODULE:FUNCTION", help="A function in the place of a Keras layer that is not run."),
 ]
+Exact = Annotated[
+    bool, typer.Option("--exact-activations", help="Functions for the tables that the original looks them up in.")
+]
 Samples = Annotated[
     Path | None, typer.Option(metavar="NPZ|CSV", help="Golden samples: what the original software gave.")
 ]
@@ -103,6 +106,7 @@ def inspect(
     backend: Backend = None,
     weights: Weights = None,
     replace: Replace = None,
+    exact_activations: Exact = False,
     write_recipe: Annotated[Path | None, typer.Option(metavar="TOML", help="Write what is known as a recipe.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
     as_json: Json = False,
@@ -122,6 +126,7 @@ def inspect(
         backend=backend,
         weights=weights,
         replace=replace,
+        exact_activations=exact_activations,
     )
     found = expand(files, console.notice)
     _one_file(found, "--write-recipe", write_recipe)
@@ -157,6 +162,7 @@ def port(
     backend: Backend = None,
     weights: Weights = None,
     replace: Replace = None,
+    exact_activations: Exact = False,
     seed: Seed = 0,
     search: Search = True,
     force: Force = False,
@@ -179,6 +185,7 @@ def port(
         backend=backend,
         weights=weights,
         replace=replace,
+        exact_activations=exact_activations,
     )
     found = expand(files, console.notice)
     _one_file(found, "--html", html)
@@ -210,6 +217,7 @@ def verify(
     backend: Backend = None,
     weights: Weights = None,
     replace: Replace = None,
+    exact_activations: Exact = False,
     seed: Seed = 0,
     search: Search = True,
     as_json: Json = False,
@@ -232,6 +240,7 @@ def verify(
         backend=backend,
         weights=weights,
         replace=replace,
+        exact_activations=exact_activations,
     )
 
     def task(file: Path) -> Report:

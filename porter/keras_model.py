@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from porter.errors import UnbuildableError
 from porter.network import Dense, Layer, Network, Scaling, Transform
 from porter.placement import check_choice, placed
+from reference import logistic_table as table
 from reference.activations import Activation
 
 Array = NDArray[Any]
@@ -76,6 +77,7 @@ class _Site:
     ends: str
     names: set[str] = field(default_factory=set)
     weights: list[tuple[Any, list[Array]]] = field(default_factory=list)
+    lookup: Any = None
 
     def name(self, wanted: str) -> str:
         """A legal name that no other layer of the model has."""
@@ -84,6 +86,16 @@ class _Site:
         name = next(candidate for candidate in candidates if candidate not in self.names)
         self.names.add(name)
         return name
+
+    def table(self) -> Any:
+        """The layer that holds the logistic table, once for all layers that look it up."""
+        if self.lookup is None:
+            shape = {"input_dim": table.ENTRIES, "output_dim": 1, "embeddings_initializer": "zeros"}
+            self.lookup = keras.layers.Embedding(
+                **shape, trainable=False, name=self.name("logistic_table"), dtype=self.policy
+            )
+            self.weights.append((self.lookup, [table.entries()[:, None]]))
+        return self.lookup
 
     def set_weights(self) -> None:
         """Cast every array once, from the precision it is stored in, and set it."""
@@ -195,6 +207,17 @@ def _compose_gelu_tanh(dense: Dense, tensor: Any, site: _Site) -> Any:
     return keras.layers.Identity(name=site.name(f"{dense.name}_gelu_tanh"), dtype=site.policy)(outputs)
 
 
+def _compose_logistic_table(dense: Dense, tensor: Any, site: _Site) -> Any:
+    """A frozen gather of the entries that the original has, found as it finds them, in float32 at least."""
+    # An array makes the difference as wide as itself; a number would leave it in half precision.
+    start = np.full(1, table.START, "float64" if site.ends == "float64" else "float32")
+    place = ops.clip(ops.subtract(tensor, start) / table.STEP, 0, table.ENTRIES - 1)
+    found = site.table()(ops.cast(ops.nan_to_num(place), "int32"))
+    return keras.layers.Reshape((dense.kernel.shape[1],), name=site.name(f"{dense.name}_table"), dtype=site.policy)(
+        found
+    )
+
+
 def _name_operations(model: Any) -> None:
     """Name what keras.ops made, which Keras counts through the process, after the order in this model."""
     bare = [operation for operation in model.operations if not isinstance(operation, keras.layers.Layer)]
@@ -229,4 +252,5 @@ COMPOSED: Mapping[str, Callable[[Dense, Any, _Site], Any]] = {
     "scaled_tanh": _compose_scaled_tanh,
     "hard_sigmoid_keras2": _compose_hard_sigmoid_keras2,
     "gelu_tanh": _compose_gelu_tanh,
+    "logistic_table": _compose_logistic_table,
 }

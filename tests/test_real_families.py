@@ -9,6 +9,7 @@ import pytest
 
 import porter
 from porter.errors import MissingMemberError, StoredSymlinkError
+from porter.samples import read_samples
 
 pytestmark = [pytest.mark.usefixtures("keras"), pytest.mark.slow]
 
@@ -40,6 +41,49 @@ def test_fkb(real, tmp_path):
 def test_fkb_without_weights(real):
     with pytest.raises(MissingMemberError, match="holds no weights"):
         porter.read(real / "fkb" / "simple_model.txt")
+
+
+# --- C2RCC: ffbp -----------------------------------------------------------------------------------------------------
+
+
+FFBP = (
+    "inv_meris_kd__77x97x47x7_235.9",
+    "norma_net_20150307__37x57x17_76.8",
+    "rtosa_aann__31x7x31_1159.4",
+    "rtosa_rpath__31x37x37_17175.9",
+    "rtosa_trans__57x57x57_369970.5",
+    "rw_iop__37x37x37_596495.4",
+    "rw_kd__97x77x77_4669.6",
+    "uncertain_log_abs_tot_kd__17x77x37_9113.1",
+)
+
+
+@pytest.mark.parametrize("stem", FFBP)
+def test_c2rcc_with_its_table(real, stem, tmp_path):
+    """Within 1e-12 of the outputs' range; and the exact function is not proven, and is seen as what it is."""
+    folder = real / "c2rcc_ffbp"
+    network, vectors = porter.read(folder / f"{stem}.net"), folder / f"{stem}_vectors.csv"
+    report = ported(network, tmp_path, dtype="float64", samples=vectors)
+    assert report.links["reading"] == "proven", str(report)
+    import keras
+
+    golden = read_samples(vectors, network)
+    found = np.asarray(keras.models.load_model(tmp_path / "port.keras")(golden.inputs))
+    width = np.ptp(network.source.arrays["outputs"], axis=1)
+    assert np.max(np.abs(found - golden.outputs) / width) <= 1e-12
+    exact = porter.read(folder / f"{stem}.net", exact_activations=True)
+    port = porter.build(exact, dtype="float64")
+    assert porter.verify(network, port, search=False, rows=100).verdict == "mismatch"
+    asked = porter.verify(exact, port, samples=vectors, search=False, rows=100)
+    assert asked.links["reading"] != "proven"
+    assert any("of their range" in note for note in asked.notes)
+
+
+def test_the_authors_own_test(real):
+    network = porter.read(real / "c2rcc_ffbp" / "nn_test.net")
+    x = np.array([[1.0, 3.4, 6.988, 4.4, 7.0, 16.21]])
+    found = np.asarray(porter.build(network, dtype="float64")(x))
+    assert abs(found[0, 0] - 0.9999546066706964) <= 1e-15
 
 
 # --- RTE-RRTMGP-NN ---------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ def read(
     backend: str | None = None,
     weights: str | Path | None = None,
     replace: Mapping[str, Callable[..., Any]] | None = None,
+    exact_activations: bool = False,
 ) -> Network:
     """Read a legacy network.
 
@@ -64,6 +65,7 @@ def read(
         backend: "tensorflow", "theano" or "cntk": what trained a Keras file that does not say.
         weights: HDF5 with the weights of a Keras architecture in JSON.
         replace: functions of tensors in the place of Keras layers that are not run, by layer name.
+        exact_activations: functions in the place of the tables that the original looks activations up in.
 
     Returns:
         The network in canonical form, every convention with its evidence.
@@ -79,7 +81,7 @@ def read(
     from porter.formats.readers import family_of
 
     keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
-    options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras)  # type: ignore[arg-type]
+    options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations)  # type: ignore[arg-type]
     with open_file(path) as opened:
         if recipe is not None:
             from porter.recipe import read_by_recipe, read_recipe
@@ -92,5 +94,12 @@ def read(
                 found=f"a file of the format {reader.name}",
                 expected="a legacy Keras file",
                 remedy="leave them out",
+            )
+        if exact_activations and not reader.has_tables:
+            raise UsageError(
+                f"exact_activations= for {opened.path}",
+                found=f"a file of the format {reader.name}, whose activations are exact already",
+                expected="a family whose software looks activations up in a table",
+                remedy="leave it out",
             )
         return reader.read(opened, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from porter.formats import keras_hint, oc_smart
+from porter.formats.ffbp import reader as ffbp
 from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
 from porter.formats.registry import FAMILIES, Family, family_named, family_of, register
@@ -14,5 +15,6 @@ register(keras_hint.READER)
 register(oc_smart.READER)
 register(rrtmgp.READER)
 register(fkb.READER)
+register(ffbp.READER)
 
 __all__ = ["FAMILIES", "Family", "family_named", "family_of", "register"]

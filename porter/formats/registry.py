@@ -32,6 +32,7 @@ class Family:
         options: what the user may declare.
         write: back into the legacy format; None where that is not offered.
         example: a command for ``porter formats``.
+        has_tables: whether its software looks activations up in tables, which ``exact_activations`` may replace.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Family:
     options: type[Any] = ReadOptions
     write: Callable[..., None] | None = None
     example: str = ""
+    has_tables: bool = False
 
 
 NETCDF3_SIGNATURES = (b"CDF\x01", b"CDF\x02", b"CDF\x05")

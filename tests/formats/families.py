@@ -65,3 +65,21 @@ def write_rrtmgp(path: Path, drawn: Weights, activations: Sequence[str], seed: i
         file.attrs["input_scaling_info"] = np.bytes_("x(i) = log(x(i)) for i=pressure; x(i) = x(i)**(1/4) for i=H2O")
         file.attrs["output_scaling_info"] = np.bytes_(f"y(igpt,j) = y(igpt,j){power}")
     return path
+
+
+def write_ffbp(path: Path, drawn: Weights, ranges: Sequence[np.ndarray]) -> Path:
+    """As ffbp saves a network; ``ranges`` are (n, 2) of the inputs and of the outputs."""
+    kernels, biases = drawn
+    planes = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    lines = ["problem: somewhere/else", "saved at Mon Jun 16 16:52:24 2014", "", f"the net has {planes[0]} inputs:"]
+    lines += [f"input {n + 1:2} is x{n} in [0.0,1.0]" for n in range(planes[0])]
+    lines += ["ranges repeated for easier input", "#"]
+    for pairs in ranges:
+        lines += [str(len(pairs)), *(f"{low:.6f} {high:.6f}" for low, high in pairs)]
+    lines += ["$", f"#planes={len(planes)} {' '.join(map(str, planes))}"]
+    for n, bias in enumerate(biases, start=1):
+        lines += [f"bias {n} {len(bias)}", *(f"{value:.6f}" for value in bias)]
+    for n, kernel in enumerate(kernels):
+        lines += [f"wgt {n} {planes[n]} {planes[n + 1]}", *(f"{value:.6f}" for value in kernel.ravel())]
+    path.write_text("\n".join(lines) + "\n")
+    return path

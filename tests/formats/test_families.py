@@ -14,9 +14,11 @@ from porter.errors import UnknownFormatError
 from porter.formats import Family, register
 from porter.formats.readers import FAMILIES
 from porter.planting import plant
-from tests.formats.families import weights, write_fkb, write_rrtmgp
+from tests.formats.families import weights, write_ffbp, write_fkb, write_rrtmgp
 
+RANGES = (np.array([[-1.0, 2], [0, 75], [-9, -2], [0.5, 1]]), np.array([[-4.0, 1], [0, 10], [-1, 1]]))
 MADE = {
+    "ffbp": lambda folder: write_ffbp(folder / "net.net", weights((4, 6, 6, 3)), RANGES),
     "fkb": lambda folder: write_fkb(
         folder / "fkb.txt", weights((5, 4, 4, 2), dtype="float32"), ("leakyrelu 0.3", "tanh 0", "linear 0")
     ),
