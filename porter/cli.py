@@ -30,7 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Legacy files, or folders of them.")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Legacy files, or folders: of them, or that are one.")
+]
 Name = Annotated[
     str | None,
     typer.Option(metavar="NAME[,NAME...]", help="Of all hidden layers; or a list for all layers, output included."),

@@ -15,7 +15,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from porter.errors import UnbuildableError
-from porter.network import Dense, Layer, Network, Scaling, Transform
+from porter.network import Dense, Extremes, Layer, Network, Scaling, Transform
 from porter.placement import check_choice, placed
 from reference import logistic_table as table
 from reference.activations import Activation
@@ -107,6 +107,8 @@ class _Site:
 def _inputs_of(layer: Layer) -> int:
     if isinstance(layer, Dense):
         return int(layer.kernel.shape[0])
+    if isinstance(layer, Extremes):
+        return len(layer.least)
     return len(layer.scale) if isinstance(layer, Scaling) else len(layer.functions)
 
 
@@ -151,6 +153,19 @@ def _build_transform(layer: Layer, tensor: Any, site: _Site) -> Any:
     if len(parts) == 1:
         return keras.layers.Identity(name=name, dtype=site.ends)(parts[0])
     return keras.layers.Concatenate(name=name, dtype=site.ends)(parts)
+
+
+def _build_extremes(layer: Layer, tensor: Any, site: _Site) -> Any:
+    """Clamped, and NaN where the value before that was too far outside."""
+    step = cast(Extremes, layer)
+    least, greatest, lowest, highest = (
+        np.asarray(part, site.ends if site.ends in ("float32", "float64") else "float32")
+        for part in (step.least, step.greatest, step.least - step.tolerance, step.greatest + step.tolerance)
+    )
+    far = ops.logical_or(ops.less(tensor, lowest), ops.greater(tensor, highest))
+    held = ops.minimum(ops.maximum(tensor, least), greatest)
+    name = site.name(step.name)
+    return keras.layers.Identity(name=name, dtype=site.ends)(ops.where(far, np.full(1, np.nan, least.dtype), held))
 
 
 def _transform_function(name: str) -> Callable[[Any], Any]:
@@ -236,6 +251,7 @@ BUILDERS: Mapping[type, Callable[[Layer, Any, _Site], Any]] = {
     Dense: _build_dense,
     Scaling: _build_scaling,
     Transform: _build_transform,
+    Extremes: _build_extremes,
 }
 
 # Keras and reference.activations have these under the same name, with the same defaults.

@@ -79,7 +79,24 @@ class Transform:
     functions: tuple[str, ...]
 
 
-Layer = Dense | Scaling | Transform
+@dataclass(frozen=True)
+class Extremes:
+    """Values within the tolerance of a bound become the bound, those further outside NaN.
+
+    Attributes:
+        name: ``"Extremes"``.
+        least: (n,) lower bound of each column.
+        greatest: (n,) upper bound.
+        tolerance: (n,) how far outside is forgiven.
+    """
+
+    name: str
+    least: Array
+    greatest: Array
+    tolerance: Array
+
+
+Layer = Dense | Scaling | Transform | Extremes
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,34 @@ def test_the_authors_own_test(real):
     assert abs(found[0, 0] - 0.9999546066706964) <= 1e-15
 
 
+# --- SL2P ------------------------------------------------------------------------------------------------------------
+
+
+SL2P = ("2_1/LAI", "3_0/S2A/LAI", "3_0/S2A/LAI_Cab", "3_0/S2A_10m/LAI", "3_0/S2B/FAPAR", "3_0/S2B/FCOVER")
+
+
+@pytest.mark.parametrize("place", SL2P)
+def test_sl2p_with_its_bounds(real, place, tmp_path):
+    """Within the printed digits; and a row is flagged where, and only where, the authors flag it."""
+    folder = real / "sl2p" / place
+    network = porter.read(folder)
+    cases = folder / f"{folder.name}_TestCases"
+    report = ported(network, tmp_path, dtype="float64", samples=cases)
+    assert report.links["reading"] != "contradicted" and "golden samples" in report.link_notes["reading"], str(report)
+    import keras
+
+    golden = read_samples(cases, network)
+    found = np.asarray(keras.models.load_model(tmp_path / "port.keras")(golden.inputs))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(golden.outputs))
+    if folder.name == "LAI":
+        assert np.nanmax(np.abs(found - golden.outputs)) <= 3.5e-4
+
+
+def test_sl2p_flags_one_of_its_cases(real):
+    folder = real / "sl2p" / "3_0" / "S2A" / "LAI"
+    assert np.isnan(read_samples(folder / "LAI_TestCases", porter.read(folder)).outputs).sum() == 1
+
+
 # --- RTE-RRTMGP-NN ---------------------------------------------------------------------------------------------------
 
 

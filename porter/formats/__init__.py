@@ -54,7 +54,7 @@ def read(
     """Read a legacy network.
 
     Args:
-        path: the file.
+        path: the file; or the folder, of a family that keeps one array a file.
         activation: one name for all hidden layers, or a list for all layers, output included.
         output_activation: name for the last layer.
         orientation: "units-first" or "inputs-first", for all layers or a list.
@@ -75,6 +75,7 @@ def read(
         UsageError: an option or a recipe that cannot be meant, or that contradicts the file.
     """
     from porter.errors import UsageError
+    from porter.formats.folders import open_folder
     from porter.formats.keras_legacy.options import KerasOptions
     from porter.formats.opened import open_file
     from porter.formats.options import ReadOptions
@@ -82,7 +83,7 @@ def read(
 
     keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
     options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations)  # type: ignore[arg-type]
-    with open_file(path) as opened:
+    with open_folder(Path(path)) if Path(path).is_dir() else open_file(path) as opened:
         if recipe is not None:
             from porter.recipe import read_by_recipe, read_recipe
 

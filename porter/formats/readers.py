@@ -8,6 +8,7 @@ from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
 from porter.formats.registry import FAMILIES, Family, family_named, family_of, register
 from porter.formats.rrtmgp import reader as rrtmgp
+from porter.formats.sl2p import reader as sl2p
 
 # Keras leaves marks of its own, so it is asked first.
 register(keras_legacy.READER)
@@ -16,5 +17,6 @@ register(oc_smart.READER)
 register(rrtmgp.READER)
 register(fkb.READER)
 register(ffbp.READER)
+register(sl2p.READER)
 
 __all__ = ["FAMILIES", "Family", "family_named", "family_of", "register"]

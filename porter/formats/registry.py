@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from porter.errors import UnknownFormatError
+from porter.errors import NotAFileError, UnknownFormatError
+from porter.formats.folders import OpenedFolder
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 
@@ -76,6 +77,13 @@ def family_of(opened: OpenedFile) -> Family:
         found = _matching(opened)
     if found is not None:
         return found
+    if isinstance(opened, OpenedFolder):
+        raise NotAFileError(
+            f"{opened.path} is a directory, and no family keeps a network so",
+            found=f"{len(opened.names)} files",
+            expected="a file, or a folder that is one network",
+            remedy="name one of the files in it; `porter formats` shows what is read",
+        )
     if opened.head.startswith(NETCDF3_SIGNATURES):
         raise UnknownFormatError(
             f"{opened.path} is netCDF-3 (classic), which is not read",

@@ -83,3 +83,24 @@ def write_ffbp(path: Path, drawn: Weights, ranges: Sequence[np.ndarray]) -> Path
         lines += [f"wgt {n} {planes[n]} {planes[n + 1]}", *(f"{value:.6f}" for value in kernel.ravel())]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_sl2p(folder: Path, seed: int = 0, extremes: Sequence[float] | None = (0.2, 0, 8)) -> Path:
+    """One folder of SL2P: a file an array, without suffix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (first, second), (hidden, last) = weights((4, 5, 1), seed)
+    arrays = {
+        "Normalisation": [[0, 0.25], [0.01, 0.6], [-1, 1], [0.3, 0.9]],
+        "Weights_Layer1_Neurons": first,
+        "Weights_Layer1_Bias": hidden,
+        "Weights_Layer2_Neurons": second,
+        "Weights_Layer2_Bias": last,
+        "Denormalisation": [[0.0003, 14.4]],
+        "TestCases": [[0.1, 0.2, 0.3, 0.4, 5.0]],
+    }
+    if extremes is not None:
+        arrays["ExtremeCases"] = [extremes]
+    for name, rows in arrays.items():
+        lines = [",".join(f"{float(value):.12g}" for value in np.atleast_1d(row)) for row in np.atleast_2d(rows)]
+        (folder / f"{folder.name}_{name}").write_text("\n".join(lines) + "\n")
+    return folder

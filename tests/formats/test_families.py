@@ -13,11 +13,12 @@ import porter
 from porter.errors import UnknownFormatError
 from porter.formats import Family, register
 from porter.formats.readers import FAMILIES
-from porter.planting import plant
-from tests.formats.families import weights, write_ffbp, write_fkb, write_rrtmgp
+from porter.planting import plant, sites
+from tests.formats.families import weights, write_ffbp, write_fkb, write_rrtmgp, write_sl2p
 
 RANGES = (np.array([[-1.0, 2], [0, 75], [-9, -2], [0.5, 1]]), np.array([[-4.0, 1], [0, 10], [-1, 1]]))
 MADE = {
+    "sl2p": lambda folder: write_sl2p(folder / "LAI"),
     "ffbp": lambda folder: write_ffbp(folder / "net.net", weights((4, 6, 6, 3)), RANGES),
     "fkb": lambda folder: write_fkb(
         folder / "fkb.txt", weights((5, 4, 4, 2), dtype="float32"), ("leakyrelu 0.3", "tanh 0", "linear 0")
@@ -26,13 +27,8 @@ MADE = {
         folder / "net.nc", weights((6, 8, 8, 5), dtype="float32"), ("softsign", "softsign", "linear")
     ),
 }
-FAULTS = [
-    ("kernel.transposed", "Layer2"),
-    ("kernel.reshaped", "Layer1"),
-    ("bias.missing", "Layer1"),
-    ("activation.missing", "Layer1"),
-    ("activation.replaced", "Layer2"),
-]
+ORIENTATION, ACTIVATION = {"kernel.transposed", "kernel.reshaped"}, {"activation.missing", "activation.replaced"}
+SCALING = {"scaling.missing", "scaling.range", "scaling.swapped"}
 
 
 @pytest.fixture(params=MADE)
@@ -50,12 +46,18 @@ def test_its_port_is_proven(network, tmp_path):
 
 @pytest.mark.usefixtures("keras")
 def test_its_own_mistakes_are_named(network):
-    for code, layer in FAULTS:
+    wanted = ORIENTATION | ACTIVATION | SCALING | {"bias.missing", "activation.added"}
+    planted = set()
+    for code, (layer, *others) in sites(network):
+        if code not in wanted or others:
+            continue
         fault = plant(network, code, (layer,), lambda count: 0)
         assert fault is not None, (code, layer)
+        planted.add(code)
         report = porter.verify(network, porter.build(fault.network), search=False, rows=200)
         assert report.verdict == "mismatch"
         assert (code, layer) in [(finding.code, finding.layer) for finding in report.findings], str(report)
+    assert planted & ORIENTATION and planted & ACTIVATION and "bias.missing" in planted
 
 
 def test_every_family_is_listed_with_an_example(root):
