@@ -159,6 +159,15 @@ def _may_be_legacy(file: Path) -> bool:
         return file.suffix in (".h5", ".hdf5", ".nc")
 
 
+def samples_of(file: Path, pattern: Path | None) -> Path | None:
+    """Where the golden samples of one network lie: ``{folder}/{name}_samples.npz`` stands for a file of each."""
+    if pattern is None or not {"{name}", "{folder}"} & {
+        part for part in ("{name}", "{folder}") if part in str(pattern)
+    }:
+        return pattern
+    return Path(str(pattern).replace("{folder}", str(file.parent)).replace("{name}", file.stem))
+
+
 def destinations(files: Sequence[Path], output: Path) -> dict[Path, Path]:
     """Where the port of each file goes: to the output itself, or into it as a folder, made if need be.
 

@@ -58,7 +58,8 @@ Exact = Annotated[
     bool, typer.Option("--exact-activations", help="Functions for the tables that the original looks them up in.")
 ]
 Samples = Annotated[
-    Path | None, typer.Option(metavar="NPZ|CSV", help="Golden samples: what the original software gave.")
+    Path | None,
+    typer.Option(metavar="NPZ|CSV", help="Golden samples; {folder}/{name}.npz: one for each."),
 ]
 PLACEMENT = "Where the port has the scaling: in layers of its own, in the first and last dense layer, or not at all."
 PortPlacement = Annotated[Literal["inside", "folded", "outside"], typer.Option(help=PLACEMENT)]
@@ -173,7 +174,7 @@ def port(
 ) -> None:
     """Port legacy files into Keras models: read, build, verify, save, load again, verify again."""
     import porter
-    from porter.batch import destinations, expand, run_all
+    from porter.batch import destinations, expand, run_all, samples_of
     from porter.saving import check_output
 
     reading = _reading(
@@ -196,7 +197,8 @@ def port(
     def task(file: Path) -> Report:
         check_output(targets[file], force=force)
         network = _network(file, reading)
-        how: dict[str, Any] = {"placement": placement, "dtype": dtype, "samples": samples, "seed": seed}
+        how: dict[str, Any] = {"placement": placement, "dtype": dtype, "seed": seed}
+        how["samples"] = samples_of(file, samples)
         return porter.port(network, targets[file], force=force, search=search, **how)
 
     _report(run_all(found, task, console.notice), as_json, html)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from porter.batch import Outcome, destinations, expand, run_all, status_of, worst_status
+from porter.batch import Outcome, destinations, expand, run_all, samples_of, status_of, worst_status
 from porter.errors import UnreadableError, UsageError
 from porter.report.model import LayerRow, Report
 from porter.report.summary import render_json, render_table
@@ -110,6 +110,12 @@ def test_an_existing_folder_is_a_folder_whatever_its_name(tmp_path):
 def test_one_model_for_several_files(tmp_path):
     with pytest.raises(UsageError, match="one file for 2 networks"):
         destinations([Path("a.h5"), Path("b.h5")], tmp_path / "a.keras")
+
+
+def test_samples_of_each_file():
+    assert samples_of(Path("x/a.h5"), Path("{folder}/{name}_samples.npz")) == Path("x/a_samples.npz")
+    assert samples_of(Path("x/a.h5"), Path("one.npz")) == Path("one.npz")
+    assert samples_of(Path("x/a.h5"), None) is None
 
 
 def test_two_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
