@@ -161,10 +161,8 @@ def _may_be_legacy(file: Path) -> bool:
 
 def samples_of(file: Path, pattern: Path | None) -> Path | None:
     """Where the golden samples of one network lie: ``{folder}/{name}_samples.npz`` stands for a file of each."""
-    if pattern is None or not {"{name}", "{folder}"} & {
-        part for part in ("{name}", "{folder}") if part in str(pattern)
-    }:
-        return pattern
+    if pattern is None:
+        return None
     return Path(str(pattern).replace("{folder}", str(file.parent)).replace("{name}", file.stem))
 
 

@@ -19,7 +19,7 @@ HOW_TO_PROVE = "golden samples of the original software (--samples) would prove 
 
 ANGLES = 3  # solar zenith, sensor zenith, relative azimuth, in degrees
 KINDS_WITH_ANGLES = ("aaNN", "aodNN", "rrsNN", "LrcaNN")
-KINDS = (*KINDS_WITH_ANGLES, "aphNN", "adgNN", "bbpNN", "apNN", "bpNN")
+KINDS = (*KINDS_WITH_ANGLES, "aphNN", "adgNN", "bbpNN", "apNN", "bpNN", "iopNN", "ocNN")
 
 
 def ranges_as_rows(where: str, name: str, stored: Array, width: int) -> tuple[Array, Claim]:
