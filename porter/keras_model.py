@@ -158,14 +158,19 @@ def _build_transform(layer: Layer, tensor: Any, site: _Site) -> Any:
 def _build_extremes(layer: Layer, tensor: Any, site: _Site) -> Any:
     """Clamped, and NaN where the value before that was too far outside."""
     step = cast(Extremes, layer)
+    if len(step.least) > 1 and site.ends not in ("float32", "float64"):
+        raise UnbuildableError(
+            step.name, found=f"bounds of several outputs in {site.ends}", expected="float32 or float64"
+        )
+    limits = (step.least, step.greatest, step.least - step.tolerance, step.greatest + step.tolerance)
+    # A number takes the tensor's own dtype, an array makes it as wide as itself.
     least, greatest, lowest, highest = (
-        np.asarray(part, site.ends if site.ends in ("float32", "float64") else "float32")
-        for part in (step.least, step.greatest, step.least - step.tolerance, step.greatest + step.tolerance)
+        float(part[0]) if len(part) == 1 else np.asarray(part, site.ends) for part in limits
     )
     far = ops.logical_or(ops.less(tensor, lowest), ops.greater(tensor, highest))
     held = ops.minimum(ops.maximum(tensor, least), greatest)
     name = site.name(step.name)
-    return keras.layers.Identity(name=name, dtype=site.ends)(ops.where(far, np.full(1, np.nan, least.dtype), held))
+    return keras.layers.Identity(name=name, dtype=site.ends)(ops.where(far, float("nan"), held))
 
 
 def _transform_function(name: str) -> Callable[[Any], Any]:
