@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,11 @@ def _defect(file: Path, error: Exception) -> PorterError:
 
 
 def expand(paths: Iterable[Path], notice: Callable[[str], None]) -> list[Path]:
-    """The files that are meant: a folder stands for those of its files that a reader knows, by their contents.
+    """The networks that are meant: a folder is one, or stands for those in it and in its subfolders, by contents.
 
     Args:
         paths: files and folders.
-        notice: takes a line about files of a folder that are left out.
+        notice: takes a line about files of a folder that are passed over.
 
     Raises:
         UsageError: a folder without any.
@@ -102,20 +102,49 @@ def _is_folder(path: Path) -> bool:
 
 
 def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    crashes = screen(files)
-    known = [file for file in files if file in crashes or _may_be_legacy(file)]
-    left_out = [file.name for file in files if file not in known]
-    if left_out:
-        notice(f"{folder}: {len(left_out)} files of no known format left out ({_some(left_out)})")
+    passed_over: list[Path] = []
+    known = list(_networks(folder, passed_over, notice))
     if not known:
         raise UsageError(
             f"{folder} holds no legacy network",
-            found=f"{len(files)} other files",
+            found=f"{len(passed_over)} other files",
             expected="at least one file that a reader knows",
             remedy="name the files, with a recipe that says how to read them: --recipe net.toml",
         )
     return known
+
+
+def _networks(folder: Path, passed_over: list[Path], notice: Callable[[str], None]) -> Iterator[Path]:
+    """The folder itself where it is one network; else its files that a reader knows, then those of its subfolders."""
+    if _is_network(folder):
+        yield folder
+        return
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    files = [entry for entry in entries if entry.is_file()]
+    crashes = screen(files)
+    known = [file for file in files if file in crashes or _may_be_legacy(file)]
+    left_out = [file for file in files if file not in known]
+    if left_out:
+        notice(
+            f"{folder}: {len(left_out)} files of no known format left out ({_some([file.name for file in left_out])})"
+        )
+    passed_over += left_out
+    yield from known
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _networks(entry, passed_over, notice)
+
+
+def _is_network(folder: Path) -> bool:
+    """Whether a family keeps one network in a folder like this."""
+    from porter.formats.folders import open_folder
+    from porter.formats.readers import family_of
+
+    try:
+        family_of(open_folder(folder))
+    except UnreadableError:
+        return False
+    return True
 
 
 def _some(names: list[str]) -> str:
@@ -126,15 +155,22 @@ def _may_be_legacy(file: Path) -> bool:
     """Whether a reader takes the file, or it is broken in a way that the user should hear about."""
     from porter.errors import UnknownFormatError
     from porter.formats.opened import open_file
-    from porter.formats.readers import reader_of
+    from porter.formats.readers import family_of
 
     try:
         with open_file(file) as opened:
-            return reader_of(opened).name != "keras"
+            return family_of(opened).name != "keras"
     except UnknownFormatError:
         return False
     except UnreadableError:
-        return file.suffix in (".h5", ".hdf5")
+        return file.suffix in (".h5", ".hdf5", ".nc")
+
+
+def samples_of(file: Path, pattern: Path | None) -> Path | None:
+    """Where the golden samples of one network lie: ``{folder}/{name}_samples.npz`` stands for a file of each."""
+    if pattern is None:
+        return None
+    return Path(str(pattern).replace("{folder}", str(file.parent)).replace("{name}", file.stem))
 
 
 def destinations(files: Sequence[Path], output: Path) -> dict[Path, Path]:
@@ -150,8 +186,11 @@ def destinations(files: Sequence[Path], output: Path) -> dict[Path, Path]:
         raise UsageError(
             f"output {output}", found=f"one file for {len(files)} networks", expected="a folder", remedy="-o FOLDER"
         )
-    targets = {file: output / f"{file.stem}.keras" for file in files}
-    if len(set(targets.values())) < len(targets):
+    stems = [file.stem for file in files]
+    twice = {stem for stem in stems if stems.count(stem) > 1}
+    names = [f"{file.parent.name}_{file.stem}" if file.stem in twice else file.stem for file in files]
+    targets = {file: output / f"{name}.keras" for file, name in zip(files, names, strict=True)}
+    if len(set(names)) < len(files):
         raise UsageError(
             f"output {output}",
             found="two networks whose ports would have the same name",

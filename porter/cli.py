@@ -30,7 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Legacy files, or folders of them.")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Legacy files, or folders: of them, or that are one.")
+]
 Name = Annotated[
     str | None,
     typer.Option(metavar="NAME[,NAME...]", help="Of all hidden layers; or a list for all layers, output included."),
@@ -52,8 +54,12 @@ Replace = Annotated[
     list[str] | None,
     typer.Option(metavar="LAYER=MODULE:FUNCTION", help="A function in the place of a Keras layer that is not run."),
 ]
+Exact = Annotated[
+    bool, typer.Option("--exact-activations", help="Functions for the tables that the original looks them up in.")
+]
 Samples = Annotated[
-    Path | None, typer.Option(metavar="NPZ|CSV", help="Golden samples: what the original software gave.")
+    Path | None,
+    typer.Option(metavar="NPZ|CSV", help="Golden samples; {folder}/{name}.npz: one for each."),
 ]
 PLACEMENT = "Where the port has the scaling: in layers of its own, in the first and last dense layer, or not at all."
 PortPlacement = Annotated[Literal["inside", "folded", "outside"], typer.Option(help=PLACEMENT)]
@@ -103,6 +109,7 @@ def inspect(
     backend: Backend = None,
     weights: Weights = None,
     replace: Replace = None,
+    exact_activations: Exact = False,
     write_recipe: Annotated[Path | None, typer.Option(metavar="TOML", help="Write what is known as a recipe.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
     as_json: Json = False,
@@ -122,6 +129,7 @@ def inspect(
         backend=backend,
         weights=weights,
         replace=replace,
+        exact_activations=exact_activations,
     )
     found = expand(files, console.notice)
     _one_file(found, "--write-recipe", write_recipe)
@@ -129,6 +137,14 @@ def inspect(
     if write_recipe is not None:
         contents.write_recipe_of(outcomes, write_recipe, force=force)
     _finish(outcomes, as_json, lambda: contents.render_contents(outcomes, console.width(), console.in_color()))
+
+
+@app.command()
+def formats(as_json: Json = False) -> None:
+    """List what is read, and what is written back, with an example each."""
+    from porter.formats.listing import families_json, render_families
+
+    sys.stdout.write(families_json() if as_json else render_families(console.width()))
 
 
 @app.command()
@@ -149,6 +165,7 @@ def port(
     backend: Backend = None,
     weights: Weights = None,
     replace: Replace = None,
+    exact_activations: Exact = False,
     seed: Seed = 0,
     search: Search = True,
     force: Force = False,
@@ -157,7 +174,7 @@ def port(
 ) -> None:
     """Port legacy files into Keras models: read, build, verify, save, load again, verify again."""
     import porter
-    from porter.batch import destinations, expand, run_all
+    from porter.batch import destinations, expand, run_all, samples_of
     from porter.saving import check_output
 
     reading = _reading(
@@ -171,6 +188,7 @@ def port(
         backend=backend,
         weights=weights,
         replace=replace,
+        exact_activations=exact_activations,
     )
     found = expand(files, console.notice)
     _one_file(found, "--html", html)
@@ -179,7 +197,8 @@ def port(
     def task(file: Path) -> Report:
         check_output(targets[file], force=force)
         network = _network(file, reading)
-        how: dict[str, Any] = {"placement": placement, "dtype": dtype, "samples": samples, "seed": seed}
+        how: dict[str, Any] = {"placement": placement, "dtype": dtype, "seed": seed}
+        how["samples"] = samples_of(file, samples)
         return porter.port(network, targets[file], force=force, search=search, **how)
 
     _report(run_all(found, task, console.notice), as_json, html)
@@ -202,6 +221,7 @@ def verify(
     backend: Backend = None,
     weights: Weights = None,
     replace: Replace = None,
+    exact_activations: Exact = False,
     seed: Seed = 0,
     search: Search = True,
     as_json: Json = False,
@@ -224,6 +244,7 @@ def verify(
         backend=backend,
         weights=weights,
         replace=replace,
+        exact_activations=exact_activations,
     )
 
     def task(file: Path) -> Report:

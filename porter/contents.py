@@ -68,6 +68,8 @@ def read_contents(file: Path, **read_options: Any) -> Legacy | Port | KerasConte
     """
     if is_saved_model(file):
         return Port(file, read_provenance(file))
+    if file.is_dir():
+        return Legacy(read(file, **read_options))
     with open_file(file) as opened:
         if keras_legacy.matches(opened):
             from porter.keras_legacy.inspection import look_into

@@ -78,4 +78,6 @@ def _before(function: str, limits: Array) -> Array:
             return np.sort(np.rad2deg(np.arccos(np.clip(limits, -1, 1))))
         if function in ("log10", "ln"):
             return np.power(10.0, limits) if function == "log10" else np.exp(limits)
+        if function == "root4":
+            return limits**4
     return limits

@@ -15,8 +15,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from porter.errors import UnbuildableError
-from porter.network import Dense, Layer, Network, Scaling, Transform
+from porter.network import Dense, Extremes, Layer, Network, Scaling, Transform
 from porter.placement import check_choice, placed
+from reference import logistic_table as table
 from reference.activations import Activation
 
 Array = NDArray[Any]
@@ -76,6 +77,7 @@ class _Site:
     ends: str
     names: set[str] = field(default_factory=set)
     weights: list[tuple[Any, list[Array]]] = field(default_factory=list)
+    lookup: Any = None
 
     def name(self, wanted: str) -> str:
         """A legal name that no other layer of the model has."""
@@ -84,6 +86,16 @@ class _Site:
         name = next(candidate for candidate in candidates if candidate not in self.names)
         self.names.add(name)
         return name
+
+    def table(self) -> Any:
+        """The layer that holds the logistic table, once for all layers that look it up."""
+        if self.lookup is None:
+            shape = {"input_dim": table.ENTRIES, "output_dim": 1, "embeddings_initializer": "zeros"}
+            self.lookup = keras.layers.Embedding(
+                **shape, trainable=False, name=self.name("logistic_table"), dtype=self.policy
+            )
+            self.weights.append((self.lookup, [table.entries()[:, None]]))
+        return self.lookup
 
     def set_weights(self) -> None:
         """Cast every array once, from the precision it is stored in, and set it."""
@@ -95,6 +107,8 @@ class _Site:
 def _inputs_of(layer: Layer) -> int:
     if isinstance(layer, Dense):
         return int(layer.kernel.shape[0])
+    if isinstance(layer, Extremes):
+        return len(layer.least)
     return len(layer.scale) if isinstance(layer, Scaling) else len(layer.functions)
 
 
@@ -141,6 +155,24 @@ def _build_transform(layer: Layer, tensor: Any, site: _Site) -> Any:
     return keras.layers.Concatenate(name=name, dtype=site.ends)(parts)
 
 
+def _build_extremes(layer: Layer, tensor: Any, site: _Site) -> Any:
+    """Clamped, and NaN where the value before that was too far outside."""
+    step = cast(Extremes, layer)
+    if len(step.least) > 1 and site.ends not in ("float32", "float64"):
+        raise UnbuildableError(
+            step.name, found=f"bounds of several outputs in {site.ends}", expected="float32 or float64"
+        )
+    limits = (step.least, step.greatest, step.least - step.tolerance, step.greatest + step.tolerance)
+    # A number takes the tensor's own dtype, an array makes it as wide as itself.
+    least, greatest, lowest, highest = (
+        float(part[0]) if len(part) == 1 else np.asarray(part, site.ends) for part in limits
+    )
+    far = ops.logical_or(ops.less(tensor, lowest), ops.greater(tensor, highest))
+    held = ops.minimum(ops.maximum(tensor, least), greatest)
+    name = site.name(step.name)
+    return keras.layers.Identity(name=name, dtype=site.ends)(ops.where(far, float("nan"), held))
+
+
 def _transform_function(name: str) -> Callable[[Any], Any]:
     functions: Mapping[str, Callable[[Any], Any]] = {
         "identity": lambda x: x,
@@ -149,6 +181,9 @@ def _transform_function(name: str) -> Callable[[Any], Any]:
         "ln": ops.log,
         "pow10": lambda x: ops.power(10.0, x),
         "exp": ops.exp,
+        "root4": lambda x: ops.sqrt(ops.sqrt(x)),
+        "pow8": lambda x: ops.square(ops.square(ops.square(x))),
+        "relu_square": lambda x: ops.square(ops.relu(x)),
     }
     if name not in functions:
         raise UnbuildableError("transform", found=repr(name), expected=f"one of {', '.join(functions)}")
@@ -192,6 +227,17 @@ def _compose_gelu_tanh(dense: Dense, tensor: Any, site: _Site) -> Any:
     return keras.layers.Identity(name=site.name(f"{dense.name}_gelu_tanh"), dtype=site.policy)(outputs)
 
 
+def _compose_logistic_table(dense: Dense, tensor: Any, site: _Site) -> Any:
+    """A frozen gather of the entries that the original has, found as it finds them, in float32 at least."""
+    # An array makes the difference as wide as itself; a number would leave it in half precision.
+    start = np.full(1, table.START, "float64" if site.ends == "float64" else "float32")
+    place = ops.clip(ops.subtract(tensor, start) / table.STEP, 0, table.ENTRIES - 1)
+    found = site.table()(ops.cast(ops.nan_to_num(place), "int32"))
+    return keras.layers.Reshape((dense.kernel.shape[1],), name=site.name(f"{dense.name}_table"), dtype=site.policy)(
+        found
+    )
+
+
 def _name_operations(model: Any) -> None:
     """Name what keras.ops made, which Keras counts through the process, after the order in this model."""
     bare = [operation for operation in model.operations if not isinstance(operation, keras.layers.Layer)]
@@ -210,6 +256,7 @@ BUILDERS: Mapping[type, Callable[[Layer, Any, _Site], Any]] = {
     Dense: _build_dense,
     Scaling: _build_scaling,
     Transform: _build_transform,
+    Extremes: _build_extremes,
 }
 
 # Keras and reference.activations have these under the same name, with the same defaults.
@@ -226,4 +273,5 @@ COMPOSED: Mapping[str, Callable[[Dense, Any, _Site], Any]] = {
     "scaled_tanh": _compose_scaled_tanh,
     "hard_sigmoid_keras2": _compose_hard_sigmoid_keras2,
     "gelu_tanh": _compose_gelu_tanh,
+    "logistic_table": _compose_logistic_table,
 }

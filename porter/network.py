@@ -79,7 +79,24 @@ class Transform:
     functions: tuple[str, ...]
 
 
-Layer = Dense | Scaling | Transform
+@dataclass(frozen=True)
+class Extremes:
+    """Values within the tolerance of a bound become the bound, those further outside NaN.
+
+    Attributes:
+        name: ``"Extremes"``.
+        least: (n,) lower bound of each column.
+        greatest: (n,) upper bound.
+        tolerance: (n,) how far outside is forgiven.
+    """
+
+    name: str
+    least: Array
+    greatest: Array
+    tolerance: Array
+
+
+Layer = Dense | Scaling | Transform | Extremes
 
 
 @dataclass(frozen=True)
@@ -88,7 +105,7 @@ class Network:
 
     Attributes:
         name: for people; the stem of the file.
-        family: whose formula it follows; key of ``porter.programs.PROGRAMS``.
+        family: whose formula it follows; key of the registry of families.
         source: the arrays as stored.
         layers: in order of computation: (Transform_in,) (Norm_in,) Layer1 .. LayerN (, Norm_out) (, Transform_out).
         claims: one row a convention.

@@ -24,6 +24,7 @@ def build_notes(case: Case, question: str | None, searched: Counterexample | Non
     notes = [question] if question is not None else []
     for one in case.judged:
         notes += [*_fold_notes(case, one), *_equivalence_notes(one), *_allowance_notes(one)]
+    notes += [claim.detail for claim in case.network.claims if claim.convention == "activation table"]
     notes += _port_notes(case)
     if searched is not None and searched.row is not None:
         notes.append(searched.describe())

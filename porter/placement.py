@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from porter.errors import UnbuildableError, UsageError
-from porter.network import Dense, Layer, Network, Scaling, Transform
+from porter.network import Dense, Extremes, Layer, Network, Scaling, Transform
 
 Placement = Literal["inside", "folded", "outside"]
 
@@ -26,11 +26,11 @@ def placed(network: Network, placement: str) -> tuple[Layer, ...]:
         return network.layers
     if placement == "folded":
         return folded(network.layers)
-    if any(isinstance(layer, Transform) for layer in network.layers):
+    if any(isinstance(layer, Transform | Extremes) for layer in network.layers):
         raise UsageError(
             "placement",
-            found="scaling outside a model that has the physical transforms inside",
-            expected="the scaling between the transforms and the first dense layer",
+            found="scaling outside a model that has physical transforms or bounds inside",
+            expected="the scaling between them and the dense layers",
             remedy="use placement 'inside' or 'folded', or leave the transforms out as well (no --physical)",
         )
     return tuple(layer for layer in network.layers if not isinstance(layer, Scaling))

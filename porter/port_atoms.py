@@ -103,6 +103,8 @@ MATRIX_PRODUCTS = {"Matmul", "Dot", "Einsum", "Tensordot", "EinsumDense"}
 def _is_core(node: PortNode) -> bool:
     weights = getattr(node.operation, "weights", ())
     name = type(node.operation).__name__
+    if name == "Embedding" and len(node.operation.weights) == 1 and node.operation.output_dim == 1:
+        return False  # one number for one number: an activation looked up in a table
     return name in MATRIX_PRODUCTS or any(len(weight.shape) >= 2 for weight in weights)
 
 

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import ModelSizeError, PorterError, ShapesError
-from porter.formats.scalings import physical_kind
+from porter.formats.readers import FAMILIES, family_named
 from porter.network import Network
 from reference.limits import TooLargeError
-from reference.programs import oc_smart
 from reference.trace import LayerTrace, Program
-
-
-def _oc_smart(network: Network, changes: Mapping[str, Any]) -> Program:
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in _OC_SMART_OPTIONS}
-    if declared.get("physical"):
-        declared["physical"] = physical_kind(network.source.path, network.declarations.get("kind"))
-    return oc_smart.program(network.source.arrays, network.source.attributes, **declared)
-
-
-_OC_SMART_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "physical", "dtype")
-
-
-def _keras_legacy(network: Network, changes: Mapping[str, Any]) -> Program:
-    from porter.formats.keras_legacy.fields import reading
-    from porter.formats.keras_legacy.graph import KerasNetwork
-    from porter.keras_legacy.replace import as_array_functions
-    from reference.programs import keras_legacy
-
-    replaced = as_array_functions(network.replacements) if isinstance(network, KerasNetwork) else {}
-    declared = {**network.declarations, **changes}
-    chosen = {key: declared[key] for key in ("backend", "dtype") if key in declared}
-    with reading(str(network.source.path)):
-        return keras_legacy.program(network.source.arrays, network.source.attributes, replacements=replaced, **chosen)
-
-
-PROGRAMS: dict[str, Callable[[Network, Mapping[str, Any]], Program]] = {
-    "keras-legacy": _keras_legacy,
-    "oc-smart": _oc_smart,
-}
 
 
 def build_program(network: Network, *, dtype: Any = np.float64, **changes: Any) -> Program:
@@ -56,11 +26,16 @@ def build_program(network: Network, *, dtype: Any = np.float64, **changes: Any) 
     Raises:
         PorterError: no program for the network's family.
     """
-    if network.family not in PROGRAMS:
+    family = family_named(network.family)
+    if family is None or family.program is None:
+        known = [name for name, each in FAMILIES.items() if each.program is not None]
         raise PorterError(
-            f"the network {network.name}", found=f"family {network.family!r}", expected=f"one of {', '.join(PROGRAMS)}"
+            f"the network {network.name}",
+            found=f"family {network.family!r}",
+            expected=f"one with a program: {', '.join(known)}",
+            remedy="register it: porter.formats.register(Family(..., program=...))",
         )
-    return PROGRAMS[network.family](network, {"dtype": dtype, **changes})
+    return family.program(network, {"dtype": dtype, **changes})
 
 
 def follow(network: Network, program: Program, feeds: Mapping[str, NDArray[Any]]) -> dict[str, LayerTrace]:

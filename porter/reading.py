@@ -26,6 +26,7 @@ from porter.network import Claim
 from porter.readings import Formula, Other, alternatives, other_readings
 from porter.samples import Samples
 from porter.telling import Telling, find_telling, find_telling_rows, search_box
+from reference.extremes import Extremes
 from reference.scaling import Scaling
 from reference.trace import Program
 
@@ -105,8 +106,18 @@ def check_reading(
     """
     if golden is None:
         return unproven(claims)
+    program, golden = flags_as_numbers(program, golden)
     question = Question(Formula(program), tuple(claims), golden, limits, lambda claim: alternatives(program, claim))
     return judge_reading(question, other_readings(program, claims))
+
+
+def flags_as_numbers(program: Program, golden: Samples) -> tuple[Program, Samples]:
+    """The same with a number far outside for every flag, so that flags are compared as outputs are."""
+    last = program.steps[-1]
+    if not isinstance(last, Extremes):
+        return program, golden
+    numbered = replace(program, steps=(*program.steps[:-1], replace(last, flag=last.far)))
+    return numbered, replace(golden, outputs=tuple(last.shown(each) for each in golden.outputs))
 
 
 def unproven(claims: Sequence[Claim]) -> Reading:

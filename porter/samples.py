@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from porter.errors import PorterError, SamplesFormatError, SamplesShapeError, SamplesValueError, UnreadableError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.formats.opened import check_path, os_reason
-from porter.network import Network, Scaling, Transform
+from porter.network import Extremes, Network, Scaling, Transform
 from porter.npz import SIGNATURE, NpzError, names_in, read_npz
 
 Array = NDArray[Any]
@@ -81,7 +81,7 @@ def read_samples(path: str | Path, network: Network) -> Samples:
         raise SamplesFormatError(f"golden samples {path} cannot be read", found=os_reason(error)) from error
     rows = _rows_of(network)
     samples = _read_npz(path) if head == SIGNATURE else _read_csv(path, rows)
-    return _checked(samples, rows)
+    return _checked(samples, rows, flags(network))
 
 
 def make_samples(inputs: Any, outputs: Any, network: Network) -> Samples:
@@ -103,7 +103,7 @@ def make_samples(inputs: Any, outputs: Any, network: Network) -> Samples:
     given, recorded = (
         _as_arrays(name, part, len(wanted)) for part, wanted in zip((inputs, outputs), rows, strict=True)
     )
-    return _checked(_samples(name, given, recorded), rows)
+    return _checked(_samples(name, given, recorded), rows, flags(network))
 
 
 def load_samples(samples: Any, network: Network) -> Samples | None:
@@ -134,6 +134,8 @@ def end_widths(network: Network) -> tuple[int, int]:
             ends.append(len(layer.scale))
         elif isinstance(layer, Transform):
             ends.append(len(layer.functions))
+        elif isinstance(layer, Extremes):
+            ends.append(len(layer.least))
         else:
             ends.append(layer.kernel.shape[place])
     return ends[0], ends[1]
@@ -280,8 +282,13 @@ def _printed_step(text: str) -> float:
     return float(Decimal((0, (5,), exponent - 1))) if isinstance(exponent, int) else 0.0
 
 
-def _checked(samples: Samples, rows: tuple[Rows, Rows]) -> Samples:
-    """The samples, if they can be those of a network with such rows."""
+def flags(network: Network) -> bool:
+    """Whether the network gives NaN for outputs that it flags."""
+    return bool(network.layers) and isinstance(network.layers[-1], Extremes)
+
+
+def _checked(samples: Samples, rows: tuple[Rows, Rows], flags: bool) -> Samples:
+    """The samples, if they can be those of a network with such rows, whose outputs may be flagged."""
     for name, arrays, wanted in zip(KEYS, (samples.inputs, samples.outputs), rows, strict=True):
         if len(arrays) != len(wanted):
             raise SamplesShapeError(
@@ -291,7 +298,7 @@ def _checked(samples: Samples, rows: tuple[Rows, Rows]) -> Samples:
             )
         for array, row in zip(arrays, wanted, strict=True):
             _check_shape(samples, name, array, row)
-            _check_values(samples, name, array)
+            _check_values(samples, name, np.nan_to_num(array) if flags and name == "outputs" else array)
     lengths = {name: len(part[0]) for name, part in zip(KEYS, (samples.inputs, samples.outputs), strict=True)}
     if len({len(array) for array in (*samples.inputs, *samples.outputs)}) > 1:
         raise SamplesShapeError(

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.logistic_table import logistic_table
+
 Array = NDArray[Any]
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -172,6 +174,7 @@ FUNCTIONS: Mapping[str, Callable[..., Array]] = {
     "hard_tanh": hard_tanh,
     "scaled_tanh": scaled_tanh,
     "softmax": softmax,
+    "logistic_table": logistic_table,
 }
 
 

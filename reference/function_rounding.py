@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reference.activations import Activation
 from reference.constants import accuracy_of
+from reference.logistic_table import START
 from reference.precision import Format
 from reference.spread import spread
 
@@ -16,6 +17,8 @@ Array = NDArray[Any]
 
 FLUSHES = 4
 """Results that may underflow on the way through one function."""
+LOOKUP = 3
+"""Roundings on the way to a place in a table: of a sum with its start, of its step, of the quotient."""
 HEADROOM = 2
 """An intermediate result may be this much larger than the function's value (gelu behind a product, measured)."""
 
@@ -34,6 +37,8 @@ def activation_error(activation: Activation, z: Array, a: Array, error: Array, k
     if activation.name == "linear":
         return error
     breakpoint_ = abs(activation.parameters.get("threshold", 0.0)) * kind.unit
+    if activation.name == "logistic_table":
+        error = error + LOOKUP * (kind.unit + own.unit) * (np.abs(z) - START)
     moved = spread(activation, z, a, error + breakpoint_ if breakpoint_ else error)
     if activation.name == "softmax":
         return moved + _softmax_error(activation, z, a, np.abs(a) + moved, kind, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,8 @@ def transform_error(name: str, x: Array, y: Array, shift: Array | None, kind: Fo
 
 def _moved(name: str, x: Array, y: Array, shift: Array, kind: Format) -> Array:
     """What an error of the argument, and of its product with a constant, makes of the value."""
+    if name in _POWERS:
+        return _POWERS[name](x, y, shift)
     turns = 3 * kind.unit * (np.abs(x) + shift) + shift
     if name == "cos_degrees":
         angle = np.deg2rad(turns)
@@ -88,3 +91,16 @@ def _moved(name: str, x: Array, y: Array, shift: Array, kind: Format) -> Array:
         moved = -np.log1p(-shift / size) / (LN10 if name == "log10" else 1.0)
         return np.where(size - shift > FORMATS[kind.name].tiny, moved, np.inf)
     return np.asarray(np.abs(y) * np.expm1(turns * (LN10 if name == "pow10" else 1.0)))
+
+
+def _root4_moved(x: Array, y: Array, shift: Array) -> Array:
+    """The root is steepest at the lower end; below zero a port gives NaN."""
+    low = x - shift
+    return np.where(low >= 0, y - np.sqrt(np.sqrt(np.maximum(low, 0))), np.inf)
+
+
+_POWERS: Mapping[str, Callable[[Array, Array, Array], Array]] = {
+    "root4": _root4_moved,
+    "pow8": lambda x, y, shift: (np.abs(x) + shift) ** 8 - np.abs(x) ** 8,
+    "relu_square": lambda x, y, shift: (np.maximum(x, 0) + shift) ** 2 - np.maximum(x, 0) ** 2,
+}

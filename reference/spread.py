@@ -52,6 +52,7 @@ _RANGES: Mapping[str, float] = {
     "hard_sigmoid_keras2": 1.0,
     "hard_tanh": 2.0,
     "softmax": 1.0,
+    "logistic_table": 1.0,
 }
 
 
@@ -221,4 +222,5 @@ _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "scaled_tanh": _scaled_tanh,
     "softmax": _softmax,
     "thresholded_relu": _thresholded_relu,
+    "logistic_table": _at_ends("logistic_table"),
 }

@@ -20,6 +20,9 @@ FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
     "ln": np.log,
     "pow10": lambda x: np.power(np.asarray(10, x.dtype), x),
     "exp": np.exp,
+    "root4": lambda x: np.sqrt(np.sqrt(x)),
+    "pow8": lambda x: np.square(np.square(np.square(x))),
+    "relu_square": lambda x: np.square(np.maximum(x, 0)),
 }
 
 

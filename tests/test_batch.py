@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from porter.batch import Outcome, destinations, expand, run_all, status_of, worst_status
+from porter.batch import Outcome, destinations, expand, run_all, samples_of, status_of, worst_status
 from porter.errors import UnreadableError, UsageError
 from porter.report.model import LayerRow, Report
 from porter.report.summary import render_json, render_table
+from tests.formats.families import write_sl2p
 
 
 def report(verdict="parity", row="parity"):
@@ -111,9 +112,33 @@ def test_one_model_for_several_files(tmp_path):
         destinations([Path("a.h5"), Path("b.h5")], tmp_path / "a.keras")
 
 
-def test_two_files_of_one_name(tmp_path):
+def test_samples_of_each_file():
+    assert samples_of(Path("x/a.h5"), Path("{folder}/{name}_samples.npz")) == Path("x/a_samples.npz")
+    assert samples_of(Path("x/a.h5"), Path("one.npz")) == Path("one.npz")
+    assert samples_of(Path("x/a.h5"), None) is None
+
+
+def test_two_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    files = [Path("x/a.h5"), Path("y/a.h5"), Path("y/b.h5")]
+    assert list(destinations(files, tmp_path).values()) == [tmp_path / f"{name}.keras" for name in ("x_a", "y_a", "b")]
+
+
+def test_two_files_of_one_name_in_folders_of_one_name(tmp_path):
     with pytest.raises(UsageError, match="would have the same name"):
-        destinations([Path("x/a.h5"), Path("y/a.h5")], tmp_path)
+        destinations([Path("x/z/a.h5"), Path("y/z/a.h5")], tmp_path)
+
+
+def test_subfolders_are_gone_into_and_a_folder_may_be_a_network(fixtures, tmp_path):
+    nested = tmp_path / "deep" / "er"
+    nested.mkdir(parents=True)
+    (nested / "net.h5").symlink_to(fixtures / "square_7-7-7-7-7.h5")
+    (nested / "readme.txt").write_text("nothing")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    lai = write_sl2p(tmp_path / "LAI")
+    notices = []
+    assert expand([tmp_path], notices.append) == [lai, nested / "net.h5"]
+    assert notices == [f"{nested}: 1 files of no known format left out (readme.txt)"]
+    assert expand([lai], notices.append) == [lai]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

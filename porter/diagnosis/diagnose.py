@@ -10,6 +10,7 @@ import numpy as np
 from porter.blocks import Atom, Block
 from porter.case import Case, Judged
 from porter.diagnosis.codes import Cause
+from porter.diagnosis.extremes import explain_extremes
 from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
 from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.scalings import explain_scaling
@@ -17,6 +18,7 @@ from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.judging import cast, judge
 from reference.dense import Dense
+from reference.extremes import Extremes
 from reference.scaling import Scaling
 
 
@@ -69,6 +71,8 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
         return _absent(case, one)
     if one.verdict != "mismatch":
         return []
+    if isinstance(step, Extremes):
+        return [explain_extremes(step, block)]
     if not isinstance(step, Scaling):
         return [explain_transform(step, block, case.inputs)]
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
@@ -86,6 +90,8 @@ def _absent(case: Case, one: Judged) -> Sequence[Cause]:
     if isinstance(step, Dense):
         remedy = f"porter.build(network) has it: Dense({step.width[1]}) between its neighbours"
         return [Cause("layers.missing", one.name, "no layer of the port computes it", remedy)]
+    if isinstance(step, Extremes):
+        return [explain_extremes(step, None)]
     remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
     return [Cause("transform.replaced", one.name, "the port has no such step", remedy)]
 

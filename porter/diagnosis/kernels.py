@@ -58,9 +58,10 @@ def _options(source: Stored, shape: tuple[int, ...]) -> Iterator[tuple[str, str,
     kernel, raw = source.kernel, source.raw.astype(np.float64)
     yield "", "", kernel
     yield "kernel.transposed", "the kernel stands transposed", kernel.T
-    for order in ("C", "F"):
-        message = f"the kernel was reshaped in {order} order where it should be transposed"
-        yield "kernel.reshaped", message, np.reshape(raw, shape, order=order)
+    for stored in (raw, raw.T):  # as NumPy has it, and as a language with the first index fastest does
+        for order in ("C", "F"):
+            message = f"the kernel was reshaped in {order} order where it should be transposed"
+            yield "kernel.reshaped", message, np.reshape(stored, shape, order=order)
     yield "kernel.flipped", "the kernel's rows and columns stand in reverse order", kernel[::-1, ::-1]
     yield "kernel.flipped", "the kernel's columns stand in reverse order", kernel[:, ::-1]
     yield "kernel.flipped", "the kernel's rows stand in reverse order", kernel[::-1]

@@ -8,9 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 # Everything else is imported inside `read`: porter.network needs this package for WeightFile alone.
 if TYPE_CHECKING:
+    from porter.formats.registry import Family
     from porter.network import Network
 
-__all__ = ["read"]
+__all__ = ["Family", "read", "register"]
+
+
+def __getattr__(name: str) -> Any:
+    """``Family``, when it is first asked for."""
+    if name != "Family":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from porter.formats.registry import Family
+
+    return Family
+
+
+def register(family: Family) -> Family:
+    """Add a family of legacy networks to those that porter reads; porter's own are asked first.
+
+    A package that is installed may offer one under the entry point group ``porter.families`` instead.
+
+    Raises:
+        ValueError: there is a family of that name already.
+    """
+    from porter.formats import readers
+
+    return readers.register(family)
 
 
 def read(
@@ -26,11 +49,12 @@ def read(
     backend: str | None = None,
     weights: str | Path | None = None,
     replace: Mapping[str, Callable[..., Any]] | None = None,
+    exact_activations: bool = False,
 ) -> Network:
     """Read a legacy network.
 
     Args:
-        path: the file.
+        path: the file; or the folder, of a family that keeps one array a file.
         activation: one name for all hidden layers, or a list for all layers, output included.
         output_activation: name for the last layer.
         orientation: "units-first" or "inputs-first", for all layers or a list.
@@ -41,6 +65,7 @@ def read(
         backend: "tensorflow", "theano" or "cntk": what trained a Keras file that does not say.
         weights: HDF5 with the weights of a Keras architecture in JSON.
         replace: functions of tensors in the place of Keras layers that are not run, by layer name.
+        exact_activations: functions in the place of the tables that the original looks activations up in.
 
     Returns:
         The network in canonical form, every convention with its evidence.
@@ -50,24 +75,32 @@ def read(
         UsageError: an option or a recipe that cannot be meant, or that contradicts the file.
     """
     from porter.errors import UsageError
+    from porter.formats.folders import open_folder
     from porter.formats.keras_legacy.options import KerasOptions
     from porter.formats.opened import open_file
     from porter.formats.options import ReadOptions
-    from porter.formats.readers import reader_of
+    from porter.formats.readers import family_of
 
     keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
-    options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras)  # type: ignore[arg-type]
-    with open_file(path) as opened:
+    options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations)  # type: ignore[arg-type]
+    with open_folder(Path(path)) if Path(path).is_dir() else open_file(path) as opened:
         if recipe is not None:
             from porter.recipe import read_by_recipe, read_recipe
 
             return read_by_recipe(opened, read_recipe(recipe), options)
-        reader = reader_of(opened)
+        reader = family_of(opened)
         if keras is not None and reader.name != "keras-legacy":
             raise UsageError(
                 f"backend=, weights= or replace= for {opened.path}",
                 found=f"a file of the format {reader.name}",
                 expected="a legacy Keras file",
                 remedy="leave them out",
+            )
+        if exact_activations and not reader.has_tables:
+            raise UsageError(
+                f"exact_activations= for {opened.path}",
+                found=f"a file of the format {reader.name}, whose activations are exact already",
+                expected="a family whose software looks activations up in a table",
+                remedy="leave it out",
             )
         return reader.read(opened, options)

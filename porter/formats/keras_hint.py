@@ -7,7 +7,7 @@ from typing import NoReturn
 from porter.errors import KerasFileError
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Reader
+from porter.formats.registry import Family
 
 SIGNS = ("model_config", "layer_names", "keras_version")
 
@@ -35,4 +35,4 @@ def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
     )
 
 
-READER = Reader("keras", "HDF5 written by Keras 3 (a port, not a legacy file)", matches, read)
+READER = Family("keras", "HDF5 written by Keras 3 (a port, not a legacy file)", matches, read)

@@ -24,10 +24,12 @@ from porter.formats.members import Layout, has_kernels, locate
 from porter.formats.opened import OpenedFile
 from porter.formats.options import HIDDEN, OUTPUT, ReadOptions, one_a_layer
 from porter.formats.orientation import solve
-from porter.formats.registry import Reader
+from porter.formats.registry import Family
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Layer, Network, Scaling
 from reference.activations import Activation
+from reference.programs import oc_smart
+from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -225,4 +227,26 @@ def _with_transforms(where: str, network: Network, options: ReadOptions) -> Netw
     )
 
 
-READER = Reader(FAMILY, "HDF5 with groups Weights and Bias (or W/b, kernel/bias)", matches, read)
+def program(network: Network, changes: Mapping[str, Any]) -> Program:
+    """The legacy forward pass of a network of this family.
+
+    Args:
+        network: its declarations are handed on as plain data, for the program to interpret by itself.
+        changes: declarations to replace.
+    """
+    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
+    if declared.get("physical"):
+        declared["physical"] = scalings.physical_kind(network.source.path, network.declarations.get("kind"))
+    return oc_smart.program(network.source.arrays, network.source.attributes, **declared)
+
+
+PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "physical", "dtype")
+
+READER = Family(
+    FAMILY,
+    "HDF5 with groups Weights and Bias (or W/b, kernel/bias)",
+    matches,
+    read,
+    program,
+    example="porter port PACE_Lrc_aaNN.h5 -o aaNN.keras",
+)

@@ -226,5 +226,7 @@ def _link_target(head: bytes, size: int) -> str | None:
         text = head.decode("utf-8")
     except UnicodeDecodeError:
         return None
+    if not set(text) - set("0123456789.,;+-eEdD"):
+        return None  # one number, or a row of them
     is_path = text.isprintable() and ("/" in text or Path(text).suffix != "")
     return text if is_path and " " not in text else None

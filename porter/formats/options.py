@@ -33,6 +33,7 @@ class ReadOptions:
         kind: of network, for its physical transforms: "aaNN", ...
         physical: whether the physical transforms belong to the network.
         keras: what is declared of a legacy Keras file.
+        exact_activations: whether functions take the place of the tables that the original looks them up in.
     """
 
     activation: Declared = None
@@ -42,6 +43,7 @@ class ReadOptions:
     kind: str | None = None
     physical: bool = False
     keras: KerasOptions | None = None
+    exact_activations: bool = False
 
     def __post_init__(self) -> None:
         for name in ("activation", "orientation"):

@@ -1,14 +1,22 @@
-"""The readers that exist, registered in the order in which they are asked."""
+"""The families that exist, registered in the order in which they are asked."""
 
 from __future__ import annotations
 
 from porter.formats import keras_hint, oc_smart
+from porter.formats.ffbp import reader as ffbp
+from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
-from porter.formats.registry import READERS, Reader, reader_of, register
+from porter.formats.registry import FAMILIES, Family, family_named, family_of, register
+from porter.formats.rrtmgp import reader as rrtmgp
+from porter.formats.sl2p import reader as sl2p
 
 # Keras leaves marks of its own, so it is asked first.
 register(keras_legacy.READER)
 register(keras_hint.READER)
 register(oc_smart.READER)
+register(rrtmgp.READER)
+register(fkb.READER)
+register(ffbp.READER)
+register(sl2p.READER)
 
-__all__ = ["READERS", "Reader", "reader_of", "register"]
+__all__ = ["FAMILIES", "Family", "family_named", "family_of", "register"]

@@ -1,63 +1,142 @@
-"""The readers, by name; which of them reads a file is the file's contents' business, not its extension's."""
+"""The families, by name; which of them reads a file is the file's contents' business, not its extension's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from porter.errors import UnknownFormatError
+from porter.errors import NotAFileError, UnknownFormatError
+from porter.formats.folders import OpenedFolder
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.network import Network
+
+if TYPE_CHECKING:
+    from porter.network import Network
+    from reference.trace import Program
+
+ENTRY_POINTS = "porter.families"
+"""The group of entry points under which an installed package offers a ``Family``."""
 
 
 @dataclass(frozen=True)
-class Reader:
-    """One format.
+class Family:
+    """One family of legacy networks: a format, and the formula of those who wrote it.
 
     Attributes:
-        name: key in the registry, and ``WeightFile.format``.
+        name: key in the registry, ``WeightFile.format`` and ``Network.family``.
         describes: what its files look like, for the message where none matches.
-        matches: whether an opened file is of this format; cheap, and no refusal of its own.
+        matches: whether an opened file is of this family; cheap, and no refusal of its own.
         read: opened file and declared options to a network.
+        program: the legacy forward pass of a network, on its arrays as stored, with declarations to replace; None
+            where the family is only ever refused.
+        options: what the user may declare.
+        write: back into the legacy format; None where that is not offered.
+        example: a command for ``porter formats``.
+        has_tables: whether its software looks activations up in tables, which ``exact_activations`` may replace.
     """
 
     name: str
     describes: str
     matches: Callable[[OpenedFile], bool]
     read: Callable[[OpenedFile, ReadOptions], Network]
+    program: Callable[[Network, Mapping[str, Any]], Program] | None = None
+    options: type[Any] = ReadOptions
+    write: Callable[..., None] | None = None
+    example: str = ""
+    has_tables: bool = False
 
 
-READERS: dict[str, Reader] = {}
+NETCDF3_SIGNATURES = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
+
+FAMILIES: dict[str, Family] = {}
 
 
-def register(reader: Reader) -> Reader:
-    """Add a reader; those added first are asked first.
+def register(family: Family) -> Family:
+    """Add a family; those added first are asked first.
 
     Raises:
-        ValueError: there is a reader of that name already.
+        ValueError: there is a family of that name already.
     """
-    if reader.name in READERS:
-        raise ValueError(f"a reader {reader.name!r} is registered already")
-    READERS[reader.name] = reader
-    return reader
+    if family.name in FAMILIES:
+        raise ValueError(f"a family {family.name!r} is registered already")
+    FAMILIES[family.name] = family
+    return family
 
 
-def reader_of(opened: OpenedFile) -> Reader:
-    """The first reader that matches.
+def family_of(opened: OpenedFile) -> Family:
+    """The first family that matches; installed packages are asked where none of those registered does.
 
     Raises:
         UnknownFormatError: none does; the message lists those that exist.
     """
-    for reader in READERS.values():
-        if reader.matches(opened):
-            return reader
+    found = _matching(opened)
+    complaints: list[str] = []
+    if found is None:
+        complaints = load_installed()
+        found = _matching(opened)
+    if found is not None:
+        return found
+    if isinstance(opened, OpenedFolder):
+        raise NotAFileError(
+            f"{opened.path} is a directory, and no family keeps a network so",
+            found=f"{len(opened.names)} files",
+            expected="a file, or a folder that is one network",
+            remedy="name one of the files in it; `porter formats` shows what is read",
+        )
+    if opened.head.startswith(NETCDF3_SIGNATURES):
+        raise UnknownFormatError(
+            f"{opened.path} is netCDF-3 (classic), which is not read",
+            found=f"the signature {opened.head[:4]!r}",
+            expected="netCDF-4, which is HDF5",
+            remedy="convert it: nccopy -k netCDF-4 OLD.nc NEW.nc",
+        )
     raise UnknownFormatError(
         f"{opened.path} is of no known format",
-        found=_contents(opened),
-        expected="; or ".join(f"{reader.name}: {reader.describes}" for reader in READERS.values()),
-        remedy="say where the arrays lie in a recipe: --recipe net.toml" if opened.is_hdf5 else None,
+        found="; ".join([_contents(opened), *complaints]),
+        expected="; or ".join(f"{family.name}: {family.describes}" for family in FAMILIES.values()),
+        remedy=_remedy(opened),
     )
+
+
+def family_named(name: str) -> Family | None:
+    """The family of that name, of porter's own or of an installed package; None where there is none."""
+    if name not in FAMILIES:
+        load_installed()
+    return FAMILIES.get(name)
+
+
+def load_installed() -> list[str]:
+    """Register what installed packages offer, once; returns a sentence for each that cannot be loaded."""
+    from importlib.metadata import entry_points
+
+    complaints = []
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name in _LOADED:
+            continue
+        try:
+            register(entry.load())
+        except Exception as error:  # another's package: whatever it does wrong, the file is still of no known format
+            complaints.append(f"the family {entry.name!r} of an installed package fails: {error}")
+        else:
+            _LOADED.add(entry.name)
+    return complaints
+
+
+_LOADED: set[str] = set()
+
+
+def _matching(opened: OpenedFile) -> Family | None:
+    return next((family for family in FAMILIES.values() if family.matches(opened)), None)
+
+
+def _remedy(opened: OpenedFile) -> str:
+    if opened.is_hdf5:
+        return (
+            "say where the arrays lie in a recipe: porter inspect FILE --write-recipe net.toml writes one to begin "
+            "with, and --recipe net.toml reads by it"
+        )
+    return "`porter formats` shows what is read, with an example each"
 
 
 def _contents(opened: OpenedFile) -> str:

@@ -19,7 +19,7 @@ HOW_TO_PROVE = "golden samples of the original software (--samples) would prove 
 
 ANGLES = 3  # solar zenith, sensor zenith, relative azimuth, in degrees
 KINDS_WITH_ANGLES = ("aaNN", "aodNN", "rrsNN", "LrcaNN")
-KINDS = (*KINDS_WITH_ANGLES, "aphNN", "adgNN", "bbpNN", "apNN", "bpNN")
+KINDS = (*KINDS_WITH_ANGLES, "aphNN", "adgNN", "bbpNN", "apNN", "bpNN", "iopNN", "ocNN")
 
 
 def ranges_as_rows(where: str, name: str, stored: Array, width: int) -> tuple[Array, Claim]:
@@ -100,13 +100,21 @@ def documented_range(scaling: Scaling) -> Array:
 
 def physical_range(ranges: Array, transform: Transform) -> Array:
     """The same ranges before the transform: (n, 2) float64 in degrees, radiances and so on."""
-    least, greatest = ranges[:, 0].copy(), ranges[:, 1].copy()
-    angles = np.array([function == "cos_degrees" for function in transform.functions])
+    rows = [_physical(function, *ends) for function, ends in zip(transform.functions, ranges, strict=True)]
+    return np.array(rows, np.float64).reshape(-1, 2)
+
+
+def _physical(function: str, least: float, greatest: float) -> tuple[float, float]:
+    """The arguments at which a function takes these values."""
+    ends = np.array([least, greatest], np.float64)
     with np.errstate(over="ignore"):
-        physical = np.stack([10.0**least, 10.0**greatest], axis=1)
-    # The cosine falls from 0 to 180 degrees: the greatest cosine is the least angle.
-    degrees = np.rad2deg(np.arccos(np.clip(np.stack([greatest, least], axis=1), -1, 1)))
-    return np.where(angles[:, np.newaxis], degrees, physical)
+        if function == "cos_degrees":  # it falls from 0 to 180 degrees: the greatest cosine is the least angle
+            ends = np.rad2deg(np.arccos(np.clip(ends[::-1], -1, 1)))
+        elif function in ("log10", "ln"):
+            ends = 10.0**ends if function == "log10" else np.exp(ends)
+        elif function == "root4":
+            ends = ends**4
+    return float(ends[0]), float(ends[1])
 
 
 def kind_of(path: Path, declared: str | None) -> str | None:

@@ -14,6 +14,7 @@ from porter.probes import steered_rows, wide_rows
 from porter.rewriting.gauges import Found, find_units
 from porter.rewriting.spans import Pieces, Span
 from reference.dense import Dense
+from reference.extremes import Extremes
 from reference.folding import fold
 from reference.precision import FORMATS
 from reference.rewriting import HOMOGENEOUS, Units, coarsest_unit, entered, merge
@@ -157,6 +158,8 @@ def _strangeness(units: Units) -> int:
 
 
 def _columns(step: Any) -> int:
+    if isinstance(step, Extremes):
+        return len(step.least)
     return len(step.functions) if hasattr(step, "functions") else len(step.first)
 
 

@@ -32,7 +32,7 @@ RULES = ("[-1,1]", "[0,1]", "mean-std", "none")
 
 ANGLES = 3  # solar zenith, sensor zenith, relative azimuth
 KINDS_WITH_ANGLES = frozenset({"aann", "aodnn", "rrsnn", "lrcann"})
-KINDS_OF_REFLECTANCE = frozenset({"aphnn", "adgnn", "bbpnn", "apnn", "bpnn"})
+KINDS_OF_REFLECTANCE = frozenset({"aphnn", "adgnn", "bbpnn", "apnn", "bpnn", "iopnn", "ocnn"})
 
 
 def program(

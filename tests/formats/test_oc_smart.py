@@ -245,16 +245,16 @@ def test_a_scaling_without_ranges(tmp_path):
 
 
 def test_a_reader_is_registered_once_and_a_miss_lists_what_exists(tmp_path):
-    from porter.formats.readers import READERS, register
+    from porter.formats.readers import FAMILIES, register
 
     with pytest.raises(ValueError, match="'oc-smart' is registered already"):
-        register(READERS["oc-smart"])
+        register(FAMILIES["oc-smart"])
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
         file["net/dense/kernel"] = np.ones((2, 2))
     message = assert_refused(errors.UnknownFormatError, path)
     assert "'net/dense/kernel'" in message
-    assert all(f"{name}: " in message for name in READERS)
+    assert all(f"{name}: " in message for name in FAMILIES)
     assert "--recipe" in message
 
 

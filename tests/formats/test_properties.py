@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import porter
-from porter.formats.readers import READERS
+from porter.formats.readers import FAMILIES
 from reference.programs import oc_smart
 from tests.formats.files import kernels_and_biases
 
@@ -115,8 +115,8 @@ def test_what_is_proven_by_shape_is_true(layout):
 
 
 def test_every_registered_reader_says_what_it_reads():
-    assert all(reader.name == name and reader.describes for name, reader in READERS.items())
-    assert list(READERS)[:2] == ["keras-legacy", "keras"]
+    assert all(reader.name == name and reader.describes for name, reader in FAMILIES.items())
+    assert list(FAMILIES)[:2] == ["keras-legacy", "keras"]
 
 
 def test_the_check_of_arrays_notices_a_transposed_square_kernel():

@@ -29,12 +29,13 @@ from porter.formats.keras_legacy.errors import (
 from porter.formats.keras_legacy.fields import reading
 from porter.formats.keras_legacy.graph import Era, KerasNetwork
 from porter.formats.keras_legacy.options import KerasOptions
+from porter.formats.keras_legacy.program import program
 from porter.formats.keras_legacy.roles import Stored
 from porter.formats.keras_legacy.store import is_store
 from porter.formats.keras_legacy.walk import Opening
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Reader
+from porter.formats.registry import Family
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim
 
@@ -249,6 +250,11 @@ def _mentions(value: Any, keys: Any) -> bool:
     return isinstance(value, list) and any(_mentions(inner, keys) for inner in value)
 
 
-READER = Reader(
-    FORMAT, "a model or an architecture of Keras 1 or 2 (.h5, .json; .keras of 2.12 to 2.15)", matches, _read
+READER = Family(
+    FORMAT,
+    "a model or an architecture of Keras 1 or 2 (.h5, .json; .keras of 2.12 to 2.15)",
+    matches,
+    _read,
+    program,
+    example="porter port old_model.h5 -o new.keras",
 )

@@ -1,0 +1,1 @@
+"""Text models of the Fortran-Keras Bridge."""

@@ -1,0 +1,1 @@
+"""Neural networks of RTE-RRTMGP-NN in netCDF-4."""

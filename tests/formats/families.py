@@ -1,0 +1,106 @@
+"""Networks of other families, as their own software writes them, with the formula beside them in plain NumPy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+Weights = tuple[list[np.ndarray], list[np.ndarray]]
+
+
+def weights(widths: Sequence[int], seed: int = 0, dtype: str = "float64") -> Weights:
+    """Kernels (units, inputs) and biases (units,)."""
+    rng = np.random.default_rng(seed)
+    pairs = list(itertools.pairwise(widths))
+    kernels = [(rng.normal(size=(units, inputs)) / np.sqrt(inputs)).astype(dtype) for inputs, units in pairs]
+    return kernels, [(0.3 * rng.normal(size=units)).astype(dtype) for _, units in pairs]
+
+
+def forward(drawn: Weights, functions: Sequence[Callable[[np.ndarray], np.ndarray]], x: np.ndarray) -> np.ndarray:
+    """Row by row products in float64."""
+    for kernel, bias, function in zip(*drawn, functions, strict=True):
+        x = function(x @ kernel.astype(np.float64).T + bias)
+    return x
+
+
+def words(values: np.ndarray) -> str:
+    return " ".join(f"{float(value):.9g}" for value in np.ravel(values))
+
+
+def write_fkb(path: Path, drawn: Weights, activations: Sequence[str], *, with_weights: bool = True) -> Path:
+    """As ``convert_weights.py`` of the Fortran-Keras Bridge does."""
+    kernels, biases = drawn
+    lines = [f"input {kernels[0].shape[1]}"]
+    for kernel, activation in zip(kernels, activations, strict=True):
+        lines += [f"dense {len(kernel)}", activation]
+    lines = [f"{len(lines)}", *lines, "0.001"]
+    if with_weights:
+        lines += [words(bias) for bias in biases] + [words(kernel) for kernel in kernels]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_rrtmgp(path: Path, drawn: Weights, activations: Sequence[str], seed: int = 0, power: str = "**8") -> Path:
+    """As RTE-RRTMGP-NN's training does, without netCDF's own bookkeeping."""
+    rng = np.random.default_rng(seed)
+    kernels, biases = drawn
+    inputs, outputs = kernels[0].shape[1], len(kernels[-1])
+    low = rng.uniform(0.1, 1, inputs).astype("f4")
+    with h5py.File(path, "w") as file:
+        for n, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), start=1):
+            file[f"nn_weights_{n}"], file[f"nn_bias_{n}"] = kernel.T, bias
+        file["nn_dimsize"] = np.array([len(kernel) for kernel in kernels], "i4")
+        file["nn_activation"] = list(activations)
+        file["nn_activation_char"] = np.array([list(name.ljust(32)) for name in activations], "S1")
+        names = [("tlay", "play", "h2o", "o3")[n] if n < 4 else f"gas{n}" for n in range(inputs)]
+        file["nn_inputs"] = np.array(names, "S8")
+        file["nn_input_coeffs_min"] = low
+        file["nn_input_coeffs_max"] = low + rng.uniform(1, 2, inputs).astype("f4")
+        file["nn_output_coeffs_mean"] = rng.uniform(0.1, 0.5, outputs).astype("f4")
+        file["nn_output_coeffs_std"] = rng.uniform(0.01, 0.1, outputs).astype("f4")
+        file.attrs["input_scaling_info"] = np.bytes_("x(i) = log(x(i)) for i=pressure; x(i) = x(i)**(1/4) for i=H2O")
+        file.attrs["output_scaling_info"] = np.bytes_(f"y(igpt,j) = y(igpt,j){power}")
+    return path
+
+
+def write_ffbp(path: Path, drawn: Weights, ranges: Sequence[np.ndarray]) -> Path:
+    """As ffbp saves a network; ``ranges`` are (n, 2) of the inputs and of the outputs."""
+    kernels, biases = drawn
+    planes = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    lines = ["problem: somewhere/else", "saved at Mon Jun 16 16:52:24 2014", "", f"the net has {planes[0]} inputs:"]
+    lines += [f"input {n + 1:2} is x{n} in [0.0,1.0]" for n in range(planes[0])]
+    lines += ["ranges repeated for easier input", "#"]
+    for pairs in ranges:
+        lines += [str(len(pairs)), *(f"{low:.6f} {high:.6f}" for low, high in pairs)]
+    lines += ["$", f"#planes={len(planes)} {' '.join(map(str, planes))}"]
+    for n, bias in enumerate(biases, start=1):
+        lines += [f"bias {n} {len(bias)}", *(f"{value:.6f}" for value in bias)]
+    for n, kernel in enumerate(kernels):
+        lines += [f"wgt {n} {planes[n]} {planes[n + 1]}", *(f"{value:.6f}" for value in kernel.ravel())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_sl2p(folder: Path, seed: int = 0, extremes: Sequence[float] | None = (0.2, 0, 8)) -> Path:
+    """One folder of SL2P: a file an array, without suffix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (first, second), (hidden, last) = weights((4, 5, 1), seed)
+    arrays = {
+        "Normalisation": [[0, 0.25], [0.01, 0.6], [-1, 1], [0.3, 0.9]],
+        "Weights_Layer1_Neurons": first,
+        "Weights_Layer1_Bias": hidden,
+        "Weights_Layer2_Neurons": second,
+        "Weights_Layer2_Bias": last,
+        "Denormalisation": [[0.0003, 14.4]],
+        "TestCases": [[0.1, 0.2, 0.3, 0.4, 5.0]],
+    }
+    if extremes is not None:
+        arrays["ExtremeCases"] = [extremes]
+    for name, rows in arrays.items():
+        lines = [",".join(f"{float(value):.12g}" for value in np.atleast_1d(row)) for row in np.atleast_2d(rows)]
+        (folder / f"{folder.name}_{name}").write_text("\n".join(lines) + "\n")
+    return folder
