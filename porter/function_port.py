@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.diagnosis.evidence import word_evidence
 from porter.domain import network_inputs, port_limits
-from porter.errors import PortError
+from porter.errors import PortError, SamplesError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.network import Network
 from porter.programs import build_program
 from porter.provenance import verification
 from porter.reading import Reading, check_reading
 from porter.report.model import Finding, LayerRow, Report
-from porter.samples import Samples
+from porter.samples import Samples, make_samples
 from reference.precision import Precision
 from reference.rounding import end_to_end
 from reference.trace import Program
@@ -28,6 +28,8 @@ Array = NDArray[Any]
 Function = Callable[..., Any]
 
 HIDDEN = "the port does not show its layers"
+FEW = 64
+"""Rows that are held against runs of the formula."""
 ARITHMETICS = (Precision("float64", "float64"), Precision("float32", "float32"))
 """In which a port may compute, the finest first."""
 
@@ -40,12 +42,14 @@ class Whole:
         comparison: of the outputs with the end-to-end bound.
         precision: the finest arithmetic whose bound holds; the coarsest where none does.
         is_steady: whether the same rows gave the same bits again.
-        reason: why nothing could be compared; empty where it could.
+        outputs: (rows, ...) what it gave on all rows, for each output.
+        reason: why no bound could be held against it; empty where it could.
     """
 
     comparison: Comparison
     precision: Precision
     is_steady: bool
+    outputs: Sequence[Array]
     reason: str = ""
 
 
@@ -73,26 +77,28 @@ def verify_function(
     feeds = _feeds(network, program, golden, np.random.default_rng(seed), rows)
     whole = hold_function(program, function, feeds, name)
     reading = _reading(network, program, golden)
+    # Its outputs as if they were samples: runs of the formula show how close a right evaluation comes.
+    own = _as_samples(network, program, feeds, whole)
     last = program.outputs[-1]
-    findings = _findings(whole, last, name)
+    findings = _findings(whole, own, last, name)
     if reading.cause is not None:
         cause = reading.cause
         findings = (Finding(cause.code, cause.layer, (), cause.message, cause.detail, cause.remedy), *findings)
-    build = "mismatch" if whole.comparison.exceeding or not whole.is_steady else "inconclusive"
-    count = len(next(iter(feeds.values())))
+    build = "mismatch" if _findings(whole, own, last, name) else "inconclusive"
+    count, told = len(next(iter(feeds.values()))), f"{_told(whole)}; {_closeness(own)}"
     return Report(
         verdict="mismatch" if findings else "inconclusive",
         links={"reading": reading.verdict, "build": build, "save": "not checked", "export": "not checked"},
         link_notes={
             "reading": reading.note,
-            "build": f"from end to end on {count:,} inputs: {_told(whole)}",
+            "build": f"from end to end on {count:,} inputs: {told}",
             "save": "the port was judged as it was given",
             "export": "no exported file was given",
         },
         layers=tuple(LayerRow(step.name, (), "uncompared", where=HIDDEN) for step in program.steps),
         claims=reading.claims,
         findings=findings,
-        notes=(f"{HIDDEN}: its outputs alone were compared, from end to end: {_told(whole)}",),
+        notes=(f"{HIDDEN}: its outputs alone were compared, from end to end: {told}",),
         provenance=verification(network, port=None, seed=seed, placement=None, rows=count) | {"port": name},
         telling_inputs=tuple(each.as_dict() for each in reading.telling),
     )
@@ -119,10 +125,10 @@ def hold_function(program: Program, function: Function, feeds: Mapping[str, Arra
                 (*_compare(program, feeds, found, precision), *_compare(program, one, alone, precision))
             )
         except KeyError as error:
-            return Whole(Comparison(), precision, is_steady, str(error.args[0]))
+            return Whole(Comparison(), precision, is_steady, found, str(error.args[0]))
         if not comparison.exceeding:
-            return Whole(comparison, precision, is_steady)
-    return Whole(comparison, ARITHMETICS[-1], is_steady)
+            return Whole(comparison, precision, is_steady, found)
+    return Whole(comparison, ARITHMETICS[-1], is_steady, found)
 
 
 def _compare(
@@ -190,7 +196,28 @@ def _reading(network: Network, program: Program, golden: Samples | None) -> Read
     return check_reading(program, network.claims, golden, limits)
 
 
-def _findings(whole: Whole, layer: str, name: str) -> tuple[Finding, ...]:
+def _few(arrays: Iterable[Array]) -> tuple[Array, ...]:
+    return tuple(array[-FEW:] for array in arrays)
+
+
+def _as_samples(network: Network, program: Program, feeds: Mapping[str, Array], whole: Whole) -> Reading | None:
+    """What the outputs would say of the reading, were they samples; None of what no samples can be."""
+    try:
+        return _reading(network, program, make_samples(_few(feeds.values()), _few(whole.outputs), network))
+    except SamplesError:
+        return None
+
+
+def _closeness(own: Reading | None) -> str:
+    if own is None or own.fit is None:
+        return "they are not such outputs as the network can give"
+    arithmetic = f"{own.fit.arithmetic.name} arithmetic"
+    if own.fit.is_explained:
+        return f"they are as close to the reference as {arithmetic} comes"
+    return f"they lie {own.fit.factor:.3g} times as far from the reference as {arithmetic} explains"
+
+
+def _findings(whole: Whole, own: Reading | None, layer: str, name: str) -> tuple[Finding, ...]:
     remedy = "verify a keras.Model, whose layers can be judged one by one"
     found = []
     if not whole.is_steady:
@@ -200,17 +227,20 @@ def _findings(whole: Whole, layer: str, name: str) -> tuple[Finding, ...]:
         message = f"{layer}: the outputs of {name} differ by more than rounding explains from end to end"
         evidence = word_evidence(whole.comparison, 0, None)
         found.append(Finding("unexplained", layer, (), message, evidence, remedy))
+    elif own is None or own.verdict == "contradicted":
+        message = f"{layer}: the outputs of {name} are not those of the legacy formula, as far as runs of it differ"
+        found.append(Finding("unexplained", layer, (), message, _closeness(own), remedy))
     return tuple(found)
 
 
 def _told(whole: Whole) -> str:
     found = whole.comparison
     if whole.reason:
-        return f"nothing could be compared: {whole.reason}"
+        return f"no bound could be held against the outputs: {whole.reason}"
     if found.exceeding:
         return f"{found.exceeding:,} of {found.elements:,} elements lie outside the end-to-end bound"
     if not found.elements:
-        return "no element could be compared"
+        return "no bound could be held against the outputs"
     return (
         f"{found.elements:,} elements lie within the end-to-end bound of {whole.precision.compute}, which is "
         f"{found.coarseness:.2g} of what the outputs range over on average"
