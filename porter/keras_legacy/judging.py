@@ -27,6 +27,7 @@ from porter.keras_model import legal_name
 from porter.power import has_power
 from porter.runtime import current_runtime
 from reference.elementwise import Replacement
+from reference.embedding import Mask
 from reference.precision import Precision, round_to
 from reference.rounding import has_bound
 from reference.trace import LayerTrace, Program
@@ -34,6 +35,7 @@ from reference.trace import LayerTrace, Program
 Array = NDArray[Any]
 Compare = Callable[[Any, tuple[Array, ...], Array, str], Comparison]
 
+NEVER_MASKED = "no probe holds what is masked"
 SAYS_NOTHING = "the bound says nothing here"
 
 
@@ -109,7 +111,21 @@ def judge_paired(
     rng: np.random.Generator | None,
 ) -> list[Judged]:
     """Every step against the pieces of the port that it was paired with; the other arguments as above."""
-    return [_judge_paired(step, pairing, program, reference, rng) for step in program.steps]
+    judged = {step.name: _judge_paired(step, pairing, program, reference, rng) for step in program.steps}
+    return [_exercised(one, judged, pairing) for one in judged.values()]
+
+
+def _exercised(one: Judged, judged: Mapping[str, Judged], pairing: KerasPairing) -> Judged:
+    """A mask that is judged with another step, if it ever masked anything there."""
+    host = judged.get(pairing[one.step.name].folded_into)
+    if not isinstance(one.step, Mask) or host is None or host.suspect is None:
+        return one
+    step = host.suspect.step
+    parts = [part.fed for part in host.suspect.seen if all(name in part.fed for name in step.inputs)]
+    masks = [step.values(tuple(fed[name] for name in step.inputs)).get(one.step.name) for fed in parts]
+    if any(mask is not None and not np.all(mask) for mask in masks):
+        return one
+    return replace(one, verdict="uncompared", reason=NEVER_MASKED)
 
 
 def with_whole(judged: list[Judged], pairing: KerasPairing, feeds: Mapping[str, Array]) -> list[Judged]:
@@ -187,6 +203,8 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
                 suspect, found = _with_sparse_rows(suspect, found, compare)
         except KeyError as error:
             reason = str(error.args[0])
+        except (ValueError, IndexError, TypeError):  # numbers that are none for such a step
+            reason = "the port feeds it with something that it cannot take"
     if reason is not None:
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
@@ -212,6 +230,8 @@ def _silent(found: Comparison, suspect: Suspect) -> str | None:
     """Why a comparison without an error says nothing for the port; None where it does."""
     if found.elements == 0:
         return f"{SAYS_NOTHING}: none of its numbers can be held against a bound in {suspect.precision.compute}"
+    if isinstance(suspect.step, Mask) and all(np.all(part.actual) for part in suspect.seen):
+        return NEVER_MASKED
     if not has_power(found.coarseness, suspect.precision):
         return f"{SAYS_NOTHING}: the allowed error is {found.coarseness:.2g} of what its outputs range over"
     return None

@@ -740,13 +740,18 @@ def embedding(layer: KerasLayer, site: Site) -> Apply:
     )))  # fmt: skip
 
 
+def masked_value(layer: KerasLayer) -> float:
+    """What a Masking masks: the legacy layer compared in float32."""
+    return float(np.float32(layer.parameters["value"]))
+
+
 def masking(layer: KerasLayer, site: Site) -> Apply:
     """Masking as a product with its mask, which is handed on as a tensor of its own."""
     made = layers.Multiply(name=legal_name(layer.name), dtype=site.policy)
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
         del masks
-        counts = ops.any(ops.not_equal(tensors[0], layer.parameters["value"]), axis=-1, keepdims=True)
+        counts = ops.any(ops.not_equal(tensors[0], masked_value(layer)), axis=-1, keepdims=True)
         return [made([tensors[0], ops.cast(counts, tensors[0].dtype)])]
 
     return apply

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from porter.errors import PortError, UnbuildableError
 from porter.formats.keras_legacy.errors import WeightsMissingError
 from porter.formats.keras_legacy.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
-from porter.keras_legacy.layers import Apply, Site, named
+from porter.keras_legacy.layers import Apply, Site, masked_value, named
 from porter.keras_legacy.table import OPERATIONS
 from porter.keras_model import DTYPES, legal_name
 from porter.placement import check_choice
@@ -177,7 +177,7 @@ def make_mask(call: KerasCall, layer: KerasLayer, inputs: Sequence[Any], masks: 
     """The mask that a call hands on, as a tensor of its own."""
     given = [mask for mask in masks if mask is not None]
     if call.gives_mask == "any":
-        mask = ops.any(ops.not_equal(inputs[0], layer.parameters["value"]), axis=-1)
+        mask = ops.any(ops.not_equal(inputs[0], masked_value(layer)), axis=-1)
     elif call.gives_mask == "nonzero":
         mask = ops.not_equal(inputs[0], 0)
     elif call.gives_mask == "concatenate":
