@@ -106,13 +106,14 @@ def _with_masks(rows: Mapping[str, Array], masked: Mapping[str, float], recorded
         return dict(rows)
     kept = len(next(iter(rows.values()))) if recorded else 0
     found = {}
-    for name, values in rows.items():
-        values = np.concatenate([values, values[:KINDS]]) if recorded else values
+    for name, own in rows.items():
+        values = np.concatenate([own, own[:KINDS]]) if recorded else own
         if name in masked and values.ndim > 1:
             counts = draw_counts(*values.shape[:2])
             counts[:kept] = True
-            values = put_value(values, masked[name], counts)
-        found[name] = values
+            found[name] = put_value(values, masked[name], counts)
+        else:
+            found[name] = values
     return found
 
 

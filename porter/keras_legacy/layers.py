@@ -33,11 +33,13 @@ class Site:
         policy: dtype policy of every layer.
         dtype: of the weights.
         weights: layers and the arrays to set in the end.
+        keeps_states: whether every input says how many rows a batch has, without which nothing can be stateful.
     """
 
     policy: str
     dtype: str
     weights: list[tuple[Any, list[Array]]] = field(default_factory=list)
+    keeps_states: bool = False
 
     def keep(self, made: Any, arrays: Mapping[str, Array], *order: str) -> Any:
         """Remember the arrays of a layer, in Keras' order of its variables."""
@@ -421,6 +423,7 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
         "activation": site.activation(p["activation"], shape) or "linear", "use_bias": p["use_bias"], "name": name,
         "dtype": site.policy,
         **{key: p[key] for key in ("return_sequences", "return_state", "go_backwards")},
+        "stateful": p["stateful"] and site.keeps_states,
     }  # fmt: skip
     if p["zero_output_for_mask"]:
         arguments["zero_output_for_mask"] = True
@@ -442,7 +445,8 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
 
 def keep_recurrent(made: Any, layer: KerasLayer, site: Site) -> Any:
     """Remember the arrays of a recurrent layer."""
-    return site.keep(made, layer.weights, "kernel", "recurrent_kernel", "bias")
+    # A stateful layer's own weights have its states among them.
+    return site.keep(made.cell, layer.weights, "kernel", "recurrent_kernel", "bias") and made
 
 
 def recurrent(layer: KerasLayer, site: Site) -> Apply:

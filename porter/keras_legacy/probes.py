@@ -30,8 +30,6 @@ from reference.trace import Program
 Array = NDArray[Any]
 K = TypeVar("K")
 
-LOOKUPS = (CategoryEncoding, Embedding, Mask)
-"""Steps that take words or masks."""
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ELEMENTS = 2**21
 """Numbers in the widest layer for all rows together: what a verification holds at a time."""
