@@ -22,7 +22,8 @@ class Snapshot:
     @property
     def moved(self) -> tuple[str, ...]:
         """Paths of the variables that hold other bits now."""
-        return tuple(str(variable.path) for variable, before in self.kept if not _same_bits(_array(variable), before))
+        changed = (variable for variable, before in self.kept if not _same_bits(_array(variable), before))
+        return tuple(str(getattr(variable, "path", getattr(variable, "name", ""))) for variable in changed)
 
     def restore(self) -> None:
         """Put back every variable that has moved."""
@@ -32,8 +33,24 @@ class Snapshot:
 
 
 def take_snapshot(model: Any) -> Snapshot:
-    """Of a Keras model's variables, trainable or not, its seeds' among them."""
-    return Snapshot(tuple((variable, _array(variable).copy()) for variable in getattr(model, "variables", ())))
+    """Of a Keras model's variables, trainable or not, its seeds' among them, and of what Keras does not list."""
+    found = {id(variable): variable for variable in (*getattr(model, "variables", ()), *_unlisted(model))}
+    return Snapshot(tuple((variable, _array(variable).copy()) for variable in found.values()))
+
+
+def _unlisted(model: Any) -> Iterator[Any]:
+    """Variables that a layer merely holds: the states of a recurrent one, a counter of the user's own."""
+    from keras import tree
+
+    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else ()
+    for layer in layers:
+        for value in vars(layer).values():
+            if isinstance(value, list | tuple | dict) or hasattr(value, "assign"):
+                yield from (each for each in tree.flatten(value) if _is_variable(each))
+
+
+def _is_variable(value: Any) -> bool:
+    return hasattr(value, "assign") and hasattr(value, "shape") and hasattr(value, "dtype")
 
 
 @contextmanager

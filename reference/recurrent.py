@@ -207,6 +207,7 @@ class Recurrent:
         zeros: whether masked steps give zeros, as tf.keras has it inside Bidirectional.
         channels_first: whether a step's arrays are (rows, channels, *space).
         dtype: in which the arithmetic is done.
+        stateful: whether a call begins where the last one ended; this step begins anew, as after a reset.
     """
 
     name: str
@@ -218,6 +219,7 @@ class Recurrent:
     zeros: bool = False
     channels_first: bool = False
     dtype: Any = np.float64
+    stateful: bool = False
 
     def __call__(self, x: Array, *rest: Array) -> LayerTrace:
         """(rows, steps, ...) to (rows, steps, ...) or (rows, ...); the states are traced."""

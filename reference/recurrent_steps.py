@@ -57,7 +57,9 @@ def is_stepped(step: Any) -> bool:
 
 
 def directions(step: Any) -> tuple[Recurrent, ...]:
-    """The recurrent layers of such a step: one, or that along time and that against it."""
+    """The recurrent layers of a step: one, or that along time and that against it; of any other step none."""
+    if not is_stepped(step):
+        return ()
     if isinstance(step, Together):
         return directions(step.steps[-1])
     if isinstance(step, Part):

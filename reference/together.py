@@ -33,6 +33,10 @@ class Together:
         """The last step's trace."""
         return self._traces(arrays)[-1][1]
 
+    def values(self, arrays: tuple[Array, ...]) -> dict[str, Array]:
+        """What each step gives, by name."""
+        return {trace.name: trace.outputs for _, trace in self._traces(arrays)}
+
     def _traces(self, arrays: tuple[Array, ...]) -> list[tuple[tuple[Array, ...], LayerTrace]]:
         """What each step was fed with, and what it made of it."""
         values = dict(zip(self.inputs, arrays, strict=True))

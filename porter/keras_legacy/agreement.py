@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from porter.compare import Comparison, compare_outputs
 from porter.judging import compare_step
 from porter.keras_legacy.kinds import applies_activation, can_compute, has_same_numbers
+from porter.keras_legacy.masked_rows import draw_numbers
 from porter.keras_legacy.pieces import Pieces
 from porter.keras_legacy.steps import OWN_ROWS
 from porter.port_nodes import Key
 from reference.elementwise import Replacement
-from reference.embedding import Embedding, Mask
+from reference.embedding import Embedding, Mask, Masking
 from reference.encoding import CategoryEncoding
 from reference.precision import Precision
 from reference.rounding import allowed_error, has_bound, inevitable_overflow, platform_allowance
@@ -26,6 +27,8 @@ from reference.trace import LayerTrace
 
 Array = NDArray[Any]
 
+WIDE = 6
+"""Wide rows of a step that is looked for: every kind of mask once."""
 WIDEST = 2**21
 """Numbers in one row of a step's inputs beyond which it is not fed with numbers of its own."""
 LIKELY = 2
@@ -217,16 +220,25 @@ class Agreement:
 
 
 def draw_wide(step: Any, port: Pieces, keys: Sequence[Key], rng: np.random.Generator) -> dict[Key, Array] | None:
-    """Three rows of wide random numbers for each tensor that a step takes; None where it cannot take such numbers."""
+    """A few rows of wide random numbers for each tensor that a step takes; None where it cannot take such numbers."""
     parts = step.steps if isinstance(step, Together) else (step,)
-    shapes = {key: port.values[key].shape[1:] for key in keys}
     whole = any(port.values[key].dtype.kind in "iu" for key in keys)
-    if whole or any(isinstance(part, CategoryEncoding | Embedding | Mask) for part in parts):
+    if whole or any(takes_words(part) for part in parts):
         return None
-    if sum(int(np.prod(shape)) for shape in shapes.values()) > WIDEST:
+    if sum(port.values[key][0].size for key in keys) > WIDEST:
         return None
+    takers = dict(zip(keys, (_masker(parts, name) for name in step.inputs), strict=False))
     return {
-        key: np.ones((3, *shape), bool) if port.values[key].dtype == bool
-        else rng.normal(0, 4, (3, *shape)).astype(port.values[key].dtype)
-        for key, shape in shapes.items()
-    }  # fmt: skip
+        key: draw_numbers(takers.get(key), (WIDE, *port.values[key].shape[1:]), port.values[key].dtype, rng)
+        for key in keys
+    }
+
+
+def takes_words(step: Any) -> bool:
+    """Whether a step looks words up, or masks one of them."""
+    return isinstance(step, CategoryEncoding | Embedding) or (isinstance(step, Mask) and step.kind == "nonzero")
+
+
+def _masker(parts: Sequence[Any], name: str) -> Any:
+    """What masks the time steps of an input; None where nothing does."""
+    return next((part for part in parts if isinstance(part, Mask | Masking) and name in part.inputs), None)

@@ -144,7 +144,8 @@ class Aligner:
             yield from self._elsewhere(state, step, fed)
             yield from self._differing(state, step, fed)
             yield from self._left_out(state, step, fed)
-        yield from self._folded(state, step, fed)
+        ways = [*self._folded(state, step, fed)] or [*self._lost(state, step, fed)]
+        yield from ways
 
     def _taken(self, state: Alignment, fed: tuple[Source, ...], key: Key) -> float:
         """What a pair that agrees takes from earlier ones that have part of the same pieces without agreeing."""
@@ -248,6 +249,13 @@ class Aligner:
         taken = [source for name, source in zip(step.inputs, fed, strict=True) if not name.endswith(":mask")]
         for source in dict.fromkeys(taken[:3] or fed[:1]):
             yield state.extended(step.name, Match(fed, None, False), source, 0.0)
+
+    def _lost(self, state: Alignment, step: Any, fed: tuple[Source, ...]) -> Iterator[Alignment]:
+        """Steps that were to agree as part of this one, and do not: it is left out, and they with it."""
+        folded = [source for source in fed if isinstance(source, Folded)]
+        if folded:
+            worth = WITHIN * len({name for source in folded for name in source.steps})
+            yield state.extended(step.name, Match(fed, None, False), folded[0].base[0][1], -worth)
 
     def _folded(self, state: Alignment, step: Any, fed: tuple[Source, ...]) -> Iterator[Alignment]:
         """The next step includes this one, which rounds nothing; so that the two can be judged as one."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.lengths import fill_shapes, shapes_inside
+from porter.keras_legacy.masked_rows import KINDS, draw_counts, put_value
 from porter.keras_legacy.probes import ELEMENTS
 from porter.port_graph import PortGraph
 from porter.programs import build_program
@@ -57,6 +58,7 @@ def draw_feeds(
         rows = {each.name: np.asarray(values) for each, values in zip(network.inputs, given, strict=True)}
     else:
         rows = _draw(network, _shapes(network, graph, like), rng, lambda shapes: count_rows(graph, shapes))
+    rows = _with_masks(rows, _masked(network), given is not None)
     return {name: values.astype(dtypes[name]) for name, values in rows.items()}
 
 
@@ -96,6 +98,38 @@ def _shapes(network: KerasNetwork, graph: PortGraph, like: Sequence[Array] | Non
         return True
 
     return fill_shapes(graph, known, accepts)
+
+
+def _with_masks(rows: Mapping[str, Array], masked: Mapping[str, float], recorded: bool) -> dict[str, Array]:
+    """Rows in which every kind of time step is masked; behind rows that were recorded, which stay as they are."""
+    if not masked:
+        return dict(rows)
+    kept = len(next(iter(rows.values()))) if recorded else 0
+    found = {}
+    for name, own in rows.items():
+        values = np.concatenate([own, own[:KINDS]]) if recorded else own
+        if name in masked and values.ndim > 1:
+            counts = draw_counts(*values.shape[:2])
+            counts[:kept] = True
+            found[name] = put_value(values, masked[name], counts)
+        else:
+            found[name] = values
+    return found
+
+
+def _masked(network: KerasNetwork) -> dict[str, float]:
+    """What masks a time step, for the inputs that go straight to a layer that masks."""
+    calls = {call.name: call for call in network.calls}
+    found: dict[str, float] = {}
+    for call in network.calls:
+        if call.gives_mask not in ("any", "nonzero"):
+            continue
+        layer, name = network.layer(call.layer), call.inputs[0].name
+        while name in calls and network.layer(calls[name].layer).operation == "Identity":  # type: ignore[union-attr]
+            name = calls[name].inputs[0].name
+        if name not in calls:
+            found[name] = float(np.float32(layer.parameters["value"])) if call.gives_mask == "any" else 0.0  # type: ignore[union-attr]
+    return found
 
 
 def words_of(network: KerasNetwork) -> dict[str, int]:

@@ -19,21 +19,35 @@ from porter.keras_legacy.diagnosis.suspect import Suspect
 from porter.keras_legacy.inner import compare_inside, holds_model
 from porter.keras_legacy.model import pairs
 from porter.keras_legacy.pairing import KerasPairing, Pair
+from porter.keras_legacy.pieces import Pieces
 from porter.keras_legacy.probes import FLOATS, Port, make_paired_suspect, make_suspect
+from porter.keras_legacy.stateful import (
+    batch_rows,
+    call_afresh,
+    is_fixed,
+    reset,
+    stateful_layers,
+    states_of,
+    two_batches,
+)
 from porter.keras_legacy.states import Recurrence, recurrent_layers
 from porter.keras_legacy.strays import ABSENT
 from porter.keras_legacy.view import evaluating, operations_of, trains, unchanged
 from porter.keras_model import legal_name
+from porter.port_state import preserved
 from porter.power import has_power
 from porter.runtime import current_runtime
 from reference.elementwise import Replacement
+from reference.embedding import Mask
 from reference.precision import Precision, round_to
 from reference.rounding import has_bound
+from reference.together import Together
 from reference.trace import LayerTrace, Program
 
 Array = NDArray[Any]
 Compare = Callable[[Any, tuple[Array, ...], Array, str], Comparison]
 
+NEVER_MASKED = "no probe holds what is masked"
 SAYS_NOTHING = "the bound says nothing here"
 
 
@@ -53,6 +67,7 @@ class Judged:
         suspect: the step with all that a diagnosis needs; None where it was not compared.
         whole_differs: whether the port called as a whole gives something else than its layers one by one; told by the
             last step.
+        masked: names of the masks that are judged with it and masked something.
     """
 
     step: Any
@@ -65,6 +80,7 @@ class Judged:
     reason: str = ""
     suspect: Suspect | None = None
     whole_differs: bool = False
+    masked: frozenset[str] = frozenset()
 
 
 def judge_by_name(
@@ -109,16 +125,56 @@ def judge_paired(
     rng: np.random.Generator | None,
 ) -> list[Judged]:
     """Every step against the pieces of the port that it was paired with; the other arguments as above."""
-    return [_judge_paired(step, pairing, program, reference, rng) for step in program.steps]
+    judged = {step.name: _judge_paired(step, pairing, program, reference, rng) for step in program.steps}
+    return [_exercised(one, judged, pairing) for one in judged.values()]
+
+
+def _exercised(one: Judged, judged: Mapping[str, Judged], pairing: KerasPairing) -> Judged:
+    """A mask that is judged with another step, if it ever masked anything there."""
+    host = judged.get(pairing[one.step.name].folded_into)
+    if not isinstance(one.step, Mask) or host is None or host.suspect is None or one.step.name in host.masked:
+        return one
+    return replace(one, verdict="uncompared", reason=NEVER_MASKED)
+
+
+def _masked(suspect: Suspect) -> frozenset[str]:
+    """The masks that are judged with a step and masked something there."""
+    step, found = suspect.step, set[str]()
+    if not isinstance(step, Together) or not any(isinstance(part, Mask) for part in step.steps):
+        return frozenset()
+    for part in suspect.seen:
+        if all(name in part.fed for name in step.inputs):
+            values = step.values(tuple(part.fed[name] for name in step.inputs))
+            found |= {each.name for each in step.steps if isinstance(each, Mask) and not np.all(values[each.name])}
+    return frozenset(found)
 
 
 def with_whole(judged: list[Judged], pairing: KerasPairing, feeds: Mapping[str, Array]) -> list[Judged]:
     """The last step marked, where a paired port called as a whole gives something else than its pieces did."""
     if trains(pairing.port.graph.model):
         return judged
+    if is_fixed(pairing.port.graph.model):
+        return judged if keeps_on(pairing, feeds) else [*judged[:-1], replace(judged[-1], whole_differs=True)]
     outputs = pairing.port.graph(*feeds.values())
     values = [pairing.port.values[key] for key in pairing.ends]
     return _marked(judged, outputs, values)
+
+
+def keeps_on(pairing: KerasPairing, feeds: Mapping[str, Array]) -> bool:
+    """Whether a port that keeps its state gives, in two calls in a row, what its pieces give from the same states."""
+    graph = pairing.port.graph
+    layers, begin, same = stateful_layers(graph.model), dict[int, list[Any]](), True
+    with preserved(graph.model), evaluating(graph.model):
+        reset(layers)
+        for batch in two_batches(feeds, batch_rows(graph.model)):
+            parts = Pieces(graph, batch, begin)
+            whole = graph(*batch)
+            same &= all(
+                np.array_equal(np.asarray(a), parts.values[key], equal_nan=True)
+                for a, key in zip(whole, pairing.ends, strict=True)
+            )
+            begin = states_of(layers)
+    return same
 
 
 def _marked(judged: list[Judged], whole: Sequence[Any], apart: Sequence[Array]) -> list[Judged]:
@@ -130,8 +186,15 @@ def _marked(judged: list[Judged], whole: Sequence[Any], apart: Sequence[Array]) 
 def call_whole(model: Any, feeds: list[Array]) -> list[Any]:
     """The outputs of a port, in order."""
     structure = getattr(model, "_inputs_struct", feeds if len(feeds) > 1 else feeds[0])
+
+    def call(batch: list[Array]) -> list[Any]:
+        return list(keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, batch), training=False)))
+
     with evaluating(model):
-        return list(keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, feeds), training=False)))
+        if not is_fixed(model):
+            return call(feeds)
+        with preserved(model):
+            return call_afresh(model, feeds, call)
 
 
 def _named(network: KerasNetwork, model: Any, program: Program) -> dict[str, Any] | None:
@@ -187,15 +250,21 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
                 suspect, found = _with_sparse_rows(suspect, found, compare)
         except KeyError as error:
             reason = str(error.args[0])
+        except (ValueError, IndexError, TypeError):  # numbers that are none for such a step
+            reason = "the port feeds it with something that it cannot take"
     if reason is not None:
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
     reason = None if found.exceeding or differ else _silent(found, suspect)
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
+    masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
         suspect = replace(suspect, seen=(), calm=(), sparse=None)
+        if suspect.recurrence is not None:
+            suspect.recurrence.forget()
     return Judged(
-        step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect
+        step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
+        masked=masked,
     )  # fmt: skip
 
 
@@ -212,6 +281,8 @@ def _silent(found: Comparison, suspect: Suspect) -> str | None:
     """Why a comparison without an error says nothing for the port; None where it does."""
     if found.elements == 0:
         return f"{SAYS_NOTHING}: none of its numbers can be held against a bound in {suspect.precision.compute}"
+    if isinstance(suspect.step, Mask) and all(np.all(part.actual) for part in suspect.seen):
+        return NEVER_MASKED
     if not has_power(found.coarseness, suspect.precision):
         return f"{SAYS_NOTHING}: the allowed error is {found.coarseness:.2g} of what its outputs range over"
     return None

@@ -33,11 +33,13 @@ class Site:
         policy: dtype policy of every layer.
         dtype: of the weights.
         weights: layers and the arrays to set in the end.
+        keeps_states: whether every input says how many rows a batch has, without which nothing can be stateful.
     """
 
     policy: str
     dtype: str
     weights: list[tuple[Any, list[Array]]] = field(default_factory=list)
+    keeps_states: bool = False
 
     def keep(self, made: Any, arrays: Mapping[str, Array], *order: str) -> Any:
         """Remember the arrays of a layer, in Keras' order of its variables."""
@@ -421,6 +423,7 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
         "activation": site.activation(p["activation"], shape) or "linear", "use_bias": p["use_bias"], "name": name,
         "dtype": site.policy,
         **{key: p[key] for key in ("return_sequences", "return_state", "go_backwards")},
+        "stateful": p["stateful"] and site.keeps_states,
     }  # fmt: skip
     if p["zero_output_for_mask"]:
         arguments["zero_output_for_mask"] = True
@@ -442,7 +445,8 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
 
 def keep_recurrent(made: Any, layer: KerasLayer, site: Site) -> Any:
     """Remember the arrays of a recurrent layer."""
-    return site.keep(made, layer.weights, "kernel", "recurrent_kernel", "bias")
+    # A stateful layer's own weights have its states among them.
+    return site.keep(made.cell, layer.weights, "kernel", "recurrent_kernel", "bias") and made
 
 
 def recurrent(layer: KerasLayer, site: Site) -> Apply:
@@ -740,13 +744,18 @@ def embedding(layer: KerasLayer, site: Site) -> Apply:
     )))  # fmt: skip
 
 
+def masked_value(layer: KerasLayer) -> float:
+    """What a Masking masks: the legacy layer compared in float32."""
+    return float(np.float32(layer.parameters["value"]))
+
+
 def masking(layer: KerasLayer, site: Site) -> Apply:
     """Masking as a product with its mask, which is handed on as a tensor of its own."""
     made = layers.Multiply(name=legal_name(layer.name), dtype=site.policy)
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
         del masks
-        counts = ops.any(ops.not_equal(tensors[0], layer.parameters["value"]), axis=-1, keepdims=True)
+        counts = ops.any(ops.not_equal(tensors[0], masked_value(layer)), axis=-1, keepdims=True)
         return [made([tensors[0], ops.cast(counts, tensors[0].dtype)])]
 
     return apply

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from porter.errors import PortError, UnbuildableError
 from porter.formats.keras_legacy.errors import WeightsMissingError
 from porter.formats.keras_legacy.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
-from porter.keras_legacy.layers import Apply, Site, named
+from porter.keras_legacy.layers import Apply, Site, masked_value, named
 from porter.keras_legacy.table import OPERATIONS
 from porter.keras_model import DTYPES, legal_name
 from porter.placement import check_choice
@@ -46,7 +46,7 @@ def build_legacy(network: KerasNetwork, *, dtype: str = "float32") -> Any:
             expected="the weights too",
             remedy="porter port architecture.json --weights weights.h5 (weights=)",
         )
-    site = Site(dtype, keras.DTypePolicy(dtype).variable_dtype)
+    site = Site(dtype, keras.DTypePolicy(dtype).variable_dtype, keeps_states=keeps_states(network))
     model = connect(network, site)
     for made, arrays in site.weights:
         set_weights(made, arrays, site)
@@ -65,6 +65,12 @@ def every_layer(network: KerasNetwork) -> Sequence[KerasLayer]:
             found.append(layer)
             pending += layer.inner
     return found
+
+
+def keeps_states(network: KerasNetwork) -> bool:
+    """Whether a layer is stateful, and every input says how many rows a batch has."""
+    wanted = any(layer.parameters.get("stateful") for layer in every_layer(network))
+    return wanted and all(each.rows is not None for each in network.inputs)
 
 
 def needs_weights(layer: KerasLayer) -> bool:
@@ -137,7 +143,8 @@ def make_input(
         found = infer_shape(network)
     whole = each.dtype in ("int32", "int64", "int8", "int16", "uint8", "uint16", "uint32", "bool")
     own = each.dtype if whole else keras.DTypePolicy(site.policy).variable_dtype
-    return keras.Input(found, name=legal_name(each.name), dtype=dtype or own)
+    rows = each.rows if site.keeps_states else None
+    return keras.Input(batch_shape=(rows, *found), name=legal_name(each.name), dtype=dtype or own)
 
 
 def infer_shape(network: KerasNetwork) -> tuple[int | None, ...]:
@@ -177,7 +184,7 @@ def make_mask(call: KerasCall, layer: KerasLayer, inputs: Sequence[Any], masks: 
     """The mask that a call hands on, as a tensor of its own."""
     given = [mask for mask in masks if mask is not None]
     if call.gives_mask == "any":
-        mask = ops.any(ops.not_equal(inputs[0], layer.parameters["value"]), axis=-1)
+        mask = ops.any(ops.not_equal(inputs[0], masked_value(layer)), axis=-1)
     elif call.gives_mask == "nonzero":
         mask = ops.not_equal(inputs[0], 0)
     elif call.gives_mask == "concatenate":

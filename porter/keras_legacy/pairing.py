@@ -16,6 +16,7 @@ from porter.keras_legacy.agreement import Agreement, Folded
 from porter.keras_legacy.alignment import Aligner, Alignment, Match
 from porter.keras_legacy.model import pairs
 from porter.keras_legacy.pieces import Pieces
+from porter.keras_legacy.view import evaluating
 from porter.port_graph import PortGraph
 from porter.port_nodes import Key
 from reference.precision import Precision
@@ -113,7 +114,8 @@ def pair_port(network: KerasNetwork, program: Program, graph: PortGraph, feeds: 
         feeds: (rows, ...) for each input of the program, in order.
 
     """
-    port = Pieces(graph, list(feeds.values()))
+    with evaluating(graph.model):
+        port = Pieces(graph, list(feeds.values()))
     inputs = dict(zip(program.inputs, graph.inputs, strict=True))
     named = pair_by_name(network, program, port, inputs)
     return named if named is not None else pair_by_agreement(program, port, inputs)

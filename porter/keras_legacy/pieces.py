@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.keras_legacy.stateful import Begin, without_state
 from porter.port_graph import PortGraph
 from porter.port_nodes import Key, PortNode
 from porter.runtime import current_runtime
@@ -79,10 +80,11 @@ class Pieces:
         root: the tensor that a tensor merely hands on: what dropout layers give is what they take.
     """
 
-    def __init__(self, graph: PortGraph, feeds: Sequence[Array]) -> None:
+    def __init__(self, graph: PortGraph, feeds: Sequence[Array], begin: Begin | None = None) -> None:
         self.graph = graph
         count = 1 + max(graph.inputs + tuple(key for node in graph.nodes for key in node.outputs))
-        self.pieces = tuple(piece for node in graph.nodes for piece in split(node, count))
+        nodes = (without_state(node, {} if begin is None else begin) for node in graph.nodes)
+        self.pieces = tuple(piece for node in nodes for piece in split(node, count))
         self.values = self._trace(feeds)
         self.maker = {key: at for at, piece in enumerate(self.pieces) for key in piece.outputs}
         self.takers: dict[Key, list[int]] = {}
@@ -167,6 +169,17 @@ class Pieces:
             sources: (rows, ...) by key; nothing else may be needed.
             target: which tensor.
         """
+        count, own = len(next(iter(sources.values()))), len(self.values[self.graph.inputs[0]])
+        try:
+            return self._run(sources, target)
+        except Exception:  # of whatever kind a piece raises that takes batches of one size alone
+            if count == own:
+                raise
+        parts = (np.arange(start, start + own) % count for start in range(0, count, own))
+        found = [self._run({key: array[rows] for key, array in sources.items()}, target) for rows in parts]
+        return np.concatenate(found)[:count]
+
+    def _run(self, sources: Mapping[Key, Array], target: Key) -> Array:
         from keras import ops
 
         tensors = {key: _tensor(array, self.values[key].dtype) for key, array in sources.items()}

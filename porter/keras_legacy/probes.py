@@ -11,29 +11,30 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.keras_legacy.agreement import draw_wide
+from porter.keras_legacy.agreement import draw_wide, takes_words
 from porter.keras_legacy.diagnosis.suspect import Seen, Suspect
+from porter.keras_legacy.masked_rows import draw_counts, draw_numbers, put_value
 from porter.keras_legacy.pairing import KerasPairing
 from porter.keras_legacy.states import Recurrence, recurrent_layers
 from porter.keras_legacy.steps import OWN_ROWS, arrays_of
 from porter.keras_legacy.view import operations_of, unchanged, variables_of, walk_back
 from porter.port_nodes import Key
 from reference.convolution import LocalConvolution
-from reference.embedding import Embedding, Mask
-from reference.encoding import CategoryEncoding
-from reference.precision import Precision
+from reference.embedding import Embedding, Mask, Masking
+from reference.precision import Precision, round_to
 from reference.recurrent import TimeDistributed
 from reference.recurrent_steps import is_stepped
+from reference.together import Together
 from reference.trace import Program
 
 Array = NDArray[Any]
 K = TypeVar("K")
 
-LOOKUPS = (CategoryEncoding, Embedding, Mask)
-"""Steps that take words or masks."""
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ELEMENTS = 2**21
 """Numbers in the widest layer for all rows together: what a verification holds at a time."""
+ROWS_THROUGH = 10
+"""Rows that are drawn for a layer that masks and the step behind it: every kind of mask twice."""
 FEW, SPARSE_ROWS = 8, "rows of few numbers"
 """Products of a sum that are not zero in sparse rows, on average."""
 WIDE_ELEMENTS, WIDE_ROWS = 2**13, 64
@@ -109,10 +110,12 @@ def recurrence_of(step: Any, operations: Sequence[Any]) -> Recurrence | None:
 
 
 def looks_up(step: Any) -> bool:
-    """Whether a step takes words or masks, of which no wide numbers can be drawn."""
+    """Whether a step takes words, of which no wide numbers can be drawn."""
     if isinstance(step, Program):
         return any(map(looks_up, step.steps))
-    return looks_up(step.inner) if isinstance(step, TimeDistributed) else isinstance(step, LOOKUPS)
+    if isinstance(step, TimeDistributed):
+        return looks_up(step.inner)
+    return takes_words(step)
 
 
 def _shown(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Array]:
@@ -150,11 +153,7 @@ def _draw_wide(port: Port, step: Any, sources: Sequence[str], rng: np.random.Gen
     if not shapes or size > ELEMENTS:
         return None
     rows = int(np.clip(WIDE_ELEMENTS // max(size, 1), 3, WIDE_ROWS))
-    drawn = {
-        name: np.ones((rows, *shape), bool) if port.tensors[name].dtype == "bool" else rng.normal(0, 4, (rows, *shape))
-        for name, shape in shapes.items()
-    }
-    return {name: array.astype(port.tensors[name].dtype) for name, array in drawn.items()}
+    return {name: draw_numbers(step, (rows, *shape), port.tensors[name].dtype, rng) for name, shape in shapes.items()}
 
 
 def _run_alone(port: Port, step: Any, fed: Mapping[str, Array], training: bool | None = None) -> Seen:
@@ -187,6 +186,37 @@ def _cut(inputs: Sequence[Any], output: Any, training: bool | None) -> Callable[
         return lambda given: operation(*map(keras.ops.convert_to_tensor, given))
 
 
+def _through_masks(step: Together, pairing: KerasPairing, program: Program, rng: np.random.Generator) -> list[Seen]:
+    """A step behind a layer that masks, on rows of that layer's input: a port may hand masks on beside its tensors."""
+    pair, port = pairing[step.name], pairing.port
+    assert pair.key is not None
+    keys = dict(zip(step.inputs, pair.fed, strict=True))
+    makers = {each.name: each for each in program.steps if isinstance(each, Masking | Embedding)}
+    behind = [name for name in keys if name in makers and makers[name].inputs[0] in keys]
+    free = [name for name in keys if name not in behind]
+    masks = [each for each in step.steps[:-1] if isinstance(each, Mask) and each.kind in ("any", "nonzero")]
+    if len(free) != 1 or len(masks) != 1 or not port.between([keys[free[0]]], pair.key)[1]:
+        return []
+    own = port.values[keys[free[0]]]
+    values = _draw_masked(masks[0], [makers[name] for name in behind], (ROWS_THROUGH, *own.shape[1:]), own.dtype, rng)
+    fed = {free[0]: values.astype(np.float64)}
+    compute = pairing.precision(step.name).compute
+    fed.update({name: round_to(makers[name](fed[free[0]]).outputs, compute) for name in behind})
+    actual = port.run({keys[free[0]]: values}, pair.key)
+    return [Seen("rows with masked time steps", fed, np.asarray(actual, np.float64))]
+
+
+def _draw_masked(
+    mask: Mask, makers: Sequence[Any], shape: tuple[int, ...], dtype: Any, rng: np.random.Generator
+) -> Array:
+    """Wide numbers, or words that every table has, some time steps masked."""
+    tables = [len(maker.table) for maker in makers if isinstance(maker, Embedding)]
+    if mask.kind == "any" or not tables:
+        return draw_numbers(mask, shape, dtype, rng)
+    words = rng.integers(0, min(tables), shape).astype(dtype)
+    return put_value(words, 0, draw_counts(*shape[:2])) if len(shape) > 1 else words
+
+
 def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng: np.random.Generator | None) -> Suspect:
     """A step with what was seen of the pieces of a port that it was paired with.
 
@@ -209,6 +239,8 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         fed = {each: np.asarray(given[key], np.float64) for each, key in zip(step.inputs, pair.fed, strict=True)}
         return Seen(probes, fed, np.asarray(port.run(given, key), np.float64))
 
+    if rng is not None and drawn is None and isinstance(step, Together):
+        seen += _through_masks(step, pairing, program, rng)
     alone = drawn is not None and port.between(pair.fed, pair.key)[1]
     if drawn is not None and alone:
         seen.append(run(drawn, "wide rows"))

@@ -142,6 +142,11 @@ class Recurrence:
         compared = _compared(found, actual, precision, probes)
         return compared if compared.is_parity or self._makes(taken, actual, precision) else None
 
+    def forget(self) -> None:
+        """Free what was kept of the port's states."""
+        self._known.clear()
+        self._made.clear()
+
     def _makes(self, taken: Sequence[_Taken], actual: Array, precision: Precision) -> bool:
         """Whether what the port gave is what its layers make of these inputs, in whatever order of time."""
         key = tuple(one.key for one in taken), actual.shape, hash(actual.tobytes())

@@ -11,7 +11,10 @@ from porter.diagnosis.codes import Cause
 from porter.keras_legacy.kinds import has_same_numbers, is_merge
 from porter.keras_legacy.pairing import KerasPairing, Pair
 from porter.keras_legacy.pieces import Piece
+from porter.keras_legacy.states import recurrent_layers
 from porter.report.model import Finding
+from reference.recurrent import Part
+from reference.recurrent_steps import directions, is_stepped
 from reference.trace import Program
 
 ABSENT = "no layer of the port computes it"
@@ -24,6 +27,28 @@ def find_structure(pairing: KerasPairing, program: Program) -> list[Finding]:
     causes = [cause for step in program.steps for cause in _step_causes(pairing, step)]
     causes += [*_stray_causes(pairing, program), *_output_causes(pairing)]
     return [_finding(pairing, cause) for cause in causes]
+
+
+def find_lost_states(pairing: KerasPairing, program: Program) -> list[Finding]:
+    """Layers that keep their state from call to call in the file and not in the port, or the other way round."""
+    causes = []
+    for step in program.steps:
+        if not is_stepped(step) or isinstance(step, Part):
+            continue
+        wanted = any(side.stateful for side in directions(step))
+        layers = recurrent_layers(pairing.operations(step.name))
+        if layers and any(layer.stateful != wanted for layer in layers):
+            causes.append(_state(step.name, wanted))
+    return [_finding(pairing, cause) for cause in causes]
+
+
+def _state(layer: str, wanted: bool) -> Cause:
+    if wanted:
+        message = "its state is lost between calls; the file's layer begins each call where the last one ended"
+        remedy = "stateful=True, and keras.Input(batch_shape=...) with as many rows as the file has"
+        return Cause("state.missing", layer, message, remedy)
+    message = "it begins each call where the last one ended; the file's layer begins anew"
+    return Cause("call.unsteady", layer, message, "stateful=False")
 
 
 def _finding(pairing: KerasPairing, cause: Cause) -> Finding:

@@ -11,18 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
+from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.diagnosis.diagnose import diagnose_legacy
 from porter.keras_legacy.feeds import draw_feeds, note_of
 from porter.keras_legacy.judging import Judged, judge_by_name, judge_paired, with_whole
+from porter.keras_legacy.mask_mistakes import Altered, altered_masks
 from porter.keras_legacy.pairing import check_ends, pair_port
 from porter.keras_legacy.report import build_legacy_report, with_samples
 from porter.keras_legacy.samples import check_legacy_reading, hold_legacy
-from porter.keras_legacy.strays import find_structure
+from porter.keras_legacy.stateful import batch_rows, is_fixed
+from porter.keras_legacy.strays import find_lost_states, find_structure
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
 from porter.report.model import Finding, Report
 from porter.samples import load_samples
+from reference.recurrent_steps import directions
+from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -46,6 +51,12 @@ class Examined:
         """Whether nothing is wrong with it."""
         wrong = any(one.verdict == "mismatch" or one.whole_differs for one in self.judged)
         return not wrong and not self.structure
+
+    @property
+    def mistakes(self) -> int:
+        """How many there are: of steps, of the graph, and in what was left uncompared."""
+        wrong = sum(one.verdict in ("mismatch", "uncompared") or one.whole_differs for one in self.judged)
+        return wrong + len(self.structure)
 
     @property
     def is_trained(self) -> bool:
@@ -92,7 +103,15 @@ def examine_legacy(
     reading = None if golden is None else check_legacy_reading(network, golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
-    found = _examine(network, graph, feeds, rng if wide else None)
+    try:
+        found = _examine(network, graph, feeds, rng if wide else None)
+    except PortError:
+        rows = batch_rows(model)
+        if rows is None:
+            raise
+        # Something in it takes batches of its own size alone.
+        feeds = {name: np.resize(each, (rows, *each.shape[1:])) for name, each in feeds.items()}
+        found = _examine(network, graph, feeds, None)
     named = diagnose_legacy(found.judged) if diagnosed else []
     held = note_of(graph, feeds)
     notes = found.notes if held is None else (*found.notes, held)
@@ -106,19 +125,58 @@ def examine_legacy(
 def _examine(
     network: KerasNetwork, graph: PortGraph, feeds: Mapping[str, Array], rng: np.random.Generator | None
 ) -> Examined:
-    """By the legacy names where the port bears them; by what agrees where it does not, or wears them elsewhere."""
+    """The port against the program, and against programs with a mistake in their masks where it is none of its own."""
     program = build_program(network)
+    found = _examine_program(network, program, graph, feeds, rng)
+    if found.is_parity or found.is_trained:
+        return found
+    best, fewest = found, found.mistakes
+    for altered in altered_masks(program, graph):
+        other = _examine_program(network, altered.program, graph, feeds, rng)
+        if not other.mistakes:
+            return _with_masks(found, other, altered, program)
+        if other.mistakes + len(altered.causes) < fewest:
+            best, fewest = _with_masks(found, other, altered, program), other.mistakes + len(altered.causes)
+    return best
+
+
+def _with_masks(found: Examined, other: Examined, altered: Altered, program: Program) -> Examined:
+    """What was judged against an altered program, with the steps that were altered."""
+    judged = {one.step.name: one for one in found.judged} | {one.step.name: one for one in other.judged}
+    told = "; ".join(cause.message for cause in altered.causes)
+    wrong = {name: replace(judged[name], verdict="mismatch", reason=told, suspect=None) for name in altered.steps}
+    every = tuple((judged | wrong)[step.name] for step in program.steps)
+    names = {one.step.name: one.names for one in every}
+    findings = [
+        Finding(
+            cause.code, cause.layer, names.get(cause.layer, ()), f"{cause.layer}: {cause.message}", "", cause.remedy
+        )
+        for cause in altered.causes
+    ]
+    return Examined(every, (*findings, *other.structure), other.notes)
+
+
+def _examine_program(
+    network: KerasNetwork,
+    program: Program,
+    graph: PortGraph,
+    feeds: Mapping[str, Array],
+    rng: np.random.Generator | None,
+) -> Examined:
+    """By the legacy names where the port bears them; by what agrees where it does not, or wears them elsewhere."""
     # The reference goes first: it refuses what nothing can hold.
     reference = follow(network, program, {name: feeds[name].astype(np.float64) for name in program.inputs})
     reference = {name: replace(trace, preactivation=None) for name, trace in reference.items()}
-    judged = judge_by_name(network, graph.model, program, reference, feeds, rng)
+    # The pieces of a port can be run on any number of rows, and leave its states alone.
+    apart = is_fixed(graph.model) or any(side.stateful for step in program.steps for side in directions(step))
+    judged = None if apart else judge_by_name(network, graph.model, program, reference, feeds, rng)
     by_name = None if judged is None else Examined(judged)
     if by_name is not None and (by_name.is_parity or by_name.is_trained):
         return by_name
     pairing = pair_port(network, program, graph, feeds)
     if by_name is not None and pairing.by_name:
         return by_name
-    structure = find_structure(pairing, program)
+    structure = [*find_structure(pairing, program), *find_lost_states(pairing, program)]
     judged = judge_paired(pairing, program, reference, rng)
     # A mistake of the graph makes the whole differ as a matter of course.
     paired = Examined(judged if structure else with_whole(judged, pairing, feeds), structure, pairing.notes)

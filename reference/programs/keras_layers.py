@@ -407,7 +407,7 @@ def recurrent(call: Call, kind: str) -> Recurrent:
     return Recurrent(
         call.name, call.inputs + masks, cell, bool(call.get("return_sequences", default=False)),
         bool(call.get("go_backwards", default=False)), bool(masks), bool(call.get("zero_output_for_mask")),
-        kind in CONV_LSTMS and call.channels_first, call.dtype,
+        kind in CONV_LSTMS and call.channels_first, call.dtype, bool(call.get("stateful", default=False)),
     )  # fmt: skip
 
 

@@ -200,7 +200,8 @@ def test_every_code_of_the_contract_is_there():
     units.permuted inputs.permuted outputs.permuted layers.swapped layers.missing layers.repeated
     scaling.missing scaling.range scaling.inverted scaling.swapped transform.replaced
     batch_norm.epsilon batch_norm.order recurrent.gates recurrent.reset_after recurrent.activation
-    padding strides pooling flatten.order graph.edge mode.training precision.port reading.contradicted unexplained
+    padding strides pooling flatten.order graph.edge mode.training
+    mask.missing mask.value state.missing precision.port reading.contradicted unexplained
     """
     assert set(contract.split()) <= set(CODES)
     assert all(CODES.values())

@@ -89,11 +89,19 @@ class KerasCall:
 
 @dataclass(frozen=True)
 class KerasInput:
-    """An input of the model: its name, its shape without the rows, and its dtype."""
+    """An input of the model.
+
+    Attributes:
+        name: of its layer.
+        shape: without the rows.
+        dtype: as the file has it.
+        rows: of every batch, where that is fixed.
+    """
 
     name: str
     shape: tuple[int | None, ...] | None
     dtype: str
+    rows: int | None = None
 
 
 @dataclass(frozen=True)

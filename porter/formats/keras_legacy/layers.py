@@ -23,7 +23,7 @@ from reference.activation_names import parse_activation
 Array = NDArray[Any]
 Translation = tuple[str, dict[str, Any], dict[str, Array]]
 
-RECURRENT_FLAGS = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
+RECURRENT_FLAGS = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful")
 ACTIVATIONS = {
     "hard_sigmoid": "hard_sigmoid_keras2", "swish": "silu", "linear": "linear", "tanh": "tanh", "relu": "relu",
     "sigmoid": "sigmoid", "softmax": "softmax", "softplus": "softplus", "softsign": "softsign", "elu": "elu",

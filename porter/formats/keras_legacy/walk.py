@@ -551,7 +551,8 @@ def input_of(name: str, entry: Entry | None, where: str) -> KerasInput:
     ):
         raise ConfigError(f"{where}: batch_input_shape", found=repr(shape)[:80], expected="a list of whole numbers")
     dtype = config.get("dtype", config.get("input_dtype")) if entry is not None and entry.kind != "Embedding" else None
-    return KerasInput(name, None if shape is None else tuple(shape[1:]), dtype if isinstance(dtype, str) else "float32")
+    whole = dtype if isinstance(dtype, str) else "float32"
+    return KerasInput(name, None, whole) if shape is None else KerasInput(name, tuple(shape[1:]), whole, shape[0])
 
 
 def _is_length(value: Any) -> bool:

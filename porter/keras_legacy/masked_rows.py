@@ -1,0 +1,64 @@
+"""Rows in which masks have something to say: masked time steps behind, in front, in between, throughout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.embedding import Mask, Masking
+
+Array = NDArray[Any]
+
+KINDS = 5
+"""Of patterns; the first one masks nothing."""
+WIDE = 4.0
+"""Deviation of numbers that go beyond what a network hands on."""
+
+
+def draw_counts(rows: int, steps: int) -> Array:
+    """(rows, steps) of bool, False where a time step is masked: every kind of pattern, if there are rows for it."""
+    counts = np.ones((rows, steps), bool)
+    for row in range(rows):
+        kind = (row + (1 if rows < 2 else 0)) % KINDS
+        third = max(steps // 3, 1)
+        if kind == 1:
+            counts[row, -third:] = False
+        elif kind == 2:
+            counts[row, :third] = False
+        elif kind == 3:
+            counts[row, third : 2 * third] = False
+        elif kind == 4:
+            counts[row] = False
+    return counts
+
+
+def put_value(values: Array, value: Any, counts: Array) -> Array:
+    """Rows with every feature of the masked time steps at one value.
+
+    Args:
+        values: (rows, steps, ...).
+        value: what is masked.
+        counts: (rows, steps), False where it is put.
+    """
+    places = counts.reshape((*counts.shape, *(1,) * (values.ndim - 2)))
+    return np.where(places, values, np.asarray(value, values.dtype))
+
+
+def draw_numbers(step: Any, shape: tuple[int, ...], dtype: Any, rng: np.random.Generator) -> Array:
+    """Wide random numbers for what a step takes, some of them masked where it masks; masks of every kind of pattern.
+
+    Args:
+        step: of a legacy program.
+        shape: with the rows.
+        dtype: of the tensor.
+        rng: draws them.
+    """
+    if str(dtype) == "bool":
+        counts = draw_counts(*shape[:2]) if len(shape) > 1 else np.ones(shape, bool)
+        return np.array(np.broadcast_to(counts.reshape((*counts.shape, *(1,) * (len(shape) - 2))), shape))
+    values = rng.normal(0, WIDE, shape).astype(dtype)
+    if not isinstance(step, Mask | Masking) or len(shape) < 3:
+        return values
+    return put_value(values, np.float32(step.value), draw_counts(*shape[:2]))
