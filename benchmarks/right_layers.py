@@ -26,7 +26,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import porter
 from benchmarks.activation_accuracy import compilers, versions
@@ -277,20 +276,27 @@ def main() -> int:
     parser.add_argument("--formats", nargs="*", default=list(FORMATS), choices=FORMATS)
     parser.add_argument("--modes", nargs="*", default=["eager", "graph", "xla"])
     options = parser.parse_args()
-    seen: dict[tuple[str, str, str], Seen] = defaultdict(Seen)
-    refused: dict[tuple[str, str], str] = {}
+    console, holds = Console(width=220), True
+    console.print(versions())
     with tempfile.TemporaryDirectory() as folder:
         for kind in (name for name in KINDS if not options.only or any(part in name for part in options.only)):
             for form in options.formats:
-                for seed in range(options.seeds):
-                    try:
-                        for mode, found in measure(kind, seed, form, options.modes, Path(folder) / "layer.h5"):
-                            note(seen[kind, form, mode], found, seed)
-                    except Exception as error:  # a layer that Keras does not have in a format
-                        refused[kind, form] = f"{type(error).__name__}: {str(error).splitlines()[0][:90]}"
-                    with suppress(AttributeError):
-                        keras.backend.clear_session()
-    return 0 if show(seen, refused, Console(width=200)) else 1
+                holds &= show(kind, form, *every(kind, form, options, Path(folder) / "layer.h5"), console)
+    return 0 if holds else 1
+
+
+def every(kind: str, form: str, options: argparse.Namespace, path: Path) -> tuple[dict[str, Seen], str]:
+    """What was seen of one kind of layer in one format, by the way to run it; and why not, where it cannot be."""
+    seen: dict[str, Seen] = defaultdict(Seen)
+    for seed in range(options.seeds):
+        try:
+            for mode, found in measure(kind, seed, form, options.modes, path):
+                note(seen[mode], found, seed)
+        except Exception as error:  # a layer that Keras does not have in a format
+            return seen, f"{type(error).__name__}: {str(error).splitlines()[0][:90]}"
+        with suppress(AttributeError):
+            keras.backend.clear_session()
+    return seen, ""
 
 
 def note(seen: Seen, found: Comparison, seed: int) -> None:
@@ -301,19 +307,18 @@ def note(seen: Seen, found: Comparison, seed: int) -> None:
     seen.elements += found.elements + found.unbounded
 
 
-def show(seen: Mapping[tuple[str, str, str], Seen], refused: Mapping[tuple[str, str], str], console: Console) -> bool:
-    """Print the table; whether every bound holds."""
-    table = Table(
-        "layer", "format", "run", "layers", "over", "largest", "median", "no bound", "where", title=versions()
-    )
-    for (kind, form, mode), one in seen.items():
+def show(kind: str, form: str, seen: Mapping[str, Seen], refused: str, console: Console) -> bool:
+    """Print a line for each way to run; whether every bound holds."""
+    for mode, one in seen.items():
         over = sum(ratio > 1 for ratio in one.ratios)
-        table.add_row(kind, form, mode, f"{len(one.ratios)}", f"{over or ''}", f"{max(one.ratios):.3f}",
-                      f"{np.median(one.ratios):.3f}", f"{one.unbounded / max(one.elements, 1):.1%}",
-                      one.worst if over else "")  # fmt: skip
-    console.print(table)
-    for (kind, form), reason in refused.items():
-        console.print(f"{kind}, {form}: {reason}")
+        console.print(
+            f"{kind}, {form}, {mode}: {len(one.ratios)} layers, {over} over; largest error / allowed "
+            f"{max(one.ratios):.3f}, median {np.median(one.ratios):.3f}; no bound {one.unbounded / one.elements:.1%}"
+            f"{'; ' + one.worst if over else ''}",
+            soft_wrap=True,
+        )
+    if refused:
+        console.print(f"{kind}, {form}: {refused}", soft_wrap=True)
     return all(ratio <= 1 for one in seen.values() for ratio in one.ratios)
 
 

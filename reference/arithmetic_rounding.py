@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from reference.arithmetic import Arithmetic, Reduction, Stack
 from reference.precision import Format, Precision
-from reference.sum_rounding import RSQRT, both_units, own_format, quotient_error, root_error, sum_error
+from reference.sum_rounding import (
+    RSQRT,
+    both_units,
+    contraction_error,
+    own_format,
+    quotient_error,
+    root_error,
+    sum_error,
+)
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -98,7 +106,7 @@ def _matrix_product(pairs: list[Pair], precision: Precision, own: Format) -> Arr
     (x, dx), (y, dy) = pairs
     size = (np.abs(x) + dx) @ (np.abs(y) + dy)
     moved = dx @ (np.abs(y) + dy) + np.abs(x) @ dy
-    return np.asarray(moved + sum_error(size, x.shape[-1], precision, own))
+    return np.asarray(moved + contraction_error(size, x.shape[-1], precision, own))
 
 
 RULES: Mapping[str, Callable[[list[Pair], Precision, Format], Array]] = {

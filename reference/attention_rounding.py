@@ -11,7 +11,7 @@ from reference.activations import Activation
 from reference.attention import Attention
 from reference.function_rounding import activation_error
 from reference.precision import Precision
-from reference.sum_rounding import both_units, own_format, sum_error
+from reference.sum_rounding import both_units, contraction_error, own_format, sum_error
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -40,7 +40,7 @@ def attention_error(step: Attention, inputs: Inputs, trace: LayerTrace, precisio
     shares = softmax(z)
     moved = activation_error(softmax, z, shares, moved, precision.format, own)
     size = np.abs(value)
-    bound = moved @ size + sum_error((shares + moved) @ size, value.shape[1], precision, own)
+    bound = moved @ size + contraction_error((shares + moved) @ size, value.shape[1], precision, own)
     none = ~allowed.any(axis=-1, keepdims=True)
     rounding = sum_error(size.sum(1, keepdims=True), 2 * value.shape[1] + 8, precision, own)
     anywhere = np.ptp(value, axis=1, keepdims=True) + rounding
@@ -60,9 +60,9 @@ def score_error(step: Attention, query: Array, key: Array, precision: Precision)
     scores = step.scores(query, key)
     if step.score == "dot":
         plain = np.abs(query) @ np.swapaxes(np.abs(key), -1, -2)
-        error = sum_error(plain, query.shape[-1], precision, own)
+        error = contraction_error(plain, query.shape[-1], precision, own)
         held = np.abs(query @ np.swapaxes(key, -1, -2)) + error < precision.format.largest / 2
-        error = sum_error(plain * np.abs(scale), query.shape[-1] + 2, precision, own) + plain * cast
+        error = contraction_error(plain * np.abs(scale), query.shape[-1] + 2, precision, own) + plain * cast
         held &= np.abs(scores) + error < precision.format.largest / 2
         return scores, np.where(held, error, np.inf)
     both = query[:, :, np.newaxis, :] + key[:, np.newaxis, :, :]

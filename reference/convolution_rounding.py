@@ -20,7 +20,7 @@ from reference.convolution import (
 from reference.einsum_dense import EinsumDense
 from reference.function_rounding import activation_error
 from reference.precision import Format, Precision
-from reference.sum_rounding import both_units, kept_sum_error, own_format, sum_error
+from reference.sum_rounding import both_units, contraction_error, kept_sum_error, own_format
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -69,7 +69,7 @@ def _products(step: Any, z: Array, size: Array, count: Array | int, precision: P
         bias = 0.0 if step.bias is None else np.max(np.abs(step.bias), initial=0.0)
         return kept_sum_error(size, z + bias, count, 1, precision, own) + own.unit * (z + size)
     added = 0.0 if step.bias is None else both_units(precision, own) * (z + size)
-    return np.asarray(sum_error(size, count, precision, own) + added)
+    return np.asarray(contraction_error(size, count, precision, own, len(_kernels(step))) + added)
 
 
 def _nonzero(step: Any, x: Array) -> Array | int:

@@ -55,7 +55,7 @@ from reference.resizing import CenterCrop, Resized
 from reference.rounding import allowed_error, register
 from reference.shaping import BilinearUpsampling, Rearrangement
 from reference.standardization import Standardization
-from reference.sum_rounding import both_units, own_format, sum_error
+from reference.sum_rounding import both_units, contraction_error, own_format, sum_error
 from reference.timewise import TimewiseDense
 from reference.trace import LayerTrace
 from reference.unit_normalization import UnitNormalization
@@ -170,7 +170,7 @@ def _bilinear(step: BilinearUpsampling, inputs: Inputs, trace: LayerTrace, preci
     around = np.einsum("oh,nhwc->nowc", down.astype(float), x)
     around = np.einsum("pw,nowc->nopc", across.astype(float), around)
     places = max(trace.outputs.shape[1:])
-    return sum_error(as_stored(around, step.channels_first), 4 * places + 8, precision, own_format(step))
+    return contraction_error(as_stored(around, step.channels_first), 4 * places + 8, precision, own_format(step), 2)
 
 
 def _time_distributed(step: TimeDistributed, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:

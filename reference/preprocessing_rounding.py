@@ -17,7 +17,15 @@ from reference.precision import Format, Precision
 from reference.quotient_rounding import moments
 from reference.resizing import CenterCrop, Resized
 from reference.standardization import Standardization
-from reference.sum_rounding import RSQRT, both_units, own_format, quotient_error, root_error, sum_error
+from reference.sum_rounding import (
+    RSQRT,
+    both_units,
+    contraction_error,
+    own_format,
+    quotient_error,
+    root_error,
+    sum_error,
+)
 from reference.trace import LayerTrace
 from reference.unit_normalization import UnitNormalization
 
@@ -134,7 +142,7 @@ def multi_head_error(step: MultiHeadAttention, inputs: Inputs, trace: LayerTrace
     scores = scaled @ turned
     size = (np.abs(scaled) + scaled_error) @ (np.abs(turned) + turned_error)
     error = scaled_error @ (np.abs(turned) + turned_error) + np.abs(scaled) @ turned_error
-    error = error + sum_error(size, q.shape[-1] + 2, precision, own)
+    error = error + contraction_error(size, q.shape[-1] + 2, precision, own)
     allowed = np.broadcast_to(step.allowed(*scores.shape[-2:]), scores.shape)
     largest = np.max(np.abs(scores) + error, axis=-1, keepdims=True)
     lost = (largest > precision.format.largest / 2) | ((largest > 7000) & ~allowed.all(axis=-1, keepdims=True))
@@ -145,7 +153,7 @@ def multi_head_error(step: MultiHeadAttention, inputs: Inputs, trace: LayerTrace
     answers = shares @ v
     spread = (shares + moved) @ (np.abs(v) + v_error)
     of_answers = moved @ (np.abs(v) + v_error) + shares @ v_error
-    of_answers = np.where(lost, np.inf, of_answers + sum_error(spread, v.shape[2], precision, own))
+    of_answers = np.where(lost, np.inf, of_answers + contraction_error(spread, v.shape[2], precision, own))
     return _mapped_back(step, answers, of_answers, precision, own)
 
 
@@ -155,7 +163,7 @@ def _projected(
     """A projection and its bound, both (rows, heads, steps, width)."""
     kernel, bias = mapping[0].astype(np.float64), mapping[1]
     size = np.einsum("btd,dnh->bnth", np.abs(x), np.abs(kernel), optimize=True)
-    error = sum_error(size, x.shape[-1] + 1, precision, own)
+    error = contraction_error(size, x.shape[-1] + 1, precision, own)
     error = error + np.einsum("btd,dnh->bnth", np.abs(x), precision.variable_error(kernel), optimize=True)
     value = step.project(x, mapping)
     if bias is not None:
@@ -172,7 +180,7 @@ def _mapped_back(step: MultiHeadAttention, answers: Array, error: Array, precisi
     size = np.einsum("bnth,nho->bto", np.abs(answers) + held, np.abs(kernel) + cast, optimize=True)
     total = np.einsum("bnth,nho->bto", held, np.abs(kernel) + cast, optimize=True)
     total = total + np.einsum("bnth,nho->bto", np.abs(answers), cast, optimize=True)
-    total = total + sum_error(size, kernel.shape[0] * kernel.shape[1] + 2, precision, own)
+    total = total + contraction_error(size, kernel.shape[0] * kernel.shape[1] + 2, precision, own)
     if bias is not None:
         wide = bias.astype(np.float64)
         total = total + precision.variable_error(wide) + both_units(precision, own) * (size + np.abs(wide))

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from reference.merging import Dot, batch_dot
 from reference.normalization import BatchNormalization, LayerNormalization
 from reference.precision import Format, Precision
-from reference.sum_rounding import RSQRT, both_units, own_format, quotient_error, root_error, sum_error
+from reference.sum_rounding import (
+    RSQRT,
+    both_units,
+    contraction_error,
+    own_format,
+    quotient_error,
+    root_error,
+    sum_error,
+)
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -134,13 +142,13 @@ def dot_error(step: Dot, inputs: Inputs, trace: LayerTrace, precision: Precision
     if step.cosine:
         return _cosine(step, x, y, precision)
     if not step.normalize:
-        return sum_error(batch_dot(np.abs(x), np.abs(y), step.axes), count, precision, own)
+        return contraction_error(batch_dot(np.abs(x), np.abs(y), step.axes), count, precision, own)
     (one, one_error), (two, two_error) = (
         _length_1(array, axis, precision, own) for array, axis in zip(inputs, step.axes, strict=True)
     )
     moved = batch_dot(one_error, two + two_error, step.axes) + batch_dot(one, two_error, step.axes)
     size = batch_dot(one + one_error, two + two_error, step.axes)
-    return moved + sum_error(size, count, precision, own)
+    return moved + contraction_error(size, count, precision, own)
 
 
 def _length_1(x: Array, axis: int, precision: Precision, own: Format) -> tuple[Array, Array]:
@@ -157,7 +165,7 @@ def _cosine(step: Dot, x: Array, y: Array, precision: Precision) -> Array:
     """Both sums of squares, their product, its root (at least 1e-7), and the quotient of the product by it."""
     own, (first, second) = own_format(step), step.axes
     u = both_units(precision, own)
-    product, product_error = _dot_and_error(x, y, step.axes, precision, own)
+    product, of_product = _dot_and_error(x, y, step.axes, precision, own)
     xx, xx_error = _dot_and_error(x, x, (first, first), precision, own)
     yy, yy_error = _dot_and_error(y, y, (second, second), precision, own)
     both = xx * yy
@@ -167,10 +175,10 @@ def _cosine(step: Dot, x: Array, y: Array, precision: Precision) -> Array:
     root = root_error(both, both_error, precision, own) + precision.variable_error(least)
     # Products of two vectors that are not the same may be negative, and their root then no number.
     root = np.where((both <= both_error) & (x.ndim > 2), np.inf, root)
-    bound = quotient_error(product, product_error, np.maximum(np.sqrt(both), least), root, precision, own)
+    bound = quotient_error(product, of_product, np.maximum(np.sqrt(both), least), root, precision, own)
     return np.expand_dims(bound, 1)
 
 
 def _dot_and_error(x: Array, y: Array, axes: tuple[int, int], precision: Precision, own: Format) -> tuple[Array, Array]:
     size = batch_dot(np.abs(x), np.abs(y), axes)
-    return batch_dot(x, y, axes), sum_error(size, x.shape[axes[0]], precision, own)
+    return batch_dot(x, y, axes), contraction_error(size, x.shape[axes[0]], precision, own)

@@ -67,6 +67,17 @@ def _at_ends(name: str) -> Callable[..., Array]:
     return bound
 
 
+def _clipped(low: float, high: float) -> Callable[..., Array]:
+    """For min(max(z, low), high), which neither side rounds: no end is formed, whose rounding would cut the radius."""
+
+    def bound(z: Array, a: Array, radius: Array) -> Array:
+        up = np.minimum(np.where(z < low, np.maximum(z + radius - low, 0.0), radius), high - a)
+        down = np.minimum(np.where(z > high, np.maximum(high - (z - radius), 0.0), radius), a - low)
+        return np.maximum(up, down)
+
+    return bound
+
+
 def _taylor(slope: Callable[[Array, Array], Array], curvature: float, lipschitz: float) -> Callable[..., Array]:
     """abs(g'(z)) radius + sup abs(g'') radius^2 / 2, at most sup abs(g') radius."""
 
@@ -130,6 +141,8 @@ def _relu(
     threshold: float = 0.0,
 ) -> Array:
     """The ends and, where it falls or jumps, every breakpoint in between; it jumps at a threshold other than 0."""
+    if max_value is None and negative_slope == threshold == 0:
+        return _clipped(0.0, np.inf)(z, a, radius)
     parameters = {"max_value": max_value, "negative_slope": negative_slope, "threshold": threshold}
     bound = _at_ends("relu")(z, a, radius, **parameters)
     if threshold == 0 and negative_slope >= 0:
@@ -205,7 +218,7 @@ _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "tanh": _mean_value("tanh", lambda a: 1 - a * a, 2.0),
     "relu": _relu,
     "leaky_relu": _leaky_relu,
-    "relu6": _at_ends("relu6"),
+    "relu6": _clipped(0.0, 6.0),
     "sigmoid": _mean_value("sigmoid", lambda a: a * (1 - a), 1.0),
     "softsign": _monotone("softsign", lambda z, a: (1 - np.abs(a)) ** 2, 2.0),
     "softplus": _monotone("softplus", lambda z, a: -np.expm1(-a), 0.25),
@@ -218,7 +231,7 @@ _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "mish": _taylor(_mish_slope, 0.645, 1.09),
     "hard_sigmoid": _at_ends("hard_sigmoid"),
     "hard_sigmoid_keras2": _at_ends("hard_sigmoid_keras2"),
-    "hard_tanh": _at_ends("hard_tanh"),
+    "hard_tanh": _clipped(-1.0, 1.0),
     "scaled_tanh": _scaled_tanh,
     "softmax": _softmax,
     "thresholded_relu": _thresholded_relu,

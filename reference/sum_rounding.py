@@ -34,7 +34,13 @@ def sum_error(size: Array, count: Array | float, precision: Precision, own: Form
 
 
 def kept_sum_error(
-    size: Array, parts: Array, count: Array | float, later: int, precision: Precision, own: Format
+    size: Array,
+    parts: Array,
+    count: Array | float,
+    later: int,
+    precision: Precision,
+    own: Format,
+    products: int = 1,
 ) -> Array:
     """As ``sum_error`` of products that the port keeps in its accumulator until they are all added up.
 
@@ -43,15 +49,24 @@ def kept_sum_error(
         parts: magnitude of the sum of the products, and those of what is added to it later.
         count: of products.
         later: how many sums follow, each of which is rounded.
-        precision: of the port; where its sums are not kept in a wider format, this is ``sum_error``.
+        precision: of the port; where its sums are not kept in a wider format, this is ``contraction_error``.
         own: format of the reference.
+        products: how many matrix products or convolutions in a row.
     """
     if not precision.is_short:
-        return sum_error(size, count, precision, own)
+        return contraction_error(size, count, precision, own, products)
     kind = precision.accumulator
     inside = sum_error(size, count, Precision(kind.name, kind.name), own)
     units = CASTS * (PRODUCT_UNITS[precision.compute] + later) * precision.format.unit
     return np.asarray(inside + units * (parts + inside) + (later + 2) * precision.format.tiny)
+
+
+def contraction_error(size: Array, count: Array | float, precision: Precision, own: Format, products: int = 1) -> Array:
+    """Of the same sum where the port computes it as ``products`` matrix products or convolutions in a row.
+
+    Those may round their operands once more.
+    """
+    return sum_error(size, count, precision, own) + ((1 + precision.operand_error) ** products - 1) * size
 
 
 def both_units(precision: Precision, own: Format) -> float:

@@ -54,6 +54,14 @@ def test_the_bound_is_nearly_reached(activation):
     assert (bound(activation, z, radius) <= 1.01 * moved(activation, z, radius) + 2e-10).all()
 
 
+@pytest.mark.parametrize("name", ["relu", "relu6", "hard_tanh"])
+def test_no_rounding_of_an_end_cuts_the_radius(name):
+    """A quarter more than the distance to the next number: at the end it would round to that distance."""
+    z = np.array([40.0, 0.9, 5.9, -0.9]) if name == "relu" else np.array([0.9, 0.7])
+    radius = 1.25 * np.spacing(np.abs(z))
+    assert (bound(Activation(name), z, radius) == np.where((z > 0) | (name == "hard_tanh"), radius, 0.0)).all()
+
+
 def test_a_halved_bound_would_be_exceeded():
     """Negative control."""
     z, radius = np.linspace(-3, 3, 61), np.full(61, 1e-3)
