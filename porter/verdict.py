@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from porter.case import Case, Judged
@@ -37,7 +38,7 @@ def build_report(
     held = None if golden is None else hold_port(case, golden, reading.fit)
     searched = search_inputs(case) if search and can_search(case) else None
     findings = _findings(case, reading, named, held)
-    rows = tuple(_row(case, one) for one in case.judged)
+    rows = _rows(case, findings)
     question = _open_question(case)
     verdict = _verdict(case, reading, findings, question, searched)
     return Report(
@@ -64,6 +65,15 @@ def build_report(
         counterexample=searched.as_dict() if searched is not None and searched.row is not None else None,
         pictures=collect_pictures(case, named),
         telling_inputs=tuple(each.as_dict() for each in reading.telling),
+    )
+
+
+def _rows(case: Case, findings: Sequence[Finding]) -> tuple[LayerRow, ...]:
+    """One a step; none at parity at which a mistake is named, as one of its neighbour or of what stands behind it."""
+    named = {finding.layer for finding in findings if finding.code != "reading.contradicted"}
+    rows = (_row(case, one) for one in case.judged)
+    return tuple(
+        replace(row, verdict="mismatch") if row.verdict == "parity" and row.layer in named else row for row in rows
     )
 
 

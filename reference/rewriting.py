@@ -210,6 +210,11 @@ def regauge(dense: Dense, entering: Units, leaving: Units, unit: float) -> tuple
     return tuple(found)
 
 
+def is_absorbed(dense: Dense, leaving: Units) -> bool:
+    """Whether the layer's own arrays can give its units so, with nothing behind the activation."""
+    return all(_absorbed(dense, leaving, column) is not None for column in range(len(leaving.order)))
+
+
 def _loosened(arrays: _Arrays, columns: Array, unit: float) -> _Arrays:
     """Room for three roundings where the columns were multiplied by a number that is no power of two."""
     room = 3 * SECOND_ORDER * unit * columns

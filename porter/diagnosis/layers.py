@@ -70,10 +70,12 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     removed = _without_stray_atoms(suspect)
     if removed is not None:
         return replace(removed, before=before)
-    recovered = recover_affine(suspect) if suspect.kernel is None else (suspect, suspect.kernel, suspect.bias)
+    # A kernel of other units than the step's stands in front of something that makes them the step's.
+    exposed = suspect.kernel
+    is_shown = exposed is not None and exposed.shape[1] == suspect.step.width[1]
+    recovered = (suspect, exposed, suspect.bias) if exposed is not None and is_shown else recover_affine(suspect)
     if recovered is None:
         return _unexplained(suspect, before)
-    is_shown = suspect.kernel is not None
     suspect, kernel, bias = recovered
     reading = explain_kernel(suspect)
     bias_reading = explain_bias(suspect, reading.columns)

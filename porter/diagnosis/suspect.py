@@ -107,10 +107,9 @@ class Suspect:
 
     @property
     def _exposed(self) -> Atom | None:
-        """The piece whose arrays are the layer's: nothing stands in front of it, and it has as many units."""
+        """The piece whose arrays are the layer's: nothing stands in front of it."""
         first = next((atom for atom in self.block.atoms if atom.kind != "identity"), None)
-        fits = first is not None and first.width[1] in (None, self.step.width[1])
-        return first if fits and first is self.block.dense else None
+        return first if first is self.block.dense else None
 
     @property
     def dtype(self) -> str:

@@ -17,7 +17,7 @@ from reference.dense import Dense
 from reference.extremes import Extremes
 from reference.folding import fold
 from reference.precision import FORMATS
-from reference.rewriting import HOMOGENEOUS, Units, coarsest_unit, entered, merge
+from reference.rewriting import HOMOGENEOUS, Units, coarsest_unit, entered, is_absorbed, merge
 from reference.scaling import Scaling
 
 Array = NDArray[Any]
@@ -106,8 +106,14 @@ class _Search:
                     break  # what comes behind the step's own tensor is another step's
         except Exception:  # a piece that cannot run on these rows ends the way along it
             pass
-        # Of several tensors that hold the same, the last: what does nothing belongs to the step before it.
-        found.sort(key=lambda pair: (-pair[1].share, _strangeness(pair[1].units), -pair[0]))
+        # Of several tensors that hold the file's own, the last: what does nothing belongs to the step before it.
+        found.sort(
+            key=lambda pair: (
+                -pair[1].share,
+                _strangeness(step, pair[1].units),
+                -pair[0] if pair[1].units.is_identity else pair[0],
+            )
+        )
         for stop, one in (found[:1] + found[-1:])[: len(found)]:
             if not self._pieces.span(tensor, stop).names and isinstance(step, Dense):
                 continue  # a layer that nothing computes
@@ -148,13 +154,13 @@ def _is_free(step: Any) -> bool:
     return isinstance(step, Dense) and step.activation.name in (*HOMOGENEOUS, "linear")
 
 
-def _strangeness(units: Units) -> int:
-    """0 for the file's own units, 1 for another order or sign, 2 for factors, 3 for anything else."""
+def _strangeness(step: Any, units: Units) -> int:
+    """0 for the file's own units, 1 for another order or sign, 2 for what the arrays can hold, 3 for anything else."""
     if units.is_identity:
         return 0
-    if units.offset.any() or (units.scale == 0).any():
+    if isinstance(step, Dense) and not is_absorbed(step, units):
         return 3
-    return 1 if (np.abs(units.scale) == 1).all() else 2
+    return 2 if units.offset.any() or (np.abs(units.scale) != 1).any() else 1
 
 
 def _columns(step: Any) -> int:
