@@ -98,7 +98,7 @@ def _row(one: Judged) -> LayerRow:
     found = one.comparison
     return LayerRow(
         one.step.name, one.names, one.verdict, found.error, one.cumulative, found.allowed, found.where,
-        found.elements, found.exceeding, found.rtol, one.precision.compute,
+        found.elements, found.exceeding, found.rtol, one.precision.compute, found.coarseness,
     )  # fmt: skip
 
 
