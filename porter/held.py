@@ -86,8 +86,9 @@ def hold(
     if is_rewritten:
         allowed = np.maximum(allowed, _finite(np.full(allowed.shape, np.inf), fit, precisions))
     allowed = allowed + theirs + side_by_side(golden.resolution)
-    apart, span = np.abs(ours - outputs), np.ptp(outputs, axis=0)
-    apart = np.where(np.isnan(apart), np.inf, apart)
+    apart, span = np.abs(ours - outputs), np.ptp(np.nan_to_num(outputs), axis=0)
+    flagged = np.isnan(ours) & np.isnan(outputs)
+    apart = np.where(flagged, 0.0, np.where(np.isnan(apart), np.inf, apart))
     with np.errstate(all="ignore"):
         shares = np.max(apart, axis=0)[span > 0] / span[span > 0]
         telling = bool(np.all(np.max(allowed, axis=0) < np.where(span > 0, span, np.inf)))

@@ -29,7 +29,7 @@ def test_fkb(real, tmp_path):
     network = porter.read(real / "fkb" / "simple_model_with_weights.txt")
     samples = np.array([[1.0, 2, 3, 4, 5]]), np.array([[1.0575492382049561, 0.21888098120689392]], np.float32)
     report = ported(network, tmp_path, samples=samples)
-    assert report.links["reading"] == "proven"
+    assert report.links["reading"] in ("proven", "consistent"), "one sample alone"
     import keras
 
     found = keras.models.load_model(tmp_path / "port.keras")(samples[0].astype("float32")).numpy()
@@ -68,9 +68,9 @@ def test_c2rcc_with_its_table(real, stem, tmp_path):
     import keras
 
     golden = read_samples(vectors, network)
-    found = np.asarray(keras.models.load_model(tmp_path / "port.keras")(golden.inputs))
+    found = np.asarray(keras.models.load_model(tmp_path / "port.keras")(golden.inputs[0]))
     width = np.ptp(network.source.arrays["outputs"], axis=1)
-    assert np.max(np.abs(found - golden.outputs) / width) <= 1e-12
+    assert np.max(np.abs(found - golden.outputs[0]) / width) <= 1e-12
     exact = porter.read(folder / f"{stem}.net", exact_activations=True)
     port = porter.build(exact, dtype="float64")
     assert porter.verify(network, port, search=False, rows=100).verdict == "mismatch"
@@ -103,15 +103,15 @@ def test_sl2p_with_its_bounds(real, place, tmp_path):
     import keras
 
     golden = read_samples(cases, network)
-    found = np.asarray(keras.models.load_model(tmp_path / "port.keras")(golden.inputs))
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(golden.outputs))
+    found = np.asarray(keras.models.load_model(tmp_path / "port.keras")(golden.inputs[0]))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(golden.outputs[0]))
     if folder.name == "LAI":
-        assert np.nanmax(np.abs(found - golden.outputs)) <= 3.5e-4
+        assert np.nanmax(np.abs(found - golden.outputs[0])) <= 3.5e-4
 
 
 def test_sl2p_flags_one_of_its_cases(real):
     folder = real / "sl2p" / "3_0" / "S2A" / "LAI"
-    assert np.isnan(read_samples(folder / "LAI_TestCases", porter.read(folder)).outputs).sum() == 1
+    assert np.isnan(read_samples(folder / "LAI_TestCases", porter.read(folder)).outputs[0]).sum() == 1
 
 
 # --- RTE-RRTMGP-NN ---------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_rrtmgp_through_the_power(real, stem, tmp_path):
     depth = expected.y if RRTMGP[stem] == "pfrac" else expected.y / expected.coldry[:, None]
     report = ported(network, tmp_path, samples=(to_physical(network, expected.x), depth.astype(np.float32)))
     assert report.links["reading"] in ("proven", "declared"), str(report)
-    assert "256 golden samples to float32 rounding" in report.link_notes["reading"]
+    assert "256 golden samples to float32" in report.link_notes["reading"]
 
 
 def test_rrtmgp_both(real, tmp_path):

@@ -145,7 +145,7 @@ def test_only_some_layers_say_their_activation(elsewhere, tmp_path):
     evidence = {c.layer: (c.value, c.evidence) for c in network.claims if c.convention == "activation"}
     assert evidence["Layer1"] == ("tanh", "assumed")
     assert evidence["Layer2"] == ("leaky_relu(negative_slope=0.1)", "declared")
-    assert network.declarations["activation"] == ["tanh", "leaky_relu(negative_slope=0.1)"]
+    assert network.declarations["activation"] == [None, "leaky_relu(negative_slope=0.1)"]
 
 
 def assert_refused(path):

@@ -13,6 +13,7 @@ from porter.activations import format_activation, parse_activation
 from porter.errors import KernelShapeError, OptionContradictionError, WidthError
 from porter.formats import scalings
 from porter.formats.options import ReadOptions, one_a_layer
+from porter.formats.said import BY_THE_FILE
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Evidence, Layer, Network, Scaling
 
@@ -210,9 +211,6 @@ def _activation_claim(name: str, layer: Stored, declared: str | None, formula: F
     if layer.is_said:
         return Claim(name, "activation", value, "declared", BY_THE_FILE)
     return Claim(name, "activation", value, "assumed", formula.unsaid)
-
-
-BY_THE_FILE = "declared by the file"
 
 
 def _ends(

@@ -25,6 +25,7 @@ from porter.formats.opened import OpenedFile
 from porter.formats.options import HIDDEN, OUTPUT, ReadOptions, one_a_layer
 from porter.formats.orientation import solve
 from porter.formats.registry import Family
+from porter.formats.said import BY_THE_FILE, attribute_names, checked_spelling, said_activations
 from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Layer, Network, Scaling
 from reference.activations import Activation
@@ -35,7 +36,7 @@ Array = NDArray[Any]
 
 FAMILY = "oc-smart"
 LARGEST_RANK = 2
-HOW_TO_PROVE = scalings.HOW_TO_PROVE
+UNSAID = f"OC-SMART's; the file does not say; {scalings.HOW_TO_PROVE}"
 
 
 def matches(opened: OpenedFile) -> bool:
@@ -52,17 +53,25 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     """
     hdf5 = opened.hdf5
     layout = locate(str(opened.path), hdf5.datasets, hdf5.groups)
+    said_names = attribute_names(hdf5.stored_attributes)
     source = WeightFile(
         path=opened.path,
         format=FAMILY,
         sha256=opened.sha256,
         arrays={name: hdf5.read(name) for name in hdf5.datasets},
-        attributes=hdf5.fixed_attributes(),
+        attributes={**hdf5.fixed_attributes(), **{name: hdf5.attribute(name) for name in said_names}},
     )
     return interpret(source, layout, options)
 
 
-def interpret(source: WeightFile, layout: Layout, options: ReadOptions, *, order_declared: bool = False) -> Network:
+def interpret(
+    source: WeightFile,
+    layout: Layout,
+    options: ReadOptions,
+    *,
+    order_declared: bool = False,
+    unsaid: str = UNSAID,
+) -> Network:
     """The canonical network of arrays whose places are known.
 
     Args:
@@ -70,6 +79,7 @@ def interpret(source: WeightFile, layout: Layout, options: ReadOptions, *, order
         layout: where they lie.
         options: what was declared.
         order_declared: whether a person named the layers in this order.
+        unsaid: what is said of an activation that neither the file nor the user names.
 
     Raises:
         UnreadableError: arrays that contradict each other.
@@ -80,7 +90,8 @@ def interpret(source: WeightFile, layout: Layout, options: ReadOptions, *, order
     _check_values(where, source, layout)
     shapes = _shapes(where, arrays, layout)
     solved = solve(where, arrays, layout, shapes, declared=options.orientation, order_declared=order_declared)
-    activations, activation_claims = _activations(options, len(shapes))
+    said = said_activations(source.attributes, layout.kernels, layout.biases)
+    activations, activation_claims = _activations(where, options, said, unsaid)
     dense = [
         _dense(shape.name, arrays[kernel], None if bias is None else arrays[bias], orientation, activation)
         for shape, kernel, bias, orientation, activation in zip(
@@ -90,7 +101,7 @@ def interpret(source: WeightFile, layout: Layout, options: ReadOptions, *, order
     before, after, scaling_claims = _scaling_layers(where, arrays, layout, solved.widths, options.scaling)
     network = Network(
         name=source.path.stem,
-        family=FAMILY,
+        family=source.format,
         source=source,
         layers=(*before, *dense, *after),
         claims=(*solved.claims, *activation_claims, *scaling_claims),
@@ -151,26 +162,33 @@ def _bias_length(where: str, name: str, shape: tuple[int, ...], kernel: str, ker
     return length
 
 
-def _activations(options: ReadOptions, layers: int) -> tuple[tuple[Activation, ...], list[Claim]]:
+def _activations(
+    where: str, options: ReadOptions, said: Sequence[str | None], unsaid: str
+) -> tuple[tuple[Activation, ...], list[Claim]]:
+    """One a layer: as declared, else as the file says, else the family's."""
+    layers = len(said)
     if isinstance(options.activation, tuple):
         spelt: list[str | None] = list(one_a_layer("activation", options.activation, layers))
     else:
         spelt = [options.activation] * (layers - 1) + [options.output_activation]
     found, claims = [], []
-    for number, text in enumerate(spelt, start=1):
+    for number, (text, own) in enumerate(zip(spelt, said, strict=True), start=1):
+        name = f"Layer{number}"
         default = OUTPUT if number == layers else HIDDEN
-        activation = parse_activation(default if text is None else text)
+        chosen = checked_spelling(where, name, own) if text is None and own is not None else text
+        activation = parse_activation(default if chosen is None else chosen)
         found.append(activation)
-        claims.append(_activation_claim(f"Layer{number}", activation, declared=text is not None))
+        claims.append(_activation_claim(name, activation, chosen, own, unsaid))
     return tuple(found), claims
 
 
-def _activation_claim(name: str, activation: Activation, *, declared: bool) -> Claim:
+def _activation_claim(name: str, activation: Activation, text: str | None, own: str | None, unsaid: str) -> Claim:
     value = format_activation(activation)
-    if declared:
+    if text is None:
+        return Claim(name, "activation", value, "assumed", unsaid)
+    if own is None:
         return Claim(name, "activation", value, "declared")
-    detail = f"OC-SMART's; the file does not say; {HOW_TO_PROVE}"
-    return Claim(name, "activation", value, "assumed", detail)
+    return Claim(name, "activation", value, "declared", BY_THE_FILE if text == own else f"the file says {own}")
 
 
 def _dense(name: str, kernel: Array, bias: Array | None, orientation: str, activation: Activation) -> Dense:

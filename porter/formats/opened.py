@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -80,6 +81,11 @@ class OpenedFile(AbstractContextManager["OpenedFile"]):
         data = read_member(self.path, name)
         digest = hashlib.sha256(data).hexdigest()
         return OpenedFile(self.path / name, data[:HEAD], len(data), digest, data)
+
+    @cached_property
+    def is_npz(self) -> bool:
+        """Whether it is an archive of NumPy's arrays."""
+        return self.head.startswith(ZIP_SIGNATURE) and _holds_arrays(self.path)
 
     @property
     def hdf5(self) -> Hdf5File:
@@ -183,8 +189,8 @@ def _check_head(path: Path, head: bytes, size: int) -> None:
             f"{path} is a pickle: reading one runs whatever code it holds",
             remedy="write the arrays to HDF5 with the software that made it (h5py: Weights/Layer1, Bias/Layer1, ...)",
         )
-    if head.startswith(ZIP_SIGNATURE):
-        _check_archive(path)
+    if head.startswith(ZIP_SIGNATURE) and not _holds_arrays(path):
+        check_archive(path)
     target = _link_target(head, size)
     if target is not None:
         raise StoredSymlinkError(
@@ -194,8 +200,23 @@ def _check_head(path: Path, head: bytes, size: int) -> None:
         )
 
 
-def _check_archive(path: Path) -> None:
-    """Let a ``.keras`` archive of Keras 2 pass, and refuse any other."""
+def _holds_arrays(path: Path) -> bool:
+    """Whether an archive holds arrays of NumPy's and nothing else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeError):
+        return False
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def check_archive(path: Path) -> None:
+    """Let a ``.keras`` archive of Keras 2 pass, and refuse any other.
+
+    Raises:
+        ArchiveFileError: an archive that nothing reads as a network.
+        KerasFileError: a port.
+    """
     try:
         version = keras_version_of(path)
     except DamagedFileError as error:

@@ -72,13 +72,9 @@ class ReadOptions:
     def declarations(self) -> dict[str, Any]:
         """What was declared, as plain data under the options' names; what was not is left out.
 
-        In a list of activations, layers left to the family have the family's.
+        In a list, None leaves a layer to the file and the family.
         """
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "keras"}
-        if isinstance(self.activation, tuple):
-            defaults = (*(HIDDEN,) * (len(self.activation) - 1), OUTPUT)
-            named = zip(self.activation, defaults, strict=True)
-            values["activation"] = tuple(default if name is None else name for name, default in named)
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()

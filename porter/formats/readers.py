@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from porter.formats import keras_hint, oc_smart
+from porter.formats.arrays import reader as arrays
 from porter.formats.ffbp import reader as ffbp
 from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
@@ -18,5 +19,7 @@ register(rrtmgp.READER)
 register(fkb.READER)
 register(ffbp.READER)
 register(sl2p.READER)
+# What only the names tell comes last.
+register(arrays.READER)
 
 __all__ = ["FAMILIES", "Family", "family_named", "family_of", "register"]

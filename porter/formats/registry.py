@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from porter.errors import NotAFileError, UnknownFormatError
 from porter.formats.folders import OpenedFolder
-from porter.formats.opened import OpenedFile
+from porter.formats.opened import OpenedFile, check_archive
 from porter.formats.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def family_of(opened: OpenedFile) -> Family:
             expected="a file, or a folder that is one network",
             remedy="name one of the files in it; `porter formats` shows what is read",
         )
+    if opened.is_npz:
+        check_archive(opened.path)
     if opened.head.startswith(NETCDF3_SIGNATURES):
         raise UnknownFormatError(
             f"{opened.path} is netCDF-3 (classic), which is not read",

@@ -16,15 +16,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.activation_names import parse_activation
 from reference.activations import Activation
 from reference.dense import Dense, Orientation
+from reference.programs.declared import Declared, chosen_activations
+from reference.programs.said import said
 from reference.scaling import Rule, Scaling
 from reference.trace import Program, chain
 from reference.transforms import Transform
 
 Array = NDArray[Any]
-Declared = str | Sequence[str] | None
 
 KERNEL_GROUPS = frozenset({"weights", "weight", "w", "kernel", "kernels"})
 BIAS_GROUPS = frozenset({"bias", "biases", "b"})
@@ -51,8 +51,9 @@ def program(
     Args:
         arrays: stored name (``"Weights/Layer1"``) to stored array; kernels of two axes, biases (n,), (n, 1) or (1, n),
             ``Norm_in`` and ``Norm_out`` of (n, 2).
-        attributes: stored attributes; OC-SMART writes none, and none is read.
-        activation: one spelling for all hidden layers (tanh where None), or a list for all layers, output included.
+        attributes: stored attributes by ``"object@name"``; those that name activations are believed.
+        activation: one spelling for all hidden layers, or a list for all layers, output included; the file's, or
+            tanh, where None.
         output_activation: spelling for the last layer; linear where None.
         orientation: ``"units-first"`` or ``"inputs-first"``, for all layers or a list; made out from shapes where None.
         scaling: ``"[-1,1]"`` (where None), ``"[0,1]"``, ``"mean-std"``, or ``"none"`` to leave the scaling steps out.
@@ -62,11 +63,28 @@ def program(
     Raises:
         ValueError: the arrays do not make a network, or a declaration does not fit them.
     """
-    del attributes
-    kernels, biases = _layers(arrays)
+    return chained_program(
+        arrays, attributes, _named(arrays), activation, output_activation, orientation, scaling, physical, dtype
+    )
+
+
+def chained_program(
+    arrays: Mapping[str, Array],
+    attributes: Mapping[str, Any],
+    names: Sequence[tuple[str, str | None]],
+    activation: Declared,
+    output_activation: str | None,
+    orientation: Declared,
+    scaling: str | None,
+    physical: str | None,
+    dtype: Any,
+) -> Program:
+    """The program of layers whose arrays are known by name: kernel, and bias or None, in order of computation."""
+    kernels = [_matrix(name, arrays[name]) for name, _ in names]
+    biases = [None if name is None else _flat(_native(np.asarray(arrays[name]))) for _, name in names]
     norms = {name: array for name in ("Norm_in", "Norm_out") if (array := _member(arrays, name)) is not None}
     orientations, widths = _orientations(kernels, biases, orientation, _known_widths(arrays, norms, len(kernels)))
-    activations = _activations(len(kernels), activation, output_activation)
+    activations = _activations(said(attributes, names), activation, output_activation)
     steps: list[Any] = []
     if physical is not None:
         steps.append(Transform("Transform_in", ("inputs",), _functions(physical, widths[0]), dtype))
@@ -109,29 +127,33 @@ def _member(arrays: Mapping[str, Array], name: str) -> Array | None:
     return None
 
 
-def _group(arrays: Mapping[str, Array], names: frozenset[str]) -> dict[str, Array]:
-    """The members of the groups of these names, in natural order, by member name."""
-    found: dict[str, Array] = {}
-    for stored, array in arrays.items():
+def _matrix(name: str, stored: Array) -> Array:
+    kernel = _native(np.asarray(stored))
+    if kernel.ndim != 2:
+        raise ValueError(f"kernel {name!r} has shape {kernel.shape}; expected two axes")
+    return kernel
+
+
+def _group(arrays: Mapping[str, Array], names: frozenset[str]) -> dict[str, str]:
+    """The stored names in the groups of these names, in natural order, by member name."""
+    found: dict[str, str] = {}
+    for stored in arrays:
         group, _, member = stored.rpartition("/")
         if group.rpartition("/")[2].lower() in names:
-            found[member] = _native(np.asarray(array))
+            found[member] = stored
     return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
 
 
-def _layers(arrays: Mapping[str, Array]) -> tuple[list[Array], list[Array | None]]:
-    """Kernels in order, and for each its bias of (units,) or None; paired by name, else by order."""
+def _named(arrays: Mapping[str, Array]) -> list[tuple[str, str | None]]:
+    """Kernels in order, and for each its bias or None; paired by name, else by order."""
     kernels, biases = _group(arrays, KERNEL_GROUPS), _group(arrays, BIAS_GROUPS)
     if not kernels:
         raise ValueError(f"no group of kernels among {', '.join(arrays)}; expected one of {', '.join(KERNEL_GROUPS)}")
-    for name, kernel in kernels.items():
-        if kernel.ndim != 2:
-            raise ValueError(f"kernel {name!r} has shape {kernel.shape}; expected two axes")
     if not set(biases) <= set(kernels):
         if len(biases) != len(kernels):
             raise ValueError(f"{len(kernels)} kernels, but {len(biases)} biases of other names")
         biases = dict(zip(kernels, biases.values(), strict=True))
-    return list(kernels.values()), [_flat(biases[name]) if name in biases else None for name in kernels]
+    return [(stored, biases.get(member)) for member, stored in kernels.items()]
 
 
 def _flat(bias: Array) -> Array:
@@ -206,17 +228,12 @@ def _checked(orientation: str | None) -> Orientation | None:
     return cast("Orientation | None", orientation)
 
 
-def _activations(layers: int, activation: Declared, output: str | None) -> list[Activation]:
-    if activation is None or isinstance(activation, str):
-        hidden = "tanh" if activation is None else activation
-        spelt = [hidden] * (layers - 1) + ["linear" if output is None else output]
-    elif output is not None:
-        raise ValueError("a list of activations has one for each layer, output included; leave output_activation out")
-    else:
-        spelt = list(activation)
-    if len(spelt) != layers:
-        raise ValueError(f"{len(spelt)} activations for {layers} layers")
-    return [parse_activation(text) for text in spelt]
+def _activations(own: Sequence[str | None], activation: Declared, output: str | None) -> list[Activation]:
+    """One a layer: as declared, else as the file says, else OC-SMART's."""
+    defaults = ["tanh"] * (len(own) - 1) + ["linear"]
+    return chosen_activations(
+        [text or default for text, default in zip(own, defaults, strict=True)], activation, output
+    )
 
 
 def _scaling(

@@ -17,7 +17,17 @@ from porter.planting import plant, sites
 from tests.formats.families import weights, write_ffbp, write_fkb, write_rrtmgp, write_sl2p
 
 RANGES = (np.array([[-1.0, 2], [0, 75], [-9, -2], [0.5, 1]]), np.array([[-4.0, 1], [0, 10], [-1, 1]]))
+
+
+def write_npz(path):
+    kernels, biases = weights((4, 6, 6, 3))
+    arrays = {f"coefs_{n}": kernel.T for n, kernel in enumerate(kernels)}
+    np.savez(path, **arrays, **{f"intercepts_{n}": bias for n, bias in enumerate(biases)})
+    return path
+
+
 MADE = {
+    "arrays": lambda folder: write_npz(folder / "mlp.npz"),
     "sl2p": lambda folder: write_sl2p(folder / "LAI"),
     "ffbp": lambda folder: write_ffbp(folder / "net.net", weights((4, 6, 6, 3)), RANGES),
     "fkb": lambda folder: write_fkb(

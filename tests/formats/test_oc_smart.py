@@ -251,9 +251,9 @@ def test_a_reader_is_registered_once_and_a_miss_lists_what_exists(tmp_path):
         register(FAMILIES["oc-smart"])
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
-        file["net/dense/kernel"] = np.ones((2, 2))
+        file["net/dense/matrix"] = np.ones((2, 2))
     message = assert_refused(errors.UnknownFormatError, path)
-    assert "'net/dense/kernel'" in message
+    assert "'net/dense/matrix'" in message
     assert all(f"{name}: " in message for name in FAMILIES)
     assert "--recipe" in message
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.formats.fixed import BY_THE_FILE
+from porter.formats.said import BY_THE_FILE
 from porter.formats.scalings import HOW_TO_PROVE, physical_range
 from porter.network import Claim, Evidence, Network, Transform
 
