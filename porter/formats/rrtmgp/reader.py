@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-from h5py import h5t
 from numpy.typing import NDArray
 
 from porter.activations import parse_activation
@@ -27,7 +25,6 @@ from porter.errors import (
 )
 from porter.formats import storage
 from porter.formats.fixed import Formula, Ranges, Stored, assemble
-from porter.formats.hdf5 import Hdf5File
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
@@ -36,6 +33,9 @@ from porter.formats.weight_file import WeightFile
 from porter.network import Network
 from reference.programs import rrtmgp
 from reference.trace import Program
+
+if TYPE_CHECKING:
+    from porter.formats.hdf5 import Hdf5File
 
 Array = NDArray[Any]
 
@@ -101,6 +101,9 @@ def _layers(where: str, hdf5: Hdf5File) -> int:
 
 def _text(where: str, hdf5: Hdf5File, name: str) -> list[str] | None:
     """A vector of words: fixed characters if the file has them, else text of variable length; None where neither."""
+    import h5py
+    from h5py import h5t
+
     for stored in (f"{name}_char", name):
         dataset = hdf5.datasets.get(stored)
         if dataset is None or dataset.get_type().get_class() != h5t.STRING:
