@@ -23,7 +23,6 @@ from porter.errors import (
     StoredTypeError,
     UnknownActivationError,
 )
-from porter.formats import storage
 from porter.formats.fixed import Formula, Ranges, Stored, assemble
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
@@ -103,6 +102,8 @@ def _text(where: str, hdf5: Hdf5File, name: str) -> list[str] | None:
     """A vector of words: fixed characters if the file has them, else text of variable length; None where neither."""
     import h5py
     from h5py import h5t
+
+    from porter.formats import storage
 
     for stored in (f"{name}_char", name):
         dataset = hdf5.datasets.get(stored)
