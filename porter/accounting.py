@@ -37,11 +37,14 @@ class Account:
     unexercised: tuple[str, ...] = ()
 
 
-def take_account(pairing: Pairing, atoms: Sequence[Atom], tensors: Mapping[int, Array]) -> Account:
+def take_account(
+    pairing: Pairing, steps: Mapping[str, Any], atoms: Sequence[Atom], tensors: Mapping[int, Array]
+) -> Account:
     """Hold every piece of a port that no step was paired with, and every way to treat a missing value, against nothing.
 
     Args:
         pairing: of the port.
+        steps: the legacy steps as they were judged, by name.
         atoms: of the port, in order.
         tensors: a trace of the port on ordinary rows.
     """
@@ -49,7 +52,7 @@ def take_account(pairing: Pairing, atoms: Sequence[Atom], tensors: Mapping[int, 
     notes = []
     for pair in pairing.pairs:
         if pair.block is not None:
-            swallowed = _loses_nan(pair.step, pair.block, tensors)
+            swallowed = _loses_nan(pair.step.name, steps[pair.step.name], pair.block, tensors)
             if isinstance(swallowed, Cause):
                 causes.append(swallowed)
             elif swallowed is not None:
@@ -144,7 +147,7 @@ def _unexercised(atoms: Sequence[Atom], tensors: Mapping[int, Array]) -> Iterato
             yield f"{', '.join(atom.names)} did nothing on any value tried: what it is for was not compared"
 
 
-def _loses_nan(step: Any, block: Block, tensors: Mapping[int, Array]) -> Cause | str | None:
+def _loses_nan(name: str, step: Any, block: Block, tensors: Mapping[int, Array]) -> Cause | str | None:
     """What becomes of a missing value that the legacy step hands on as one."""
     entry = np.asarray(tensors[block.entry])[-3:]
     if str(entry.dtype) not in FORMATS or not len(entry):
@@ -157,9 +160,9 @@ def _loses_nan(step: Any, block: Block, tensors: Mapping[int, Array]) -> Cause |
         return None
     names = ", ".join(lost.names)
     if lost.is_core or lost.kind == "activation":
-        return f"{step.name}: {names} makes a number of a missing value (NaN), which the legacy network hands on"
+        return f"{name}: {names} makes a number of a missing value (NaN), which the legacy network hands on"
     message = f"{names} ({lost.description}) makes a number of a missing value (NaN), which the file's formula hands on"
-    return Cause("unexplained", step.name, message, f"take {names} out")
+    return Cause("unexplained", name, message, f"take {names} out")
 
 
 def _losing_atom(atoms: Sequence[Atom], rows: Array, wanted: Array) -> Atom | None:

@@ -75,7 +75,7 @@ def examine(
     if rewritten is not None:
         judged, pairing, atoms = rewritten.judged, rewritten.pairing, rewritten.atoms
     whole = "unknown" if folds or rewritten is not None else _whole(judging, judged, graph, inputs)
-    account = take_account(pairing, atoms, walk.few)
+    account = take_account(pairing, {one.name: one.step for one in judged}, atoms, walk.few)
     causes, doubts = walk.steadiness.tell(judged[-1].name, whole, any(atom.is_training for atom in graph.atoms))
     if outside:
         judged = _with_outside(program, judged)
@@ -302,10 +302,10 @@ def _on_own_probes(
     found, refused = {"inputs of the network": on_inputs}, {}
     for name, rows in sets.items():
         try:
-            found[name] = judge(step, block.run, rows, block.precision, name, is_far=name == FAR)
+            found[name] = judge(step, block.run, rows, block.precision, name, is_far=name != "basis probes")
         except Refused as error:
             refused[name] = str(error)
-    total = _with_far(found)
+    total = _with_far(found, is_affine=isinstance(step, Scaling))
     run = [rows for name, rows in sets.items() if name in found]
     tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
     verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)
@@ -323,14 +323,17 @@ def _on_own_probes(
     )
 
 
-def _with_far(found: Mapping[str, Comparison]) -> Comparison:
-    """One comparison of all; far vectors count, but their figures mean nothing to a person unless they are wrong."""
+def _with_far(found: Mapping[str, Comparison], is_affine: bool) -> Comparison:
+    """One comparison of all; far vectors count, but their figures mean nothing to a person unless they are wrong.
+
+    An affine step has the same factor everywhere: what shows far outside its range would show inside of it.
+    """
     near = merge_comparisons(one for name, one in found.items() if name != FAR)
     far = found.get(FAR)
     if far is None:
         return near
     quiet = far if far.exceeding else replace(far, ratio=-1.0)
-    return merge_comparisons([near, replace(quiet, coarseness=np.inf)])
+    return merge_comparisons([near, quiet if is_affine else replace(quiet, coarseness=np.inf)])
 
 
 def _verdict_of(

@@ -76,12 +76,12 @@ def judge_values(
         is_far: whether they lie far outside a network's range, as ``compare_outputs`` has it.
     """
     if len(actual) != len(inputs):
-        return _judge_sides(_sides(step, inputs, actual, precision), probes, first_row, is_far)
+        return _judge_sides(_sides(step, inputs, actual, precision, is_far), probes, first_row, is_far)
     widest = max(inputs.shape[-1], actual.size // max(len(actual), 1), 1)
     most = max(LEAST_ROWS, BLOCK_ELEMENTS // widest)
 
     def judge_block(rows: slice) -> Comparison:
-        sides = _sides(step, inputs[rows], actual[rows], precision)
+        sides = _sides(step, inputs[rows], actual[rows], precision, is_far)
         return _judge_sides(sides, probes, first_row + rows.start, is_far)
 
     if len(inputs) <= most:
@@ -166,7 +166,7 @@ class _Sides:
     unheld: Array
 
 
-def _sides(step: Any, inputs: Array, actual: Array, precision: Precision) -> _Sides:
+def _sides(step: Any, inputs: Array, actual: Array, precision: Precision, is_far: bool = False) -> _Sides:
     fed = np.asarray(inputs).astype(np.float64)
     trace = step(fed)
     found = np.asarray(actual).astype(np.float64)
@@ -177,6 +177,8 @@ def _sides(step: Any, inputs: Array, actual: Array, precision: Precision) -> _Si
     unheld = inevitable_overflow(trace, precision)
     if getattr(getattr(step, "activation", None), "name", "") == "softmax":
         unheld = np.broadcast_to(unheld.any(axis=-1, keepdims=True), unheld.shape)
+        if is_far:  # one exponential that overflows takes the others of its row with it
+            found = np.where(np.isnan(found).any(axis=-1, keepdims=True), np.nan, found)
     return _Sides(
         np.asarray(trace.outputs, np.float64),
         found.reshape(len(found), -1),

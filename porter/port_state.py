@@ -40,17 +40,18 @@ def take_snapshot(model: Any) -> Snapshot:
 
 def _unlisted(model: Any) -> Iterator[Any]:
     """Variables that a layer merely holds: the states of a recurrent one, a counter of the user's own."""
-    from keras import tree
-
-    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else ()
-    for layer in layers:
+    for layer in model._flatten_layers() if hasattr(model, "_flatten_layers") else ():
         for value in vars(layer).values():
-            if isinstance(value, list | tuple | dict) or hasattr(value, "assign"):
-                yield from (each for each in tree.flatten(value) if _is_variable(each))
+            yield from _held_in(value)
 
 
-def _is_variable(value: Any) -> bool:
-    return hasattr(value, "assign") and hasattr(value, "shape") and hasattr(value, "dtype")
+def _held_in(value: Any) -> Iterator[Any]:
+    """Itself, or what lies in a list or a dictionary."""
+    if all(hasattr(value, name) for name in ("assign", "shape", "dtype")):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _held_in(each)
 
 
 @contextmanager

@@ -28,11 +28,35 @@ class TanhBySigmoid(Dense):
     form = "2 sigmoid(2 x) - 1"
 
 
-def equivalent_forms(dense: Dense) -> tuple[TanhBySigmoid, ...]:
-    """The other ways in which a port may have written the layer's activation."""
-    if type(dense) is not Dense or dense.activation.name != "tanh":
+@dataclass(frozen=True)
+class ByExponentials(Dense):
+    """A layer whose port writes its activation out with exponentials.
+
+    Near zero two numbers of size 1 are subtracted or added, so that the error is some units of 1 and not of the result.
+    """
+
+    @property
+    def form(self) -> str:
+        """The formula, for people."""
+        return WRITTEN_OUT[self.activation.name][0]
+
+
+WRITTEN_OUT = {
+    "tanh": ("a quotient of exponentials", 18.0),
+    "softplus": ("log(1 + exp(x))", 9.0),
+}
+"""By activation: the formula, and unit roundoffs of 1 that it may cost. Two exponentials of 6 units each, relative to
+their sum, and three roundings of at most 2; one exponential of 6 beside 1, the sum's rounding, and the logarithm's own.
+"""
+
+
+def equivalent_forms(dense: Dense) -> tuple[TanhBySigmoid | ByExponentials, ...]:
+    """The other ways in which a port may have written the layer's activation, the closest first."""
+    name = dense.activation.name
+    if type(dense) is not Dense or name not in WRITTEN_OUT:
         return ()
-    return (TanhBySigmoid(**{field.name: getattr(dense, field.name) for field in fields(dense)}),)
+    own = {field.name: getattr(dense, field.name) for field in fields(dense)}
+    return (*([TanhBySigmoid(**own)] if name == "tanh" else []), ByExponentials(**own))
 
 
 def _tanh_by_sigmoid(
@@ -50,4 +74,14 @@ def _tanh_by_sigmoid(
     return 2 * sigmoid + precision.format.unit * (2 + 2 * np.abs(trace.outputs)) + precision.format.tiny
 
 
+def _by_exponentials(
+    step: ByExponentials, inputs: tuple[Array, ...], trace: LayerTrace, precision: Precision, input_error: Errors | None
+) -> Array:
+    """That of the layer, and what the exponentials beside 1 lose."""
+    own = Dense(**{field.name: getattr(step, field.name) for field in fields(step)})
+    allowed = allowed_error(own, inputs, trace, precision, input_error=input_error)
+    return allowed + WRITTEN_OUT[step.activation.name][1] * precision.format.unit
+
+
 register(TanhBySigmoid, _tanh_by_sigmoid)
+register(ByExponentials, _by_exponentials)

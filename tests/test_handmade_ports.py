@@ -1209,7 +1209,7 @@ def test_outputs_of_another_rank_are_a_mismatch(judge, square):
     assert {layer for _, layer in named(report)} == {"Norm_out"}
 
 
-@pytest.mark.parametrize("port", [None, 3, np.zeros((3, 3)), lambda x: x])
+@pytest.mark.parametrize("port", [None, 3, np.zeros((3, 3))])
 def test_what_is_no_model_is_refused(judge, port):
     with pytest.raises(PortError, match=r"expected: a keras\.Model"):
         judge(port)
