@@ -112,3 +112,10 @@ def test_a_wide_separable_convolution_in_16_bits_is_bounded_by_less_than_it_rang
     for mode, found in compared(maker.chain("wide"), x, form, ["eager", "graph", "xla"], tmp_path / "layer.h5"):
         assert found.is_parity and found.unbounded == 0, mode
         assert found.allowed < share * found.span, mode
+
+
+@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM2D"])
+def test_recurrent_layers_are_built_and_stay_within_in_bfloat16(name, tmp_path):
+    """Whose orthogonal matrices, with which Keras begins, TensorFlow cannot make in it."""
+    found = dict(measure(name, 0, "bfloat16", ["eager"], tmp_path / "layer.h5"))
+    assert found["eager"].is_parity
