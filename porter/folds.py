@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.blocks import Block
+from porter.blocks import Atom, Block
 from porter.diagnosis.suspect import Stored
 from porter.judging import judge
 from porter.pairing import Pair, Pairing
 from porter.probes import layer_rows
 from reference.dense import Dense
 from reference.folding import changes_nothing, fold
-from reference.precision import FORMATS, Precision
+from reference.precision import Precision
 from reference.scaling import Scaling
 
 Array = NDArray[Any]
@@ -67,11 +67,30 @@ def _is_nearer(block: Block, folded: Stored, own: Stored) -> bool:
 
 
 def _fold(pair: Pair, before: Scaling | None, after: Scaling | None) -> Dense:
-    """The layer with the scaling in it, as exact as the arithmetic of a port in its precision may have made it."""
+    """The layer with the scaling in it, as exact as the arithmetic in which the port may have made it.
+
+    That of its sums, which says most; with 16 bits that of its results, where the weights that it shows need it.
+    """
     assert pair.block is not None
-    precision = pair.block.precision
-    coarsest = max(precision.accumulator, FORMATS[precision.variables], key=lambda form: form.unit)
-    return fold(pair.step, before, after, coarsest.unit, coarsest.tiny)
+    dense, precision = pair.block.dense, pair.block.precision
+    kind = precision.accumulator
+    folded = fold(pair.step, before, after, kind.unit, kind.tiny)
+    if not precision.is_short or dense is None or dense.kernel is None or _explains(folded, dense, precision):
+        return folded
+    return fold(pair.step, before, after, precision.format.unit, precision.format.tiny)
+
+
+def _explains(folded: Dense, dense: Atom, precision: Precision) -> bool:
+    """Whether the weights that a port shows are the folded ones, to within the fold's own arithmetic and the cast."""
+    wanted, kernel, bias = Stored.of(folded), dense.kernel, dense.bias
+    assert kernel is not None and wanted.bias is not None
+    if kernel.shape != wanted.kernel.shape:
+        return True
+    error = np.asarray(folded.weights_error)
+    error = error.T if wanted.units_first else error
+    near = np.abs(kernel - wanted.kernel) <= error + precision.variable_error(wanted.kernel)
+    moved = np.abs((0.0 if bias is None else bias) - wanted.bias)
+    return bool(near.all() and np.all(moved <= folded.bias_error + precision.variable_error(wanted.bias)))
 
 
 def _share(found: Array, wanted: Array, precision: Precision) -> float:

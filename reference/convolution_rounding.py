@@ -20,7 +20,7 @@ from reference.convolution import (
 from reference.einsum_dense import EinsumDense
 from reference.function_rounding import activation_error
 from reference.precision import Format, Precision
-from reference.sum_rounding import both_units, contraction_error, kept_sum_error, own_format
+from reference.sum_rounding import both_units, contraction_error, kept_sum_error, own_format, sum_error
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -55,7 +55,8 @@ def convolution_error(step: Any, inputs: tuple[Array, ...], trace: LayerTrace, p
 def _products(step: Any, z: Array, size: Array, count: Array | int, precision: Precision) -> Array:
     """The rounding of the sums of products, and of their sums with the bias, on both sides.
 
-    With 16 bits a plain convolution keeps its sums in float32; a transposed one and one of each channel alone do not.
+    With 16 bits a plain convolution keeps its sums in float32, the second of a separable one as well; a transposed one
+    and one of each channel alone do not.
 
     Args:
         step: a convolution.
@@ -65,9 +66,13 @@ def _products(step: Any, z: Array, size: Array, count: Array | int, precision: P
         precision: of the port.
     """
     own = own_format(step)
-    if precision.is_short and isinstance(step, Convolution):
-        bias = 0.0 if step.bias is None else np.max(np.abs(step.bias), initial=0.0)
-        return kept_sum_error(size, z + bias, count, 1, precision, own) + own.unit * (z + size)
+    if precision.is_short and isinstance(step, Convolution | SeparableConvolution):
+        bias, first = 0.0 if step.bias is None else np.max(np.abs(step.bias), initial=0.0), np.zeros(1)
+        if isinstance(step, SeparableConvolution):
+            channels = step.pointwise.shape[-2]
+            first, count = sum_error(size, _count(step) - channels, precision, own), channels
+        parts = z + bias + first
+        return first + kept_sum_error(size + first, parts, count, 1, precision, own) + own.unit * (z + size)
     added = 0.0 if step.bias is None else both_units(precision, own) * (z + size)
     return np.asarray(contraction_error(size, count, precision, own, len(_kernels(step))) + added)
 

@@ -159,3 +159,16 @@ def scaled_port(legacy, dtype, last):
     first.set_weights([legacy.kernels[0], legacy.biases[0]])
     second.set_weights([last, legacy.biases[1]])
     return model
+
+
+@pytest.mark.parametrize("form", ["float16", "mixed_float16"])
+def test_a_fold_made_in_the_ports_own_16_bits(judge, form):
+    network = legacy(6, symmetric)
+    dense = Dense("a", ("b",), network.kernels[0].T, network.biases[0], Activation("tanh"))
+    before = Scaling("b", ("x",), *network.norm_in.T, "[-1,1]")
+    port = folded(network, "out")
+    for name, (kernel, bias) in ways_to_fold(dense, before, np.float16).items():
+        report = judge(network, bare_port(port.with_arrays(1, kernel, bias), form))
+        assert report.verdict == "parity", (name, str(report))
+    wrong = judge(network, bare_port(folded(network).with_arrays(1, bias=network.biases[0] + 0.1), form))
+    assert wrong.verdict == "mismatch"

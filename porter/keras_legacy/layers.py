@@ -425,6 +425,8 @@ def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
         **{key: p[key] for key in ("return_sequences", "return_state", "go_backwards")},
         "stateful": p["stateful"] and site.keeps_states,
     }  # fmt: skip
+    if site.dtype == "bfloat16":
+        arguments["recurrent_initializer"] = "zeros"  # TensorFlow makes no orthogonal matrix in it
     if p["zero_output_for_mask"]:
         arguments["zero_output_for_mask"] = True
     if p["kind"] != "SimpleRNN":

@@ -95,3 +95,27 @@ def test_weights_a_little_off_are_outside(name, form, tmp_path):
     legacy = draw(name, 0)
     assert largest(compared(legacy, x, form, ["eager"], tmp_path / "layer.h5")) <= 1
     assert largest(compared(legacy, x, form, ["eager"], tmp_path / "layer.h5", change)) > 1
+
+
+@pytest.mark.parametrize(("form", "share"), [("mixed_float16", 0.02), ("mixed_bfloat16", 0.12)])
+def test_a_wide_separable_convolution_in_16_bits_is_bounded_by_less_than_it_ranges_over(form, share, tmp_path):
+    """96 channels added up in 16 bits would be allowed ten times that."""
+    from benchmarks.keras_networks import Maker
+
+    rng = np.random.default_rng(6)
+    maker = Maker(rng, (5, 5, 96))
+    arrays = {"depthwise_kernel": maker.normal(3, 3, 96, 1), "pointwise_kernel": maker.normal(1, 1, 96, 4),
+              "bias": maker.bias(4)}  # fmt: skip
+    maker.add("SeparableConv2D", "layer_1", arrays, filters=4, kernel_size=[3, 3], depth_multiplier=1, strides=[1, 1],
+              padding="same", data_format="channels_last", use_bias=True, activation="linear")  # fmt: skip
+    x = rng.normal(size=(4, 5, 5, 96))
+    for mode, found in compared(maker.chain("wide"), x, form, ["eager", "graph", "xla"], tmp_path / "layer.h5"):
+        assert found.is_parity and found.unbounded == 0, mode
+        assert found.allowed < share * found.span, mode
+
+
+@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM2D"])
+def test_recurrent_layers_are_built_and_stay_within_in_bfloat16(name, tmp_path):
+    """Whose orthogonal matrices, with which Keras begins, TensorFlow cannot make in it."""
+    found = dict(measure(name, 0, "bfloat16", ["eager"], tmp_path / "layer.h5"))
+    assert found["eager"].is_parity
