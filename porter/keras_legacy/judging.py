@@ -16,6 +16,7 @@ from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.judging import compare_step
 from porter.keras_legacy.diagnosis.arrays import differing
 from porter.keras_legacy.diagnosis.suspect import Suspect
+from porter.keras_legacy.diagnosis.telling import has_arrays, is_constant, is_small, telling_mistakes
 from porter.keras_legacy.inner import compare_inside, holds_model
 from porter.keras_legacy.model import pairs
 from porter.keras_legacy.pairing import KerasPairing, Pair
@@ -68,6 +69,7 @@ class Judged:
         whole_differs: whether the port called as a whole gives something else than its layers one by one; told by the
             last step.
         masked: names of the masks that are judged with it and masked something.
+        would_show: codes of the mistakes that would have exceeded the bound, where they were tried: at small layers.
     """
 
     step: Any
@@ -81,6 +83,7 @@ class Judged:
     suspect: Suspect | None = None
     whole_differs: bool = False
     masked: frozenset[str] = frozenset()
+    would_show: tuple[str, ...] = ()
 
 
 def judge_by_name(
@@ -256,6 +259,10 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
     reason = None if found.exceeding or differ else _silent(found, suspect)
+    shown: tuple[str, ...] = ()
+    if reason is None and not (found.exceeding or differ) and (is_constant(suspect) or is_small(suspect)):
+        tried, shown = telling_mistakes(suspect)
+        reason = None if shown or not has_arrays(suspect) else _untold(tried)
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
     masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
@@ -264,8 +271,12 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
             suspect.recurrence.forget()
     return Judged(
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
-        masked=masked,
+        masked=masked, would_show=shown,
     )  # fmt: skip
+
+
+def _untold(tried: Sequence[str]) -> str:
+    return f"{SAYS_NOTHING}: {', '.join(tried) or 'no mistake in its arrays'} would not show on any probe"
 
 
 def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
@@ -98,7 +99,8 @@ def _row(one: Judged) -> LayerRow:
     found = one.comparison
     return LayerRow(
         one.step.name, one.names, one.verdict, found.error, one.cumulative, found.allowed, found.where,
-        found.elements, found.exceeding, found.rtol, one.precision.compute, found.coarseness,
+        found.elements, found.exceeding, found.rtol, one.precision.compute,
+        found.coarseness if np.isfinite(found.coarseness) else None, one.would_show,
     )  # fmt: skip
 
 
