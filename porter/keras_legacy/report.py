@@ -49,7 +49,7 @@ def build_legacy_report(
         pairing_notes: how a port with other names was paired.
         source: path of the port, where it came from a file.
     """
-    rows, whole = tuple(_row(one) for one in judged), any(one.whole_differs for one in judged)
+    rows, whole = tuple(_row(one) for one in judged), any(bool(one.whole_differs) for one in judged)
     findings = tuple(sorted((*(_finding(judged, one) for one in named), *structure), key=_certainty))
     missed = [one for one in judged if one.verdict == "uncompared"]
     wrong = any(one.verdict == "mismatch" for one in judged)
