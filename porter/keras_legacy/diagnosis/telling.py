@@ -64,7 +64,7 @@ def has_arrays(suspect: Suspect) -> bool:
 def is_constant(suspect: Suspect) -> bool:
     """Whether the port gives the same for all rows: a dead layer hides what is in front of it."""
     parts = [part.actual for part in suspect.seen if len(part.actual) > 1]
-    return all(np.array_equal(row, rows[0]) for rows in parts for row in rows[1:])
+    return bool(parts) and all(np.array_equal(row, rows[0]) for rows in parts for row in rows[1:])
 
 
 def is_small(suspect: Suspect) -> bool:
