@@ -16,25 +16,20 @@ from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.judging import compare_step
 from porter.keras_legacy.diagnosis.arrays import differing
 from porter.keras_legacy.diagnosis.suspect import Suspect
+from porter.keras_legacy.diagnosis.telling import has_arrays, is_constant, is_small, telling_mistakes
 from porter.keras_legacy.inner import compare_inside, holds_model
 from porter.keras_legacy.model import pairs
 from porter.keras_legacy.pairing import KerasPairing, Pair
-from porter.keras_legacy.pieces import Pieces
-from porter.keras_legacy.probes import FLOATS, Port, make_paired_suspect, make_suspect
+from porter.keras_legacy.pieces import LEAST_ROWS
+from porter.keras_legacy.probes import FLOATS, Port, make_paired_suspect, make_suspect, one_row
 from porter.keras_legacy.stateful import (
-    batch_rows,
-    call_afresh,
     is_fixed,
-    reset,
-    stateful_layers,
-    states_of,
-    two_batches,
 )
 from porter.keras_legacy.states import Recurrence, recurrent_layers
 from porter.keras_legacy.strays import ABSENT
 from porter.keras_legacy.view import evaluating, operations_of, trains, unchanged
+from porter.keras_legacy.whole import compare_whole, keeps_on
 from porter.keras_model import legal_name
-from porter.port_state import preserved
 from porter.power import has_power
 from porter.runtime import current_runtime
 from reference.elementwise import Replacement
@@ -65,9 +60,10 @@ class Judged:
         weights_differ: how many exposed weights are not the cast of the stored ones.
         reason: why it was not compared.
         suspect: the step with all that a diagnosis needs; None where it was not compared.
-        whole_differs: whether the port called as a whole gives something else than its layers one by one; told by the
-            last step.
+        whole_differs: code of the mistake, where the port called as a whole gives something else than its layers one by
+            one; told by the last step.
         masked: names of the masks that are judged with it and masked something.
+        would_show: codes of the mistakes that would have exceeded the bound, where they were tried: at small layers.
     """
 
     step: Any
@@ -79,8 +75,9 @@ class Judged:
     weights_differ: int = 0
     reason: str = ""
     suspect: Suspect | None = None
-    whole_differs: bool = False
+    whole_differs: str = ""
     masked: frozenset[str] = frozenset()
+    would_show: tuple[str, ...] = ()
 
 
 def judge_by_name(
@@ -108,14 +105,21 @@ def judge_by_name(
     if tensors is None:
         return None
     values = _trace_port(model, program, tensors, feeds)
+    row = {name: one_row(each) for name, each in feeds.items()}
+    few = any(len(each) < LEAST_ROWS for each in feeds.values())
+    single = {} if few else _trace_port(model, program, tensors, row)
     inputs = {each.name: tensor for each, tensor in zip(network.inputs, model.inputs, strict=True)}
-    port = Port(model, program, {**inputs, **tensors}, values, reference)
+    port = Port(model, program, {**inputs, **tensors}, values, reference, single)
     judged = [_judge_named(step, port, network, rng) for step in program.steps]
     if any(one.suspect is not None and one.suspect.trained for one in judged):
         return judged
     ends = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
-    outputs = call_whole(model, list(feeds.values()))
-    return _marked(judged, outputs, [values[name] for name in ends])
+    calls = [
+        (list(rows.values()), [found[name] for name in ends])
+        for rows, found in ((feeds, values), (row, single))
+        if found
+    ]
+    return _marked(judged, compare_whole(model, calls))
 
 
 def judge_paired(
@@ -153,48 +157,18 @@ def with_whole(judged: list[Judged], pairing: KerasPairing, feeds: Mapping[str, 
     """The last step marked, where a paired port called as a whole gives something else than its pieces did."""
     if trains(pairing.port.graph.model):
         return judged
-    if is_fixed(pairing.port.graph.model):
-        return judged if keeps_on(pairing, feeds) else [*judged[:-1], replace(judged[-1], whole_differs=True)]
-    outputs = pairing.port.graph(*feeds.values())
-    values = [pairing.port.values[key] for key in pairing.ends]
-    return _marked(judged, outputs, values)
+    port = pairing.port
+    if is_fixed(port.graph.model):
+        return _marked(judged, "" if keeps_on(pairing, feeds) else "unexplained")
+    calls = [(list(feeds.values()), [port.values[key] for key in pairing.ends])]
+    if port.single:
+        calls.append(([port.single[key] for key in port.graph.inputs], [port.single[key] for key in pairing.ends]))
+    return _marked(judged, compare_whole(port.graph.model, calls))
 
 
-def keeps_on(pairing: KerasPairing, feeds: Mapping[str, Array]) -> bool:
-    """Whether a port that keeps its state gives, in two calls in a row, what its pieces give from the same states."""
-    graph = pairing.port.graph
-    layers, begin, same = stateful_layers(graph.model), dict[int, list[Any]](), True
-    with preserved(graph.model), evaluating(graph.model):
-        reset(layers)
-        for batch in two_batches(feeds, batch_rows(graph.model)):
-            parts = Pieces(graph, batch, begin)
-            whole = graph(*batch)
-            same &= all(
-                np.array_equal(np.asarray(a), parts.values[key], equal_nan=True)
-                for a, key in zip(whole, pairing.ends, strict=True)
-            )
-            begin = states_of(layers)
-    return same
-
-
-def _marked(judged: list[Judged], whole: Sequence[Any], apart: Sequence[Array]) -> list[Judged]:
-    """The last step marked, where the outputs of the port as a whole are not those of its parts, bit by bit."""
-    same = all(np.array_equal(np.asarray(a), b, equal_nan=True) for a, b in zip(whole, apart, strict=True))
-    return judged if same else [*judged[:-1], replace(judged[-1], whole_differs=True)]
-
-
-def call_whole(model: Any, feeds: list[Array]) -> list[Any]:
-    """The outputs of a port, in order."""
-    structure = getattr(model, "_inputs_struct", feeds if len(feeds) > 1 else feeds[0])
-
-    def call(batch: list[Array]) -> list[Any]:
-        return list(keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, batch), training=False)))
-
-    with evaluating(model):
-        if not is_fixed(model):
-            return call(feeds)
-        with preserved(model):
-            return call_afresh(model, feeds, call)
+def _marked(judged: list[Judged], code: str) -> list[Judged]:
+    """The last step marked, where the port as a whole does not give what its parts give."""
+    return [*judged[:-1], replace(judged[-1], whole_differs=code)] if code else judged
 
 
 def _named(network: KerasNetwork, model: Any, program: Program) -> dict[str, Any] | None:
@@ -256,6 +230,10 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
     reason = None if found.exceeding or differ else _silent(found, suspect)
+    shown: tuple[str, ...] = ()
+    if reason is None and not (found.exceeding or differ) and (is_constant(suspect) or is_small(suspect)):
+        tried, shown = telling_mistakes(suspect)
+        reason = None if shown or not has_arrays(suspect) else _untold(tried)
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
     masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
@@ -264,8 +242,12 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
             suspect.recurrence.forget()
     return Judged(
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
-        masked=masked,
+        masked=masked, would_show=shown,
     )  # fmt: skip
+
+
+def _untold(tried: Sequence[str]) -> str:
+    return f"{SAYS_NOTHING}: {', '.join(tried) or 'no mistake in its arrays'} would not show on any probe"
 
 
 def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:

@@ -19,6 +19,10 @@ from reference.precision import FORMATS, Precision
 Array = NDArray[Any]
 
 
+LEAST_ROWS = 4
+"""So many rows at least has a port that is not too wide for one more, which it is fed with alone."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """One call of an operation, or one half of it.
@@ -114,6 +118,23 @@ class Pieces:
                     kept.append(Piece(piece.node, piece.node.inputs, piece.node.outputs))
                     tensors[key] = whole[key]
         self.pieces = tuple(kept)
+        return {key: ops.convert_to_numpy(tensor) for key, tensor in tensors.items()}
+
+    @cached_property
+    def single(self) -> dict[Key, Array]:
+        """Every tensor for one of the rows alone; nothing where the port is wide, or takes other batches only."""
+        from keras import ops
+
+        keys, count = self.graph.inputs, len(self.values[self.graph.inputs[0]])
+        if count < LEAST_ROWS:
+            return {}
+        at = min(1, count - 1)
+        tensors = {key: _tensor(self.values[key][at : at + 1], self.values[key].dtype) for key in keys}
+        try:
+            for piece in self.pieces:
+                piece.compute(tensors)
+        except Exception:  # of whatever kind such a piece raises
+            return {}
         return {key: ops.convert_to_numpy(tensor) for key, tensor in tensors.items()}
 
     def _hands_on(self, piece: Piece) -> bool:

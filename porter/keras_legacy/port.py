@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from porter.errors import UsageError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.feeds import draw_feeds
-from porter.keras_legacy.judging import call_whole
 from porter.keras_legacy.model import build_legacy
 from porter.keras_legacy.verify import verify_legacy
+from porter.keras_legacy.whole import call_whole
 from porter.port import Job, save
 from porter.port_graph import read_graph
 from porter.report.model import Report

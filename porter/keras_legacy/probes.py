@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ ELEMENTS = 2**21
 """Numbers in the widest layer for all rows together: what a verification holds at a time."""
 ROWS_THROUGH = 10
 """Rows that are drawn for a layer that masks and the step behind it: every kind of mask twice."""
+ONE_ROW = "a batch of one row"
 FEW, SPARSE_ROWS = 8, "rows of few numbers"
 """Products of a sum that are not zero in sparse rows, on average."""
 WIDE_ELEMENTS, WIDE_ROWS = 2**13, 64
@@ -51,6 +52,7 @@ class Port:
         tensors: of the port, by step and input name.
         values: what they are on the network's inputs.
         reference: the same by the reference, end to end.
+        single: as ``values``, on one of the rows alone.
     """
 
     model: Any
@@ -58,6 +60,7 @@ class Port:
     tensors: Mapping[str, Any]
     values: Mapping[str, Array]
     reference: Mapping[str, Any]
+    single: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def known(self) -> dict[int, str]:
@@ -86,6 +89,9 @@ def make_suspect(
     wanted = [name for name in dict.fromkeys((*step.inputs, *sources)) if name in port.values]
     fed = {name: np.asarray(port.values[name], np.float64) for name in wanted}
     seen = [Seen("rows of the network's inputs", fed, np.asarray(port.values[step.name], np.float64))]
+    if not trained and step.name in port.single:
+        alone = {name: np.asarray(port.single[name], np.float64) for name in wanted}
+        seen.append(Seen(ONE_ROW, alone, np.asarray(port.single[step.name], np.float64)))
     drawn = None if rng is None or looks_up(step) else _draw_wide(port, step, sources, rng)
     if drawn is not None:
         seen.append(_run_alone(port, step, drawn))
@@ -123,6 +129,11 @@ def _shown(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Array]
     if isinstance(step, LocalConvolution):
         return {}  # Keras has no such layer: whatever a port makes one of holds the numbers in a way of its own
     return {path: np.asarray(each).astype(np.float64) for path, each in variables_of(step, operations).items()}
+
+
+def one_row(rows: Array) -> Array:
+    """A batch of one of them: not the first, which may be zeros."""
+    return rows[min(1, len(rows) - 1) :][:1]
 
 
 def thinned(step: Any, drawn: Mapping[K, Array], rng: np.random.Generator) -> dict[K, Array] | None:
@@ -231,6 +242,11 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     key = pair.key
     step = pair.step
     seen = [Seen(OWN_ROWS, dict(zip(step.inputs, pairing.fed(name), strict=True)), actual)]
+    if port.single:
+        alone_fed = {
+            each: np.asarray(port.single[at], np.float64) for each, at in zip(step.inputs, pair.fed, strict=True)
+        }
+        seen.append(Seen(ONE_ROW, alone_fed, np.asarray(port.single[key], np.float64)))
     drawn = None if rng is None else draw_wide(step, port, pair.fed, rng)
     operations = pairing.operations(name)
     found = _shown(step, operations)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
@@ -48,7 +49,7 @@ def build_legacy_report(
         pairing_notes: how a port with other names was paired.
         source: path of the port, where it came from a file.
     """
-    rows, whole = tuple(_row(one) for one in judged), any(one.whole_differs for one in judged)
+    rows, whole = tuple(_row(one) for one in judged), any(bool(one.whole_differs) for one in judged)
     findings = tuple(sorted((*(_finding(judged, one) for one in named), *structure), key=_certainty))
     missed = [one for one in judged if one.verdict == "uncompared"]
     wrong = any(one.verdict == "mismatch" for one in judged)
@@ -98,7 +99,8 @@ def _row(one: Judged) -> LayerRow:
     found = one.comparison
     return LayerRow(
         one.step.name, one.names, one.verdict, found.error, one.cumulative, found.allowed, found.where,
-        found.elements, found.exceeding, found.rtol, one.precision.compute, found.coarseness,
+        found.elements, found.exceeding, found.rtol, one.precision.compute,
+        found.coarseness if np.isfinite(found.coarseness) else None, one.would_show,
     )  # fmt: skip
 
 

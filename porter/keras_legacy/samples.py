@@ -87,8 +87,8 @@ def hold_legacy(
         precisions: of the port, by step.
         fit: of the samples to the reading.
     """
-    from porter.keras_legacy.judging import call_whole
     from porter.keras_legacy.view import trains
+    from porter.keras_legacy.whole import call_whole
 
     if trains(graph.model):
         return None

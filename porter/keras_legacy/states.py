@@ -126,21 +126,37 @@ class Recurrence:
     def _compare(
         self, step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str
     ) -> Comparison | None:
-        sides = self._sides(step)
-        if sides is None:
-            return None
         taken: list[_Taken] = []
-
-        def provide(one: Recurrent, at: int, x: Array, begin: States, mask: Array | None) -> States:
-            taken.append(_Taken(sides[at], x, begin, mask))
-            return self.states(sides[at], x, begin, mask, one.reverse)
-
-        try:
-            found = step_through(step, tuple(held(array, precision) for array in fed), provide, precision)
-        except (StatesUnknown, KeyError):
+        found = self.expect(step, fed, precision, taken)
+        if found is None:
             return None
         compared = _compared(found, actual, precision, probes)
         return compared if compared.is_parity or self._makes(taken, actual, precision) else None
+
+    def expect(
+        self, step: Any, fed: tuple[Array, ...], precision: Precision, taken: list[_Taken] | None = None
+    ) -> Stepped | None:
+        """What the step makes of the states that the port was in; None where those cannot be had.
+
+        Args:
+            step: for which ``reference.recurrent_steps.is_stepped``.
+            fed: (rows, steps, ...), and initial states and mask.
+            precision: of the port.
+            taken: gets what each of the port's layers was fed with, where it is given.
+        """
+        sides = self._sides(step)
+        if sides is None:
+            return None
+
+        def provide(one: Recurrent, at: int, x: Array, begin: States, mask: Array | None) -> States:
+            if taken is not None:
+                taken.append(_Taken(sides[at], x, begin, mask))
+            return self.states(sides[at], x, begin, mask, one.reverse)
+
+        try:
+            return step_through(step, tuple(held(array, precision) for array in fed), provide, precision)
+        except (StatesUnknown, KeyError):
+            return None
 
     def forget(self) -> None:
         """Free what was kept of the port's states."""

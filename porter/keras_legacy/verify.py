@@ -49,13 +49,13 @@ class Examined:
     @property
     def is_parity(self) -> bool:
         """Whether nothing is wrong with it."""
-        wrong = any(one.verdict == "mismatch" or one.whole_differs for one in self.judged)
+        wrong = any(one.verdict == "mismatch" or bool(one.whole_differs) for one in self.judged)
         return not wrong and not self.structure
 
     @property
     def mistakes(self) -> int:
         """How many there are: of steps, of the graph, and in what was left uncompared."""
-        wrong = sum(one.verdict in ("mismatch", "uncompared") or one.whole_differs for one in self.judged)
+        wrong = sum(one.verdict in ("mismatch", "uncompared") or bool(one.whole_differs) for one in self.judged)
         return wrong + len(self.structure)
 
     @property

@@ -111,7 +111,7 @@ def test_recorded_lengths_are_kept_in_the_saved_file_too(tmp_path, monkeypatch):
 
 
 def _noting(lengths):
-    from porter.keras_legacy.judging import call_whole
+    from porter.keras_legacy.whole import call_whole
 
     def call(model, feeds):
         lengths.append(feeds[0].shape[1])

@@ -33,15 +33,21 @@ def diagnose_legacy(judged: Sequence[Any]) -> list[Named]:
         for cause in (diagnoses[one.step.name].causes if one.step.name in diagnoses else ())
     ]
     if not named and any(one.whole_differs for one in judged):
-        named = [Named(_unaccounted(judged[-1].step.name), judged[-1])]
+        named = [Named(_unaccounted(judged[-1].step.name, judged[-1].whole_differs), judged[-1])]
     kernels = {one.step.name.split("@")[0] for one in judged if has_kernel(one.step)}
     return whole_port(_once_a_layer(same_once(named)), len(kernels))
 
 
-def _unaccounted(layer: str) -> Cause:
+def _unaccounted(layer: str, code: str) -> Cause:
+    if code == "call.unsteady":
+        message = "the port gives other numbers for the same rows when it is called again"
+        return Cause(code, layer, message, "take out what is random or keeps a state between calls")
+    if code == "call.overridden":
+        message = "the model called as a whole gives other numbers than its layers one by one, which are right"
+        return Cause(code, layer, message, "call the functional model itself, without a call or __call__ of its own")
     message = "the port as a whole gives something else, although every layer is right by itself"
     remedy = "look for an operation between the layers, or rebuild the port with porter.build(network)"
-    return Cause("unexplained", layer, message, remedy)
+    return Cause(code, layer, message, remedy)
 
 
 def _once_a_layer(named: Sequence[Named]) -> list[Named]:

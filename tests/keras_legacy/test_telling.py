@@ -1,0 +1,53 @@
+"""Which mistakes would have shown: all of them in an ordinary layer, none in a dead one, which is not called right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import porter
+from tests.keras_legacy.files import dense, layer, model, write
+
+
+def network(path: Path, bias: float) -> Any:
+    """Two dense layers, the first with relu and square; far below zero it gives nothing but zeros."""
+    rng = np.random.default_rng(2)
+    config = model([
+        layer("Dense", "front", units=4, activation="relu", use_bias=True, batch_input_shape=[None, 4]),
+        layer("Dense", "end", units=2, activation="linear", use_bias=True),
+    ])  # fmt: skip
+    front = dense(rng, "front", 4, 4)
+    front["front/bias:0"] = front["front/bias:0"] + np.float32(bias)
+    return porter.read(write(path / "m.h5", config, {"front": front, "end": dense(rng, "end", 4, 2)}))
+
+
+def test_every_usual_mistake_shows_in_an_ordinary_layer(tmp_path: Path) -> None:
+    legacy = network(tmp_path, 0.0)
+    report = porter.verify(legacy, porter.build(legacy))
+    assert report.verdict == "parity"
+    front, end = report.layers
+    assert set(front.would_show) == {"kernel.transposed", "bias.missing", "activation.missing"}
+    assert set(end.would_show) == {"units.permuted", "bias.missing", "activation.added"}
+    assert front.power is not None and front.power < 1e-5
+
+
+def test_a_dead_layer_hides_its_kernel(tmp_path: Path) -> None:
+    """The bias that kills it would show if it were left out; the kernel, by itself, would not."""
+    legacy = network(tmp_path, -1e4)
+    report = porter.verify(legacy, porter.build(legacy))
+    assert set(report.layers[0].would_show) == {"bias.missing", "activation.missing"}
+
+
+def test_a_layer_in_which_nothing_would_show_is_uncompared(tmp_path: Path) -> None:
+    config = model([
+        layer("Dense", "front", units=4, activation="relu", use_bias=False, batch_input_shape=[None, 4]),
+        layer("Dense", "end", units=2, activation="linear", use_bias=True),
+    ])  # fmt: skip
+    rng = np.random.default_rng(2)
+    zeros = {"front/kernel:0": np.zeros((4, 4), np.float32)}
+    legacy = porter.read(write(tmp_path / "m.h5", config, {"front": zeros, "end": dense(rng, "end", 4, 2)}))
+    report = porter.verify(legacy, porter.build(legacy))
+    assert report.verdict == "inconclusive"
+    assert "would not show" in report.layers[0].where
