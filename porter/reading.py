@@ -333,8 +333,13 @@ def _consistent(question: Question, fit: Fit) -> Reading:
 
 
 def _first_fitting(tries: Iterable[Other], golden: Samples) -> Other | None:
-    """A reading that some arithmetic explains."""
-    return next((other for other in tries if explain(other.formula, golden).is_explained), None)
+    """A reading that some arithmetic explains; what is beyond the worst of all on a few rows is not looked at."""
+
+    def is_possible(formula: Formula) -> bool:
+        return formula.short is not None or misfit(formula.program, golden, "float32", FEW) <= 1
+
+    fitting = (other for other in tries if is_possible(other.formula) and explain(other.formula, golden).is_explained)
+    return next(fitting, None)
 
 
 def _contradicted(question: Question, fit: Fit, fitting: Other | None, ratio: float, own: str) -> Reading:
