@@ -79,12 +79,13 @@ UNCHANGED = Change("", "", np.asarray)
 
 
 def number_changes(holder: Holder, what: str) -> list[Change]:
-    """Nothing, a sign, and every way to lose digits."""
+    """Nothing, a sign turned or lost, and every way to lose digits."""
     # A rounding leaves many an entry as it was, so that it has to account for nearly all of them.
     rules = rounding_rules(holder.dtype) if holder.is_shown else ()
     return [
         UNCHANGED,
-        Change("kernel.values", f"every entry of the {what} has the opposite sign", np.negative),
+        Change("kernel.values", f"every entry of the {what} has the opposite sign", np.negative, 0.9),
+        Change("kernel.values", f"every entry of the {what} stands without its sign", np.abs, 0.9),
         *(Change("kernel.precision", f"the {what} was {name}", rule, 0.9) for name, rule in rules),
     ]
 
