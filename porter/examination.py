@@ -427,8 +427,16 @@ def _in_another_form(one: Judged, graph: PortGraph, inputs: Array) -> Judged:
     """A layer that agrees once its activation is taken to be written another way."""
     if one.verdict != "mismatch" or not isinstance(one.step, Dense) or one.pair.block is None:
         return one
-    tries = (_rejudge(one, form, one.gauge, graph, inputs) for form in equivalent_forms(one.step))
+    forms = (form for form in equivalent_forms(one.step) if _may_be(form, one))
+    tries = (_rejudge(one, form, one.gauge, graph, inputs) for form in forms)
     return next((other for other in tries if other.verdict == "parity"), one)
+
+
+def _may_be(form: Any, one: Judged) -> bool:
+    """Whether a few of its own probes leave it open that the layer is written so; all of them cost much more."""
+    rows = next((rows[:FEW] for rows in one.probes.values() if len(rows)), None)
+    assert one.pair.block is not None
+    return rows is None or judge(form, one.pair.block.run, rows, one.pair.block.precision).is_parity
 
 
 def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, inputs: Array) -> Judged:
