@@ -26,8 +26,8 @@ class Atom:
         entry: the tensor it takes, in the port's trace.
         key: the tensor it gives, in the port's trace.
         precision: in which it computes; None where it follows its input.
-        weights: reads the exposed kernel, (inputs, units), and the bias, (units,) or None, both float64; None where
-            no kernel is exposed.
+        weights: reads the exposed kernel, (inputs, units), and the bias, (units,) or None, both float64, of the one
+            dense layer in it; None where no kernel is exposed.
         activation: the activation fused into a dense layer, callable on preactivations; None where there is none.
         is_training: whether it was built in training mode.
         is_core: whether it multiplies by a matrix (a dense layer, or anything else that does).

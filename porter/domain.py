@@ -15,6 +15,8 @@ from reference.transforms import Transform
 
 Array = NDArray[Any]
 
+LEAST_ROWS, MOST_NUMBERS = 256, 2**24
+"""How many random rows there may be at least, and how many numbers they may be together otherwise."""
 GOLDEN_ROWS = 512
 
 
@@ -26,7 +28,7 @@ def network_inputs(
     Args:
         network: the legacy network.
         program: its forward pass, whole.
-        rows: how many random rows.
+        rows: how many random rows; fewer for a wide network, whose would fill the memory.
         rng: draws them.
         outside: whether the port takes what the input scaling gives.
         golden: golden samples, or None.
@@ -34,7 +36,8 @@ def network_inputs(
     Returns:
         (rows, n) float64, in the units that the port takes.
     """
-    drawn = draw_rows(_limits(program), network.widths[0], rows, rng)
+    width = network.widths[0]
+    drawn = draw_rows(_limits(program), width, min(rows, max(LEAST_ROWS, MOST_NUMBERS // width)), rng)
     if golden is not None:
         drawn = np.concatenate([np.asarray(golden.inputs[0], np.float64)[:GOLDEN_ROWS], drawn])
     first = program.steps[0]

@@ -20,7 +20,7 @@ from porter.domain import network_inputs
 from porter.errors import PortError
 from porter.folds import find_folds, folded_steps
 from porter.hypotheses import FEW, telling_mistakes
-from porter.judging import BLOCK_ROWS, Refused, cast, judge, judge_values, port_rows
+from porter.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
 from porter.network import Network
 from porter.one_to_one import SEEN_ROWS, one_to_one
 from porter.pairing import Pair, Pairing, pair_chain
@@ -184,7 +184,8 @@ class _Walk:
             self._judge_alone(cast(inputs[-size:], self._graph.input_dtypes[0]))
         expected, actual, judged = [], [], []
         end = WALKED_NUMBERS // _widest(program) + 1
-        for start, part in blocks(inputs, BLOCK_ROWS):
+        size = rows_at_a_time(max(inputs.shape[1], _widest(program)))
+        for start, part in blocks(inputs, size):
             fed = cast(part, self._graph.input_dtypes[0])
             tensors = self._graph.trace([fed])
             whole, walked = self._graph(fed)[0], tensors[self._graph.outputs[0]]
@@ -197,7 +198,7 @@ class _Walk:
                 wide = _in_float64(step)
                 if pair.block is not None:
                     self._judge(wide, pair.block, tensors, start)
-                if start + BLOCK_ROWS >= len(inputs):
+                if start + size >= len(inputs):
                     judged.append(replace(_judge_step(wide, pair, self._folds, self, rng), step=step))
         self.outputs = (np.concatenate(expected), np.concatenate(actual))
         self.steadiness.end()
@@ -430,8 +431,16 @@ def _in_another_form(one: Judged, graph: PortGraph, inputs: Array) -> Judged:
     """A layer that agrees once its activation is taken to be written another way."""
     if one.verdict != "mismatch" or not isinstance(one.step, Dense) or one.pair.block is None:
         return one
-    tries = (_rejudge(one, form, one.gauge, graph, inputs) for form in equivalent_forms(one.step))
+    forms = (form for form in equivalent_forms(one.step) if _may_be(form, one))
+    tries = (_rejudge(one, form, one.gauge, graph, inputs) for form in forms)
     return next((other for other in tries if other.verdict == "parity"), one)
+
+
+def _may_be(form: Any, one: Judged) -> bool:
+    """Whether a few of its own probes leave it open that the layer is written so; all of them cost much more."""
+    rows = next((rows[:FEW] for rows in one.probes.values() if len(rows)), None)
+    assert one.pair.block is not None
+    return rows is None or judge(form, one.pair.block.run, rows, one.pair.block.precision).is_parity
 
 
 def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, inputs: Array) -> Judged:

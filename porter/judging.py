@@ -22,14 +22,20 @@ from reference.rounding import allowed_error, inevitable_overflow, platform_allo
 Array = NDArray[Any]
 Run = Callable[[Array], Array]
 
-BLOCK_ROWS = 4096
-"""Rows that the port computes at a time."""
+BLOCK_ROWS, BLOCK_NUMBERS = 4096, 2**22
+"""Rows that the port computes at a time, and how many numbers they may be in a wide layer."""
 BLOCK_ELEMENTS = 2**18
 """Numbers that are judged at a time: few enough to stay in the processor's cache."""
 LARGEST_PIECE = 2**21
 """Numbers that a layer is judged on at a time, where each place is computed by itself."""
-LEAST_ROWS = 256
-"""But so many rows at least, or a wide kernel would be streamed from memory again and again."""
+LEAST_ROWS, LEAST_NUMBERS = 256, 2**20
+"""But so many rows at least, or a wide kernel would be streamed from memory again and again; fewer beyond so many
+numbers, of which a bound needs a dozen arrays."""
+
+
+def rows_at_a_time(width: int) -> int:
+    """How many rows of so many columns the port computes at a time."""
+    return min(BLOCK_ROWS, max(LEAST_ROWS, BLOCK_NUMBERS // max(width, 1)))
 
 
 class Refused(Exception):
@@ -78,7 +84,7 @@ def judge_values(
     if len(actual) != len(inputs):
         return _judge_sides(_sides(step, inputs, actual, precision, is_far), probes, first_row, is_far)
     widest = max(inputs.shape[-1], actual.size // max(len(actual), 1), 1)
-    most = max(LEAST_ROWS, BLOCK_ELEMENTS // widest)
+    most = max(min(LEAST_ROWS, LEAST_NUMBERS // widest), BLOCK_ELEMENTS // widest, 1)
 
     def judge_block(rows: slice) -> Comparison:
         sides = _sides(step, inputs[rows], actual[rows], precision, is_far)
@@ -205,7 +211,7 @@ def judge(
         Refused: the piece cannot be run on them.
     """
     found = []
-    for start, part in blocks(rows, BLOCK_ROWS):
+    for start, part in blocks(rows, rows_at_a_time(rows.shape[-1])):
         fed = cast(part, precision.compute)
         actual = run_piece(run, fed)
         found.append(judge_values(step, fed, actual, precision, probes, first_row=start, is_far=is_far))

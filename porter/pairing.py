@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from porter.blocks import Atom, Block
 from porter.judging import judge
-from porter.probes import basis_rows, wide_rows
+from porter.probes import wide_rows
 from reference.dense import Dense
 from reference.extremes import Extremes
 from reference.forms import equivalent_forms
@@ -187,7 +187,9 @@ def _agreement(step: Any, block: Block, rows: Array) -> float:
 
 def _local(step: Any, rng: np.random.Generator) -> Array:
     width = step.width[0] if isinstance(step, Dense) else _columns(step)
-    return np.concatenate([basis_rows(width, rng)[:16], wide_rows(width, rng)[:16]])
+    basis = np.zeros((16, width))  # and not the whole basis of a wide layer
+    basis[1 + np.arange(min(15, width)), np.arange(min(15, width))] = 1.0
+    return np.concatenate([basis, wide_rows(width, rng)[:16]])
 
 
 def _columns(step: Any) -> int:

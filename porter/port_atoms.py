@@ -74,7 +74,8 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
     single = nodes[0] if len(nodes) == 1 else None
     kind: Kind = single.kind if single is not None else "other"
     opaque = single is not None and kind == "other" and _is_opaque(single)
-    weights, activation = _weights(single) if single is not None and kind == "dense" else (None, None)
+    dense = [node for node in nodes if node.kind == "dense"]
+    weights, activation = _weights(dense[0]) if len(dense) == 1 else (None, None)
     return Atom(
         names=tuple(dict.fromkeys(node.name for node in nodes)),
         kind=kind,
@@ -83,7 +84,7 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
         key=leaving,
         precision=_precision(nodes),
         weights=weights,
-        activation=activation,
+        activation=activation if kind == "dense" else None,
         is_training=any(node.is_training for node in nodes),
         is_core=any(_is_core(node) for node in nodes) or (opaque and _mixes(nodes, entry, leaving)),
         is_conditional=any(type(node.operation).__name__ in CONDITIONS for node in nodes),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.codes import Cause
-from porter.judging import BLOCK_ROWS, cast
+from porter.judging import cast, rows_at_a_time
 from porter.port_graph import PortGraph
 
 Array = NDArray[Any]
@@ -104,7 +104,9 @@ def trace_batches(graph: PortGraph, inputs: Array) -> list[tuple[str, dict[int, 
         graph: the port.
         inputs: (rows, n) of the network.
     """
-    found = [("inputs of the network", graph.trace([cast(inputs[:BLOCK_ROWS], graph.input_dtypes[0])]))]
+    found = [
+        ("inputs of the network", graph.trace([cast(inputs[: rows_at_a_time(inputs.shape[1])], graph.input_dtypes[0])]))
+    ]
     for size in SIZES:
         with suppress(Exception):
             tensors = graph.trace([cast(inputs[-size:], graph.input_dtypes[0])])

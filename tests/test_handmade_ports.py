@@ -650,8 +650,8 @@ def wrong_scalings(legacy):
     yield "scaling.swapped", "Norm_in", forward(legacy.norm_out), after
     yield "scaling.repeated", "Norm_in", (before[0] ** 2, before[0] * before[1] + before[1]), after
     order = np.array([1, 0, 2, 3, 4, 5, 6])
-    yield "inputs.permuted", "Norm_in", (before[0][order], before[1][order]), after
-    yield "outputs.permuted", "Norm_out", before, (after[0][order], after[1][order])
+    yield "scaling.range", "Norm_in", (before[0][order], before[1][order]), after
+    yield "scaling.range", "Norm_out", before, (after[0][order], after[1][order])
     other = before[0].copy()
     other[3] *= 1.01
     yield "scaling.range", "Norm_in", (other, before[1]), after
@@ -1067,6 +1067,53 @@ def test_a_transposed_symmetric_kernel_and_equal_biases_exchanged_pass(tmp_path,
     legacy = read_legacy(path)
     swapped = replace(legacy, biases=legacy.biases[::-1]).with_arrays(1, legacy.kernels[0].T)
     assert_parity(porter.verify(path, bare_port(swapped), search=False, rows=100))
+
+
+# --- what is said is true -------------------------------------------------------------------------------------------
+
+
+def between(legacy, number, change, **activations):
+    """The port with something behind one of its layers; ``change`` takes what the layer takes and what it gives."""
+    import keras
+
+    x = inputs = keras.Input((legacy.inputs,))
+    x = rescaling(forward(legacy.norm_in))(x)
+    layers = zip(legacy.kernels, legacy.activations, strict=True)
+    for position, (kernel, own) in enumerate(layers, start=1):
+        activation = activations.get(f"layer{position}", own)
+        y = keras.layers.Dense(kernel.shape[1], activation=activation, name=f"d{position}")(x)
+        x = change(x, y) if position == number else y
+    return set_weights(keras.Model(inputs, rescaling(backward(legacy.norm_out))(x)), legacy)
+
+
+def test_a_connection_past_a_layer_whose_arrays_are_right_is_no_mistake_of_the_arrays(square, judge):
+    import keras
+
+    report = judge(between(square, 2, lambda x, y: keras.layers.Add()([x, y])))
+    assert named(report) == {("graph.edge", "Layer2")}
+    wrong = square.with_arrays(2, square.kernels[1].T)
+    report = judge(between(wrong, 2, lambda x, y: keras.layers.Add()([x, y])))
+    assert {code for code, _ in named(report)} != {"graph.edge"}
+
+
+def test_some_units_with_another_activation_are_counted(square, judge):
+    import keras
+
+    def first_alone(z):
+        return keras.ops.concatenate([z[:, :2], keras.ops.tanh(z[:, 2:])], axis=1)
+
+    report = judge(between(square, 2, lambda x, y: y, layer2=first_alone))
+    assert "2 of 7 units have another activation than tanh: the first, unit 0, follows linear" in str(
+        report.findings[0].message
+    )
+
+
+def test_a_pair_of_casts_is_named_and_not_the_activation(square, judge):
+    import keras
+
+    report = judge(between(square, 2, lambda x, y: keras.ops.cast(keras.ops.cast(y, "bfloat16"), "float32")))
+    assert named(report) == {("precision.port", "Layer2")}
+    assert "rounds what passes through it" in report.findings[0].message
 
 
 # --- what cannot be judged ------------------------------------------------------------------------------------------

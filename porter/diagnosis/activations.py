@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from porter.compare import Comparison
 from porter.diagnosis.codes import Cause
 from porter.diagnosis.suspect import Suspect
+from porter.judging import judge_values
 from reference.activations import FUNCTIONS, Activation
+from reference.dense import Activate
 from reference.forms import equivalent_forms
 
 Array = NDArray[Any]
@@ -145,17 +147,23 @@ def _snap(value: float) -> float:
 
 def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) -> tuple[Array, Array]:
     """Points (preactivation, output) of the port's block, in float64, sorted; both (points,)."""
+    z, found = curves(suspect, kernel.shape[1], most)
+    return z, found[:, 0]
+
+
+def curves(suspect: Suspect, units: int, most: int = 400) -> tuple[Array, Array]:
+    """The same of each unit: (points,) and (points, units); no points where there are no curves."""
+    nothing = np.zeros(0), np.zeros((0, units))
     tail = suspect.block.tail
     if tail is None:
-        return np.zeros(0), np.zeros(0)
-    units = kernel.shape[1]
+        return nothing
     z = np.concatenate([np.linspace(-10, 10, most), np.linspace(-0.05, 0.05, 41)])
     try:
         found = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64).reshape(len(z), -1)
     except Exception:  # a tail that does not take plain preactivations has no curve
-        return np.zeros(0), np.zeros(0)
+        return nothing
     order = np.argsort(z)
-    return z[order], found[order, 0]
+    return (z[order], found[order]) if found.shape[1] == units else nothing
 
 
 def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
@@ -186,8 +194,13 @@ def _approximated(
     suspect: Suspect, kernel: Array, bias: Array | None, comparison: Comparison, tried: int
 ) -> ActivationReading:
     """Nothing fits exactly: the nearest function, if the port's curve follows one, or nothing."""
-    z, found = curve(suspect, kernel, bias)
-    own = suspect.own.activation
+    z, every = curves(suspect, kernel.shape[1])
+    found, own = every[:, 0], suspect.own.activation
+    if z.size and _is_right(suspect, z, every):
+        return ActivationReading((), None, comparison, tried)  # something else is wrong
+    mixed = _mixed(suspect, z, every)
+    if mixed is not None:
+        return ActivationReading((mixed,), None, comparison, tried)
     options = [own, *candidates(own)]
     gaps = [_gap(option, z, found) for option in options]
     best = int(np.argmin(gaps))
@@ -205,6 +218,33 @@ def _approximated(
     else:
         return ActivationReading((), None, comparison, tried)
     return ActivationReading((cause,), None, comparison, tried)
+
+
+def _is_right(suspect: Suspect, z: Array, found: Array) -> bool:
+    """Whether the tail is the file's activation, within what rounding allows it."""
+    own = suspect.own.activation
+    if own.name == "softmax":
+        return False
+    alone = Activate(suspect.name, (), own)
+    fed = np.repeat(z[:, None], found.shape[1], axis=1)
+    held = np.float64 if suspect.block.precision.compute == "float64" else np.float32
+    return judge_values(alone, fed.astype(held), found, suspect.block.precision, "preactivations").is_parity
+
+
+def _mixed(suspect: Suspect, z: Array, found: Array) -> Cause | None:
+    """Units with another activation than the others, of which some follow the file's."""
+    own = suspect.own.activation
+    gaps = np.array([_gap(own, z, column) for column in found.T])
+    wrong = np.flatnonzero(gaps >= NEAR)
+    if not z.size or not 0 < len(wrong) < len(gaps):
+        return None
+    options = [option for option in candidates(own) if _gap(option, z, found[:, wrong[0]]) < CLOSE * 10]
+    follows = f"follows {options[0]}" if options else "follows none of those that were tried"
+    message = (
+        f"{len(wrong)} of {len(gaps)} units have another activation than {own}: the first, unit {wrong[0]}, {follows}"
+    )
+    code = "activation.missing" if options and options[0].name == "linear" else "activation.replaced"
+    return Cause(code, suspect.name, message, _remedy(suspect, own))
 
 
 def _gap(option: Activation, z: Array, found: Array) -> float:

@@ -78,7 +78,7 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
     reading = explain_scaling(step, block.run, block.precision.format.unit, others)
     stray = None if reading.explained else _stray_atom(case, one, block)
-    return [reading.cause if stray is None else stray_cause(one.name, stray, is_linear=True)]
+    return [reading.cause if stray is None else stray_cause(one.name, stray, is_linear=stray.kind == "activation")]
 
 
 def _absent(case: Case, one: Judged) -> Sequence[Cause]:

@@ -65,6 +65,9 @@ def _options(source: Stored, shape: tuple[int, ...]) -> Iterator[tuple[str, str,
     yield "kernel.flipped", "the kernel's rows and columns stand in reverse order", kernel[::-1, ::-1]
     yield "kernel.flipped", "the kernel's columns stand in reverse order", kernel[:, ::-1]
     yield "kernel.flipped", "the kernel's rows stand in reverse order", kernel[::-1]
+    yield "kernel.flipped", "the kernel is turned by a quarter to the left", np.rot90(kernel)
+    yield "kernel.flipped", "the kernel is turned by a quarter to the right", np.rot90(kernel, -1)
+    yield "kernel.flipped", "the kernel stands transposed about its other diagonal", kernel[::-1, ::-1].T
     if source.bias is not None:
         first, last = np.vstack([source.bias[None], kernel[:-1]]), np.vstack([kernel[1:], source.bias[None]])
         yield "kernel.augmented", "the bias stands in the kernel's first row, and its rows one further down", first
@@ -78,7 +81,7 @@ def explain_kernel(suspect: Suspect) -> KernelReading:
     assert found is not None
     if describe_constant(found, suspect.own.kernel) is not None:
         return _unrelated(suspect, found, 1)
-    sources = [suspect.own, *(layer for i, layer in enumerate(suspect.layers) if i != suspect.position)]
+    sources = _sources(suspect)
     candidates = [layout for source in sources for layout in layouts(source, found.shape)]
     reading = _permuted(suspect, found, candidates[0]) if candidates else None
     if reading is not None:
@@ -88,6 +91,18 @@ def explain_kernel(suspect: Suspect) -> KernelReading:
     if best.share >= 0.5:
         return _reading(suspect, found, matches, best)
     return _unrelated(suspect, found, len(matches))
+
+
+def _sources(suspect: Suspect) -> list[Stored]:
+    """The layer of the file, then all the others."""
+    return [suspect.own, *(layer for i, layer in enumerate(suspect.layers) if i != suspect.position)]
+
+
+def _same_numbers(suspect: Suspect, found: Array, layer: Stored) -> bool:
+    """Whether both hold the same numbers, each as often; three digits would not tell."""
+    if found.size != layer.kernel.size or not suspect.is_shown:
+        return False
+    return bool(suspect.equal(np.sort(found, axis=None), np.sort(layer.kernel, axis=None)).all())
 
 
 def _twins(best: Match, matches: list[Match]) -> tuple[str, ...]:
@@ -108,10 +123,11 @@ def _reading(suspect: Suspect, found: Array, matches: list[Match], best: Match) 
     causes = []
     if layout.code:
         causes.append(Cause(layout.code, suspect.name, layout.message, suspect.assign("kernel")))
-    if change.code:
-        causes.append(Cause(change.code, suspect.name, change.message, suspect.assign("kernel")))
     wanted = change.apply(layout.array)
     differs = ~suspect.equal(found, wanted)
+    if change.code:
+        rest = f", all but {np.count_nonzero(differs):,} of {differs.size:,}" if differs.any() else ""
+        causes.append(Cause(change.code, suspect.name, f"{change.message}{rest}", suspect.assign("kernel")))
     if differs.any():
         causes.append(_entries(suspect, found, rounded(wanted, suspect.dtype), differs))
     exact = None if differs.any() else wanted
@@ -174,10 +190,19 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
 def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:
     """A kernel of none of the file's numbers: constant, an initializer's, a multiple, or something else."""
     remedy = suspect.assign("kernel")
+    shuffled = next((layer for layer in _sources(suspect) if _same_numbers(suspect, found, layer)), None)
+    if shuffled is not None:
+        whose = "the file's own numbers" if shuffled is suspect.own else f"the numbers of {shuffled.name}"
+        message = f"the kernel holds {whose} in another order, which is none of those that were tried"
+        return KernelReading((Cause("kernel.values", suspect.name, message, remedy),), None, None, tried)
     initializer = describe_initializer(found, suspect.own.kernel)
     if initializer is not None:
-        cause = Cause("kernel.unset", suspect.name, f"the kernel still has initial values: {initializer}", remedy)
-        return KernelReading((cause,), None, None, tried)
+        # A bell curve of that width may as well be another network's; nothing trained ends at a limit just so.
+        twins = ("a kernel of another network",) if "_normal" in initializer else ()
+        other = ", or another network's" if twins else ""
+        message = f"the kernel still has initial values{other}: {initializer}"
+        cause = Cause("kernel.unset", suspect.name, message, remedy)
+        return KernelReading((cause,), None, None, tried, twins)
     stored = suspect.own.kernel
     relation = describe_relation(found, stored) if stored.shape == found.shape else None
     if relation is not None:

@@ -73,6 +73,8 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     # A kernel of other units than the step's stands in front of something that makes them the step's.
     exposed = suspect.kernel
     is_shown = exposed is not None and exposed.shape[1] == suspect.step.width[1]
+    if exposed is None and _is_bypassed(suspect):
+        return _unexplained(suspect, before)  # no array is wrong
     recovered = (suspect, exposed, suspect.bias) if exposed is not None and is_shown else recover_affine(suspect)
     if recovered is None:
         return _unexplained(suspect, before)
@@ -150,6 +152,19 @@ def _without_training(suspect: Suspect, trained: Sequence[Atom], before: Compari
     return replace(found, causes=(*causes, *found.causes), before=before)
 
 
+def _is_bypassed(suspect: Suspect) -> bool:
+    """Whether the one dense layer among others in a piece of the port has just the arrays of the file."""
+    own = suspect.own
+    bias = np.zeros(own.kernel.shape[1]) if own.bias is None else own.bias
+    for atom in suspect.block.atoms:
+        if atom.kind == "other" and len(atom.names) > 1 and atom.weights is not None:
+            kernel, found = atom.weights()
+            found = np.zeros(kernel.shape[1]) if found is None else found
+            alike = kernel.shape == own.kernel.shape and suspect.equal(kernel, own.kernel).all()
+            return bool(alike and suspect.equal(found, bias).all())
+    return False
+
+
 def _holds_own(suspect: Suspect) -> bool:
     """Whether the layer's exposed arrays, if any, are the file's."""
     kernel, own = suspect.kernel, suspect.own
@@ -166,21 +181,28 @@ def _holds_own(suspect: Suspect) -> bool:
 
 def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:
     """Whether the layer is right once one piece behind its affine part is taken out."""
-    atoms = [atom for atom in suspect.block.atoms if atom.kind != "identity"]
-    for atom in atoms[1:]:
-        rest = replace(suspect.block, atoms=tuple(other for other in suspect.block.atoms if other is not atom))
-        if atom.kind == "activation" or atom.is_core:
-            continue
+    every = suspect.block.atoms
+    casts = [atom for atom in every if atom.description == "Cast"]
+    atoms = [atom for atom in every if atom.kind != "identity"][1:]
+    options = [[atom] for atom in atoms if atom.kind != "activation" and not atom.is_core]
+    for strays in [*options, *([casts] if casts else [])]:
+        rest = replace(suspect.block, atoms=tuple(other for other in every if other not in strays))
         try:
             after = replace(suspect, block=rest).judge(suspect.step)
         except Exception:  # what is left may not fit together; then it explains nothing
             continue
         if after.is_parity:
-            cause = _reorder_cause(suspect, atom) or stray_cause(
-                suspect.name, atom, suspect.own.activation.name == "linear"
-            )
+            is_linear = suspect.own.activation.name == "linear"
+            cause = _cast_cause(suspect, strays) if strays is casts else _reorder_cause(suspect, strays[0])
+            cause = stray_cause(suspect.name, strays[0], is_linear) if cause is None else cause
             return Diagnosis((cause,), after, after, 1, activation=suspect.own.activation)
     return None
+
+
+def _cast_cause(suspect: Suspect, casts: Sequence[Atom]) -> Cause:
+    names = ", ".join(dict.fromkeys(name for atom in casts for name in atom.names))
+    message = f"{names} (Cast) behind it rounds what passes through it; the file has nothing there"
+    return Cause("precision.port", suspect.name, message, f"take {names} out")
 
 
 def _reorder_cause(suspect: Suspect, atom: Atom) -> Cause | None:

@@ -98,6 +98,17 @@ def _fits(affine: Affine, grid: Array, found: Array, unit: float) -> bool:
         return bool(np.all(np.abs(found - wanted) <= allowed))
 
 
+def _is_affine(measured: Affine, grid: Array, found: Array, unit: float) -> bool:
+    """Whether the rows lie on the line through two of them.
+
+    That line inherits the rounding of both, which is that of the largest terms of the column: they may cancel in a row.
+    """
+    scale, offset = measured
+    with np.errstate(all="ignore"):
+        terms = np.max(np.abs(scale * grid), axis=0) + np.abs(offset) + np.max(np.abs(found), axis=0)
+        return bool(np.all(np.abs(found - (scale * grid + offset)) <= 512 * unit * terms))
+
+
 def _twice(affine: Affine) -> Affine:
     scale, offset = affine
     return scale * scale, scale * offset + offset
@@ -170,15 +181,16 @@ def _numbers(values: Array) -> str:
 def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: float, tried: int) -> ScalingReading:
     scale, offset = measured
     own_scale, own_offset = step.affine
-    is_affine = _fits(measured, grid, found, 64 * unit)
+    is_affine = _is_affine(measured, grid, found, unit)
     if not is_affine:
         message = "the step is not affine, column by column"
         return ScalingReading(replace(_cause(step, "unexplained", message)), tried, False)
     pairs, own = np.stack([scale, offset], 1), np.stack([own_scale, own_offset], 1)
     order = match_vectors(pairs.astype(np.float16).astype(np.float64), own, "float16") if len(scale) > 1 else None
     if order is not None and not np.array_equal(order[0], np.arange(len(scale))):
-        code = "outputs.permuted" if step.inverse else "inputs.permuted"
-        return ScalingReading(_cause(step, code, describe_permutation(order[0], "columns")), tried, True)
+        message = f"its ranges stand in another order, the columns do not: {describe_permutation(order[0], 'ranges')}"
+        explained = _fits((own_scale[order[0]], own_offset[order[0]]), grid, found, unit)
+        return ScalingReading(_cause(step, "scaling.range", message), tried, explained)
     with np.errstate(all="ignore"):
         wanted = own_scale * grid + own_offset
         differs = (np.abs(found - wanted) > 8 * unit * (np.abs(own_scale * grid) + np.abs(own_offset))).any(axis=0)

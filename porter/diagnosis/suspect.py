@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from porter.blocks import Atom, Block
 from porter.compare import Comparison, merge_comparisons
 from porter.diagnosis.numbers import equal_within_ulp, swapped_bytes
-from porter.judging import BLOCK_ROWS, cast, judge_values
+from porter.judging import cast, judge_values, rows_at_a_time
 from porter.probes import blocks
 from reference.activations import Activation
 from reference.dense import Dense
@@ -143,7 +143,7 @@ class Suspect:
         fed = [
             (name, cast(part, precision.compute))
             for name, rows in self.probes.items()
-            for _, part in blocks(rows, BLOCK_ROWS)
+            for _, part in blocks(rows, rows_at_a_time(rows.shape[-1]))
         ]
         return tuple((name, rows, np.asarray(self.block.run(rows))) for name, rows in fed)
 

@@ -257,3 +257,54 @@ def test_layouts_have_the_shape_and_come_once_the_right_one_first():
 def test_the_remedy_can_be_pasted():
     (cause,) = explained(file(), own(file()).T).causes
     assert cause.remedy == 'model.get_layer("dense").kernel.assign(network.layer("Layer2").kernel)'
+
+
+# --- statements that have to be true when carried out ----------------------------------------------------------------
+
+STATEMENTS = {
+    "every entry of the kernel stands without its sign": np.abs,
+    "the kernel is turned by a quarter to the left": np.rot90,
+    "the kernel is turned by a quarter to the right": lambda kernel: np.rot90(kernel, -1),
+    "the kernel stands transposed about its other diagonal": lambda kernel: kernel[::-1, ::-1].T,
+    "every entry of the kernel has the opposite sign": np.negative,
+}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_what_is_said_of_a_kernel_gives_it_when_done_to_the_file(statement):
+    network = file()
+    found = explained(network, STATEMENTS[statement](own(network)))
+    assert [cause.message for cause in found.causes] == [statement]
+
+
+def test_a_sign_turned_in_half_of_the_entries_is_not_said_of_every_one():
+    network, kernel = file(), own(file())
+    kernel[:3] *= -1
+    assert "every entry" not in explained(network, kernel).causes[0].message
+    kernel = -own(file())
+    kernel[0, 0] *= 1.5
+    assert explained(network, kernel).causes[0].message.endswith("opposite sign, all but 1 of 36")
+
+
+@pytest.mark.parametrize("source", [1, 2])
+def test_the_files_own_numbers_in_some_other_order_are_no_initial_values(source):
+    network = file()
+    shuffled = np.random.default_rng(0).permutation(own(network, source).ravel()).reshape(SQUARE)
+    (cause,) = explained(network, shuffled).causes
+    whose = "the file's own numbers" if source == 1 else "the numbers of Layer3"
+    assert cause.code == "kernel.values"
+    assert cause.message == f"the kernel holds {whose} in another order, which is none of those that were tried"
+    shuffled[0, 0] *= 1.001
+    assert "in another order" not in explained(network, shuffled).causes[0].message
+
+
+def test_a_bell_curve_may_be_another_networks_and_a_uniform_spread_is_an_initializers():
+    network, rng = steps([(30, 30)] * 3), np.random.default_rng(5)
+    bell = explained(network, rng.normal(0, np.sqrt(2 / 60), (30, 30)))
+    assert bell.causes[0].code == "kernel.unset"
+    assert "initial values, or another network's: spread like glorot_normal" in bell.causes[0].message
+    assert bell.twins == ("a kernel of another network",)
+    limit = np.sqrt(6 / 60)
+    flat = explained(network, rng.uniform(-limit, limit, (30, 30)))
+    assert flat.causes[0].message.startswith("the kernel still has initial values: spread like glorot_uniform")
+    assert flat.twins == ()

@@ -73,7 +73,20 @@ def test_columns_in_another_order(step, code, place):
 def test_the_ranges_alone_in_another_order():
     scale, offset = FORWARD.affine
     order = [1, 0, 2, 3]
-    assert explained(FORWARD, port((scale[order], offset[order]))).cause.code == "inputs.permuted"
+    found = explained(FORWARD, port((scale[order], offset[order])))
+    assert found.cause.code == "scaling.range"
+    assert "its ranges stand in another order, the columns do not: ranges 0 and 1 are exchanged" in found.cause.message
+    assert found.explained
+
+
+def test_one_wrong_column_whose_offset_all_but_cancels_leaves_the_step_affine():
+    step = Scaling("Norm_in", (), np.array([-1.0 + 1e-7, 0.0]), np.array([1.0, 4.0]), "[-1,1]")
+    scale, offset = step.affine
+    found = explained(step, port((scale * [1.0, 1.01], offset)))
+    assert found.cause.code == "scaling.range"
+    assert "1 of 2 columns are scaled otherwise (the first: column 1" in found.cause.message
+    bent = explained(step, lambda x: np.sign(x) * np.sqrt(np.abs(x)))
+    assert bent.cause.message == "the step is not affine, column by column"
 
 
 def test_a_column_of_its_own_is_named_with_its_figures():
