@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from porter.formats import by_recipe, keras_hint, oc_smart
 from porter.formats.arrays import reader as arrays
+from porter.formats.canyon_med import reader as canyon_med
 from porter.formats.ffbp import reader as ffbp
 from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
@@ -19,6 +20,7 @@ register(rrtmgp.READER)
 register(fkb.READER)
 register(ffbp.READER)
 register(sl2p.READER)
+register(canyon_med.READER)
 # What only the names tell comes last, and what only the user tells is never asked.
 register(arrays.READER)
 register(by_recipe.READER)
