@@ -244,7 +244,7 @@ def verify(
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
-    from porter.batch import run_all
+    from porter.batch import run_all, samples_of
 
     reading = _reading(
         activation=activation,
@@ -263,7 +263,13 @@ def verify(
     def task(file: Path) -> Report:
         network = _network(file, reading)
         return porter.verify(
-            network, ported, samples=samples, seed=seed, search=search, placement=placement, apply=apply
+            network,
+            ported,
+            samples=samples_of(file, samples),
+            seed=seed,
+            search=search,
+            placement=placement,
+            apply=apply,
         )
 
     _report(run_all([legacy], task, console.notice), as_json, html, junit)
