@@ -101,11 +101,12 @@ def deviations() -> Iterator[str]:
 
 def recipe_keys() -> Iterator[str]:
     """Every key of a recipe, as the schema has it."""
-    from porter.recipe import LayerRecipe, Recipe, ScalingRecipe
+    from porter.recipe import EndRecipe, LayerRecipe, Recipe, ScalingRecipe
 
     yield "| key | needed | meaning |"
     yield "|---|---|---|"
-    for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("scaling.", ScalingRecipe)):
+    for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("scaling.", ScalingRecipe),
+                          ("scaling.input.", EndRecipe), ("scaling.output.", EndRecipe)):  # fmt: skip
         meanings = _attributes(model.__doc__ or "")
         for name, field in model.model_fields.items():
             yield f"| `{prefix}{name}` | {'yes' if field.is_required() else 'no'} | {meanings[name]} |"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from porter.network import Claim, Network
     from porter.port import port
     from porter.provenance import read_provenance
-    from porter.recipe import write_recipe
+    from porter.recipe_writing import write_recipe
     from porter.report.model import Finding, LayerRow, Report
     from porter.saving import save_model
     from porter.verify import verify
@@ -71,7 +71,7 @@ _LAZY = {
     "read_provenance": "porter.provenance",
     "save_model": "porter.saving",
     "verify": "porter.verify",
-    "write_recipe": "porter.recipe",
+    "write_recipe": "porter.recipe_writing",
 }
 
 

@@ -133,7 +133,8 @@ def inspect(
     )
     found = expand(files, console.notice)
     _one_file(found, "--write-recipe", write_recipe)
-    outcomes = run_all(found, lambda file: contents.read_contents(file, **reading), console.notice)
+    listing = write_recipe is not None and reading.get("recipe") is None
+    outcomes = run_all(found, lambda file: contents.read_contents(file, listing=listing, **reading), console.notice)
     if write_recipe is not None:
         contents.write_recipe_of(outcomes, write_recipe, force=force)
     _finish(outcomes, as_json, lambda: contents.render_contents(outcomes, console.width(), console.in_color()))
@@ -145,6 +146,18 @@ def formats(as_json: Json = False) -> None:
     from porter.formats.listing import families_json, render_families
 
     sys.stdout.write(families_json() if as_json else render_families(console.width()))
+
+
+@app.command()
+def recipe(
+    explain: Annotated[bool, typer.Option("--explain", help="Show everything that a recipe can say.")] = False,
+) -> None:
+    """Show what a recipe can say: how a file that no reader knows is to be read."""
+    from porter.recipe_explained import EXPLAINED
+
+    if not explain:
+        raise UsageError("porter recipe", found="nothing to do", expected="--explain")
+    sys.stdout.write(EXPLAINED)
 
 
 @app.command()
@@ -231,7 +244,7 @@ def verify(
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
-    from porter.batch import run_all
+    from porter.batch import run_all, samples_of
 
     reading = _reading(
         activation=activation,
@@ -250,7 +263,13 @@ def verify(
     def task(file: Path) -> Report:
         network = _network(file, reading)
         return porter.verify(
-            network, ported, samples=samples, seed=seed, search=search, placement=placement, apply=apply
+            network,
+            ported,
+            samples=samples_of(file, samples),
+            seed=seed,
+            search=search,
+            placement=placement,
+            apply=apply,
         )
 
     _report(run_all([legacy], task, console.notice), as_json, html, junit)

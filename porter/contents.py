@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porter.batch import Outcome
-from porter.errors import UsageError
+from porter.errors import UnreadableError, UsageError
 from porter.formats import read
 from porter.formats.keras_legacy import reader as keras_legacy
 from porter.formats.keras_legacy.options import KerasOptions
@@ -20,6 +20,7 @@ from porter.report.record import render_record
 
 if TYPE_CHECKING:
     from porter.keras_legacy.inspection import KerasContents
+    from porter.recipe_skeleton import Listing
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,13 @@ class Port:
         return render_record(self.record, self.file.name)
 
 
-def read_contents(file: Path, **read_options: Any) -> Legacy | Port | KerasContents:
+def read_contents(file: Path, *, listing: bool = False, **read_options: Any) -> Legacy | Port | KerasContents | Listing:
     """What the file is, and what is in it.
+
+    Args:
+        file: or a folder that is one network.
+        listing: whether to list the arrays of a file that is not read as a network.
+        **read_options: of ``porter.read``.
 
     Raises:
         UnreadableError: neither a legacy network that a reader knows nor a port.
@@ -76,7 +82,30 @@ def read_contents(file: Path, **read_options: Any) -> Legacy | Port | KerasConte
 
             known = {key: value for key, value in read_options.items() if key in ("backend", "weights", "replace")}
             return look_into(opened, KerasOptions(**known))
-    return Legacy(read(file, **read_options))
+    try:
+        return Legacy(read(file, **read_options))
+    except UnreadableError as error:
+        if not listing:
+            raise
+        return _listed(file, error)
+
+
+def _listed(file: Path, error: UnreadableError) -> Listing:
+    """The arrays of the file; the refusal itself where it holds none that can be read."""
+    from porter.recipe_skeleton import list_arrays
+
+    try:
+        return list_arrays(file, error)
+    except UnreadableError:
+        raise error from None
+
+
+def _no_recipe(family: str) -> UnreadableError:
+    return UnreadableError(
+        "a recipe cannot say all of it",
+        found=f"a network of the family {family!r}, which says itself what a recipe would",
+        expected="arrays in HDF5 or .npz",
+    )
 
 
 def render_contents(outcomes: Sequence[Outcome], width: int = 80, color: bool = False) -> str:
@@ -91,9 +120,16 @@ def write_recipe_of(outcomes: Sequence[Outcome], path: Path, *, force: bool = Fa
         UsageError: the file is a port, or a legacy Keras file, for which there are no recipes.
         OutputExistsError: the recipe exists and ``force`` is not given.
     """
-    from porter.recipe import write_recipe
+    from porter.recipe_skeleton import Listing, skeleton
+    from porter.recipe_writing import DESCRIBED, write_recipe, write_text
 
     for outcome in outcomes:
+        result = outcome.result
+        if isinstance(result, Legacy) and result.network.family not in DESCRIBED and outcome.file.is_file():
+            result = _listed(outcome.file, _no_recipe(result.network.family))
+        if isinstance(result, Listing):
+            write_text(path, skeleton(result), force=force)
+            continue
         if outcome.error is None and not isinstance(outcome.result, Legacy):
             is_port = isinstance(outcome.result, Port)
             found = "a port" if is_port else "a legacy Keras file, which says itself what a recipe would"

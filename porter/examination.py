@@ -31,6 +31,7 @@ from porter.programs import build_program
 from porter.rewriting.rewrite import Rewritten, rewrite
 from porter.steadiness import SIZES, Steadiness, trace_batches
 from reference.dense import Activate, Dense
+from reference.ensemble import Ensemble
 from reference.extremes import Extremes
 from reference.forms import TanhBySigmoid, equivalent_forms
 from reference.precision import Precision
@@ -359,8 +360,8 @@ def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | 
     if isinstance(step, Scaling):
         scale, offset = (np.abs(each) for each in step.affine)
         return {FAR: far_rows(len(step.first), largest, rng, float(np.max(np.maximum(1, scale) + offset)))}
-    if isinstance(step, Extremes):
-        return {"either side of its bounds": step.probes()}
+    if isinstance(step, Extremes | Ensemble):
+        return {"probes of its own": step.probes()}
     if not isinstance(step, Dense):
         return {}
     stored = Stored.of(step)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from porter.activations import format_activation
 from porter.formats import read
 from porter.formats.scalings import HOW_TO_PROVE
-from porter.network import Claim, Dense, Extremes, Layer, Network, Scaling
+from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling
 from porter.samples import end_widths
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class LayerInspection:
 
     Attributes:
         name: legacy name.
-        kind: "dense", "scaling", "transform" or "extremes".
+        kind: "dense", "scaling", "transform", "extremes" or "ensemble".
         inputs: how many values it takes.
         units: how many it gives.
         dtype: of its stored values, or None.
@@ -131,6 +131,8 @@ def _layer(layer: Layer, transform: str) -> LayerInspection:
         ends = [f"[{low:.4g}, {high:.4g}]" for low, high in zip(layer.least, layer.greatest, strict=True)]
         computes = f"within {', '.join(ends[:3])}{', ...' if width > 3 else ''}"
         return LayerInspection(layer.name, "extremes", width, width, None, 0, False, computes)
+    if isinstance(layer, Ensemble):
+        return LayerInspection(layer.name, "ensemble", layer.members, 1, None, 0, False, layer.rule)
     width = len(layer.functions)
     return LayerInspection(layer.name, "transform", width, width, None, 0, False, transform)
 

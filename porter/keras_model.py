@@ -15,10 +15,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from porter.errors import UnbuildableError
-from porter.network import Dense, Extremes, Layer, Network, Scaling, Transform
+from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.placement import check_choice, placed
 from reference import logistic_table as table
 from reference.activations import Activation
+from reference.ensemble import WITHIN
 
 Array = NDArray[Any]
 
@@ -109,6 +110,8 @@ def _inputs_of(layer: Layer) -> int:
         return int(layer.kernel.shape[0])
     if isinstance(layer, Extremes):
         return len(layer.least)
+    if isinstance(layer, Ensemble):
+        return layer.members
     return len(layer.scale) if isinstance(layer, Scaling) else len(layer.functions)
 
 
@@ -171,6 +174,18 @@ def _build_extremes(layer: Layer, tensor: Any, site: _Site) -> Any:
     held = ops.minimum(ops.maximum(tensor, least), greatest)
     name = site.name(step.name)
     return keras.layers.Identity(name=name, dtype=site.ends)(ops.where(far, float("nan"), held))
+
+
+def _build_ensemble(layer: Layer, tensor: Any, site: _Site) -> Any:
+    """The mean, or the mean of the members strictly within one sample deviation of it."""
+    step = cast(Ensemble, layer)
+    mean = ops.mean(tensor, axis=1, keepdims=True)
+    if step.rule == WITHIN:
+        apart = ops.abs(ops.subtract(tensor, mean))
+        deviation = ops.sqrt(ops.sum(ops.square(apart), axis=1, keepdims=True) / float(step.members - 1))
+        inside = ops.cast(ops.less(apart, deviation), site.ends)
+        mean = ops.sum(tensor * inside, axis=1, keepdims=True) / ops.sum(inside, axis=1, keepdims=True)
+    return keras.layers.Identity(name=site.name(step.name), dtype=site.ends)(mean)
 
 
 def _transform_function(name: str) -> Callable[[Any], Any]:
@@ -257,6 +272,7 @@ BUILDERS: Mapping[type, Callable[[Layer, Any, _Site], Any]] = {
     Scaling: _build_scaling,
     Transform: _build_transform,
     Extremes: _build_extremes,
+    Ensemble: _build_ensemble,
 }
 
 # Keras and reference.activations have these under the same name, with the same defaults.

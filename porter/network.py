@@ -96,7 +96,22 @@ class Extremes:
     tolerance: Array
 
 
-Layer = Dense | Scaling | Transform | Extremes
+@dataclass(frozen=True)
+class Ensemble:
+    """The members' outputs made one.
+
+    Attributes:
+        name: ``"Ensemble"``.
+        members: how many.
+        rule: of ``reference.ensemble.Ensemble``.
+    """
+
+    name: str
+    members: int
+    rule: str
+
+
+Layer = Dense | Scaling | Transform | Extremes | Ensemble
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from porter.blocks import Atom, Block
 from porter.judging import judge
 from porter.probes import wide_rows
 from reference.dense import Dense
+from reference.ensemble import Ensemble
 from reference.extremes import Extremes
 from reference.forms import equivalent_forms
 from reference.precision import Precision
@@ -195,6 +196,8 @@ def _local(step: Any, rng: np.random.Generator) -> Array:
 def _columns(step: Any) -> int:
     if isinstance(step, Extremes):
         return len(step.least)
+    if isinstance(step, Ensemble):
+        return step.members
     return len(step.functions) if hasattr(step, "functions") else len(step.first)
 
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from porter.errors import UnbuildableError, UsageError
-from porter.network import Dense, Extremes, Layer, Network, Scaling, Transform
+from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 
 Placement = Literal["inside", "folded", "outside"]
 
@@ -26,10 +26,10 @@ def placed(network: Network, placement: str) -> tuple[Layer, ...]:
         return network.layers
     if placement == "folded":
         return folded(network.layers)
-    if any(isinstance(layer, Transform | Extremes) for layer in network.layers):
+    if any(isinstance(layer, Transform | Extremes | Ensemble) for layer in network.layers):
         raise UsageError(
             "placement",
-            found="scaling outside a model that has physical transforms or bounds inside",
+            found="scaling outside a model that has physical transforms, bounds or an ensemble inside",
             expected="the scaling between them and the dense layers",
             remedy="use placement 'inside' or 'folded', or leave the transforms out as well (no --physical)",
         )

@@ -1,52 +1,50 @@
 """The user's recipe: a TOML file that says where the arrays lie and how they are to be read.
 
-Everything but the kernels may be left out; what is left out is made out as it is without a recipe.
+Everything but the kernels may be left out; what is left out is made out as it is without a recipe. ``porter recipe
+--explain`` shows the whole schema.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import tomlkit
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from porter.activations import format_activation, parse_activation
-from porter.errors import OutputExistsError, PorterError, RecipeError, UsageError
+from porter.activations import parse_activation
+from porter.errors import DamagedFileError, PorterError, RecipeError
 from porter.formats import oc_smart
-from porter.formats.hdf5 import Hdf5File
-from porter.formats.members import Layout, locate
-from porter.formats.opened import OpenedFile, open_file, os_reason
+from porter.formats.members import Layout
+from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
-from porter.formats.scalings import KINDS
+from porter.formats.said import attribute_names, said_activations
+from porter.formats.scalings import HOW_TO_PROVE, KINDS
 from porter.formats.weight_file import WeightFile
-from porter.network import Claim, Network, Scaling
+from porter.network import Network
+from porter.npz import NpzError, read_npz
 
 Array = NDArray[Any]
 
 VERSION = 1
-ABOUT_ASSUMED = 'Lines marked "assumed" are not in the file: change or uncomment what you know to hold.'
+FAMILY = "recipe"
+UNSAID = f"a guess, for neither file nor recipe says it; {HOW_TO_PROVE}"
 Name = Annotated[str, Field(min_length=1)]
 Pair = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
 Values = Annotated[list[Pair], Field(min_length=1)]
-BRANCHES = ("name of a dataset", "values")
+Vector = Name | Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1)]
+BRANCHES = ("name of a dataset", "values", "two vectors")
 
 
 def _branch(value: object) -> str:
+    if isinstance(value, dict | EndRecipe):
+        return BRANCHES[2]
     return BRANCHES[0] if isinstance(value, str) else BRANCHES[1]
-
-
-Ranges = Annotated[
-    Annotated[Name, Tag(BRANCHES[0])] | Annotated[Values, Tag(BRANCHES[1])],
-    Discriminator(_branch),
-]
 
 
 class _Table(BaseModel):
@@ -55,18 +53,72 @@ class _Table(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class EndRecipe(_Table):
+    """What one end is scaled by, in two vectors of their own.
+
+    Attributes:
+        rule: by which; "mean-std" for a mean and a deviation, and "[-1,1]" for a minimum and a maximum, where None.
+        minimum: full name of a dataset, or the values themselves.
+        maximum: likewise.
+        mean: likewise.
+        std: likewise.
+        variance: likewise, in the place of std.
+    """
+
+    rule: Literal["[-1,1]", "[0,1]", "mean-std"] | None = None
+    minimum: Vector | None = None
+    maximum: Vector | None = None
+    mean: Vector | None = None
+    std: Vector | None = None
+    variance: Vector | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> EndRecipe:
+        given = tuple(
+            key for key in ("minimum", "maximum", "mean", "std", "variance") if getattr(self, key) is not None
+        )
+        if given not in (("minimum", "maximum"), ("mean", "std"), ("mean", "variance")):
+            raise ValueError(
+                f"minimum and maximum, or mean and std or variance, are needed (found {' and '.join(given) or 'none'})"
+            )
+        if (self.rule == "mean-std") != ("mean" in given) and self.rule is not None:
+            raise ValueError(f"the rule {self.rule} does not go with {' and '.join(given)}")
+        return self
+
+    @property
+    def vectors(self) -> tuple[str | list[float], str | list[float]]:
+        """First and second of the two."""
+        spread = self.std if self.variance is None else self.variance
+        pair = (self.minimum, self.maximum) if self.mean is None else (self.mean, spread)
+        assert pair[0] is not None and pair[1] is not None
+        return pair[0], pair[1]
+
+    @property
+    def chosen_rule(self) -> str:
+        """The rule, of its vectors' kind where none is given."""
+        return self.rule if self.rule is not None else "[-1,1]" if self.mean is None else "mean-std"
+
+
+Ranges = Annotated[
+    Annotated[Name, Tag(BRANCHES[0])] | Annotated[Values, Tag(BRANCHES[1])] | Annotated[EndRecipe, Tag(BRANCHES[2])],
+    Discriminator(_branch),
+]
+
+
 class LayerRecipe(_Table):
     """One dense layer.
 
     Attributes:
         kernel: full name of its dataset.
-        bias: full name of its dataset; None where there is no bias.
+        bias: full name of its dataset; None where there is no bias, or where it stands in the kernel.
+        bias_in: which row or column of the kernel as stored is the bias.
         orientation: of the kernel as stored.
         activation: as in ``porter.read``.
     """
 
     kernel: Name
     bias: Name | None = None
+    bias_in: Literal["first row", "last row", "first column", "last column"] | None = None
     orientation: Literal["units-first", "inputs-first"] | None = None
     activation: str | None = None
 
@@ -80,13 +132,20 @@ class LayerRecipe(_Table):
                 raise ValueError(f"{error.what}; known are {error.expected}") from error
         return text
 
+    @model_validator(mode="after")
+    def _has_one_bias(self) -> LayerRecipe:
+        if self.bias is not None and self.bias_in is not None:
+            raise ValueError("bias and bias_in: the bias stands in one place only")
+        return self
+
 
 class ScalingRecipe(_Table):
     """The scaling steps.
 
     Attributes:
         rule: of both; OC-SMART's where None.
-        input: full name of the dataset of ranges, or the ranges themselves: minimum and maximum of each column.
+        input: full name of the dataset of ranges, or the ranges themselves: minimum and maximum of each column; or a
+            table with two vectors and a rule of its own.
         output: likewise.
     """
 
@@ -95,12 +154,43 @@ class ScalingRecipe(_Table):
     output: Ranges | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """A kernel that has the bias in it, or that bias.
+
+    Attributes:
+        dataset: full name.
+        bias_in: which row or column is the bias.
+        is_bias: whether that is meant, and not the rest.
+    """
+
+    dataset: str
+    bias_in: str
+    is_bias: bool
+
+    def of(self, stored: Array) -> Array:
+        """The part of a matrix."""
+        end, axis = self.bias_in.split()
+        lines = stored if axis == "row" else stored.T
+        place = 0 if end == "first" else len(lines) - 1
+        part = lines[place] if self.is_bias else np.delete(lines, place, axis=0)
+        return part if axis == "row" or self.is_bias else part.T
+
+    def __str__(self) -> str:
+        return f"{self.dataset} ({'' if self.is_bias else 'without the '}{self.bias_in})"
+
+
+def _rule_of(end: Any, general: str | None) -> str | None:
+    return end.chosen_rule if isinstance(end, EndRecipe) else general
+
+
 class Recipe(_Table):
     """A whole recipe.
 
     Attributes:
         version: of this schema.
-        format: key of the family whose formula holds.
+        name: what the network is called; the file's name where None.
+        format: key of the family whose conventions hold where nothing is said.
         layers: in order of computation.
         widths: full name of the dataset that states the widths, to be checked against the kernels.
         scaling: None where there is none.
@@ -109,7 +199,8 @@ class Recipe(_Table):
     """
 
     version: Literal[1] = 1
-    format: Literal["oc-smart"] = "oc-smart"
+    name: Name | None = None
+    format: Literal["oc-smart"] | None = None
     layers: Annotated[list[LayerRecipe], Field(min_length=1)]
     widths: Name | None = None
     scaling: ScalingRecipe | None = None
@@ -131,15 +222,21 @@ class Recipe(_Table):
             if any(value is not None for value in given):
                 declared[key] = given
         if self.scaling is not None:
-            declared["scaling"] = self.scaling.rule
+            rules = tuple(_rule_of(end, self.scaling.rule) for end in (self.scaling.input, self.scaling.output))
+            declared["scaling"] = rules[0] if rules[0] == rules[1] else rules
         return ReadOptions(**declared)
 
-    def places(self) -> Iterator[tuple[str, str, str | list[Any]]]:
-        """Each array: its place in the recipe, the name that it gets here, and its dataset or its values."""
+    def places(self) -> Iterator[tuple[str, str, Any]]:
+        """Each array: its place in the recipe, the name that it gets here, and where or what it is."""
         for number, layer in enumerate(self.layers, start=1):
-            yield f"layer {number}, kernel", f"Weights/Layer{number}", layer.kernel
+            kernel, bias = f"Weights/Layer{number}", f"Bias/Layer{number}"
+            if layer.bias_in is not None:
+                yield f"layer {number}, kernel", kernel, Part(layer.kernel, layer.bias_in, is_bias=False)
+                yield f"layer {number}, kernel", bias, Part(layer.kernel, layer.bias_in, is_bias=True)
+                continue
+            yield f"layer {number}, kernel", kernel, layer.kernel
             if layer.bias is not None:
-                yield f"layer {number}, bias", f"Bias/Layer{number}", layer.bias
+                yield f"layer {number}, bias", bias, layer.bias
         if self.widths is not None:
             yield "widths", "Layers", self.widths
         scaling = ScalingRecipe() if self.scaling is None else self.scaling
@@ -190,19 +287,20 @@ def _spell_place(place: tuple[int | str, ...]) -> str:
 
 
 def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> Network:
-    """Read an HDF5 file of any layout as a recipe says.
+    """Read HDF5 or .npz of any layout as a recipe says.
 
     Raises:
-        RecipeError: it names datasets that the file does not have.
+        RecipeError: it names arrays that the file does not have, or that have not the shape it says.
         OptionContradictionError: an option contradicts it.
         UnreadableError: as without a recipe.
     """
     options = options.merged(recipe.options())
-    hdf5 = opened.hdf5
-    _check_places(hdf5, recipe)
-    places = {name: value for _, name, value in recipe.places() if isinstance(value, str)}
-    arrays = {name: _array(hdf5, value) for _, name, value in recipe.places()}
-    source = WeightFile(opened.path, oc_smart.FAMILY, opened.sha256, arrays, hdf5.fixed_attributes(), places)
+    stored = Stored.of(opened)
+    _check_places(stored, recipe)
+    arrays = {name: _array(stored, place, value) for place, name, value in recipe.places()}
+    places = {name: str(value) for _, name, value in recipe.places() if isinstance(value, str | Part)}
+    family = FAMILY if recipe.format is None else recipe.format
+    source = WeightFile(opened.path, family, opened.sha256, arrays, _said(stored, recipe), places)
     names = [f"Layer{number}" for number in range(1, len(recipe.layers) + 1)]
     layout = Layout(
         kernels=tuple(f"Weights/{name}" for name in names),
@@ -211,123 +309,101 @@ def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> 
         norm_in="Norm_in" if "Norm_in" in arrays else None,
         norm_out="Norm_out" if "Norm_out" in arrays else None,
     )
-    return oc_smart.interpret(source, layout, options, order_declared=True)
+    unsaid = UNSAID if recipe.format is None else oc_smart.UNSAID
+    network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
+    if recipe.name is None:
+        return network
+    named = source if recipe.format is not None else replace(source, format=recipe.name)
+    return replace(network, name=recipe.name, source=named)
 
 
-def _check_places(hdf5: Hdf5File, recipe: Recipe) -> None:
-    problems = tuple(
-        f"{place}: no dataset {value!r}"
-        for place, _, value in recipe.places()
-        if isinstance(value, str) and value.strip("/") not in hdf5.datasets
-    )
-    if problems:
-        there = ", ".join(map(repr, list(hdf5.datasets)[:24]))
-        raise RecipeError(f"{hdf5.opened.path} has not what the recipe names", problems, remedy=f"it has {there}")
+@dataclass(frozen=True)
+class Stored:
+    """The arrays of a file by name, of HDF5 or .npz.
 
-
-def _array(hdf5: Hdf5File, value: str | list[Any]) -> Array:
-    return hdf5.read(value.strip("/")) if isinstance(value, str) else np.array(value, dtype=np.float64)
-
-
-def write_recipe(network: Network, path: str | Path, *, force: bool = False) -> None:
-    """Write the recipe by which ``porter.read`` reads the same network again; complete or not at all.
-
-    Raises:
-        UsageError: the network is not of a family that recipes are for.
-        OutputExistsError: the file exists, and ``force`` is not given.
+    Attributes:
+        opened: the file.
+        names: of its arrays.
+        read: one of them, exactly as stored.
+        attributes: those that may be read, by full name.
     """
-    path = Path(path)
-    if network.family != oc_smart.FAMILY:
-        raise UsageError(
-            f"a recipe cannot describe {network.name}",
-            found=f"a network of the family {network.family!r}",
-            expected=f"{oc_smart.FAMILY!r}: dense layers in HDF5",
+
+    opened: OpenedFile
+    names: tuple[str, ...]
+    read: Callable[[str], Array]
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, opened: OpenedFile) -> Stored:
+        """What a file holds.
+
+        Raises:
+            UnreadableError: neither HDF5 nor .npz.
+        """
+        if not opened.is_npz:
+            hdf5 = opened.hdf5
+            said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
+            return cls(opened, tuple(hdf5.datasets), hdf5.read, {**hdf5.fixed_attributes(), **said})
+        try:
+            arrays = read_npz(opened.path, lambda name: True)
+        except NpzError as error:
+            raise DamagedFileError(
+                f"{opened.path} cannot be read as .npz of numbers; nothing pickled is read", found=str(error)
+            ) from error
+        return cls(opened, tuple(arrays), arrays.__getitem__, {})
+
+
+def _said(stored: Stored, recipe: Recipe) -> dict[str, Any]:
+    """The file's attributes, and what they say of the layers' activations under the names that these get here."""
+    kernels = [layer.kernel.strip("/") for layer in recipe.layers]
+    biases = [None if layer.bias is None else layer.bias.strip("/") for layer in recipe.layers]
+    said = said_activations(stored.attributes, kernels, biases)
+    own = {f"Weights/Layer{number}@activation": text for number, text in enumerate(said, start=1) if text is not None}
+    return {**stored.attributes, **own}
+
+
+def _check_places(stored: Stored, recipe: Recipe) -> None:
+    problems = []
+    for place, _, value in recipe.places():
+        wanted = value.vectors if isinstance(value, EndRecipe) else (value,)
+        for each in wanted:
+            name = each.dataset if isinstance(each, Part) else each
+            if isinstance(name, str) and name.strip("/") not in stored.names:
+                problems.append(f"{place}: no dataset {name!r}")
+    if problems:
+        there = ", ".join(map(repr, stored.names[:24])) + (", ..." if len(stored.names) > 24 else "")
+        raise RecipeError(
+            f"{stored.opened.path} has not what the recipe names",
+            tuple(dict.fromkeys(problems)),
+            remedy=f"it has {there}",
         )
-    if path.exists() and not force:
-        raise OutputExistsError(f"{path} exists already", remedy="take another name, or --force")
-    _write_atomically(path, recipe_text(network))
 
 
-def recipe_text(network: Network) -> str:
-    """The recipe as TOML; what is only assumed is commented out, so that reading by it proves no more than before."""
-    source, layout = network.source, _layout(network.source)
-    document = tomlkit.document()
-    document.add(tomlkit.comment(f"How {source.path.name} is read (SHA-256 {source.sha256})."))
-    document.add(
-        tomlkit.comment('Lines marked "assumed" are not in the file: change or uncomment what you know to hold.')
-    )
-    document.add("version", tomlkit.item(VERSION))
-    document.add("format", tomlkit.item(network.family))
-    if layout.widths is not None:
-        document.add("widths", tomlkit.item(_place(source, layout.widths)))
-    for key in ("kind", "physical"):
-        if key in network.declarations:
-            claim = _claim(network, "Transform_in", "transform") if key == "kind" else None
-            _add(document, key, network.declarations[key], claim)
-    if layout.norm_in is not None or layout.norm_out is not None:
-        document.add("scaling", _scaling_table(network, layout))
-    layers = tomlkit.aot()
-    for table in _layer_tables(network, layout):
-        layers.append(table)
-    document.add("layers", layers)
-    return tomlkit.dumps(document)
+def _array(stored: Stored, place: str, value: Any) -> Array:
+    if isinstance(value, str):
+        return stored.read(value.strip("/"))
+    if isinstance(value, Part):
+        matrix = stored.read(value.dataset.strip("/"))
+        if matrix.ndim != 2 or min(matrix.shape) < 2:
+            raise _shape_error(
+                stored, place, f"{value.dataset!r} has shape {matrix.shape}; a matrix with the bias in it"
+            )
+        return value.of(matrix)
+    if isinstance(value, EndRecipe):
+        first, second = (_vector(stored, each) for each in value.vectors)
+        if first.shape != second.shape:
+            raise _shape_error(stored, place, f"{first.size} and {second.size} values; as many of both")
+        if value.variance is not None:
+            with np.errstate(invalid="ignore"):
+                second = np.sqrt(second)
+        return np.stack([first, second], axis=1)
+    return np.array(value, dtype=np.float64)
 
 
-def _layout(source: WeightFile) -> Layout:
-    return locate(str(source.path), source.arrays, ())
+def _vector(stored: Stored, value: str | list[float]) -> Array:
+    array = stored.read(value.strip("/")) if isinstance(value, str) else np.array(value, np.float64)
+    return array.astype(array.dtype.newbyteorder("=")).reshape(-1)
 
 
-def _layer_tables(network: Network, layout: Layout) -> Iterator[Any]:
-    for layer, kernel, bias in zip(network.dense_layers, layout.kernels, layout.biases, strict=True):
-        orientation = _claim(network, layer.name, "orientation")
-        table = tomlkit.table()
-        table.add("kernel", _place(network.source, kernel))
-        if bias is not None:
-            table.add("bias", _place(network.source, bias))
-        if orientation is not None:
-            _add(table, "orientation", orientation.value, orientation)
-        spelling = format_activation(layer.activation)
-        _add(table, "activation", spelling, _claim(network, layer.name, "activation"))
-        yield table
-
-
-def _scaling_table(network: Network, layout: Layout) -> Any:
-    table = tomlkit.table()
-    rules = [layer.rule for layer in network.layers if isinstance(layer, Scaling)]
-    claims = [claim for claim in network.claims if claim.convention == "scaling"]
-    _add(table, "rule", rules[0] if rules else "none", claims[0] if claims else None)
-    for key, name in (("input", layout.norm_in), ("output", layout.norm_out)):
-        if name is not None:
-            table.add(key, _place(network.source, name))
-    return table
-
-
-def _place(source: WeightFile, name: str) -> Any:
-    """The dataset's name in the file, or the values where a recipe had written them out."""
-    if source.places and name not in source.places:
-        return source.arrays[name].tolist()
-    return source.places.get(name, name)
-
-
-def _claim(network: Network, layer: str, convention: str) -> Claim | None:
-    found = (claim for claim in network.claims if (claim.layer, claim.convention) == (layer, convention))
-    return next(found, None)
-
-
-def _add(table: Any, key: str, value: Any, claim: Claim | None) -> None:
-    item = tomlkit.item(value)
-    if claim is not None and claim.evidence == "assumed":
-        table.add(tomlkit.comment(f"{key} = {item.as_string()}  # assumed"))
-    else:
-        table.add(key, item)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """A draft in the same folder, moved to its place when it is complete."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            draft = Path(folder) / path.name
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written", found=os_reason(error)) from error
+def _shape_error(stored: Stored, place: str, problem: str) -> RecipeError:
+    return RecipeError(f"{stored.opened.path} does not fit the recipe", (f"{place}: found {problem} is expected",))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from porter.errors import PorterError, SamplesFormatError, SamplesShapeError, SamplesValueError, UnreadableError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.formats.opened import check_path, os_reason
-from porter.network import Extremes, Network, Scaling, Transform
+from porter.network import Ensemble, Extremes, Network, Scaling, Transform
 from porter.npz import SIGNATURE, NpzError, names_in, read_npz
 
 Array = NDArray[Any]
@@ -136,6 +136,8 @@ def end_widths(network: Network) -> tuple[int, int]:
             ends.append(len(layer.functions))
         elif isinstance(layer, Extremes):
             ends.append(len(layer.least))
+        elif isinstance(layer, Ensemble):
+            ends.append(1)
         else:
             ends.append(layer.kernel.shape[place])
     return ends[0], ends[1]

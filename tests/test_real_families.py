@@ -86,6 +86,28 @@ def test_the_authors_own_test(real):
     assert abs(found[0, 0] - 0.9999546066706964) <= 1e-15
 
 
+# --- CANYON-MED --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "value"), [("nit", 5.9115), ("sil", 6.6340), ("ph", 8.0965)])
+def test_canyon_med_to_the_printed_digit(real, kind, value, tmp_path):
+    """Ten members in one model, and the mean of those within one deviation; the plain one is 5.774 for nitrate."""
+    network = porter.read(real / "canyon_med" / "v2" / "MATLAB" / "CANYON-MED_weights", kind=kind)
+    pressure = 500 / 2e4 + 1 / (1 + np.exp(-500 / 300)) ** 3
+    x = np.array([[35, 18, 2014 + 98 / 365, 13.5, 38.6, 160, pressure]])
+    ported(network, tmp_path, dtype="float64")
+    import keras
+
+    found = np.asarray(keras.models.load_model(tmp_path / "port.keras")(x))
+    assert round(float(found[0, 0]), 4) == value
+
+
+@pytest.mark.parametrize("kind", ["nit", "sil", "ph", "ph_7"])
+def test_canyon_med_of_the_paper(real, kind, tmp_path):
+    network = porter.read(real / "canyon_med" / "v1_paper" / "MATLAB" / "CANYON-MED_weights", kind=kind)
+    ported(network, tmp_path)
+
+
 # --- SL2P ------------------------------------------------------------------------------------------------------------
 
 

@@ -1,12 +1,19 @@
 """Recipes: what they say is followed, what is wrong in them is listed with its place."""
 
+import re
+import tomllib
+
 import h5py
 import numpy as np
 import pytest
 
 import porter
 from porter import errors
-from porter.recipe import read_recipe, recipe_text, write_recipe
+from porter.programs import build_program
+from porter.recipe import EndRecipe, LayerRecipe, Recipe, read_recipe
+from porter.recipe_explained import EXPLAINED
+from porter.recipe_skeleton import list_arrays, skeleton
+from porter.recipe_writing import recipe_text, write_recipe
 from tests.formats.files import kernels_and_biases, replace, write
 
 ELSEWHERE = """
@@ -262,7 +269,7 @@ def test_writing_is_complete_or_not_at_all(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("porter.recipe.os.replace", interrupted)
+    monkeypatch.setattr("porter.recipe_writing.os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_recipe(network, target, force=True)
     assert target.read_text() == "mine"
@@ -309,3 +316,140 @@ def test_a_real_network_of_another_family_by_recipe(real, tmp_path):
     # Measured: 1.1e-5 of outputs up to 6.7, which is float32; the square kernel the other way round gives 7.3.
     assert error(network.dense_layers[1].kernel) < 1e-4
     assert error(network.dense_layers[1].kernel.T) > 1
+
+
+# --- what else a recipe can say ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def emulator(tmp_path):
+    """Flat names, two vectors for either end, and another rule at each."""
+    kernels, biases = kernels_and_biases((3, 4, 2))
+    path = tmp_path / "emulator.h5"
+    with h5py.File(path, "w") as file:
+        for n, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+            file[f"A{n}"], file[f"B{n}"] = kernel, bias
+        file["x_min"], file["x_max"] = np.array([0.0, 1, 2]), np.array([2.0, 4, 8])
+        file["y_mean"], file["y_var"] = np.array([0.5, -1]), np.array([4.0, 9])
+    return path
+
+
+EMULATOR = """
+name = "emulator of mine"
+[[layers]]
+kernel = "A0"
+bias = "B0"
+activation = "softsign"
+[[layers]]
+kernel = "A1"
+bias = "B1"
+activation = "linear"
+[scaling.input]
+rule = "[0,1]"
+minimum = "x_min"
+maximum = "x_max"
+[scaling.output]
+mean = "y_mean"
+variance = "y_var"
+"""
+
+
+def test_each_end_has_its_own_rule_and_its_own_vectors(emulator, tmp_path):
+    network = porter.read(emulator, recipe=recipe(tmp_path, EMULATOR))
+    kernels, biases = kernels_and_biases((3, 4, 2))
+    x = np.random.default_rng(0).uniform(0, 8, (20, 3))
+    hidden = (x - [0, 1, 2]) / [2, 3, 6] @ kernels[0] + biases[0]
+    wanted = (hidden / (1 + np.abs(hidden)) @ kernels[1] + biases[1]) * [2, 3] + [0.5, -1]
+    np.testing.assert_allclose(build_program(network)(x)[0], wanted, rtol=1e-12)
+    assert [layer.rule for layer in network.layers if layer.name.startswith("Norm")] == ["[0,1]", "mean-std"]
+
+
+def test_a_network_read_by_recipe_bears_its_own_name(emulator, tmp_path):
+    network = porter.read(emulator, recipe=recipe(tmp_path, EMULATOR))
+    assert (network.name, network.family, network.source.format) == ("emulator of mine", "recipe", "emulator of mine")
+    assert "oc-smart" not in str(network.claims).lower()
+    unnamed = porter.read(emulator, recipe=recipe(tmp_path, EMULATOR.replace('name = "emulator of mine"', "")))
+    assert (unnamed.name, unnamed.source.format) == ("emulator", "recipe")
+
+
+def test_what_was_read_by_recipe_is_written_as_one_again(emulator, tmp_path):
+    network = porter.read(emulator, recipe=recipe(tmp_path, EMULATOR))
+    again = tmp_path / "again.toml"
+    write_recipe(network, again)
+    assert_same(porter.read(emulator, recipe=again), network)
+
+
+@pytest.mark.parametrize("where", ["first row", "last row", "first column", "last column"])
+def test_the_bias_may_stand_in_the_kernel(tmp_path, where):
+    kernels, biases = kernels_and_biases((3, 4, 2))
+    path = tmp_path / "neuralnet.npz"
+    rows = [np.vstack([bias[None], kernel]) if "first" in where else np.vstack([kernel, bias[None]])
+            for kernel, bias in zip(kernels, biases, strict=True)]  # fmt: skip
+    np.savez(path, **{f"m{n}": matrix if "row" in where else matrix.T for n, matrix in enumerate(rows)})
+    text = "".join(f'[[layers]]\nkernel = "m{n}"\nbias_in = "{where}"\n' for n in (0, 1))
+    network = porter.read(path, recipe=recipe(tmp_path, text))
+    for number, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), start=1):
+        np.testing.assert_array_equal(network.layer(f"Layer{number}").kernel, kernel)
+        np.testing.assert_array_equal(network.layer(f"Layer{number}").bias, bias)
+    again = tmp_path / "again.toml"
+    write_recipe(network, again)
+    assert f'bias_in = "{where}"' in again.read_text()
+    assert_same(porter.read(path, recipe=again), network)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('maximum = "x_max"', "", "minimum and maximum, or mean and std or variance, are needed"),
+        ('rule = "[0,1]"', 'rule = "mean-std"', "does not go with minimum and maximum"),
+        ('maximum = "x_max"', 'maximum = "x_top"', "no dataset 'x_top'"),
+        ('maximum = "x_max"', "maximum = [1.0]", "as many of both"),
+        ('bias = "B0"', 'bias = "B0"\nbias_in = "first row"', "one place only"),
+        ('bias = "B0"', 'bias_in = "middle row"', "first row"),
+        ('kernel = "A1"\nbias = "B1"', 'kernel = "B1"\nbias_in = "first row"', "a matrix with the bias in it"),
+    ],
+)
+def test_what_is_wrong_with_the_new_words_is_named(emulator, tmp_path, old, new, says):
+    assert old in EMULATOR
+    with pytest.raises(errors.RecipeError, match=re.escape(says)):
+        porter.read(emulator, recipe=recipe(tmp_path, EMULATOR.replace(old, new)))
+
+
+def test_the_explanation_is_a_recipe_that_can_be_read(tmp_path):
+    kernels, biases = kernels_and_biases((3, 4, 2))
+    path = tmp_path / "net.npz"
+    first = {"net/first/w": kernels[0], "net/first/b": biases[0], "x_min": np.zeros(3), "x_max": np.ones(3)}
+    np.savez(path, **first, **{"net/second": np.vstack([biases[1][None], kernels[1]])})
+    network = porter.read(path, recipe=recipe(tmp_path, EXPLAINED))
+    assert network.name == "mystery"
+    tables = {**Recipe.model_fields, **LayerRecipe.model_fields, **EndRecipe.model_fields}
+    missing = [key for key in tables if f"{key} =" not in EXPLAINED and f"[[{key}]]" not in EXPLAINED]
+    assert missing == ["scaling", "variance"], "every key is shown"
+
+
+# --- a skeleton for anything ------------------------------------------------------------------------------------------
+
+
+def skeleton_of(path):
+    with pytest.raises(errors.UnreadableError) as refused:
+        porter.read(path)
+    return skeleton(list_arrays(path, refused.value))
+
+
+def test_a_skeleton_has_every_array_and_guesses_that_are_comments(emulator):
+    text = skeleton_of(emulator)
+    for name, shape in (("A0", "3 x 4"), ("B1", "2"), ("x_min", "3"), ("y_var", "2")):
+        assert re.search(rf"^# +{name} +{shape}  float64$", text, re.MULTILINE)
+    assert tomllib.loads(text) == {"version": 1}
+
+
+def test_an_uncommented_skeleton_is_a_recipe(emulator, tmp_path):
+    lines = skeleton_of(emulator).splitlines()
+    start = lines.index("version = 1")
+    text = "\n".join(line.removeprefix("# ") for line in lines[start:]).replace("units-first", "inputs-first")
+    network = porter.read(emulator, recipe=recipe(tmp_path, text))
+    kernels, biases = kernels_and_biases((3, 4, 2))
+    for layer, kernel, bias in zip(network.dense_layers, kernels, biases, strict=True):
+        np.testing.assert_array_equal(layer.kernel, kernel)
+        np.testing.assert_array_equal(layer.bias, bias)
+    assert network.layers[0].name == "Norm_in"

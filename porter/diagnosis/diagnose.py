@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from porter.blocks import Atom, Block
 from porter.case import Case, Judged
 from porter.diagnosis.codes import Cause
+from porter.diagnosis.ensembles import explain_ensemble
 from porter.diagnosis.extremes import explain_extremes
 from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
 from porter.diagnosis.numbers import column_order, describe_permutation
@@ -18,8 +21,11 @@ from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.judging import cast, judge
 from reference.dense import Dense
+from reference.ensemble import Ensemble
 from reference.extremes import Extremes
 from reference.scaling import Scaling
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -71,14 +77,22 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
         return _absent(case, one)
     if one.verdict != "mismatch":
         return []
-    if isinstance(step, Extremes):
-        return [explain_extremes(step, block)]
     if not isinstance(step, Scaling):
-        return [explain_transform(step, block, case.inputs)]
+        return [_explain_other(step, block, case.inputs)]
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
     reading = explain_scaling(step, block.run, block.precision.format.unit, others)
     stray = None if reading.explained else _stray_atom(case, one, block)
     return [reading.cause if stray is None else stray_cause(one.name, stray, is_linear=stray.kind == "activation")]
+
+
+def _explain_other(step: Any, block: Block | None, inputs: Array) -> Cause:
+    """A step that is neither a layer nor a scaling."""
+    if isinstance(step, Extremes):
+        return explain_extremes(step, block)
+    if isinstance(step, Ensemble):
+        return explain_ensemble(step, block)
+    assert block is not None
+    return explain_transform(step, block, inputs)
 
 
 def _absent(case: Case, one: Judged) -> Sequence[Cause]:
@@ -90,8 +104,8 @@ def _absent(case: Case, one: Judged) -> Sequence[Cause]:
     if isinstance(step, Dense):
         remedy = f"porter.build(network) has it: Dense({step.width[1]}) between its neighbours"
         return [Cause("layers.missing", one.name, "no layer of the port computes it", remedy)]
-    if isinstance(step, Extremes):
-        return [explain_extremes(step, None)]
+    if isinstance(step, Extremes | Ensemble):
+        return [_explain_other(step, None, case.inputs)]
     remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
     return [Cause("transform.replaced", one.name, "the port has no such step", remedy)]
 

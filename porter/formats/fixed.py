@@ -234,7 +234,8 @@ def _ends(
         if ranges is None:
             found.append(())
             continue
-        rule = ranges.rule if options.scaling is None else options.scaling
+        declared = options.rule_at(name)
+        rule = ranges.rule if declared is None else declared
         claims.append(_scaling_claim(name, rule, ranges, options, formula))
         stored = np.stack([_native(ranges.first.reshape(-1)), _native(ranges.second.reshape(-1))], axis=1)
         rows, _ = scalings.ranges_as_rows(where, name, stored, width)

@@ -98,7 +98,7 @@ def interpret(
             shapes, layout.kernels, layout.biases, solved.orientations, activations, strict=True
         )
     ]
-    before, after, scaling_claims = _scaling_layers(where, arrays, layout, solved.widths, options.scaling)
+    before, after, scaling_claims = _scaling_layers(where, arrays, layout, solved.widths, options)
     network = Network(
         name=source.path.stem,
         family=source.format,
@@ -201,21 +201,22 @@ def _native(array: Array) -> Array:
 
 
 def _scaling_layers(
-    where: str, arrays: Mapping[str, Array], layout: Layout, widths: Sequence[int], declared: str | None
+    where: str, arrays: Mapping[str, Array], layout: Layout, widths: Sequence[int], options: ReadOptions
 ) -> tuple[tuple[Scaling, ...], tuple[Scaling, ...], list[Claim]]:
     """(Norm_in,), (Norm_out,) where there are such, and the claims on them."""
     places = (("Norm_in", layout.norm_in, widths[0]), ("Norm_out", layout.norm_out, widths[-1]))
     present = [(name, stored, width) for name, stored, width in places if stored is not None]
-    if declared not in (None, "none") and not present:
+    if options.scaling not in (None, "none") and not present:
         raise OptionContradictionError(
-            f"{where} has no ranges to scale by, but scaling={declared!r} was declared",
+            f"{where} has no ranges to scale by, but scaling={options.scaling!r} was declared",
             expected="Norm_in or Norm_out in the file, or ranges in a recipe",
             remedy="leave the option out",
         )
-    rule = scalings.DEFAULT_RULE if declared is None else declared
     claims: list[Claim] = []
     layers: dict[str, Scaling] = {}
     for name, stored, width in present:
+        declared = options.rule_at(name)
+        rule = scalings.DEFAULT_RULE if declared is None else declared
         claims.append(scalings.scaling_claim(name, rule, declared is not None))
         if rule == "none":
             continue

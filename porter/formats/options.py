@@ -29,7 +29,7 @@ class ReadOptions:
         activation: one for all hidden layers, or one a layer, output included.
         output_activation: of the last layer.
         orientation: of all kernels, or one a layer.
-        scaling: the rule of ``Norm_in`` and ``Norm_out``; "none" leaves them out.
+        scaling: the rule of ``Norm_in`` and ``Norm_out``; "none" leaves them out. A recipe may have one for either.
         kind: of network, for its physical transforms: "aaNN", ...
         physical: whether the physical transforms belong to the network.
         keras: what is declared of a legacy Keras file.
@@ -39,7 +39,7 @@ class ReadOptions:
     activation: Declared = None
     output_activation: str | None = None
     orientation: Declared = None
-    scaling: str | None = None
+    scaling: str | tuple[str | None, str | None] | None = None
     kind: str | None = None
     physical: bool = False
     keras: KerasOptions | None = None
@@ -56,8 +56,15 @@ class ReadOptions:
                 raise UnknownOrientationError(
                     f"orientation {orientation!r} is not known", expected=" or ".join(map(repr, ORIENTATIONS))
                 )
-        if self.scaling is not None and self.scaling not in RULES:
-            raise UnknownScalingError(f"scaling {self.scaling!r} is not known", expected=", ".join(map(repr, RULES)))
+        for rule in (self.scaling,) if isinstance(self.scaling, str) else self.scaling or ():
+            if rule is not None and rule not in RULES:
+                raise UnknownScalingError(f"scaling {rule!r} is not known", expected=", ".join(map(repr, RULES)))
+
+    def rule_at(self, name: str) -> str | None:
+        """The declared rule of ``Norm_in`` or ``Norm_out``."""
+        if self.scaling is None or isinstance(self.scaling, str):
+            return self.scaling
+        return self.scaling[name == "Norm_out"]
 
     def _check_activations(self) -> None:
         if self.output_activation is not None and isinstance(self.activation, tuple):

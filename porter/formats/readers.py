@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from porter.formats import keras_hint, oc_smart
+from porter.formats import by_recipe, keras_hint, oc_smart
 from porter.formats.arrays import reader as arrays
+from porter.formats.canyon_med import reader as canyon_med
 from porter.formats.ffbp import reader as ffbp
 from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
@@ -19,7 +20,9 @@ register(rrtmgp.READER)
 register(fkb.READER)
 register(ffbp.READER)
 register(sl2p.READER)
-# What only the names tell comes last.
+register(canyon_med.READER)
+# What only the names tell comes last, and what only the user tells is never asked.
 register(arrays.READER)
+register(by_recipe.READER)
 
 __all__ = ["FAMILIES", "Family", "family_named", "family_of", "register"]

@@ -14,6 +14,7 @@ from porter.probes import steered_rows, wide_rows
 from porter.rewriting.gauges import Found, find_units
 from porter.rewriting.spans import Pieces, Span
 from reference.dense import Dense
+from reference.ensemble import Ensemble
 from reference.extremes import Extremes
 from reference.folding import fold
 from reference.precision import FORMATS
@@ -166,6 +167,8 @@ def _strangeness(step: Any, units: Units) -> int:
 def _columns(step: Any) -> int:
     if isinstance(step, Extremes):
         return len(step.least)
+    if isinstance(step, Ensemble):
+        return step.members
     return len(step.functions) if hasattr(step, "functions") else len(step.first)
 
 

@@ -32,7 +32,7 @@ def program(
     activation: Declared = None,
     output_activation: str | None = None,
     orientation: Declared = None,
-    scaling: str | None = None,
+    scaling: Declared = None,
     physical: str | None = None,
     dtype: Any = np.float64,
 ) -> Program:

@@ -42,7 +42,7 @@ def program(
     activation: Declared = None,
     output_activation: str | None = None,
     orientation: Declared = None,
-    scaling: str | None = None,
+    scaling: Declared = None,
     physical: str | None = None,
     dtype: Any = np.float64,
 ) -> Program:
@@ -56,7 +56,8 @@ def program(
             tanh, where None.
         output_activation: spelling for the last layer; linear where None.
         orientation: ``"units-first"`` or ``"inputs-first"``, for all layers or a list; made out from shapes where None.
-        scaling: ``"[-1,1]"`` (where None), ``"[0,1]"``, ``"mean-std"``, or ``"none"`` to leave the scaling steps out.
+        scaling: ``"[-1,1]"`` (where None), ``"[0,1]"``, ``"mean-std"``, or ``"none"`` to leave the scaling steps out; a
+            list of two where the ends differ.
         physical: kind of network (``"aaNN"``) to add its physical transforms; None leaves them out.
         dtype: in which the arithmetic is done.
 
@@ -75,7 +76,7 @@ def chained_program(
     activation: Declared,
     output_activation: str | None,
     orientation: Declared,
-    scaling: str | None,
+    scaling: Declared,
     physical: str | None,
     dtype: Any,
 ) -> Program:
@@ -237,9 +238,10 @@ def _activations(own: Sequence[str | None], activation: Declared, output: str | 
 
 
 def _scaling(
-    name: str, steps: Sequence[Any], norms: Mapping[str, Array], width: int, rule: str | None, dtype: Any
+    name: str, steps: Sequence[Any], norms: Mapping[str, Array], width: int, rule: Declared, dtype: Any
 ) -> list[Scaling]:
     """The scaling step of that name, where the file has its ranges and the rule is not "none"."""
+    rule = rule if rule is None or isinstance(rule, str) else rule[name == "Norm_out"]
     rule = "[-1,1]" if rule is None else rule
     if rule not in RULES:
         raise ValueError(f"scaling {rule!r}; expected one of {', '.join(RULES)}")

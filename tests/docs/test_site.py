@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from porter.diagnosis.codes import CODES
-from porter.recipe import LayerRecipe, Recipe, ScalingRecipe
+from porter.recipe import EndRecipe, LayerRecipe, Recipe, ScalingRecipe
 from reference.activations import FUNCTIONS
 
 needs_mkdocs = pytest.mark.skipif(
@@ -133,6 +133,7 @@ def test_reserved_codes_are_those_that_nothing_reports(hooks, root):
 def test_the_tables_have_every_key_and_every_activation(hooks):
     fields = {*Recipe.model_fields, *(f"layers.{f}" for f in LayerRecipe.model_fields)}
     fields |= {f"scaling.{f}" for f in ScalingRecipe.model_fields}
+    fields |= {f"scaling.{end}.{f}" for end in ("input", "output") for f in EndRecipe.model_fields}
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.recipe_keys()), re.MULTILINE)) == fields
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == set(FUNCTIONS)
 

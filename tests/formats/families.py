@@ -104,3 +104,20 @@ def write_sl2p(folder: Path, seed: int = 0, extremes: Sequence[float] | None = (
         lines = [",".join(f"{float(value):.12g}" for value in np.atleast_1d(row)) for row in np.atleast_2d(rows)]
         (folder / f"{folder.name}_{name}").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def write_canyon(folder: Path, variables: Sequence[str] = ("nit",), sets: Sequence[str] = (), members: int = 4) -> Path:
+    """One folder of CANYON-MED: a text file a matrix; two sets have means and deviations of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(variables) + len(sets))
+    for variable in variables:
+        for group in sets or ("",):
+            ending = f"{variable}_{group}".rstrip("_")
+            np.savetxt(folder / f"moy_{ending}.txt", rng.normal(size=(1, 4)))
+            np.savetxt(folder / f"std_{ending}.txt", rng.uniform(0.5, 2, size=(1, 4)))
+            for number in range(1, members + 1):
+                kernels, biases = weights((3, 5, 5, 1), int(rng.integers(1000)))
+                own = f"{group}_{number}".lstrip("_")
+                for name, array in zip(("IW", "LW1", "LW2", "b1", "b2", "b3"), (*kernels, *biases), strict=True):
+                    np.savetxt(folder / f"poids_{variable}_{name}_{own}.txt", np.atleast_2d(array.T).T)
+    return folder

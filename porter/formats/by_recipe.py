@@ -1,0 +1,31 @@
+"""The family of networks that only a recipe can read; ``porter.recipe`` reads them."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from porter.errors import UnknownFormatError
+from porter.formats.oc_smart import program
+from porter.formats.opened import OpenedFile
+from porter.formats.options import ReadOptions
+from porter.formats.registry import Family
+
+
+def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
+    """Refuse it.
+
+    Raises:
+        UnknownFormatError: always, for the recipe is missing.
+    """
+    del options
+    raise UnknownFormatError(f"{opened.path} needs a recipe", remedy="--recipe net.toml")
+
+
+READER = Family(
+    "recipe",
+    "HDF5 or .npz of any layout, with a recipe that says where the arrays lie (porter recipe --explain)",
+    lambda opened: False,
+    read,
+    program,
+    example="porter inspect anything.h5 --write-recipe anything.toml",
+)

@@ -1,0 +1,1 @@
+"""CANYON-MED: ensembles of networks, one text file a matrix."""

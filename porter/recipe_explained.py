@@ -1,0 +1,46 @@
+"""Everything that a recipe can say, as one that could be read."""
+
+from __future__ import annotations
+
+EXPLAINED = """\
+# A recipe says where the arrays of a network lie in HDF5 or .npz, and how they are to be read:
+#     porter inspect FILE --write-recipe net.toml     writes one to begin with, whatever the file
+#     porter port FILE --recipe net.toml -o net.keras reads by it
+# Only the kernels have to be named. What is left out is made out from the shapes where they tell, else assumed and
+# said to be; what stands here counts as declared by you. Unknown keys and wrong types are refused, each with its place.
+
+version = 1                          # of this schema
+name = "mystery"                     # what the network is called; the file's name where left out
+# format = "oc-smart"                # whose conventions hold for what nobody says; a guess is a guess where left out
+# kind = "aaNN"                      # of an OC-SMART network, for its physical transforms
+# physical = true                    # whether the network begins and ends in physical units
+# widths = "Layers"                  # an array that states the widths, to be checked against the kernels
+
+[[layers]]                           # one table a layer, in order of computation
+kernel = "net/first/w"               # full name of its array
+bias = "net/first/b"                 # left out where there is none
+orientation = "inputs-first"         # or "units-first": which axis of the kernel comes first
+activation = "leaky_relu(negative_slope=0.1)"
+
+[[layers]]
+kernel = "net/second"
+bias_in = "first row"                # the bias stands in the kernel; or "last row", "first column", "last column"
+orientation = "inputs-first"
+activation = "linear"
+
+# Scaling: one rule for both ends and an array of pairs (n, 2), or written out as pairs ...
+#     [scaling]
+#     rule = "[-1,1]"                # or "[0,1]", "mean-std", "none"
+#     input = "Norm_in"
+#     output = [[0.0, 1.5], [-1.0, 2.0]]
+# ... or a rule and two vectors for an end, by name or written out:
+[scaling.input]
+rule = "[0,1]"                       # or "[-1,1]" with minimum and maximum
+minimum = "x_min"
+maximum = "x_max"
+
+[scaling.output]
+rule = "mean-std"
+mean = [0.5, -0.25]
+std = [2.0, 4.0]
+"""
