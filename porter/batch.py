@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from porter.errors import PorterError, UnreadableError, UsageError
+from porter.errors import AccessError, PorterError, UnreadableError, UsageError
+from porter.formats.opened import os_reason
 from porter.isolation import crash_error, screen
 from porter.report.model import Report
 from porter.saving import SUFFIXES
@@ -66,10 +68,20 @@ def run_all(files: Sequence[Path], task: Callable[[Path], Any], notice: Callable
         except PorterError as error:
             notice(str(error))
             outcomes.append(Outcome(file, error=error))
+        except OSError as error:
+            refusal = AccessError(f"{file}: the system refuses", found=_told(error))
+            notice(str(refusal))
+            outcomes.append(Outcome(file, error=refusal))
         except Exception as error:
             notice(traceback.format_exc())
             outcomes.append(Outcome(file, error=_defect(file, error)))
     return outcomes
+
+
+def _told(error: OSError) -> str:
+    """What the system said, and of which file where it says so."""
+    place = "" if error.filename is None else f"{error.filename}: "
+    return f"{place}{os_reason(error)}"
 
 
 def _defect(file: Path, error: Exception) -> PorterError:
@@ -103,7 +115,7 @@ def _is_folder(path: Path) -> bool:
 
 def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
     passed_over: list[Path] = []
-    known = list(_networks(folder, passed_over, notice))
+    known = list(_networks(folder, passed_over))
     if not known:
         raise UsageError(
             f"{folder} holds no legacy network",
@@ -111,10 +123,15 @@ def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
             expected="at least one file that a reader knows",
             remedy="name the files, with a recipe that says how to read them: --recipe net.toml",
         )
+    if passed_over:
+        passed = (
+            f"{_counted(len(passed_over), 'other file')} passed over ({_some([file.name for file in passed_over])})"
+        )
+        notice(f"{folder}: {_counted(len(known), 'network')}, {passed}")
     return known
 
 
-def _networks(folder: Path, passed_over: list[Path], notice: Callable[[str], None]) -> Iterator[Path]:
+def _networks(folder: Path, passed_over: list[Path]) -> Iterator[Path]:
     """The folder itself where it is one network; else its files that a reader knows, then those of its subfolders."""
     if _is_network(folder):
         yield folder
@@ -123,16 +140,11 @@ def _networks(folder: Path, passed_over: list[Path], notice: Callable[[str], Non
     files = [entry for entry in entries if entry.is_file()]
     crashes = screen(files)
     known = [file for file in files if file in crashes or _may_be_legacy(file)]
-    left_out = [file for file in files if file not in known]
-    if left_out:
-        notice(
-            f"{folder}: {len(left_out)} files of no known format left out ({_some([file.name for file in left_out])})"
-        )
-    passed_over += left_out
+    passed_over += [file for file in files if file not in known]
     yield from known
     for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _networks(entry, passed_over, notice)
+        if _is_folder(entry) and not entry.is_symlink():
+            yield from _networks(entry, passed_over)
 
 
 def _is_network(folder: Path) -> bool:
@@ -149,6 +161,10 @@ def _is_network(folder: Path) -> bool:
 
 def _some(names: list[str]) -> str:
     return ", ".join([*names[:3], "..."] if len(names) > 3 else names)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _may_be_legacy(file: Path) -> bool:
@@ -177,7 +193,7 @@ def destinations(files: Sequence[Path], output: Path) -> dict[Path, Path]:
     """Where the port of each file goes: to the output itself, or into it as a folder, made if need be.
 
     Raises:
-        UsageError: one output file for several inputs, or two inputs of one name.
+        UsageError: one output file for several inputs, two inputs of one name, or a suffix that no port has.
     """
     is_file = output.suffix in SUFFIXES and not output.is_dir()
     if is_file and len(files) == 1:
@@ -186,6 +202,12 @@ def destinations(files: Sequence[Path], output: Path) -> dict[Path, Path]:
         raise UsageError(
             f"output {output}", found=f"one file for {len(files)} networks", expected="a folder", remedy="-o FOLDER"
         )
+    if not output.is_dir() and re.fullmatch(r"\.[A-Za-z]\w*", output.suffix):
+        raise UsageError(
+            f"output {output}", found=f"the suffix {output.suffix!r}",
+            expected=f"a file ending in {' or '.join(SUFFIXES)}, or a folder",
+            remedy=f"-o {output.with_suffix('.keras')}; or mkdir {output} first, where a folder is meant",
+        )  # fmt: skip
     stems = [file.stem for file in files]
     twice = {stem for stem in stems if stems.count(stem) > 1}
     names = [f"{file.parent.name}_{file.stem}" if file.stem in twice else file.stem for file in files]

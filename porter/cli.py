@@ -13,6 +13,8 @@ import typer
 
 from porter import console
 from porter.errors import PorterError, UsageError
+from porter.formats.opened import os_reason
+from porter.progress import tell
 
 if TYPE_CHECKING:
     from porter.batch import Outcome
@@ -23,7 +25,6 @@ app = typer.Typer(
     name="porter",
     help="Port legacy neural networks into Keras and prove, layer by layer, that the port computes the same.",
     epilog="Exit status: 0 parity; 1 mismatch, inconclusive or a layer not compared; 2 unreadable or wrong usage.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -209,10 +210,11 @@ def port(
 
     def task(file: Path) -> Report:
         check_output(targets[file], force=force)
-        network = _network(file, reading)
-        how: dict[str, Any] = {"placement": placement, "dtype": dtype, "seed": seed}
-        how["samples"] = samples_of(file, samples)
-        return porter.port(network, targets[file], force=force, search=search, **how)
+        with console.working(file.name):
+            network = _network(file, reading)
+            how: dict[str, Any] = {"placement": placement, "dtype": dtype, "seed": seed}
+            how["samples"] = samples_of(file, samples)
+            return porter.port(network, targets[file], force=force, search=search, **how)
 
     _report(run_all(found, task, console.notice), as_json, html)
 
@@ -261,16 +263,17 @@ def verify(
     )
 
     def task(file: Path) -> Report:
-        network = _network(file, reading)
-        return porter.verify(
-            network,
-            ported,
-            samples=samples_of(file, samples),
-            seed=seed,
-            search=search,
-            placement=placement,
-            apply=apply,
-        )
+        with console.working(file.name):
+            network = _network(file, reading)
+            return porter.verify(
+                network,
+                ported,
+                samples=samples_of(file, samples),
+                seed=seed,
+                search=search,
+                placement=placement,
+                apply=apply,
+            )
 
     _report(run_all([legacy], task, console.notice), as_json, html, junit)
 
@@ -298,8 +301,8 @@ def _network(file: Path, reading: dict[str, Any]) -> Network:
     import porter
 
     network = porter.read(file, **reading)
-    console.progress(f"{file.name}: read; loading Keras and verifying")
     console.load_keras()
+    tell("building and verifying")
     return network
 
 
@@ -320,7 +323,7 @@ def _finish(outcomes: list[Outcome], as_json: bool, text: Callable[[], str]) -> 
     from porter.batch import worst_status
     from porter.report.summary import render_json
 
-    sys.stdout.write(render_json(outcomes) if as_json else text())
+    console.write(render_json(outcomes) if as_json else text())
     raise typer.Exit(worst_status(outcomes))
 
 
@@ -330,7 +333,14 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            console.write("")  # what else was printed is written now, or it is said that it cannot be
     except PorterError as error:
         console.notice(str(error))
+        sys.exit(2)
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        console.notice(f"{place}{os_reason(error)}")
         sys.exit(2)

@@ -77,10 +77,11 @@ def read_contents(file: Path, *, listing: bool = False, **read_options: Any) -> 
     if file.is_dir():
         return Legacy(read(file, **read_options))
     with open_file(file) as opened:
-        if keras_legacy.matches(opened):
+        if read_options.get("recipe") is None and keras_legacy.matches(opened):
             from porter.keras_legacy.inspection import look_into
 
             known = {key: value for key, value in read_options.items() if key in ("backend", "weights", "replace")}
+            keras_legacy.refuse_declared(opened, {key: read_options[key] for key in read_options.keys() - known})
             return look_into(opened, KerasOptions(**known))
     try:
         return Legacy(read(file, **read_options))

@@ -16,6 +16,7 @@ from porter.formats import read
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.network import Network
 from porter.probes import draw_rows
+from porter.progress import tell
 from porter.provenance import describe, write_provenance
 from porter.report.model import Report
 from porter.saving import Discard, check_output, load_model, staged, write_model
@@ -152,7 +153,9 @@ def save(job: Job, report: Report, output: Path, *, force: bool) -> Report:
     if report.verdict == "mismatch" and not force:
         return _unsaved(report)
     with staged(output, force=force) as draft:
+        tell("saving")
         write_model(job.model, draft)
+        tell("loading the saved file and comparing")
         report = _with_save_link(job, report, _load(draft))
         if report.verdict == "mismatch" and not force:
             report = _unsaved(report)
@@ -188,6 +191,7 @@ def _with_save_link(job: Job, report: Report, reloaded: Any) -> Report:
     if not differences:
         weights = sum(int(np.prod(weight.shape)) for weight in job.model.weights)
         return _linked(report, "parity", f"loaded again: the same bits in {weights:,} weights and {job.compared}")
+    tell("verifying the saved file")
     again = job.verify(reloaded)
     worse = max(report, again, key=lambda one: ORDER.index(one.verdict))
     return _linked(worse, again.verdict, f"loaded again and verified again, because {'; '.join(differences)}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from porter.errors import OutputExistsError, UnbuildableError, UsageError
+from porter.errors import AccessError, OutputExistsError, UnbuildableError, UsageError
+from porter.formats.opened import os_reason
 from porter.provenance import write_provenance
 
 SUFFIXES = (".keras", ".h5")
@@ -51,7 +53,7 @@ def staged(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     check_output(path, force=force)
-    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    with _writable(path), TemporaryDirectory(prefix=".porter-", dir=path.parent, ignore_cleanup_errors=True) as folder:
         draft = Path(folder) / path.name
         try:
             yield draft
@@ -61,14 +63,43 @@ def staged(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         os.replace(draft, path)
 
 
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Whatever keeps a file from being written is a refusal, in the words of the system.
+
+    Raises:
+        AccessError: no room, no right, too long a name.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise AccessError(
+            f"output {path} cannot be written", found=_reason(error),
+            remedy="nothing was written; choose another place, or make room",
+        ) from error  # fmt: skip
+
+
+def _reason(error: OSError) -> str:
+    """What the system said, also where HDF5 hides it in a report of its own."""
+    told = os_reason(error)
+    hidden = re.search(r"error message = '([^']+)'", told)
+    return hidden[1] if hidden else next(iter(told.splitlines()), "no reason given")
+
+
 def check_output(path: str | Path, *, force: bool = False) -> None:
     """Refuse an output that cannot be written, or that must not be overwritten.
 
     Raises:
         UsageError: another suffix than ``SUFFIXES``, a folder in its place, or no folder to put it in.
         OutputExistsError: the output exists and ``force`` is not given.
+        AccessError: the system cannot say, for the name is too long.
     """
     path = Path(path)
+    with _writable(path):
+        _check_place(path, force)
+
+
+def _check_place(path: Path, force: bool) -> None:
     if path.suffix not in SUFFIXES:
         raise UsageError(
             f"output {path}",
@@ -98,7 +129,12 @@ def write_model(model: Any, path: Path) -> None:
     if path.suffix == ".h5":
         _check_fits_hdf5(model, path)
     with _quiet_keras():
-        model.save(path)
+        try:
+            model.save(path)
+        except RuntimeError as error:
+            if "errno" not in str(error):
+                raise
+            raise OSError(str(error)) from error  # as HDF5 says that a file cannot be closed
 
 
 def load_model(path: str | Path) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -182,5 +184,25 @@ def _drive(holds: Callable[[Array], bool], box: Box, seed: int, score: Callable[
         target(max(score(), before))
 
     # The smallest row was kept by `holds`; a port that is random shows at the same row now and not then.
-    with suppress(AssertionError, Flaky):
+    with suppress(AssertionError, Flaky), _nothing_left_behind():
         explore()
+
+
+@contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    """Let Hypothesis keep what it keeps, constants of the code that runs, in a folder that goes away again.
+
+    One that is there already, or that was set, is the user's own.
+    """
+    from hypothesis import configuration
+
+    chosen = getattr(configuration, "__hypothesis_home_directory", None)
+    if chosen is not None or Path(".hypothesis").exists():
+        yield
+        return
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(None)

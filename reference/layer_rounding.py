@@ -41,6 +41,7 @@ from reference.precision import Precision, round_to
 from reference.preprocessing_rounding import (
     affine_error,
     center_crop_error,
+    einsum_error,
     exact,
     group_normalization_error,
     multi_head_error,
@@ -212,7 +213,7 @@ RULES = {
     CategoryEncoding: exact,
     CenterCrop: center_crop_error,
     Discretization: exact,
-    EinsumDense: convolution_error,
+    EinsumDense: einsum_error,
     GroupNormalization: group_normalization_error,
     MultiHeadAttention: multi_head_error,
     Reduction: reduction_error,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reference.activations import Activation
 from reference.affine import Affine
+from reference.einsum_dense import EinsumDense
 from reference.encoding import CategoryEncoding, Discretization
 from reference.function_rounding import activation_error
 from reference.group_normalization import GroupNormalization
@@ -125,6 +126,22 @@ def unit_normalization_error(step: UnitNormalization, inputs: Inputs, trace: Lay
     inside = sum_error(square, count, precision, own) + precision.variable_error(least)
     root = root_error(np.maximum(square, least), inside, precision, own)
     return quotient_error(x, np.zeros(x.shape), below, root, precision, own)
+
+
+def einsum_error(step: EinsumDense, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:
+    """A sum of products, what underflows in it, the bias added to it, and the activation of that."""
+    own, kind = own_format(step), precision.format
+    x, kernel = np.abs(inputs[0]), np.abs(step.kernel.astype(np.float64))
+    z = np.asarray(trace.preactivation, np.float64)
+    size = step.linear(x, kernel)
+    lost = kind.lost(x).max() * kernel.max(initial=0) + x.max(initial=0) * kind.lost(kernel).max()
+    error = contraction_error(size, step.terms, precision, own) + step.terms * lost
+    error = error + step.linear(x, precision.variable_error(step.kernel.astype(np.float64)))
+    if step.bias is not None:
+        cast = precision.variable_error(step.bias.astype(np.float64))
+        error = error + both_units(precision, own) * (np.abs(z) + size) + np.max(cast)
+    error = np.where(np.maximum(size, np.abs(z)) + error < kind.largest / 2, error, np.inf)
+    return activation_error(step.activation, z, np.asarray(trace.outputs, np.float64), error, kind, own)
 
 
 def multi_head_error(step: MultiHeadAttention, inputs: Inputs, trace: LayerTrace, precision: Precision) -> Array:

@@ -77,7 +77,40 @@ def test_a_folder_stands_for_its_legacy_files(fixtures, tmp_path):
     notices = []
     found = expand([tmp_path, tmp_path / "truncated.h5"], notices.append)
     assert [file.name for file in found] == ["square_7-7-7-7-7.h5", "truncated.h5"]
-    assert notices == [f"{tmp_path}: 2 files of no known format left out (MANIFEST.json, square_7-7-7-7-7.npz)"]
+    passed = "2 other files passed over (MANIFEST.json, square_7-7-7-7-7.npz)"
+    assert notices == [f"{tmp_path}: 2 networks, {passed}"]
+
+
+def test_a_folder_is_searched_with_those_in_it(fixtures, tmp_path):
+    square = (fixtures / "square_7-7-7-7-7.h5").read_bytes()
+    for place in ("net.h5", "2019/net.h5", "2019/deep/er/net.h5", ".git/net.h5", "saved/net.h5"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(square)
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"1")
+    for name, data in {"a.npz": b"PK\x03\x04 no", "b.txt": b"text", "c.h5": b"not HDF5", "d.nc": b"CDF\x01"}.items():
+        (tmp_path / "2019" / name).write_bytes(data)
+    notices = []
+    found = expand([tmp_path], notices.append)
+    places = [str(file.relative_to(tmp_path)) for file in found]
+    assert places == ["net.h5", "2019/net.h5", "2019/deep/er/net.h5"]
+    assert notices == [f"{tmp_path}: 3 networks, 4 other files passed over (a.npz, b.txt, c.h5, ...)"]
+
+
+@pytest.mark.parametrize("name", ["aa.kears", "x.onnx", "net.hdf"])
+def test_a_folder_is_not_made_of_a_misspelt_file(tmp_path, name):
+    with pytest.raises(UsageError, match="the suffix"):
+        destinations([Path("a.h5")], tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_of_the_system_stops_nothing_and_is_no_defect():
+    def task(file):
+        raise PermissionError(13, "Permission denied", str(file))
+
+    notices = []
+    outcomes = run_all([Path("a.h5")], task, notices.append)
+    assert outcomes[0].status == 2
+    assert "Permission denied" in notices[0] and "porter itself failed" not in notices[0]
 
 
 def test_a_folder_without_any(tmp_path):
@@ -137,7 +170,7 @@ def test_subfolders_are_gone_into_and_a_folder_may_be_a_network(fixtures, tmp_pa
     lai = write_sl2p(tmp_path / "LAI")
     notices = []
     assert expand([tmp_path], notices.append) == [lai, nested / "net.h5"]
-    assert notices == [f"{nested}: 1 files of no known format left out (readme.txt)"]
+    assert notices == [f"{tmp_path}: 2 networks, 1 other file passed over (readme.txt)"]
     assert expand([lai], notices.append) == [lai]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from importlib import import_module
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -396,14 +400,154 @@ def test_colour(monkeypatch, terminal, variables, colored):
     assert console.in_color() is colored
 
 
-def test_progress_is_for_somebody_who_watches(monkeypatch, capsys):
+def wait_while_working(seconds, patience):
     from porter import console
+    from porter.progress import tell
 
-    console.progress("working")
+    with console.working("net.h5", patience):
+        tell("verifying")
+        time.sleep(seconds)
+
+
+def test_progress_is_for_somebody_who_watches(monkeypatch, capsys):
+    wait_while_working(0.5, 0.0)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    console.progress("working")
-    assert capsys.readouterr().err == "working\n"
+    wait_while_working(0.5, 0.0)
+    told = capsys.readouterr().err
+    assert "net.h5: verifying (0 s)" in told
+    assert told.endswith("\r"), "the line is taken away again"
+
+
+def test_what_is_done_at_once_is_not_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    wait_while_working(0.5, 2.0)
+    assert capsys.readouterr().err == ""
+
+
+# --- what the system refuses ---
+
+
+@pytest.mark.parametrize("name", ["aa.kears", "x.onnx", "port.tflite", "a.b.h6"])
+def test_a_suffix_that_no_port_has_makes_nothing(run, fixtures, tmp_path, name):
+    code, out, err = run("port", fixtures / SQUARE, "-o", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert repr(Path(name).suffix) in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("judged")
+def test_a_folder_of_any_name_that_is_there(run, fixtures, tmp_path):
+    (tmp_path / "ports.d").mkdir()
+    code, _, err = run("port", fixtures / SQUARE, "-o", tmp_path / "ports.d")
+    assert code == 0, err
+    assert (tmp_path / "ports.d" / SQUARE.replace(".h5", ".keras")).is_file()
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", f"{LONG}.h5"],
+        ["port", "LEGACY", "-o", f"{LONG}.keras"],
+        ["port", f"{LONG}.h5", "-o", "a.keras"],
+        ["verify", "LEGACY", f"{LONG}.keras"],
+        ["inspect", "LEGACY", "--write-recipe", f"{LONG}.toml"],
+        ["inspect", "LEGACY", "--write-recipe", "/proc/recipe.toml"],
+        ["port", "LEGACY", "-o", "/proc/a.keras"],
+        ["verify", "LEGACY", "/proc/self/mem"],
+    ],
+)
+def test_what_the_system_refuses_is_one_message_and_status_2(run, fixtures, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*(str(fixtures / SQUARE) if each == "LEGACY" else each for each in arguments))
+    assert code == 2
+    assert "Traceback" not in err and err.strip()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("judged")
+def test_a_full_disk_is_one_message_and_leaves_nothing(run, fixtures, tmp_path, monkeypatch):
+    def full(model, path):
+        path.write_bytes(b"begun")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(import_module("porter.port"), "write_model", full)
+    code, _, err = run("port", fixtures / SQUARE, "-o", tmp_path / "a.keras")
+    assert code == 2
+    assert "No space left on device" in err and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.subprocess
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["inspect", "LEGACY"], ["--help"], ["--version"], ["formats"]])
+def test_a_full_standard_output(fixtures, arguments):
+    if arguments == ["formats"] and "formats" not in {command.name for command in cli.app.registered_commands}:
+        pytest.skip("no such command here")
+    command = [str(fixtures / SQUARE) if each == "LEGACY" else each for each in arguments]
+    with open("/dev/full", "w") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "porter", *command], stdout=full, stderr=subprocess.PIPE, check=False, text=True
+        )
+    assert told.returncode == 2
+    assert "Traceback" not in told.stderr and "Exception ignored" not in told.stderr
+    assert "No space left on device" in told.stderr
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("backend", ["jaxx", "nothing"])
+def test_a_backend_that_is_not_there(fixtures, tmp_path, backend):
+    told = subprocess.run(
+        [sys.executable, "-m", "porter", "port", str(fixtures / SQUARE), "-o", str(tmp_path / "a.keras")],
+        capture_output=True,
+        check=False,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": backend},
+    )
+    assert told.returncode == 2
+    assert "Traceback" not in told.stderr
+    assert told.stderr.startswith(f"Keras cannot be loaded with the backend {backend!r}")
+
+
+@pytest.mark.subprocess
+def test_a_port_leaves_nothing_but_what_was_asked_for(fixtures, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HYPOTHESIS")}
+    told = subprocess.run(
+        [sys.executable, "-m", "porter", "port", str(fixtures / SQUARE), "-o", "a.keras"],
+        capture_output=True,
+        check=False,
+        text=True,
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": os.getcwd()},
+    )
+    assert told.returncode == 0, told.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.keras"]
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell, tmp_path):
+    environment = os.environ | {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    told = subprocess.run(
+        [sys.executable, "-m", "porter", "--show-completion", shell],
+        capture_output=True, check=False, text=True, env=environment,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert "_COMPLETE" in told.stdout
+
+
+@pytest.mark.subprocess
+def test_completion_completes():
+    script = "import sys; from porter.cli import app; sys.argv = ['porter']; app(prog_name='porter')"
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, check=False, text=True,
+        env=os.environ | {"_PORTER_COMPLETE": "complete_bash", "COMP_WORDS": "porter ver", "COMP_CWORD": "1"},
+    )  # fmt: skip
+    assert told.stdout.split() == ["verify"], told.stderr
 
 
 @pytest.mark.subprocess

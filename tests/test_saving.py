@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from porter import saving
-from porter.errors import OutputExistsError, UnbuildableError, UnreadableError, UsageError
+from porter.errors import AccessError, OutputExistsError, UnbuildableError, UnreadableError, UsageError
 from porter.provenance import MEMBER, SCHEMA_VERSION, describe, is_saved_model, read_provenance, write_provenance
 from porter.report.model import Finding, Report
 from porter.saving import check_output, load_model, save_model, staged
@@ -88,7 +88,7 @@ def test_nothing_is_left_after_a_failure_in_the_middle(model, tmp_path, monkeypa
         raise kind("in the middle")
 
     monkeypatch.setattr(saving, {"model": "write_model", "record": "write_provenance"}[where], half)
-    with pytest.raises(kind, match="in the middle"):
+    with pytest.raises(AccessError if kind is OSError else kind, match="in the middle"):
         save_model(model, path, RECORD, force=True)
     assert names(tmp_path) == ([path.name] if existing else [])
     assert not existing or path.read_text() == "precious"
@@ -203,14 +203,14 @@ def test_a_damaged_archive_is_refused(tmp_path):
 
 def test_a_record_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("porter.provenance.LARGEST", 10)
-    with pytest.raises(UnreadableError, match="1000 bytes"):
+    with pytest.raises(UnreadableError, match="1,000 bytes"):
         read_provenance(archive(tmp_path / "aa.keras", "{}" * 500))
 
 
 def test_a_record_that_is_no_text(tmp_path):
     with h5py.File(tmp_path / "aa.h5", "w") as file:
         file.attrs[MEMBER] = [1, 2]
-    with pytest.raises(UnreadableError, match="an attribute of type ndarray"):
+    with pytest.raises(UnreadableError, match="an attribute of type list"):
         read_provenance(tmp_path / "aa.h5")
 
 

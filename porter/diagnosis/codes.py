@@ -41,6 +41,8 @@ CODES: dict[str, str] = {
     "recurrent.activation": "another activation inside the recurrence",
     "recurrent.swapped": "the input kernel and the recurrent kernel are exchanged",
     "recurrent.direction": "the sequence is read from its other end, or two directions are exchanged",
+    "interpolation": "pixels are repeated where they should be averaged, or the other way round",
+    "layer.argument": "a layer without weights has another argument",
     "padding": "another padding",
     "strides": "another stride or dilation",
     "pooling": "another pooling",

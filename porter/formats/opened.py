@@ -129,8 +129,8 @@ def open_file(path: str | Path) -> OpenedFile:
         UnreadableError: missing, a directory, empty, a Git LFS pointer, a stored symbolic link, a pickle, an archive.
     """
     path = Path(path)
-    check_path(path)
     try:
+        check_path(path)
         with path.open("rb") as stream:
             head = stream.read(HEAD)
             stream.seek(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from porter.formats.keras_legacy.decode import MODELS
 from porter.formats.keras_legacy.fields import reading
 from porter.formats.keras_legacy.options import KerasOptions
 from porter.formats.keras_legacy.reader import decode, known_backend, read_keras, version_of
+from porter.formats.keras_legacy.store import is_store
 from porter.formats.keras_legacy.walk import CODE
 from porter.formats.opened import OpenedFile
 
@@ -100,6 +102,8 @@ def look_into(opened: OpenedFile, options: KerasOptions) -> KerasContents:
     Raises:
         UnreadableError: the file is damaged, or holds no model.
     """
+    if is_store(opened):
+        return _store(opened, options)
     source = decode(opened)
     stored = {
         name: sum(int(np.size(source.arrays[f"{name}/{inner}"])) for inner in names)
@@ -119,6 +123,21 @@ def look_into(opened: OpenedFile, options: KerasOptions) -> KerasContents:
     except PorterError as error:
         refusal = str(error)
     return KerasContents(opened.path.name, source.sha256, kind, version, backend, listed, hazards, refusal)
+
+
+def _store(opened: OpenedFile, options: KerasOptions) -> KerasContents:
+    """Weights that are kept by the places of their layers in a model."""
+    stored: dict[str, int] = {}
+    for name, dataset in opened.hdf5.datasets.items():
+        layer = name.split("/vars/")[0].partition("/")[2] or name
+        stored[layer] = stored.get(layer, 0) + math.prod(dataset.shape or ())
+    refusal = None
+    try:
+        read_keras(opened, options)
+    except PorterError as error:
+        refusal = str(error)
+    version = "2.12 or later, by its layout"
+    return KerasContents(opened.path.name, opened.sha256, "weights", version, None, _weights(stored), (), refusal)
 
 
 def _weights(stored: Mapping[str, int]) -> tuple[LayerListed, ...]:

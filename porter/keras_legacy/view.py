@@ -11,6 +11,9 @@ import numpy as np
 from porter.errors import PortError
 from porter.keras_legacy.diagnosis.slots import slots
 
+STEADY = ("CenterCrop", "Resizing")
+"""Layers of Keras that take a mode, say that they train unless they are told otherwise, and do the same in both."""
+
 
 def variables_of(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Any]:
     """The variables that stand for the arrays of a step, by their place in it.
@@ -53,7 +56,7 @@ def _walk(tensor: Any, known: Mapping[int, str], sources: list[str], trained: li
     if history.node_index >= len(nodes) or not nodes[history.node_index].input_tensors:
         return
     node = nodes[history.node_index]
-    if node.arguments.kwargs.get("training") and getattr(history.operation, "_call_has_training_arg", False):
+    if is_trained(node, history.operation):
         trained.append(history.operation.name)
     for each in node.input_tensors:
         if id(each) in known:
@@ -70,10 +73,16 @@ def operations_of(model: Any) -> list[Any]:
 def trains(model: Any) -> bool:
     """Whether any call in it was built in training mode."""
     return any(
-        node.arguments.kwargs.get("training")
+        is_trained(node, operation)
         for operation in operations_of(model)
         for node in getattr(operation, "_inbound_nodes", ())
     )
+
+
+def is_trained(node: Any, operation: Any) -> bool:
+    """Whether a call was built in training mode, and that makes a difference."""
+    heeds = getattr(operation, "_call_has_training_arg", False) and type(operation).__name__ not in STEADY
+    return bool(heeds and node.arguments.kwargs.get("training"))
 
 
 @contextmanager

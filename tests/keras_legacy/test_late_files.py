@@ -153,6 +153,51 @@ def test_an_archive_of_keras_2_is_no_port(tmp_path: Path) -> None:
     assert sum(one.parameters for one in contents.layers) == 3 * 5 + 3 * 4 + 2 * 4
 
 
+def test_inspect_says_of_weights_alone_what_port_says(tmp_path: Path) -> None:
+    from porter.contents import read_contents
+
+    tf_keras.backend.clear_session()
+    model = chain()
+    model.save_weights(tmp_path / "m.weights.h5")
+    model.save_weights(tmp_path / "old.h5")
+    for name in ("m.weights.h5", "old.h5"):
+        contents = read_contents(tmp_path / name)
+        assert isinstance(contents, KerasContents)
+        assert sum(one.parameters for one in contents.layers) == model.count_params()
+        with pytest.raises(ArchitectureMissingError) as caught:
+            porter.read(tmp_path / name)
+        assert contents.refusal == str(caught.value)
+
+
+def test_inspect_takes_and_refuses_the_options_that_port_does(tmp_path: Path) -> None:
+    from porter.contents import Legacy, read_contents
+
+    tf_keras.backend.clear_session()
+    chain().save(tmp_path / "m.h5")
+    for read in (read_contents, porter.read):
+        with pytest.raises(errors.UsageError, match="activation="):
+            read(tmp_path / "m.h5", activation="relu")
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file.attrs["layer_names"] = [b"d"]
+        file.create_group("d").attrs["weight_names"] = [b"d/kernel"]
+        file["d/d/kernel"] = np.ones((3, 2))
+    (tmp_path / "net.toml").write_text('version = 1\n[[layers]]\nkernel = "d/d/kernel"\nactivation = "relu"\n')
+    found = read_contents(tmp_path / "w.h5", recipe=tmp_path / "net.toml")
+    assert isinstance(found, Legacy)
+    assert found.network.widths == porter.read(tmp_path / "w.h5", recipe=tmp_path / "net.toml").widths
+
+
+def test_inspect_lists_all_layers_that_are_refused(tmp_path: Path) -> None:
+    from porter.contents import read_contents
+
+    tf_keras.backend.clear_session()
+    x = L.Input((4,))
+    tf_keras.Model(x, tf.math.sin(tf.math.log(x)) + tf.math.cos(x)).save(tmp_path / "m.h5")
+    contents = read_contents(tmp_path / "m.h5")
+    assert isinstance(contents, KerasContents) and contents.refusal is not None
+    assert all(name in contents.refusal for name in ("math.sin", "math.log", "math.cos"))
+
+
 def test_a_member_that_is_missing_or_damaged(tmp_path: Path) -> None:
     path = as_2_15(chain(), tmp_path / "m.keras")
     data = bytearray(path.read_bytes())

@@ -150,7 +150,7 @@ def test_samples_that_are_too_short_are_no_damage_of_the_file(tmp_path):
     saved(cropped(), tmp_path / "m.h5")
     with pytest.raises(errors.PorterError) as caught:
         porter.port(tmp_path / "m.h5", tmp_path / "m.keras", samples=(np.zeros((2, 5, 4)), np.zeros((2, 1, 3))))
-    assert "lengths" in str(caught.value) and "damaged" not in str(caught.value)
+    assert "(5, 4)" in str(caught.value) and "damaged" not in str(caught.value)
 
 
 def test_a_join_that_agrees_takes_the_usual_length():

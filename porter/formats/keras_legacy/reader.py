@@ -99,14 +99,23 @@ def _read(opened: OpenedFile, options: ReadOptions) -> KerasNetwork:
     Raises:
         UsageError: such a declaration.
     """
-    given = [name for name, value in options.declarations().items() if value]
+    refuse_declared(opened, options.declarations())
+    return read_keras(opened, options.keras or KerasOptions())
+
+
+def refuse_declared(opened: OpenedFile, declared: Mapping[str, Any]) -> None:
+    """Refuse what a Keras file says itself.
+
+    Raises:
+        UsageError: anything of the kind is declared.
+    """
+    given = [name for name, value in declared.items() if value]
     if given:
         raise UsageError(
             f"{', '.join(f'{name}=' for name in given)} for {opened.path}",
             found="a Keras file, which says that itself",
             remedy="leave the option out",
         )
-    return read_keras(opened, options.keras or KerasOptions())
 
 
 def _with_weights(source: WeightFile, weights: str | Path) -> WeightFile:

@@ -242,7 +242,18 @@ def merge_readings(readings: Sequence[ArrayReading]) -> tuple[Cause, ...]:
     causes = [_worded(group) for group in groups.values()]
     if any(cause.code == "kernel.unset" for cause in causes):
         causes = [cause for cause in causes if cause.code != "bias.missing"]
-    return tuple(causes)
+    return _in_one_order(causes)
+
+
+def _in_one_order(causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    """Arrays of a normalization that are exchanged among each other as one mistake, with one remedy for all."""
+    exchanged = [cause for cause in causes if cause.code == "batch_norm.order" and " is the file's " in cause.message]
+    if len(exchanged) < 2:
+        return tuple(causes)
+    told = ", ".join(cause.message.removeprefix("its ").replace(" is the file's ", " is ") for cause in exchanged)
+    message = f"its arrays stand in another order than the file's: {told}"
+    one = replace(exchanged[0], message=message, remedy="; ".join(cause.remedy for cause in exchanged))
+    return (one, *(cause for cause in causes if cause not in exchanged))
 
 
 def _key(cause: Cause, reading: ArrayReading) -> tuple[str, str, str]:

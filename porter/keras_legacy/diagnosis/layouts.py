@@ -45,7 +45,7 @@ def _sources(suspect: Suspect, slot: Slot) -> Iterator[tuple[str, Iterator[Optio
 
 def _own(suspect: Suspect, slot: Slot, own: Array) -> Iterator[Option]:
     yield "", "", own
-    for family in (normalization, gates, exchanged, flatten_order, words, added, bias_rows):
+    for family in (cudnn, normalization, gates, exchanged, flatten_order, words, added, bias_rows):
         yield from family(suspect, slot, own)
     if own.ndim > 1 and slot.variable not in ("bias", "embeddings", "alpha"):
         yield from axes(own)
@@ -78,6 +78,19 @@ def reshaped(own: Array) -> Iterator[Option]:
         yield "kernel.axes", message, np.transpose(own, order).reshape(own.shape)
         lengths = [own.shape[order.index(axis)] for axis in range(own.ndim)]
         yield "kernel.axes", message, np.transpose(own.reshape(lengths), order)
+
+
+def cudnn(suspect: Suspect, slot: Slot, own: Array) -> Iterator[Option]:
+    """A recurrent kernel as cuDNN keeps it: of each gate (units, inputs) in memory, under the shape (inputs, units).
+
+    Source: cuDNN documentation, cudnnGetRNNLinLayerMatrixParams; Keras 2.3.1, engine/saving.py.
+    """
+    letters = GATES.get(type(take(suspect.step, slot.path[:-1])))
+    if letters is None or own.ndim != 2 or slot.variable not in ("kernel", "recurrent_kernel"):
+        return
+    parts = np.split(own, len(letters), axis=1)
+    message = "the {what} stands in cuDNN's layout, in which the arrays of a CuDNN layer are stored"
+    yield "kernel.reshaped", message, np.hstack([part.T.reshape(part.shape) for part in parts])
 
 
 def normalization(suspect: Suspect, slot: Slot, own: Array) -> Iterator[Option]:

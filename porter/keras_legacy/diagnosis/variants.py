@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from porter.keras_legacy.diagnosis.arguments import interpolations, settings
 from porter.keras_legacy.diagnosis.functions import activations, followers, slopes
 from porter.keras_legacy.diagnosis.graph import edges, modes, moves
 from porter.keras_legacy.diagnosis.normalization import epsilons
@@ -25,7 +26,7 @@ Family = Callable[[Suspect, Any], Iterator[Variant]]
 
 FAMILIES: tuple[Family, ...] = (
     edges, modes, moves, epsilons, activations, slopes, paddings, strides, dilations, pooling_kinds, pooling_windows,
-    reset_gates, directions, halves, exchanged_functions, inner_functions, followers,
+    reset_gates, directions, halves, exchanged_functions, inner_functions, interpolations, settings, followers,
 )  # fmt: skip
 
 
