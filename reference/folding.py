@@ -84,6 +84,8 @@ def changes_nothing(dense: Dense, folded: Dense) -> bool:
     """Whether a layer with a scaling folded into it is the layer alone, to within the fold's own arithmetic."""
     if folded.weights_error is None or folded.bias_error is None or folded.bias is None:
         return False
+    if dense.weights.shape != folded.weights.shape:
+        return False
     bias = np.zeros(folded.bias.shape) if dense.bias is None else np.asarray(dense.bias, np.float64).reshape(-1)
     moved = np.abs(np.asarray(dense.weights, np.float64) - folded.weights) <= folded.weights_error
     return bool(moved.all() and np.all(np.abs(bias - folded.bias) <= folded.bias_error))
