@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -233,7 +233,8 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
     shown: tuple[str, ...] = ()
     if reason is None and not (found.exceeding or differ) and (is_constant(suspect) or is_small(suspect)):
         tried, shown = telling_mistakes(suspect)
-        reason = None if shown or not has_arrays(suspect) else _untold(tried)
+        reason = f"{SAYS_NOTHING}: {', '.join(tried)} would not show" if tried and not shown else None
+        reason = reason if has_arrays(suspect) else None
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
     masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
@@ -244,10 +245,6 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
         masked=masked, would_show=shown,
     )  # fmt: skip
-
-
-def _untold(tried: Sequence[str]) -> str:
-    return f"{SAYS_NOTHING}: {', '.join(tried) or 'no mistake in its arrays'} would not show on any probe"
 
 
 def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:

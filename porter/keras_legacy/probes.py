@@ -94,7 +94,7 @@ def make_suspect(
         seen.append(Seen(ONE_ROW, alone, np.asarray(port.single[step.name], np.float64)))
     drawn = None if rng is None or looks_up(step) else _draw_wide(port, step, sources, rng)
     if drawn is not None:
-        seen.append(_run_alone(port, step, drawn))
+        seen += _tried(lambda: _run_alone(port, step, drawn))
     calm = [_run_alone(port, step, _only(part.fed, sources), training=False) for part in seen if trained]
     operations = [operation for operation in operations_of(port.model) if operation.name in names]
     found = _shown(step, operations)
@@ -107,6 +107,14 @@ def make_suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse,
     )  # fmt: skip
+
+
+def _tried(run: Callable[[], Seen]) -> list[Seen]:
+    """What a piece gives for rows of its own; nothing where it refuses them, as a layer that asserts its range does."""
+    try:
+        return [run()]
+    except Exception:  # somebody's own layer may raise anything
+        return []
 
 
 def recurrence_of(step: Any, operations: Sequence[Any]) -> Recurrence | None:
@@ -259,7 +267,7 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         seen += _through_masks(step, pairing, program, rng)
     alone = drawn is not None and port.between(pair.fed, pair.key)[1]
     if drawn is not None and alone:
-        seen.append(run(drawn, "wide rows"))
+        seen += _tried(lambda: run(drawn, "wide rows"))
 
     def sparse() -> Seen | None:
         thin = thinned(step, drawn, np.random.default_rng(0)) if drawn is not None and alone else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def build_legacy_report(
     if whole:
         notes.append("the port called as a whole gives something else than its layers one by one")
     formats = {one.precision.compute for one in judged}
-    notes += [*pairing_notes, *_notes(judged), *runtime_notes(current_runtime(), formats)]
+    notes += [*_left_out(judged), *pairing_notes, *_notes(judged), *runtime_notes(current_runtime(), formats)]
     return Report(
         verdict=verdict,
         links={"reading": _reading(network), "build": verdict, "save": "not checked", "export": "not checked"},
@@ -91,6 +91,21 @@ def _notes(judged: Sequence[Judged]) -> list[str]:
     notes = ["recurrent layers are judged a time step at a time, each from the state that the port itself was in"]
     carried = "recurrent layers whose states the port does not show are bounded along all their steps: sound, and loose"
     return (notes if any(shown) else []) + ([] if all(shown) else [carried])
+
+
+def _left_out(judged: Sequence[Judged]) -> Iterator[str]:
+    """Elements that could not be held against a bound."""
+    for one in judged:
+        if one.comparison.inevitable:
+            yield (
+                f"{one.step.name}: {one.comparison.inevitable:,} elements were left out, because the reference's own "
+                "values do not fit the port's dtype"
+            )
+        if one.comparison.unbounded:
+            yield (
+                f"{one.step.name}: {one.comparison.unbounded:,} elements were left out: their sums may overflow the "
+                "port's dtype"
+            )
 
 
 def _row(one: Judged) -> LayerRow:

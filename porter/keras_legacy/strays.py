@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from porter.diagnosis.codes import Cause
+from porter.keras_legacy.idle import find_idle
 from porter.keras_legacy.kinds import has_same_numbers, is_merge
 from porter.keras_legacy.pairing import KerasPairing, Pair
 from porter.keras_legacy.pieces import Piece
@@ -26,6 +27,12 @@ def find_structure(pairing: KerasPairing, program: Program) -> list[Finding]:
         return []
     causes = [cause for step in program.steps for cause in _step_causes(pairing, step)]
     causes += [*_stray_causes(pairing, program), *_output_causes(pairing)]
+    return [_finding(pairing, cause) for cause in causes]
+
+
+def find_unaccounted(pairing: KerasPairing, program: Program) -> list[Finding]:
+    """Operations that seem to do nothing and are none of the legacy network's."""
+    causes = find_idle(pairing, program, lambda piece: _row_in_front(pairing, program, piece))
     return [_finding(pairing, cause) for cause in causes]
 
 

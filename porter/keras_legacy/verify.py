@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from porter.keras_legacy.pairing import check_ends, pair_port
 from porter.keras_legacy.report import build_legacy_report, with_samples
 from porter.keras_legacy.samples import check_legacy_reading, hold_legacy
 from porter.keras_legacy.stateful import batch_rows, is_fixed
-from porter.keras_legacy.strays import find_lost_states, find_structure
+from porter.keras_legacy.strays import find_lost_states, find_structure, find_unaccounted
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
 from porter.report.model import Finding, Report
@@ -140,6 +141,13 @@ def _examine(
     return best
 
 
+def has_others(graph: PortGraph, judged: Sequence[Judged]) -> bool:
+    """Whether a port that bears the legacy names has operations beside those, and beside what porter itself builds."""
+    known = {name for one in judged for name in one.names}
+    names = {node.name for node in graph.nodes if node.kind != "identity"}
+    return any(name not in known and not re.match(r"op\d+_", name) for name in names)
+
+
 def _with_masks(found: Examined, other: Examined, altered: Altered, program: Program) -> Examined:
     """What was judged against an altered program, with the steps that were altered."""
     judged = {one.step.name: one for one in found.judged} | {one.step.name: one for one in other.judged}
@@ -171,12 +179,16 @@ def _examine_program(
     apart = is_fixed(graph.model) or any(side.stateful for step in program.steps for side in directions(step))
     judged = None if apart else judge_by_name(network, graph.model, program, reference, feeds, rng)
     by_name = None if judged is None else Examined(judged)
+    if by_name is not None and by_name.is_parity and has_others(graph, by_name.judged):
+        pairing = pair_port(network, program, graph, feeds)
+        return Examined(by_name.judged, find_unaccounted(pairing, program))
     if by_name is not None and (by_name.is_parity or by_name.is_trained):
         return by_name
     pairing = pair_port(network, program, graph, feeds)
     if by_name is not None and pairing.by_name:
         return by_name
     structure = [*find_structure(pairing, program), *find_lost_states(pairing, program)]
+    structure = structure or find_unaccounted(pairing, program)
     judged = judge_paired(pairing, program, reference, rng)
     # A mistake of the graph makes the whole differ as a matter of course.
     paired = Examined(judged if structure else with_whole(judged, pairing, feeds), structure, pairing.notes)

@@ -85,3 +85,48 @@ def test_other_numbers_each_time_are_seen_and_nothing_is_changed(tmp_path: Path,
     before = take_snapshot(port)
     assert porter.verify(legacy, port).verdict == "mismatch"
     assert before.moved == ()
+
+
+class Asserting(keras.layers.Layer):
+    """Refuses what lies outside the range of a tanh."""
+
+    def call(self, x: Any) -> Any:
+        if hasattr(x, "numpy") and float(np.abs(x.numpy()).max()) > 1:
+            raise ValueError("outside")
+        return x
+
+
+HIDDEN = {
+    "clip": lambda x: keras.ops.clip(x, -100, 100),
+    "nan_to_num": keras.ops.nan_to_num,
+    "cap": lambda x: keras.ops.minimum(x, 60.0),
+}
+RIGHT = {
+    "asserting": Asserting(),
+    "reshaped": lambda x: keras.ops.reshape(keras.ops.reshape(x, (-1, 5, 1)), (-1, 5)),
+    "dropout": keras.layers.Dropout(0.5),
+}
+
+
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize("what", [*HIDDEN, *RIGHT])
+def test_what_does_nothing_on_ordinary_rows_is_asked_on_special_values(tmp_path: Path, names: bool, what: str) -> None:
+    legacy = network(tmp_path)
+    report = porter.verify(legacy, by_hand(legacy, names, (HIDDEN | RIGHT)[what]))
+    assert report.verdict == ("mismatch" if what in HIDDEN else "parity")
+    assert [finding.layer for finding in report.findings] == (["front"] if what in HIDDEN else [])
+
+
+def test_what_does_not_fit_the_ports_dtype_is_uncompared_and_told(tmp_path: Path) -> None:
+    """Overflow that is inevitable says nothing against a port, and nothing for it."""
+    rng = np.random.default_rng(8)
+    config = model([
+        layer("Dense", "front", units=5, activation="linear", use_bias=True, batch_input_shape=[None, 4]),
+        layer("Dense", "end", units=2, activation="tanh", use_bias=True),
+    ])  # fmt: skip
+    front = dense(rng, "front", 4, 5) | {"front/bias:0": np.full(5, 1e6, np.float32)}
+    legacy = porter.read(write(tmp_path / "m.h5", config, {"front": front, "end": dense(rng, "end", 5, 2)}))
+    report = porter.verify(legacy, porter.build(legacy, dtype="float16"))
+    assert report.verdict == "inconclusive"
+    assert report.layers[0].verdict == "uncompared"
+    assert any("front" in note and "do not fit the port's dtype" in note for note in report.notes)

@@ -111,12 +111,15 @@ def usual_mistakes(suspect: Suspect) -> Iterator[tuple[str, Any]]:
 
 
 def _changed(own: Array, is_added: bool) -> tuple[str, Array] | None:
-    """A bias left out; a kernel transposed, or its units in reverse order; None where that is the same array."""
+    """A bias left out; a kernel transposed, or its units in reverse order, or of other values where that is the same.
+
+    None where there is no bias to leave out.
+    """
     if is_added:
         return ("bias.missing", np.zeros_like(own)) if own.any() else None
     square = own.ndim > 1 and own.shape[-1] == own.shape[-2]
     code, other = ("kernel.transposed", np.swapaxes(own, -1, -2)) if square else ("units.permuted", own[..., ::-1])
-    return None if np.array_equal(other, own) else (code, other)
+    return ("kernel.values", 2 * own + 1) if np.array_equal(other, own) else (code, other)
 
 
 def _activations(step: Any) -> Iterator[tuple[str, Any]]:
