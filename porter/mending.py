@@ -39,8 +39,9 @@ def mends(case: Case, named: Sequence[Named]) -> Iterator[Any]:
     """
     if named and all(_in_place(case, one) for one in named):
         copied = copy_model(case.graph.model)
-        if copied is not None:
-            yield _assigned(copied, case, named)
+        mended = None if copied is None else _assigned(copied, case, named)
+        if mended is not None:
+            yield mended
     yield _rebuilt(case)
 
 
@@ -101,13 +102,16 @@ def copy_model(model: Any) -> Any | None:
     return copied
 
 
-def _assigned(model: Any, case: Case, named: Sequence[Named]) -> Any:
-    """The copy, its suspect layers holding the arrays of the file."""
+def _assigned(model: Any, case: Case, named: Sequence[Named]) -> Any | None:
+    """The copy, its suspect layers holding the arrays of the file; None where one of them takes no arrays."""
     wanted = {one.cause.layer for one in named} | {one.judged.name for one in named}
     for layer in case.network.layers:
         block = case[layer.name].pair.block
         if isinstance(layer, Dense) and layer.name in wanted and block is not None and block.dense is not None:
-            _assign(model, block.dense.names[0], layer)
+            try:
+                _assign(model, block.dense.names[0], layer)
+            except Exception:  # an adapter may stand in for the kernel, and takes none
+                return None
     return model
 
 

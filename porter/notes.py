@@ -11,6 +11,7 @@ from porter.runtime import Runtime
 from porter.search import Counterexample
 from reference.constants import PLATFORM_DEVIATIONS, measured_on
 from reference.folding import changes_nothing
+from reference.scaling import Scaling
 
 
 def build_notes(case: Case, question: str | None, searched: Counterexample | None) -> tuple[str, ...]:
@@ -35,7 +36,8 @@ def _fold_notes(case: Case, one: Judged) -> Iterator[str]:
     if not one.verdict.startswith("folded into "):
         return
     layer = case[one.verdict.removeprefix("folded into ")]
-    if changes_nothing(layer.pair.step, layer.step):
+    same_units = layer.pair.step.weights.shape == layer.step.weights.shape and not layer.rewritten
+    if same_units and isinstance(one.step, Scaling) and changes_nothing(layer.pair.step, layer.step):
         yield f"{one.name} changes nothing with the ranges of this file: leaving it out is equivalent"
     else:
         yield f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound"

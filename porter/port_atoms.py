@@ -128,13 +128,21 @@ def _mixes(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> bool:
     if inputs is None or inputs != outputs:
         return inputs is not None
     rng = np.random.default_rng(0)
-    rows = np.concatenate([scale * rng.standard_normal((8, inputs)) for scale in MIXING_SCALES])
+    run = _runner(nodes, entry, leaving)
+    return any(_mixes_at(run, scale, inputs, rng) for scale in MIXING_SCALES)
+
+
+def _mixes_at(run: Callable[[Array], Array], scale: float, width: int, rng: np.random.Generator) -> bool:
+    """Whether inputs of one size show it; they do not where the piece refuses them."""
+    rows = scale * rng.standard_normal((8, width))
     rows = np.concatenate([rows, np.abs(rows), -np.abs(rows)]).astype(np.float32)
     moved = rng.random(rows.shape) < 0.5
-    run = _runner(nodes, entry, leaving)
-    # Each of the same shape, for what a vector unit computes depends on where in an array it stands.
-    before = run(rows).reshape(rows.shape)
-    after = run(np.where(moved, np.roll(rows, 1, axis=1), rows)).reshape(rows.shape)
+    try:
+        # Each of the same shape, for what a vector unit computes depends on where in an array it stands.
+        before = run(rows).reshape(rows.shape)
+        after = run(np.where(moved, np.roll(rows, 1, axis=1), rows)).reshape(rows.shape)
+    except Exception:  # somebody's own layer may refuse anything
+        return False
     same = (before == after) | (np.isnan(before) & np.isnan(after))
     return not bool(same[~moved].all())
 
@@ -161,9 +169,12 @@ def _describe(node: PortNode) -> str:
 
 
 def _runner(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Callable[[Array], Array]:
-    shape = _shapes(nodes)[entry][1:]
+    batch, *shape = _shapes(nodes)[entry]
 
     def run(x: Array) -> Array:
+        return run_in_batches(once, x, batch)
+
+    def once(x: Array) -> Array:
         from keras import ops
 
         fits = len(shape) > 1 and x.ndim != len(shape) + 1 and None not in shape
@@ -173,6 +184,29 @@ def _runner(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Callable[[
         return np.asarray(ops.convert_to_numpy(values[leaving]))
 
     return run
+
+
+def run_in_batches(run: Callable[[Array], Array], rows: Array, size: int | None) -> Array:
+    """A piece on any number of rows, where it may be made for just so many.
+
+    Args:
+        run: (size, ...) to (size, ...).
+        rows: (rows, ...).
+        size: None for any.
+    """
+    if size is None or len(rows) <= size:
+        return run(rows)
+    try:
+        return run(rows)
+    except Exception:  # whatever somebody's own layer, or the backend, says of another size
+        return np.concatenate([run(part) for part in in_batches(rows, size)])[: len(rows)]
+
+
+def in_batches(rows: Array, size: int) -> list[Array]:
+    """Batches of just so many rows; the last is filled up with zeros."""
+    count = -(-len(rows) // size)
+    filled = np.concatenate([rows, np.zeros((count * size - len(rows), *rows.shape[1:]), rows.dtype)])
+    return [filled[start : start + size] for start in range(0, len(filled), size)]
 
 
 def _weights(

@@ -9,11 +9,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from porter.blocks import Atom
 from porter.errors import PortError
-from porter.port_atoms import cut_atoms
+from porter.port_atoms import cut_atoms, in_batches
 from porter.port_nodes import Key, PortNode
 from porter.runtime import Runtime, current_runtime
 
@@ -31,6 +32,7 @@ class PortGraph:
         nodes: in an order of computation.
         input_dtypes: dtype of each input.
         input_shapes: shape of a row of each input; None where it is left open.
+        batch: how many rows it is made for, or None for any number.
         structure: how the model wants its inputs packed (one tensor, a list, a dictionary).
     """
 
@@ -41,6 +43,7 @@ class PortGraph:
     input_dtypes: tuple[str, ...]
     structure: Any
     input_shapes: tuple[tuple[int | None, ...], ...] = ()
+    batch: int | None = None
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -53,6 +56,23 @@ class PortGraph:
         Args:
             feeds: (rows, ...) for each input.
         """
+        try:
+            return self._trace(feeds)
+        except Exception:
+            if self._takes(feeds):
+                raise
+        parts = [self._trace(part) for part in self._batches(feeds)]
+        return {key: np.concatenate([part[key] for part in parts])[: len(feeds[0])] for key in parts[0]}
+
+    def _takes(self, feeds: Sequence[Array]) -> bool:
+        """Whether the rows are no more than the model is made for."""
+        return self.batch is None or len(feeds[0]) <= self.batch
+
+    def _batches(self, feeds: Sequence[Array]) -> Iterable[tuple[Array, ...]]:
+        assert self.batch is not None
+        return zip(*(in_batches(feed, self.batch) for feed in feeds), strict=True)
+
+    def _trace(self, feeds: Sequence[Array]) -> dict[Key, Array]:
         from keras import ops
 
         values = {
@@ -65,6 +85,15 @@ class PortGraph:
 
     def __call__(self, *feeds: Array) -> tuple[Array, ...]:
         """The model's own outputs, called as a whole (not ``predict``, which rounds float64 inputs)."""
+        try:
+            return self._call(feeds)
+        except Exception:
+            if self._takes(feeds):
+                raise
+        parts = [self._call(part) for part in self._batches(feeds)]
+        return tuple(np.concatenate(outputs)[: len(feeds[0])] for outputs in zip(*parts, strict=True))
+
+    def _call(self, feeds: Sequence[Array]) -> tuple[Array, ...]:
         from keras import ops, tree
 
         inputs = [
@@ -130,7 +159,8 @@ def read_graph(model: Any) -> PortGraph:
     outputs = tuple(aliases[id(tensor)] for tensor in function.outputs)
     dtypes = tuple(tensor.dtype for tensor in function.inputs)
     shapes = tuple(tuple(tensor.shape[1:]) for tensor in function.inputs)
-    return PortGraph(model, inputs, outputs, nodes, dtypes, function._inputs_struct, shapes)
+    batch = next((tensor.shape[0] for tensor in function.inputs), None)
+    return PortGraph(model, inputs, outputs, nodes, dtypes, function._inputs_struct, shapes, batch)
 
 
 def _function(model: Any) -> Any:

@@ -1116,6 +1116,47 @@ def test_a_pair_of_casts_is_named_and_not_the_activation(square, judge):
     assert "rounds what passes through it" in report.findings[0].message
 
 
+# --- ports that cannot be run on everything -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_port_made_for_one_size_of_batch_is_run_in_such(square, judge, is_right):
+    import keras
+
+    inputs = keras.Input(batch_shape=(32, 7))
+    legacy = square if is_right else square.with_arrays(2, square.kernels[1].T)
+    report = judge(keras.Model(inputs, keras.ops.reshape(plain_port(legacy)(inputs), (32, 7))))
+    assert report.verdict == ("parity" if is_right else "mismatch"), str(report)
+    assert any("cannot be called with 3 rows" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_hidden_layer_that_refuses_what_no_layer_hands_it_is_judged_on_the_rest(square, judge, is_right):
+    import keras
+
+    class Checked(keras.layers.Layer):
+        def call(self, x):
+            if hasattr(x, "numpy") and float(np.abs(x.numpy()).max()) > 1:
+                raise ValueError("more than a tanh gives")
+            return x
+
+    legacy = square if is_right else square.with_arrays(3, square.kernels[2].T)
+    report = judge(between(legacy, 2, lambda x, y: Checked()(y)))
+    assert report.verdict == ("parity" if is_right else "mismatch"), str(report)
+
+
+def test_an_adapter_left_on_a_layer_is_a_mistake_with_a_remedy(square, judge):
+    port = plain_port(square)
+    layer = port.layers[3]
+    layer.enable_lora(2)
+    assert judge(port).verdict == "parity"
+    layer.lora_kernel_b.assign(np.full((2, 7), 1e-2))
+    report = judge(port)
+    assert report.verdict == "mismatch"
+    assert {row for _, row in named(report)} == {"Layer2"}
+    assert report.after_remedy == "parity"
+
+
 # --- what cannot be judged ------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -132,9 +132,11 @@ class Suspect:
     def variant(self, kernel: Array, bias: Array | None, activation: Activation | None = None) -> Dense:
         """The legacy step with other contents: kernel (inputs, units), bias (units,)."""
         weights = kernel.T if self.step.orientation == "units-first" else kernel
-        return replace(
-            self.step, weights=weights, bias=bias, activation=self.step.activation if activation is None else activation
-        )
+        activation = self.step.activation if activation is None else activation
+        step = self.step
+        if activation != step.activation and hasattr(step, "form"):  # a way to write just the one
+            step = Dense(**{each.name: getattr(step, each.name) for each in fields(Dense)})
+        return replace(step, weights=weights, bias=bias, activation=activation)
 
     @cached_property
     def seen(self) -> tuple[tuple[str, Array, Array], ...]:

@@ -31,6 +31,8 @@ Traces = Sequence[tuple[str, dict[int, Array]]]
 
 ORDINARY = 64
 """Of the rows that the port hands to a step, how many say what is ordinary for it."""
+DIGITS = 8
+"""Units by which a factor may be off that was read off some hundred outputs, whose terms may cancel."""
 RIGHT = 0.5
 """Share of the elements with which a step that a mistake stands in is still known as that step."""
 
@@ -108,8 +110,8 @@ def _ways(link: Link) -> Iterator[Any]:
         return
     precision = link.block.precision
     unit = coarsest_unit(precision)
-    if link.block.dense is None:  # factors were read off outputs, to the digits that those have
-        unit = max(unit, precision.format.unit)
+    if link.block.dense is None:  # factors were read off outputs, to about the digits that those have
+        unit = max(unit, precision.format.unit * (1 if precision.is_short else DIGITS))
     for step in regauge(link.step, link.entering, link.leaving, unit):
         named = replace(step, name=link.owner.name)
         yield named
