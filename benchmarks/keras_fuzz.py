@@ -116,14 +116,14 @@ def keep(case: Case, stem: Path) -> None:
 
 
 class Child:
-    """A process that examines one case after the other."""
+    """A process that examines one case after the other, by a module of this package."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "benchmarks.keras_fuzz_child") -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.trace = Path(self.folder.name) / "trace"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "benchmarks.keras_fuzz_child", str(self.trace), str(SECONDS - 5)],
+            [sys.executable, "-B", "-m", module, str(self.trace), str(SECONDS - 5)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
             preexec_fn=limit,  # noqa: PLW1509 - sets limits, and nothing else
         )  # fmt: skip

@@ -46,7 +46,8 @@ class Watch:
         if not self.given:
             return
         if event == "open" and not isinstance(arguments[0], int) and str(arguments[0]) not in self.given:
-            if not str(arguments[0]).endswith((".py", ".pyc", ".so")):
+            # What is installed beside porter is looked for among the packages, by importlib.
+            if not str(arguments[0]).endswith((".py", ".pyc", ".so")) and not is_import():
                 self.seen.append(f"opened {arguments[0]}")
         elif event in FORBIDDEN and not is_import():
             self.seen.append(event)
@@ -62,14 +63,17 @@ def is_import() -> bool:
     return False
 
 
-def main(trace: str, seconds: float) -> int:
+def main(
+    trace: str, seconds: float, examine: Callable[..., str] | None = None, warm_up: Callable[[], None] | None = None
+) -> int:
     """A case a line in, a word a line out."""
+    examine = examine_keras if examine is None else examine
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     reference.limits.LARGEST, reference.limits.MOST_STEPS = ELEMENTS, STEPS
     left = Path(trace).open("w")  # noqa: SIM115 - open as long as the process is
     faulthandler.enable(left)
-    warm_up()
+    (warm_up_keras if warm_up is None else warm_up)()
     watch = Watch()
     for line in sys.stdin:
         case = json.loads(line)
@@ -84,20 +88,22 @@ def main(trace: str, seconds: float) -> int:
     return 0
 
 
-def warm_up() -> None:
+def warm_up_keras() -> None:
     """Load what is loaded at first use, before the hook watches."""
     config = '{"class_name": "Sequential", "config": [{"class_name": "Flatten", "config": {"name": "f"}}]}'
     with tempfile.TemporaryDirectory() as folder:
         architecture, whole = Path(folder) / "a.json", Path(folder) / "m.h5"
         architecture.write_text(config)
+        (Path(folder) / "unknown").write_bytes(b"of no format: what is installed beside porter is asked, once")
+        examine_keras(str(Path(folder) / "unknown"), None, None)
         with h5py.File(whole, "w") as file:
             file.attrs["model_config"], file.attrs["layer_names"] = config, np.array([b"f"])
             file.create_group("f").attrs["weight_names"] = np.zeros(0)
         for path in (architecture, whole):
-            examine(str(path), None, None)
+            examine_keras(str(path), None, None)
 
 
-def examine(path: str, weights: str | None, backend: str | None) -> str:
+def examine_keras(path: str, weights: str | None, backend: str | None) -> str:
     """What became of a case: its reading and running; a defect of any part comes first.
 
     Every case is listed, or its weights matched with a model's, by turns.

@@ -75,7 +75,7 @@ def read(
         UsageError: an option or a recipe that cannot be meant, or that contradicts the file.
     """
     from porter.errors import UsageError
-    from porter.formats.folders import open_folder
+    from porter.formats.folders import is_plain_folder, open_folder
     from porter.formats.keras_legacy.options import KerasOptions
     from porter.formats.opened import open_file
     from porter.formats.options import ReadOptions
@@ -83,7 +83,7 @@ def read(
 
     keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
     options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations)  # type: ignore[arg-type]
-    with open_folder(Path(path)) if Path(path).is_dir() else open_file(path) as opened:
+    with open_folder(Path(path)) if is_plain_folder(Path(path)) else open_file(path) as opened:
         if recipe is not None:
             from porter.recipe import read_by_recipe, read_recipe
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import AccessError, DamagedFileError, MissingMemberError, NotHdf5Error, StoredTypeError
-from porter.formats.opened import OpenedFile, open_file, os_reason
+from porter.formats.opened import OpenedFile, is_saved_model_folder, open_file, os_reason
 from porter.formats.text import LARGEST, numbers, read_lines
 
 Array = NDArray[Any]
@@ -79,6 +79,14 @@ class OpenedFolder(OpenedFile):
         """Hexadecimal digest of the names and the contents of all files that were read."""
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.taken.items()))
         return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def is_plain_folder(path: Path) -> bool:
+    """Whether a path is a folder of files; not a SavedModel, nor a name that the system does not take."""
+    try:
+        return path.is_dir() and not is_saved_model_folder(path)
+    except OSError:
+        return False
 
 
 def open_folder(path: Path) -> OpenedFolder:

@@ -241,6 +241,21 @@ def test_what_is_wrong_with_them_shows(tmp_path: Path, name: str) -> None:
     assert porter.verify(network, wrong).verdict == "mismatch"
 
 
+def test_names_with_slashes(tmp_path: Path) -> None:
+    """As MobileNetV3 of tf.keras has them: a group in the group of another layer."""
+    tf_keras.backend.clear_session()
+    x = L.Input((8, 8, 3))
+    y = L.BatchNormalization(name="Conv/BatchNorm")(L.Conv2D(4, 3, name="Conv")(x))
+    y = L.Conv2D(2, 1, name="expanded/squeeze/Conv")(y * (L.ReLU(6.0)(y + 3.0) * (1.0 / 6.0)))
+    original = tf_keras.Model(x, L.GlobalAveragePooling2D()(y))
+    randomize(original, np.random.default_rng(2))
+    original.save(tmp_path / "m.h5")
+    rows = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("f4")
+    report = porter.port(tmp_path / "m.h5", tmp_path / "p.keras", samples=(rows, original(rows).numpy()))
+    assert report.verdict == "parity", report
+    assert {"Conv", "Conv/BatchNorm", "expanded/squeeze/Conv"} <= {row.layer for row in report.layers}
+
+
 def test_a_wrong_constant_shows(tmp_path: Path) -> None:
     tf_keras.backend.clear_session()
     original = MODELS["scaled output"]()

@@ -184,7 +184,8 @@ def _check_use(source: WeightFile, opening: Opening, options: KerasOptions) -> N
             f"{source.path}: no layer {', '.join(map(repr, unknown))} to replace",
             expected=f"one of {', '.join(opening.layers)}",
         )
-    used = {path.split("/")[0] for path in opening.layers} | {path.split("/")[-1] for path in opening.layers}
+    # Names may have slashes of their own, as MobileNetV3's have.
+    used = {part for path in opening.layers for part in (path, path.split("/")[0], path.split("/")[-1])}
     unused = [name for name, inner in source.attributes["weight_names"].items() if inner and name not in used]
     if unused:
         raise WeightsError(
