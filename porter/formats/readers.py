@@ -5,6 +5,7 @@ from __future__ import annotations
 from porter.formats import by_recipe, keras_hint, oc_smart
 from porter.formats.arrays import reader as arrays
 from porter.formats.canyon_med import reader as canyon_med
+from porter.formats.fann import reader as fann
 from porter.formats.ffbp import reader as ffbp
 from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
@@ -21,6 +22,7 @@ register(rrtmgp.READER)
 register(fkb.READER)
 register(ffbp.READER)
 register(matlab.READER)
+register(fann.READER)
 register(sl2p.READER)
 register(canyon_med.READER)
 # What only the names tell comes last, and what only the user tells is never asked.

@@ -152,3 +152,26 @@ def write_matlab(
     lines += ["    Y{1,ts} = mapminmax_reverse(a2,y1_step1);", "end", "end", "function a = tansig_apply(n,~)"]
     path.write_text("\n".join([*lines, "  a = 2 ./ (1 + exp(-2*n)) - 1;", "end"]) + "\n")
     return path
+
+
+def write_fann(
+    path: Path, drawn: Weights, functions: Sequence[int], steepness: Sequence[float], *, shuffled: bool = False
+) -> Path:
+    """As ``fann_save`` does; a bias neuron closes every layer."""
+    kernels, biases = drawn
+    sizes = [kernels[0].shape[1] + 1, *(len(kernel) + 1 for kernel in kernels)]
+    neurons, connections, start = ["(0, 0, 0.00e+00)"] * sizes[0], [], 0
+    rng = np.random.default_rng(0)
+    for kernel, bias, function, slope in zip(kernels, biases, functions, steepness, strict=True):
+        for row, own in zip(kernel, bias, strict=True):
+            neurons.append(f"({len(row) + 1}, {function}, {slope:.20e})")
+            each = [f"({start + n}, {value:.20e})" for n, value in enumerate([*row, own])]
+            connections += rng.permutation(each).tolist() if shuffled else each
+        neurons.append("(0, 0, 0.00e+00)")
+        start += kernel.shape[1] + 1
+    lines = ["FANN_FLO_2.1", f"num_layers={len(sizes)}", "learning_rate=0.7", "network_type=0", "scale_included=0"]
+    lines.insert(4, f"layer_sizes={' '.join(map(str, sizes))} ")
+    lines.append(f"neurons (num_inputs, activation_function, activation_steepness)={' '.join(neurons)} ")
+    lines.append(f"connections (connected_to_neuron, weight)={' '.join(connections)} ")
+    path.write_text("\n".join(lines) + "\n")
+    return path
