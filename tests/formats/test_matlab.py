@@ -91,6 +91,7 @@ def test_matrices_over_several_lines(tmp_path, drawn):
         ("IW1_1 = [", "IW1_1 = [1;", DamagedFileError, "no matrix"),
         ("b1 = [", "b1 = [x;", DamagedFileError, "no number"),
         ("x1_step1.gain = [", "x1_step1.gain = [-", ScalingRangeError, "gain"),
+        ("    a", "    z", MissingMemberError, "the simulation of its layers"),
         ("    a3 = ", "    z3 = ", UnknownMemberError, "LW3_2"),
         ("% Layer 1\n", "b1 = 3;\n", DamagedFileError, "twice"),
         ("for ts=1:TS", "Xd = tapdelay(X,1);", UnknownMemberError, "delays"),

@@ -101,7 +101,7 @@ def _matrix(place: str, text: str) -> Array:
 def _transfers(where: str, text: str) -> list[str]:
     """The transfer function of each layer, by its number."""
     found = {int(match[1]): match[2] or "purelin" for match in _LAYER.finditer(text)}
-    if sorted(found) != list(range(1, len(found) + 1)):
+    if not found or sorted(found) != list(range(1, len(found) + 1)):
         raise MissingMemberError(
             f"{where}: the simulation of its layers",
             found=", ".join(f"a{number}" for number in sorted(found)) or "none",
