@@ -121,13 +121,13 @@ def _layers(where: str, sizes: Sequence[int], neurons: Array, connections: Array
         for unit in range(size - 1):
             here = connections[place : place + int(neurons[first + unit, 0])]
             place += len(here)
-            origin = here[:, 0].astype(np.int64) - start
+            origin = here[:, 0] - start
             if np.any((origin < 0) | (origin >= before)) or len(set(origin.tolist())) < len(origin):
                 raise UnknownMemberError(
                     f"{where}: neuron {first + unit} takes what is no neuron of the layer before it, or one twice",
                     expected=f"neurons {start} to {start + before - 1}, each once",
                 )
-            kernel[unit, origin] = here[:, 1]
+            kernel[unit, origin.astype(np.int64)] = here[:, 1]
         if neurons[first + size - 1, 0]:
             raise DamagedFileError(f"{where}: the bias neuron {first + size - 1} has connections", expected="none")
         found.append(_steepened(where, kernel, neurons[first : first + size - 1]))
@@ -136,14 +136,14 @@ def _layers(where: str, sizes: Sequence[int], neurons: Array, connections: Array
 
 
 def _steepened(where: str, kernel: Array, neurons: Array) -> _Layer:
-    kinds = set(neurons[:, 1].astype(int).tolist())
+    kinds = set(neurons[:, 1].tolist())
     if len(kinds) > 1 or not kinds <= set(ACTIVATIONS):
         raise UnknownMemberError(
             f"{where}: activation functions that are not read",
-            found=", ".join(map(str, sorted(kinds))),
+            found=", ".join(f"{kind:g}" for kind in sorted(kinds)),
             expected=f"one a layer of {', '.join(f'{number} ({name})' for number, name in ACTIVATIONS.items())}",
         )
-    kind = kinds.pop()
+    kind = int(kinds.pop())
     steepness = neurons[:, 2:] * (2.0 if ACTIVATIONS[kind] == "sigmoid" else 1.0)
     return _Layer(kernel * steepness, kind)
 
