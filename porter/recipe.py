@@ -384,7 +384,7 @@ def _array(stored: Stored, place: str, value: Any) -> Array:
         return stored.read(value.strip("/"))
     if isinstance(value, Part):
         matrix = stored.read(value.dataset.strip("/"))
-        if matrix.ndim != 2 or min(matrix.shape) < 2:
+        if matrix.ndim != 2 or matrix.shape[value.bias_in.endswith("column")] < 2:
             raise _shape_error(
                 stored, place, f"{value.dataset!r} has shape {matrix.shape}; a matrix with the bias in it"
             )

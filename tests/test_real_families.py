@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -41,6 +43,22 @@ def test_fkb(real, tmp_path):
 def test_fkb_without_weights(real):
     with pytest.raises(MissingMemberError, match="holds no weights"):
         porter.read(real / "fkb" / "simple_model.txt")
+
+
+# --- OC-SMART's other sensors ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.subprocess
+def test_72_networks_of_nine_sensors_are_proven_in_one_table(real, root, tmp_path):
+    """By one command: eight kinds of network, each with the samples that lie beside it."""
+    folder = real / "oc_smart" / "sensors"
+    command = [sys.executable, "-m", "porter", "port", folder, "-o", tmp_path, "--no-search"]
+    command += ["--samples", "{folder}/{name}_samples.npz"]
+    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    rows = [line.split() for line in told.stdout.splitlines() if ".h5" in line]
+    assert len(rows) == 72 and {tuple(row[1:]) for row in rows} == {("parity", "proven", "parity", "parity")}
+    assert len(list(tmp_path.glob("*.keras"))) == 72
 
 
 # --- C2RCC: ffbp -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,11 +73,27 @@ def chains(where: str, layers: Sequence[LayerShape]) -> tuple[tuple[int, ...], .
 def _width_error(where: str, layers: Sequence[LayerShape], widths: tuple[int, ...]) -> WidthError:
     place = len(widths) - 1
     wanted = " or ".join(dict.fromkeys(str(inputs) for inputs, _ in layers[place].readings()))
+    remedy = "check the order of the layers and that they belong to one network; a recipe can name them one by one"
+    if _has_bias_inside(layers):
+        remedy = (
+            "they chain if each kernel has a row or column more than inputs: the bias stands in it, as R writes it; a "
+            'recipe says so: bias_in = "first row" (porter recipe --explain)'
+        )
     return WidthError(
         f"{where}: {layers[place]} cannot follow {layers[place - 1]}",
         found=f"{layers[place].name} takes {wanted} inputs",
         expected=f"{widths[-1]}, the units of {layers[place - 1].name}",
-        remedy="check the order of the layers and that they belong to one network; a recipe can name them one by one",
+        remedy=remedy,
+    )
+
+
+def _has_bias_inside(layers: Sequence[LayerShape]) -> bool:
+    """Whether kernels without biases chain once each takes one input less, one way round or the other."""
+    if any(layer.bias is not None for layer in layers):
+        return False
+    shapes = [layer.kernel for layer in layers]
+    return any(
+        all(after[1 - units] - 1 == before[units] for before, after in itertools.pairwise(shapes)) for units in (0, 1)
     )
 
 

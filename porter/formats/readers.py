@@ -5,9 +5,11 @@ from __future__ import annotations
 from porter.formats import by_recipe, keras_hint, oc_smart
 from porter.formats.arrays import reader as arrays
 from porter.formats.canyon_med import reader as canyon_med
+from porter.formats.fann import reader as fann
 from porter.formats.ffbp import reader as ffbp
 from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
+from porter.formats.matlab import reader as matlab
 from porter.formats.registry import FAMILIES, Family, family_named, family_of, register
 from porter.formats.rrtmgp import reader as rrtmgp
 from porter.formats.sl2p import reader as sl2p
@@ -19,6 +21,8 @@ register(oc_smart.READER)
 register(rrtmgp.READER)
 register(fkb.READER)
 register(ffbp.READER)
+register(matlab.READER)
+register(fann.READER)
 register(sl2p.READER)
 register(canyon_med.READER)
 # What only the names tell comes last, and what only the user tells is never asked.

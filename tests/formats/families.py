@@ -121,3 +121,57 @@ def write_canyon(folder: Path, variables: Sequence[str] = ("nit",), sets: Sequen
                 for name, array in zip(("IW", "LW1", "LW2", "b1", "b2", "b3"), (*kernels, *biases), strict=True):
                     np.savetxt(folder / f"poids_{variable}_{name}_{own}.txt", np.atleast_2d(array.T).T)
     return folder
+
+
+def matlab(values: np.ndarray) -> str:
+    """A matrix as MATLAB prints one."""
+    rows = [" ".join(repr(float(value)) for value in row) for row in np.atleast_2d(values)]
+    return rows[0] if np.size(values) == 1 else f"[{';'.join(rows)}]"
+
+
+def write_matlab(
+    path: Path, drawn: Weights, transfers: Sequence[str], *, ends: str = "ymin", dots: str = ".", level: float = -1
+) -> Path:
+    """As genFunction does; ``ends`` is the setting of mapminmax or mapstd, ``dots`` what older versions write apart."""
+    kernels, biases = drawn
+    rng = np.random.default_rng(5)
+    lines = ["function [Y,Xf,Af] = myNeuralNetworkFunction(X,~,~)", "%MYNEURALNETWORKFUNCTION simulation function."]
+    lines += ["", "% ===== NEURAL NETWORK CONSTANTS =====", "", "% Input 1"]
+    for end, width in (("x", kernels[0].shape[1]), ("y", len(kernels[-1]))):
+        settings = {"xoffset": rng.normal(size=(width, 1)), "gain": rng.uniform(0.5, 2, (width, 1))}
+        lines += [f"{end}1_step1{dots}{key} = {matlab(value)};" for key, value in settings.items()]
+        lines += [f"{end}1_step1{dots}{ends} = {level!r};", ""]
+    for n, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), start=1):
+        name = "IW1_1" if n == 1 else f"LW{n}_{n - 1}"
+        lines += [f"% Layer {n}", f"b{n} = {matlab(bias[:, None])};", f"{name} = {matlab(kernel)};", ""]
+    lines += ["% ===== SIMULATION ========", "Q = size(X{1},2); % samples", "for ts=1:TS"]
+    for n, transfer in enumerate(transfers, start=1):
+        taken = "IW1_1*Xp1" if n == 1 else f"LW{n}_{n - 1}*a{n - 1}"
+        inner = f"repmat(b{n},1,Q) + {taken}"
+        lines.append(f"    a{n} = {inner};" if transfer == "purelin" else f"    a{n} = {transfer}_apply({inner});")
+    lines += ["    Y{1,ts} = mapminmax_reverse(a2,y1_step1);", "end", "end", "function a = tansig_apply(n,~)"]
+    path.write_text("\n".join([*lines, "  a = 2 ./ (1 + exp(-2*n)) - 1;", "end"]) + "\n")
+    return path
+
+
+def write_fann(
+    path: Path, drawn: Weights, functions: Sequence[int], steepness: Sequence[float], *, shuffled: bool = False
+) -> Path:
+    """As ``fann_save`` does; a bias neuron closes every layer."""
+    kernels, biases = drawn
+    sizes = [kernels[0].shape[1] + 1, *(len(kernel) + 1 for kernel in kernels)]
+    neurons, connections, start = ["(0, 0, 0.00e+00)"] * sizes[0], [], 0
+    rng = np.random.default_rng(0)
+    for kernel, bias, function, slope in zip(kernels, biases, functions, steepness, strict=True):
+        for row, own in zip(kernel, bias, strict=True):
+            neurons.append(f"({len(row) + 1}, {function}, {slope:.20e})")
+            each = [f"({start + n}, {value:.20e})" for n, value in enumerate([*row, own])]
+            connections += rng.permutation(each).tolist() if shuffled else each
+        neurons.append("(0, 0, 0.00e+00)")
+        start += kernel.shape[1] + 1
+    lines = ["FANN_FLO_2.1", f"num_layers={len(sizes)}", "learning_rate=0.7", "network_type=0", "scale_included=0"]
+    lines.insert(4, f"layer_sizes={' '.join(map(str, sizes))} ")
+    lines.append(f"neurons (num_inputs, activation_function, activation_steepness)={' '.join(neurons)} ")
+    lines.append(f"connections (connected_to_neuron, weight)={' '.join(connections)} ")
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -14,6 +14,7 @@ from porter.errors import (
     MissingMemberError,
     StoredTypeError,
     UnknownMemberError,
+    WidthError,
 )
 from porter.programs import build_program
 from tests.formats.families import forward, weights
@@ -176,6 +177,14 @@ def test_what_is_wrong_is_named(tmp_path, drawn, change, error, says):
     with pytest.raises(error, match=says) as caught:
         porter.read(path)
     assert "--write-recipe" in str(caught.value)
+
+
+def test_a_bias_inside_the_kernel_is_named(tmp_path, drawn):
+    path = tmp_path / "neuralnet.npz"
+    rows = [np.vstack([bias[None], kernel.T]) for kernel, bias in zip(*drawn, strict=True)]
+    np.savez(path, **{f"w{n}": matrix for n, matrix in enumerate(rows)})
+    with pytest.raises(WidthError, match='bias_in = "first row"'):
+        porter.read(path)
 
 
 def test_samples_beside_the_arrays_are_passed_over(tmp_path, drawn):

@@ -14,7 +14,16 @@ from porter.errors import UnknownFormatError
 from porter.formats import Family, register
 from porter.formats.readers import FAMILIES
 from porter.planting import plant, sites
-from tests.formats.families import weights, write_canyon, write_ffbp, write_fkb, write_rrtmgp, write_sl2p
+from tests.formats.families import (
+    weights,
+    write_canyon,
+    write_fann,
+    write_ffbp,
+    write_fkb,
+    write_matlab,
+    write_rrtmgp,
+    write_sl2p,
+)
 
 RANGES = (np.array([[-1.0, 2], [0, 75], [-9, -2], [0.5, 1]]), np.array([[-4.0, 1], [0, 10], [-1, 1]]))
 
@@ -27,6 +36,10 @@ def write_npz(path):
 
 
 MADE = {
+    "matlab-function": lambda folder: write_matlab(
+        folder / "net.m", weights((4, 6, 6, 3)), ("tansig", "logsig", "purelin")
+    ),
+    "fann": lambda folder: write_fann(folder / "net.net", weights((4, 6, 6, 3)), (3, 5, 0), (0.5, 0.25, 0.5)),
     "canyon-med": lambda folder: write_canyon(folder / "net"),
     "arrays": lambda folder: write_npz(folder / "mlp.npz"),
     "sl2p": lambda folder: write_sl2p(folder / "LAI"),

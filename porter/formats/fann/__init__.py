@@ -1,0 +1,1 @@
+"""Networks of the Fast Artificial Neural Network library."""

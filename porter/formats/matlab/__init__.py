@@ -1,0 +1,1 @@
+"""Networks that MATLAB wrote out as functions."""
