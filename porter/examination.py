@@ -26,7 +26,7 @@ from porter.one_to_one import SEEN_ROWS, one_to_one
 from porter.pairing import Pair, Pairing, pair_chain
 from porter.port_graph import PortGraph
 from porter.power import has_power
-from porter.probes import blocks, far_rows, layer_rows
+from porter.probes import FAR, blocks, far_rows, layer_rows
 from porter.programs import build_program
 from porter.rewriting.rewrite import Rewritten, rewrite
 from porter.steadiness import SIZES, Steadiness, trace_batches
@@ -47,8 +47,6 @@ WALKED_NUMBERS = 2**21
 """The same of the rows that go through the program from end to end."""
 TELLING_UNITS = 32
 """An end-to-end bound below so many unit roundoffs of an output's range is as good as the bound of one layer."""
-FAR = "far vectors"
-"""Probes far outside of a network's range, where the port's way to write a step may overflow."""
 
 
 def examine(

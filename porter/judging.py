@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
-from porter.probes import blocks
+from porter.probes import FAR, blocks
 from porter.threads import PROCESSORS, threads
 from reference.elementwise import Elementwise
 from reference.embedding import Embedding, Mask, Masking
@@ -150,7 +150,9 @@ def _compare_piece(
     allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
     expected = np.asarray(trace.outputs, np.float64)
     unheld = inevitable_overflow(trace, precision)
-    return compare_outputs(expected, actual, allowed, probes=probes, unheld=unheld, first_place=first_place)
+    return compare_outputs(
+        expected, actual, allowed, probes=probes, unheld=unheld, first_place=first_place, is_far=probes == FAR
+    )
 
 
 def error_ratios(step: Any, inputs: Array, actual: Array, precision: Precision) -> Array:

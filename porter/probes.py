@@ -21,6 +21,8 @@ MAGNIFIED = (8.0, 64.0)
 """Sizes of the basis probes that show small weights beside a bias, where the weights cannot be read."""
 REACHING_ROWS = 2048
 """Most rows of ``reaching_rows``."""
+FAR = "far vectors"
+"""Probes far outside of a network's range, where the port's way to write a step may overflow."""
 FAR_MAGNITUDES = tuple(10.0**power for power in (2, 3, 4, 6, 9, 13, 18, 24, 30))
 """Where caps, clips and thresholds show that no input of a network ever reaches."""
 FILL_VALUES = (

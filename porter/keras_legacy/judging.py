@@ -32,8 +32,10 @@ from porter.keras_legacy.whole import compare_whole, keeps_on
 from porter.keras_model import legal_name
 from porter.power import has_power
 from porter.runtime import current_runtime
+from reference.dense import Dense
 from reference.elementwise import Replacement
 from reference.embedding import Mask
+from reference.forms import equivalent_forms
 from reference.precision import Precision, round_to
 from reference.rounding import has_bound
 from reference.together import Together
@@ -64,6 +66,7 @@ class Judged:
             one; told by the last step.
         masked: names of the masks that are judged with it and masked something.
         would_show: codes of the mistakes that would have exceeded the bound, where they were tried: at small layers.
+        form: how the port writes its activation, where that is another way to write the same.
     """
 
     step: Any
@@ -78,6 +81,7 @@ class Judged:
     whole_differs: str = ""
     masked: frozenset[str] = frozenset()
     would_show: tuple[str, ...] = ()
+    form: str = ""
 
 
 def judge_by_name(
@@ -222,6 +226,8 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
             found = _compare(suspect, compare)
             if found.is_parity and not has_power(found.coarseness, suspect.precision):
                 suspect, found = _with_sparse_rows(suspect, found, compare)
+            if found.is_parity:
+                suspect, found = _with_far_rows(suspect, found, compare)
         except KeyError as error:
             reason = str(error.args[0])
         except (ValueError, IndexError, TypeError):  # numbers that are none for such a step
@@ -229,6 +235,7 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
     if reason is not None:
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
+    suspect, found, form = _in_another_form(suspect, found, compare) if not differ else (suspect, found, "")
     reason = None if found.exceeding or differ else _silent(found, suspect)
     shown: tuple[str, ...] = ()
     if reason is None and not (found.exceeding or differ) and (is_constant(suspect) or is_small(suspect)):
@@ -238,13 +245,27 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
     masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
-        suspect = replace(suspect, seen=(), calm=(), sparse=None)
+        suspect = replace(suspect, seen=(), calm=(), sparse=None, far=None)
         if suspect.recurrence is not None:
             suspect.recurrence.forget()
     return Judged(
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
-        masked=masked, would_show=shown,
+        masked=masked, would_show=shown, form=form,
     )  # fmt: skip
+
+
+def _in_another_form(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison, str]:
+    """The step with its activation written another way, where it agrees so, and what that is."""
+    if not found.exceeding:
+        return suspect, found, ""
+    for form in equivalent_forms(suspect.step) if isinstance(suspect.step, Dense) else ():
+        other = replace(suspect, step=form)
+        judged = _compare(other, compare)
+        if judged.is_parity:
+            other, judged = _with_far_rows(other, judged, compare)
+        if judged.is_parity:
+            return other, judged, f"the port writes {form.activation} as {form.form}: equivalent, less exact near zero"
+    return suspect, found, ""
 
 
 def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
@@ -254,6 +275,17 @@ def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> 
         return suspect, found
     more = _compare(replace(suspect, seen=(part,)), compare)
     return replace(suspect, seen=(*suspect.seen, part)), merge_comparisons([found, more])
+
+
+def _with_far_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
+    """What caps, clips and thresholds would show; their figures mean nothing to a person unless they are wrong."""
+    part = None if suspect.far is None else suspect.far()
+    if part is None:
+        return suspect, found
+    far = replace(_compare(replace(suspect, seen=(part,)), compare), coarseness=np.inf)
+    if far.exceeding:
+        return replace(suspect, seen=(*suspect.seen, part)), merge_comparisons([found, far])
+    return suspect, merge_comparisons([found, replace(far, ratio=-1.0, inevitable=0, unbounded=0)])
 
 
 def _silent(found: Comparison, suspect: Suspect) -> str | None:

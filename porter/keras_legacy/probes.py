@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from porter.keras_legacy.agreement import draw_wide, takes_words
 from porter.keras_legacy.diagnosis.suspect import Seen, Suspect
+from porter.keras_legacy.far import far_numbers
 from porter.keras_legacy.masked_rows import draw_counts, draw_numbers, put_value
 from porter.keras_legacy.pairing import KerasPairing
 from porter.keras_legacy.states import Recurrence, recurrent_layers
 from porter.keras_legacy.steps import OWN_ROWS, arrays_of
 from porter.keras_legacy.view import operations_of, unchanged, variables_of, walk_back
 from porter.port_nodes import Key
+from porter.probes import FAR
 from reference.convolution import LocalConvolution
 from reference.embedding import Embedding, Mask, Masking
 from reference.precision import Precision, round_to
@@ -103,9 +105,16 @@ def make_suspect(
         thin = None if drawn is None or trained else thinned(step, drawn, np.random.default_rng(0))
         return None if thin is None else replace(_run_alone(port, step, thin), probes=SPARSE_ROWS)
 
+    def far() -> Seen | None:
+        shapes = {name: port.shapes[name] for name in dict.fromkeys(sources)}
+        numbers = None if drawn is None or trained else far_numbers(step, shapes, port.shapes[step.name], precision)
+        return (
+            None if numbers is None else next(iter(_tried(lambda: _run_alone(port, step, numbers, probes=FAR))), None)
+        )
+
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
-        tuple(calm), recurrence_of(step, operations), sparse,
+        tuple(calm), recurrence_of(step, operations), sparse, far,
     )  # fmt: skip
 
 
@@ -175,13 +184,15 @@ def _draw_wide(port: Port, step: Any, sources: Sequence[str], rng: np.random.Gen
     return {name: draw_numbers(step, (rows, *shape), port.tensors[name].dtype, rng) for name, shape in shapes.items()}
 
 
-def _run_alone(port: Port, step: Any, fed: Mapping[str, Array], training: bool | None = None) -> Seen:
+def _run_alone(
+    port: Port, step: Any, fed: Mapping[str, Array], training: bool | None = None, probes: str = "wide rows"
+) -> Seen:
     """What the port's layer alone makes of numbers for what it takes."""
     inputs, output = [port.tensors[name] for name in fed], port.tensors[step.name]
     given = {name: values.astype(port.tensors[name].dtype) for name, values in fed.items()}
     with unchanged(port.model):
         found = _cut(inputs, output, training)(list(given.values()))
-    probes = "wide rows" if training is None else "rows with nothing in training mode"
+    probes = probes if training is None else "rows with nothing in training mode"
     return Seen(
         probes,
         {name: np.asarray(values, np.float64) for name, values in given.items()},
@@ -273,9 +284,18 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         thin = thinned(step, drawn, np.random.default_rng(0)) if drawn is not None and alone else None
         return None if thin is None else run(thin, SPARSE_ROWS)
 
+    def far() -> Seen | None:
+        rows = {at: port.values[at].shape[1:] for at in dict.fromkeys(pair.fed)}
+        given = far_numbers(step, rows, port.values[key].shape[1:], pairing.precision(name)) if alone else None
+        if given is None:
+            return None
+        cast = {at: values.astype(port.values[at].dtype) for at, values in given.items()}
+        found = _tried(lambda: run(cast, FAR))
+        return found[0] if found else None
+
     keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
     shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}
     return Suspect(
         step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
-        recurrence=recurrence_of(step, operations), sparse=sparse,
+        recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
     )  # fmt: skip

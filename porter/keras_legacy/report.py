@@ -59,6 +59,7 @@ def build_legacy_report(
     if whole:
         notes.append("the port called as a whole gives something else than its layers one by one")
     formats = {one.precision.compute for one in judged}
+    notes += [f"{one.step.name}: {one.form}" for one in judged if one.form]
     notes += [*_left_out(judged), *pairing_notes, *_notes(judged), *runtime_notes(current_runtime(), formats)]
     return Report(
         verdict=verdict,

@@ -21,7 +21,9 @@ MODES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 def edges(suspect: Suspect, step: Any) -> Iterator[Variant]:
     """The step on what the port's layer really takes, and on its own inputs in another order or one short."""
     remedy = f"connect {suspect.name} to {', '.join(suspect.step.inputs)}, in this order"
-    if suspect.sources and suspect.sources != step.inputs:
+    # What stands in front of a layer may use its one input twice: that is no other edge.
+    twice = len(suspect.sources) != len(step.inputs) and set(suspect.sources) == set(step.inputs)
+    if suspect.sources and suspect.sources != step.inputs and not twice:
         yield Variant("graph.edge", _told(suspect), remedy, replace(step, inputs=suspect.sources))
     if len(step.inputs) < 2 or not isinstance(step, Merge):
         return

@@ -77,6 +77,7 @@ class Suspect:
         calm: as ``seen``, with nothing in training mode.
         recurrence: the port's recurrent layers of a step that is judged a time step at a time.
         sparse: what the port's layer gives for rows that are zero nearly everywhere; or None.
+        far: the same for rows far outside of anything that a network reaches; or None.
     """
 
     step: Any
@@ -91,6 +92,7 @@ class Suspect:
     calm: tuple[Seen, ...] = ()
     recurrence: Recurrence | None = None
     sparse: Callable[[], Seen | None] | None = None
+    far: Callable[[], Seen | None] | None = None
 
     is_shown = True
     """Whether its arrays are compared digit by digit."""
