@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import keras
@@ -15,8 +15,9 @@ from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.judging import compare_step
 from porter.keras_legacy.diagnosis.arrays import differing
-from porter.keras_legacy.diagnosis.suspect import Suspect
+from porter.keras_legacy.diagnosis.suspect import Seen, Suspect
 from porter.keras_legacy.diagnosis.telling import has_arrays, is_constant, is_small, telling_mistakes
+from porter.keras_legacy.gauges import with_gauges
 from porter.keras_legacy.inner import compare_inside, holds_model
 from porter.keras_legacy.model import pairs
 from porter.keras_legacy.pairing import KerasPairing, Pair
@@ -31,6 +32,7 @@ from porter.keras_legacy.view import evaluating, operations_of, trains, unchange
 from porter.keras_legacy.whole import compare_whole, keeps_on
 from porter.keras_model import legal_name
 from porter.power import has_power
+from porter.probes import FAR
 from porter.runtime import current_runtime
 from reference.dense import Dense
 from reference.elementwise import Replacement
@@ -38,6 +40,7 @@ from reference.embedding import Mask
 from reference.forms import equivalent_forms
 from reference.precision import Precision, round_to
 from reference.rounding import has_bound
+from reference.timewise import TimewiseDense
 from reference.together import Together
 from reference.trace import LayerTrace, Program
 
@@ -115,6 +118,11 @@ def judge_by_name(
     inputs = {each.name: tensor for each, tensor in zip(network.inputs, model.inputs, strict=True)}
     port = Port(model, program, {**inputs, **tensors}, values, reference, single)
     judged = [_judge_named(step, port, network, rng) for step in program.steps]
+
+    def rejudge(one: Judged, suspect: Suspect) -> Judged:
+        return _judge(one.step, suspect, reference[one.step.name], values[one.step.name], suspect.compare)
+
+    judged = with_gauges(judged, program, rejudge)
     if any(one.suspect is not None and one.suspect.trained for one in judged):
         return judged
     ends = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
@@ -235,7 +243,7 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
     if reason is not None:
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     differ = differing(suspect)
-    suspect, found, form = _in_another_form(suspect, found, compare) if not differ else (suspect, found, "")
+    suspect, found, form = _in_another_form(suspect, found) if not differ else (suspect, found, "")
     reason = None if found.exceeding or differ else _silent(found, suspect)
     shown: tuple[str, ...] = ()
     if reason is None and not (found.exceeding or differ) and (is_constant(suspect) or is_small(suspect)):
@@ -254,18 +262,30 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
     )  # fmt: skip
 
 
-def _in_another_form(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison, str]:
+def _in_another_form(suspect: Suspect, found: Comparison) -> tuple[Suspect, Comparison, str]:
     """The step with its activation written another way, where it agrees so, and what that is."""
-    if not found.exceeding:
+    if not found.exceeding or not isinstance(suspect.step, TimewiseDense):
         return suspect, found, ""
-    for form in equivalent_forms(suspect.step) if isinstance(suspect.step, Dense) else ():
-        other = replace(suspect, step=form)
-        judged = _compare(other, compare)
-        if judged.is_parity:
-            other, judged = _with_far_rows(other, judged, compare)
-        if judged.is_parity:
-            return other, judged, f"the port writes {form.activation} as {form.form}: equivalent, less exact near zero"
+    step = suspect.step
+    plain = Dense(**{field.name: getattr(step, field.name) for field in fields(step)})
+    seen = tuple(_flat(part) for part in suspect.seen)
+    far = None if suspect.far is None else suspect.far()
+    if far is not None:
+        seen = (*seen, _flat(far))
+    for form in equivalent_forms(plain):
+        other = replace(suspect, step=form, seen=seen)
+        judged = [compare_step(form, (part.fed[step.inputs[0]],), part.actual, suspect.precision, part.probes)
+                  for part in seen]  # fmt: skip
+        if merge_comparisons(judged).is_parity:
+            told = f"the port writes {form.activation} as {form.form}: equivalent, less exact near zero"
+            return other, merge_comparisons(one for one in judged if FAR not in one.where), told
     return suspect, found, ""
+
+
+def _flat(part: Seen) -> Seen:
+    """Every place of every row as a row."""
+    fed = {name: values.reshape(-1, values.shape[-1]) for name, values in part.fed.items()}
+    return replace(part, fed=fed, actual=part.actual.reshape(-1, part.actual.shape[-1]))
 
 
 def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
