@@ -131,7 +131,7 @@ def test_samples_may_hold_flags_and_contradict_where_one_is_missing(folder):
 
 
 def test_scaling_cannot_be_left_to_the_caller(folder):
-    with pytest.raises(UsageError, match="bounds inside"):
+    with pytest.raises(UsageError, match="bounds or an ensemble inside"):
         porter.build(porter.read(folder), placement="outside")
 
 
