@@ -39,6 +39,7 @@ from reference.elementwise import Replacement
 from reference.embedding import Mask
 from reference.forms import equivalent_forms
 from reference.precision import Precision, round_to
+from reference.recurrent_steps import is_stepped
 from reference.rounding import has_bound
 from reference.timewise import TimewiseDense
 from reference.together import Together
@@ -342,8 +343,10 @@ def _inside(step: Any, network: KerasNetwork, model: Any, precision: Precision) 
     inner, wrapper = network.layer(path).inner[0], model.get_layer(legal_name(path))  # type: ignore[union-attr]
 
     def one(step: Any, fed: tuple[Array, ...], actual: Array, tensor: Any, probes: str) -> Comparison:
-        recurrence = Recurrence(recurrent_layers([tensor._keras_history.operation]))
-        found = recurrence.compare(step, fed, actual, _precision(tensor), probes)
+        found = None
+        if is_stepped(step):
+            recurrence = Recurrence(recurrent_layers([tensor._keras_history.operation]))
+            found = recurrence.compare(step, fed, actual, _precision(tensor), probes)
         return compare_step(step, fed, actual, _precision(tensor), probes) if found is None else found
 
     def inside(step: Any, fed: tuple[Array, ...], actual: Array, probes: str) -> Comparison:

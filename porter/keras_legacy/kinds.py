@@ -39,6 +39,8 @@ FAMILIES: Mapping[str, str] = {
     "TransposedConvolution": r"Conv\dDTranspose|ConvTranspose",
 }
 """By class of step, a pattern of the classes of Keras layers and operations."""
+LENGTHS = ("Square", "Sum", "Sqrt", "Rsqrt", "Maximum", "Multiply", "Divide", "TrueDivide", "Norm", "Normalize")
+"""What makes vectors of length 1 in front of a product, or divides it by their lengths."""
 
 
 def can_compute(step: Any, piece: Piece) -> bool:
@@ -46,6 +48,8 @@ def can_compute(step: Any, piece: Piece) -> bool:
     kind = type(step).__name__.removeprefix("Timewise")
     if kind == "Part":
         return can_compute(step.step, piece)
+    if kind == "Dot" and (step.normalize or step.cosine) and piece.kind in LENGTHS:
+        return True
     if kind == "TimeDistributed":
         return piece.kind == "TimeDistributed" or can_compute(step.inner, piece)
     if FAMILIES.get(kind) == ACTIVATION:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -105,7 +106,9 @@ def evaluating(model: Any) -> Iterator[None]:
         PortError: with whatever its own layers and the backend raise.
     """
     try:
-        yield
+        with warnings.catch_warnings():  # what a layer thinks of probes is no news to the port's owner
+            warnings.simplefilter("ignore")
+            yield
     except Exception as error:
         told = next((line for line in str(error).splitlines() if line.strip()), "")
         raise PortError(

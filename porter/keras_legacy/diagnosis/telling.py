@@ -117,6 +117,8 @@ def _changed(own: Array, is_added: bool) -> tuple[str, Array] | None:
     """
     if is_added:
         return ("bias.missing", np.zeros_like(own)) if own.any() else None
+    if own.ndim == 0:
+        return "kernel.values", 2 * own + 1
     square = own.ndim > 1 and own.shape[-1] == own.shape[-2]
     code, other = ("kernel.transposed", np.swapaxes(own, -1, -2)) if square else ("units.permuted", own[..., ::-1])
     return ("kernel.values", 2 * own + 1) if np.array_equal(other, own) else (code, other)
