@@ -326,7 +326,7 @@ def _on_own_probes(
 
 
 def _with_far(found: Mapping[str, Comparison], is_affine: bool) -> Comparison:
-    """One comparison of all; far vectors count, but their figures mean nothing to a person unless they are wrong.
+    """One comparison of all; far vectors count, but their figures are for where nothing nearer shows it.
 
     An affine step has the same factor everywhere: what shows far outside its range would show inside of it.
     """
@@ -334,7 +334,7 @@ def _with_far(found: Mapping[str, Comparison], is_affine: bool) -> Comparison:
     far = found.get(FAR)
     if far is None:
         return near
-    quiet = far if far.exceeding else replace(far, ratio=-1.0)
+    quiet = far if far.exceeding and not near.exceeding else replace(far, ratio=-1.0)
     return merge_comparisons([near, quiet if is_affine else replace(quiet, coarseness=np.inf)])
 
 
