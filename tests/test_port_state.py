@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from porter.port_state import preserved, take_snapshot
 
@@ -25,12 +26,9 @@ def test_what_a_call_moves_is_put_back(keras):
 def test_it_is_put_back_where_the_call_breaks_down(keras):
     model = moving(keras)
     before = take_snapshot(model)
-    try:
-        with preserved(model):
-            model(np.full((2, 3), 7.0, "float32"))
-            raise RuntimeError
-    except RuntimeError:
-        pass
+    with pytest.raises(RuntimeError), preserved(model):
+        model(np.full((2, 3), 7.0, "float32"))
+        raise RuntimeError
     assert before.moved == ()
 
 
