@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -54,3 +55,13 @@ def has_power(coarseness: float, precision: Precision) -> bool:
     """
     unit = TENSORFLOAT32_UNIT if precision.tensorfloat32 else precision.format.unit
     return coarseness <= max(LARGEST_SHARE, UNITS * unit)
+
+
+def word_power(shares: Iterable[float | None]) -> str:
+    """What the widest bound of some comparisons is beside the range of what its step gives, in words.
+
+    Args:
+        shares: as ``measure_coarseness`` gives them; None for what was not compared.
+    """
+    known = [share for share in shares if share is not None and np.isfinite(share)]
+    return f"the widest bound is {max(known):.2g} of what its layer ranges over" if known else "no bound says anything"

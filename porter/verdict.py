@@ -13,6 +13,7 @@ from porter.domain import port_limits
 from porter.held import Held, held_finding, hold_port, note_of_held
 from porter.illustration import collect_pictures
 from porter.notes import build_notes
+from porter.power import word_power
 from porter.provenance import verification
 from porter.reading import Reading, check_reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
@@ -187,7 +188,7 @@ def _build_note(case: Case, searched: Counterexample | None, wanted: bool) -> st
     elements = sum(one.comparison.elements for one in case.judged)
     note = (
         f"{len(case.inputs):,} network inputs and {probed:,} probes of single layers: {elements:,} elements against "
-        "the bound of their own layer"
+        f"the bound of their own layer; {word_power(one.comparison.coarseness for one in case.judged)}"
     )
     if searched is not None:
         return f"{note}; {searched.examples} inputs searched by Hypothesis"

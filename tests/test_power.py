@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from porter.compare import compare_outputs, merge_comparisons
-from porter.power import LARGEST_SHARE, UNITS, has_power, measure_coarseness
+from porter.power import LARGEST_SHARE, UNITS, has_power, measure_coarseness, word_power
 from reference.precision import FORMATS, Precision
 
 OUTPUTS = np.array([[0.0, 1.0], [0.5, -1.0], [1.0, 0.25]])
@@ -65,3 +65,8 @@ def test_the_most_telling_probes_count():
 
 def test_units_is_wide_enough_for_a_few_roundings_of_every_format():
     assert all(UNITS * FORMATS[name].unit < 0.15 for name in FORMATS)
+
+
+def test_the_widest_bound_is_told():
+    assert word_power([2e-7, None, 3e-5, np.inf]) == "the widest bound is 3e-05 of what its layer ranges over"
+    assert word_power([None, np.inf]) == "no bound says anything"

@@ -16,6 +16,7 @@ from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.held import Held, held_finding, note_of_held
 from porter.keras_legacy.judging import Judged
 from porter.notes import runtime_notes
+from porter.power import word_power
 from porter.provenance import verification
 from porter.reading import Reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
@@ -67,7 +68,7 @@ def build_legacy_report(
         link_notes={
             "reading": "the file and what the user said; recorded outputs of the original would prove it",
             "build": f"{len(rows) - len(missed)} of {len(rows)} steps compared, on {count} rows and on wide ones; "
-            "no search",
+            f"{word_power(row.power for row in rows)}; no search",
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },
