@@ -187,6 +187,10 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
     return KernelReading((cause,), suspect.own, None, 2, exact=suspect.own.kernel[order])
 
 
+TELLING_SIZE = 64
+"""Entries from which on their spread says where a kernel comes from."""
+
+
 def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:
     """A kernel of none of the file's numbers: constant, an initializer's, a multiple, or something else."""
     remedy = suspect.assign("kernel")
@@ -197,8 +201,9 @@ def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:
         return KernelReading((Cause("kernel.values", suspect.name, message, remedy),), None, None, tried)
     initializer = describe_initializer(found, suspect.own.kernel)
     if initializer is not None:
-        # A bell curve of that width may as well be another network's; nothing trained ends at a limit just so.
-        twins = ("a kernel of another network",) if "_normal" in initializer else ()
+        # A bell curve of that width may as well be another network's, and so may few numbers of any spread; many that
+        # are trained do not end at a limit just so.
+        twins = ("a kernel of another network",) if "_normal" in initializer or found.size < TELLING_SIZE else ()
         other = ", or another network's" if twins else ""
         message = f"the kernel still has initial values{other}: {initializer}"
         cause = Cause("kernel.unset", suspect.name, message, remedy)
@@ -226,7 +231,7 @@ def describe_initializer(found: Array, stored: Array) -> str | None:
     constant = describe_constant(found, stored)
     if constant is not None:
         return constant
-    if found.ndim < 2 or (found.shape == stored.shape and abs(correlation(found, stored)) > 0.5):
+    if found.ndim < 2 or (found.shape == stored.shape and abs(correlation(found, stored)) > _related(found.size)):
         return None
     places = int(np.prod(found.shape[:-2]))
     inputs, units = places * found.shape[-2], places * found.shape[-1]
@@ -243,6 +248,7 @@ def describe_initializer(found: Array, stored: Array) -> str | None:
             _is_centred(found)
             and 1 - 12 / found.size < reach <= 1
             and abs(found.std() / limit * np.sqrt(3) - 1) < _noise(found.size)
+            and _is_even(found / limit)
         ):
             return f"spread like {name} (largest {np.max(np.abs(found)):.4g}, limit {limit:.4g})"
     for name, deviation in (
@@ -258,6 +264,20 @@ def describe_initializer(found: Array, stored: Array) -> str | None:
 
 def _is_centred(values: Array) -> bool:
     return bool(abs(values.mean()) <= 5 * values.std() / np.sqrt(values.size))
+
+
+def _related(size: int) -> float:
+    """A correlation that numbers drawn by themselves do not have with others: five standard deviations of it."""
+    return float(min(0.5, 5 / np.sqrt(size)))
+
+
+def _is_even(values: Array) -> bool:
+    """Whether numbers are spread evenly over [-1, 1], none of them twice: Kolmogorov's test at one in a thousand."""
+    ordered = np.sort(values, axis=None)
+    if np.any(ordered[1:] == ordered[:-1]):
+        return False
+    ranks = np.arange(1, ordered.size + 1) / ordered.size
+    return bool(np.max(np.abs((ordered + 1) / 2 - ranks + 0.5 / ordered.size)) * np.sqrt(ordered.size) < 1.95)
 
 
 def _noise(size: int) -> float:
