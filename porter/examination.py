@@ -317,12 +317,18 @@ def _on_own_probes(
         comparison=total,
         by_probes=found,
         weights_differ=differ or 0,
-        probes={name: rows for name, rows in sets.items() if name != FAR} if verdict == "mismatch" else {},
+        probes=_telling_probes(sets, found) if verdict == "mismatch" else {},
         probed=sum(len(rows) for rows in run),
         refused=refused,
         would_show=shown,
         reason=reason,
     )
+
+
+def _telling_probes(sets: Mapping[str, Array], found: Mapping[str, Comparison]) -> dict[str, Array]:
+    """The probes for a diagnosis: far vectors only where nothing nearer shows what is wrong."""
+    is_near = any(each.exceeding for name, each in found.items() if name != FAR)
+    return {name: rows for name, rows in sets.items() if name != FAR or not is_near}
 
 
 def _with_far(found: Mapping[str, Comparison], is_affine: bool) -> Comparison:

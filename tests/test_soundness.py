@@ -399,3 +399,11 @@ def test_one_weight_of_hidden_arrays_behind_a_large_bias(keras, tmp_path, bias, 
     network = porter.read(tmp_path / "net.h5")
     assert judge(network, port(kernels[1])).verdict == "parity"
     assert judge(network, port(wrong)).verdict == "mismatch"
+
+
+def test_what_shows_far_outside_alone_is_told_as_what_it_is(keras, network, ocean):
+    clipped = judge(network, around(plain_port(ocean), front=lambda x: keras.ops.clip(x, -1e6, 1e6)))
+    assert named(clipped) == {("activation.added", "Norm_in")}
+    filled = judge(network, around(plain_port(ocean), front=lambda x: keras.ops.where(x < -900, 0.0, x)))
+    assert named(filled) == {("unexplained", "Norm_in")}
+    assert "less" in filled.findings[0].message and "columns are scaled otherwise" not in str(filled)

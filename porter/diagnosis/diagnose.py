@@ -20,6 +20,7 @@ from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
 from porter.judging import cast, judge
+from porter.probes import FAR
 from reference.dense import Dense
 from reference.ensemble import Ensemble
 from reference.extremes import Extremes
@@ -79,6 +80,8 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
         return []
     if not isinstance(step, Scaling):
         return [_explain_other(step, block, case.inputs)]
+    if FAR in one.probes:
+        return [_far_cause(one, block)]
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
     reading = explain_scaling(step, block.run, block.precision.format.unit, others)
     stray = None if reading.explained else _stray_atom(case, one, block)
@@ -121,6 +124,17 @@ def _stray_atom(case: Case, one: Judged, block: Block) -> Atom | None:
         if judge(step, rest.run, rows, block.precision).is_parity:
             return atom
     return None
+
+
+def _far_cause(one: Judged, block: Block) -> Cause:
+    """A scaling step that is right in the documented range and something else far outside of it."""
+    active = [atom for atom in block.atoms if atom.kind != "identity"]
+    for atom in active if len(active) > 1 else ():
+        rest = replace(block, atoms=tuple(other for other in active if other is not atom))
+        if judge(one.step, rest.run, one.probes[FAR], block.precision, is_far=True).is_parity:
+            return stray_cause(one.name, atom, is_linear=atom.kind == "activation")
+    message = "it scales as the file does in the documented range, and far outside of it something else comes out"
+    return Cause("unexplained", one.name, message, f"rebuild {', '.join(block.names)} as porter.build(network) has it")
 
 
 def _absent_scaling(case: Case, one: Judged) -> Sequence[Cause]:
