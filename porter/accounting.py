@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porter.blocks import Atom, Block
 from porter.diagnosis.codes import Cause
-from porter.judging import Refused, run_piece
+from porter.judging import Refused, cast, judge_values, run_piece
 from porter.pairing import Pairing
 from porter.probes import FAR_MAGNITUDES, FILL_VALUES
 from reference.precision import FORMATS, round_to
@@ -37,8 +37,16 @@ class Account:
     unexercised: tuple[str, ...] = ()
 
 
+SURPLUS = 4.0
+"""How many times the mean error without a piece the error with it is, where the piece is none of the step's own."""
+
+
 def take_account(
-    pairing: Pairing, steps: Mapping[str, Any], atoms: Sequence[Atom], tensors: Mapping[int, Array]
+    pairing: Pairing,
+    steps: Mapping[str, Any],
+    atoms: Sequence[Atom],
+    tensors: Mapping[int, Array],
+    ordinary: Mapping[str, Array],
 ) -> Account:
     """Hold every piece of a port that no step was paired with, and every way to treat a missing value, against nothing.
 
@@ -47,17 +55,68 @@ def take_account(
         steps: the legacy steps as they were judged, by name.
         atoms: of the port, in order.
         tensors: a trace of the port on ordinary rows.
+        ordinary: by step at parity, (rows, n) of what the port hands it.
     """
     causes = [cause for atom in _unclaimed(pairing, atoms) for cause in _not_idle(pairing, atoms, atom, tensors)]
     notes = []
     for pair in pairing.pairs:
         if pair.block is not None:
+            causes.extend(_surplus(steps[pair.step.name], pair.block, ordinary.get(pair.step.name)))
             swallowed = _loses_nan(pair.step.name, steps[pair.step.name], pair.block, tensors)
             if isinstance(swallowed, Cause):
                 causes.append(swallowed)
             elif swallowed is not None:
                 notes.append(swallowed)
     return Account(tuple(causes), tuple(notes), tuple(_unexercised(atoms, tensors)))
+
+
+def _surplus(step: Any, block: Block, rows: Array | None) -> Iterator[Cause]:
+    """Pieces of a block that the step does without, and that take the block further from it.
+
+    A bound that holds the whole block may hold a little more than the step: 1e-7 added behind a layer, a factor near 1.
+    """
+    active = [atom for atom in block.atoms if atom.kind not in ("identity", "merge")]
+    if rows is None or not len(rows) or len(active) < 2:
+        return
+    fed = cast(rows, block.precision.compute)
+    wanted = np.asarray(step(fed.astype(np.float64)).outputs, np.float64)
+    whole = _run_block(block, fed, wanted.shape)
+    for atom in active:
+        if atom.is_core or whole is None:
+            continue
+        rest = replace(block, atoms=tuple(each for each in block.atoms if each is not atom))
+        without = _run_block(rest, fed, wanted.shape)
+        if without is None or not _is_better(step, fed, wanted, without, whole, block):
+            continue
+        place = np.unravel_index(int(np.argmax(np.abs(whole - without))), whole.shape)
+        name, told = ", ".join(atom.names), f"{without[place]:.9g} without it is {whole[place]:.9g} with it"
+        if atom.description:
+            name += f" ({atom.description})"
+        message = f"{name} changes what it gives by little; the file has nothing there"
+        yield Cause("unexplained", step.name, message, f"take {', '.join(atom.names)} out", told)
+
+
+def _is_better(step: Any, fed: Array, wanted: Array, without: Array, whole: Array, block: Block) -> bool:
+    """Whether a block keeps its bound without a piece, and comes nearer by more than a rounding of its own."""
+    unit = block.precision.format.unit
+    with np.errstate(invalid="ignore"):
+        change, size = np.abs(whole - without), np.maximum(np.abs(whole), np.abs(without))
+        near, far = np.abs(without - wanted), np.abs(whole - wanted)
+    held = np.isfinite(change) & np.isfinite(near) & np.isfinite(far)
+    if not (held & (change > OWN_ROUNDING * unit * size)).any():
+        return False
+    if not far[held].mean() > SURPLUS * near[held].mean():
+        return False
+    return judge_values(step, fed, without, block.precision, "ordinary rows").is_parity
+
+
+def _run_block(block: Block, rows: Array, shape: tuple[int, ...]) -> Array | None:
+    """(rows, units) float64 of what a block gives; None where it cannot be run, or gives another shape."""
+    try:
+        found = np.asarray(run_piece(block.run, rows)).astype(np.float64)
+    except Refused:
+        return None
+    return found.reshape(shape) if found.size == np.prod(shape) else None
 
 
 def _unclaimed(pairing: Pairing, atoms: Sequence[Atom]) -> Iterator[Atom]:

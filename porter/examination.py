@@ -74,7 +74,9 @@ def examine(
     if rewritten is not None:
         judged, pairing, atoms = rewritten.judged, rewritten.pairing, rewritten.atoms
     whole = "unknown" if folds or rewritten is not None else _whole(judging, judged, graph, inputs)
-    account = take_account(pairing, {one.name: one.step for one in judged}, atoms, walk.few)
+    right = {one.name for one in judged if rewritten is None and one.verdict == "parity"}
+    ordinary = {name: rows for name, rows in walk.ordinary.items() if name in right}
+    account = take_account(pairing, {one.name: one.step for one in judged}, atoms, walk.few, ordinary)
     causes, doubts = walk.steadiness.tell(judged[-1].name, whole, any(atom.is_training for atom in graph.atoms))
     if outside:
         judged = _with_outside(program, judged)

@@ -964,6 +964,52 @@ def test_something_behind_the_outputs_is_seen(square, judge):
     assert {layer for _, layer in named(report)} == {"Norm_out"}
 
 
+def nearly_nothing(change):
+    import keras
+
+    class Nearly(keras.layers.Layer):
+        def call(self, x):
+            return change(keras.ops, x)
+
+    return Nearly()
+
+
+SLIGHTLY = {
+    "a factor": lambda ops, x: x * (1 + 8e-7),
+    "a cut after six decimals": lambda ops, x: ops.floor(x * 1e6) / 1e6,
+    "an addend": lambda ops, x: x + 7e-7,
+}
+IN_EFFECT_NOTHING = {
+    "nothing": lambda ops, x: x * 1.0,
+    "the activation again": lambda ops, x: ops.maximum(x, -1.0),
+}
+
+
+def behind_layer(square, change):
+    def body(x):
+        import keras
+
+        for number, name in enumerate(square.activations, start=1):
+            x = keras.layers.Dense(7, activation=name)(x)
+            x = nearly_nothing(change)(x) if number == 2 else x
+        return x
+
+    return scaled(square, body)
+
+
+@pytest.mark.parametrize("change", SLIGHTLY.values(), ids=SLIGHTLY)
+def test_a_layer_that_changes_little_more_than_rounding_does_is_seen(square, judge, change):
+    report = judge(behind_layer(square, change))
+    assert report.verdict == "mismatch", str(report)
+    assert {layer for _, layer in named(report)} == {"Layer2"}
+    assert report.after_remedy == "parity"
+
+
+@pytest.mark.parametrize("change", IN_EFFECT_NOTHING.values(), ids=IN_EFFECT_NOTHING)
+def test_a_layer_that_changes_nothing_that_a_tanh_gives_is_none(square, judge, change):
+    assert_parity(judge(behind_layer(square, change)))
+
+
 # --- several mistakes at once ---------------------------------------------------------------------------------------
 
 
