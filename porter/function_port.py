@@ -148,7 +148,7 @@ def _call(function: Function, feeds: Mapping[str, Array], program: Program, name
     """The outputs as arrays.
 
     Raises:
-        PortError: the function raises, or gives something else than so many arrays of numbers.
+        PortError: the function raises, or gives something else than so many arrays of rows of numbers.
     """
     try:
         given = function(*(rows.copy() for rows in feeds.values()))
@@ -164,6 +164,13 @@ def _call(function: Function, feeds: Mapping[str, Array], program: Program, name
         ) from error  # fmt: skip
     if len(arrays) != len(program.outputs):
         raise PortError(f"the port {name}", found=f"{len(arrays)} outputs", expected=f"{len(program.outputs)}")
+    if any(array.ndim == 0 for array in arrays):
+        raise PortError(
+            f"the port {name}",
+            found="a single number, or nothing, for all rows",
+            expected="a function of arrays of rows that gives arrays of rows",
+            remedy="return the outputs",
+        )
     return arrays
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,12 +56,15 @@ class PortGraph:
 
         Args:
             feeds: (rows, ...) for each input.
+
+        Raises:
+            PortError: a layer raises.
         """
         try:
             return self._trace(feeds)
-        except Exception:
+        except Exception as error:  # somebody's own layer may raise anything
             if self._takes(feeds):
-                raise
+                raise _uncallable(self.model, error) from error
         parts = [self._trace(part) for part in self._batches(feeds)]
         return {key: np.concatenate([part[key] for part in parts])[: len(feeds[0])] for key in parts[0]}
 
@@ -84,12 +88,16 @@ class PortGraph:
         return {key: ops.convert_to_numpy(value) for key, value in values.items()}
 
     def __call__(self, *feeds: Array) -> tuple[Array, ...]:
-        """The model's own outputs, called as a whole (not ``predict``, which rounds float64 inputs)."""
+        """The model's own outputs, called as a whole (not ``predict``, which rounds float64 inputs).
+
+        Raises:
+            PortError: the model raises.
+        """
         try:
             return self._call(feeds)
-        except Exception:
+        except Exception as error:  # somebody's own call may raise anything
             if self._takes(feeds):
-                raise
+                raise _uncallable(self.model, error) from error
         parts = [self._call(part) for part in self._batches(feeds)]
         return tuple(np.concatenate(outputs)[: len(feeds[0])] for outputs in zip(*parts, strict=True))
 
@@ -220,6 +228,22 @@ def _inner(operation: Any) -> Any:
     if getattr(operation, "_functional", None) is not None:
         return operation._functional
     return operation if hasattr(operation, "_nodes_by_depth") else None
+
+
+def _uncallable(model: Any, error: Exception) -> PortError:
+    return PortError(
+        f"the port {model.name}",
+        found=f"called with training=False it raises {type(error).__name__}: {_telling_line(error)}",
+        expected="a model that can be called on rows of numbers",
+        remedy="let every layer take what Keras calls it with: call(self, x, training=None)",
+    )
+
+
+def _telling_line(error: BaseException) -> str:
+    """What was raised, without Keras' own line about where."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Exception encountered")]
+    return re.sub(r"\x1b\[\d+m", "", (told or lines or [type(error).__name__])[0])[:200]
 
 
 def _first_line(error: BaseException) -> str:

@@ -69,6 +69,8 @@ def test_a_function_of_another_shape_or_one_that_raises_is_refused_or_wrong(netw
     assert porter.verify(network, loop(legacy, last=lambda y: y[:, :3])).verdict == "mismatch"
     with pytest.raises(PortError, match="2 outputs"):
         porter.verify(network, loop(legacy, last=lambda y: (y, y)))
+    with pytest.raises(PortError, match="a single number, or nothing"):
+        porter.verify(network, lambda x: None)
     with pytest.raises(PortError, match="ZeroDivisionError"):
         porter.verify(network, lambda x: 1 / 0)
 

@@ -1249,6 +1249,17 @@ def test_inputs_that_do_not_add_up_to_the_networks_columns_are_refused(judge):
         judge(keras.Model(inputs, keras.layers.Add()(inputs)))
 
 
+def test_a_port_that_cannot_be_called_as_keras_calls_it_is_refused(square, judge):
+    port = plain_port(square)
+    patched = list(weighted_layers(port))[1]
+    own = patched.call
+    patched.call = lambda x, **more: own(x)
+    assert_parity(judge(port))
+    patched.call = lambda x: own(x)  # noqa: PLW0108 - it is to refuse what Keras adds
+    with pytest.raises(PortError, match=r"training=False it raises TypeError: .*unexpected keyword"):
+        judge(port)
+
+
 def test_a_model_that_is_not_built_is_refused(judge):
     import keras
 

@@ -13,6 +13,7 @@ from porter.keras_legacy.kinds import has_same_numbers, is_merge
 from porter.keras_legacy.pairing import KerasPairing, Pair
 from porter.keras_legacy.pieces import Piece
 from porter.keras_legacy.states import recurrent_layers
+from porter.keras_legacy.surplus import find_surplus
 from porter.report.model import Finding
 from reference.recurrent import Part
 from reference.recurrent_steps import directions, is_stepped
@@ -31,8 +32,9 @@ def find_structure(pairing: KerasPairing, program: Program) -> list[Finding]:
 
 
 def find_unaccounted(pairing: KerasPairing, program: Program) -> list[Finding]:
-    """Operations that seem to do nothing and are none of the legacy network's."""
+    """Operations that seem to do nothing, or that nothing needs, and are none of the legacy network's."""
     causes = find_idle(pairing, program, lambda piece: _row_in_front(pairing, program, piece))
+    causes = causes or find_surplus(pairing, program)
     return [_finding(pairing, cause) for cause in causes]
 
 
