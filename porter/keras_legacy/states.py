@@ -209,7 +209,7 @@ class Recurrence:
             if taken is not None:
                 taken.append(own)
             elif self._walked:
-                return self._walk_anew(own, one.reverse)
+                return self._walked_before(own, one.reverse)
             return self.states(sides[at], x, begin, mask, one.reverse)
 
         try:
@@ -217,11 +217,15 @@ class Recurrence:
         except (StatesUnknown, KeyError):
             return None
 
-    def _walk_anew(self, own: _Taken, reverse: bool) -> States:
-        """The states by the layer's cell, where that has shown that it decides them."""
+    def _walked_before(self, own: _Taken, reverse: bool) -> States:
+        """The states as the layer's cell gave them.
+
+        Raises:
+            StatesUnknown: it was not walked so; the reference's own states do as well to ask what a mistake would do.
+        """
         key = (*own.key, reverse)
         if key not in self._walked:
-            self._walked[key] = walk(own.layer, own.x, own.begin, own.mask, reverse, quick_call(own.layer))
+            raise StatesUnknown(f"{own.layer.name} was not walked so")
         return self._walked[key]
 
     def forget(self) -> None:

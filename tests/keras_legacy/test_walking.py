@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import pytest
 
 import porter
 from porter.keras_legacy import states
+from porter.keras_legacy.diagnosis.suspect import Seen
+from porter.keras_legacy.idle import is_harmless
 from porter.keras_legacy.predictable import is_predictable
+from porter.keras_legacy.probes import ONE_ROW, fresh
 from porter.keras_legacy.states import Recurrence
 from porter.keras_legacy.walking import Rows, is_walked, join
+from porter.port_graph import read_graph
 from reference.precision import Precision
 from tests.keras_legacy.files import layer, model, write
 from tests.keras_legacy.test_recurrence import FEATURES, STEPS, by_hand, in_both_directions, recurrent, step_of
@@ -154,3 +159,18 @@ def test_an_untrained_batch_normalization_is_compared(tmp_path: Path) -> None:
         port = porter.build(network)
         port.weights[at].assign(np.asarray(port.weights[at]) + np.float32(1e-3))
         assert porter.verify(network, port).verdict == "mismatch", port.weights[at].name
+
+
+def test_one_row_that_comes_out_as_among_others_is_not_judged_again() -> None:
+    rows = np.arange(12.0).reshape(4, 3)
+    every, same = Seen("rows", {"x": rows}, 2 * rows), Seen(ONE_ROW, {"x": rows[1:2]}, 2 * rows[1:2])
+    assert fresh(every, same) == []
+    for changed in (replace(same, actual=2.0000001 * same.actual), replace(same, fed={"x": -same.fed["x"]})):
+        assert fresh(every, changed) == [changed]
+
+
+def test_operations_that_only_move_numbers_need_no_pairing() -> None:
+    port = functional(L.Dense(4), L.Reshape((2, 2)), L.Dense(2, activation="relu"), L.ReLU(max_value=9.0))
+    kinds = {type(node.operation).__name__: is_harmless(node) for node in read_graph(port).nodes[:2]}
+    assert kinds == {"Dense": True, "Reshape": True}
+    assert not any(is_harmless(node) for node in read_graph(port).nodes[2:])
