@@ -96,7 +96,7 @@ def compare_outputs(
     with np.errstate(all="ignore"):
         error = np.abs(wide - expected)
         if _is_plain(error, allowed, unheld):
-            unbounded = inevitable = overflowed = np.zeros(error.shape, bool)
+            unbounded = inevitable = overflowed = np.zeros((), bool)
             ratio = np.divide(error, allowed, out=np.zeros(error.shape), where=error > 0)
         else:
             same = (wide == expected) | (np.isnan(wide) & np.isnan(expected))
@@ -125,7 +125,7 @@ def compare_outputs(
         inevitable=int(np.count_nonzero(inevitable)),
         unbounded=int(np.count_nonzero(unbounded & ~inevitable)),
         overflowed=int(np.count_nonzero(overflowed)),
-        coarseness=measure_coarseness(expected, allowed, inevitable),
+        coarseness=measure_coarseness(expected, allowed, inevitable if inevitable.ndim else None),
     )
 
 

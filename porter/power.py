@@ -29,6 +29,10 @@ def measure_coarseness(expected: Array, allowed: Array, left_out: Array | None =
     Returns:
         0 where nothing is allowed; inf where nothing was compared, or where any finite error would pass.
     """
+    if _is_plain(expected, allowed, left_out):
+        units = expected.shape[-1] if expected.ndim > 1 else 1
+        coarsest = float(np.max(np.mean(allowed.reshape(-1, units), axis=0)))
+        return _share(coarsest, float(np.min(expected)), float(np.max(expected)))
     kept = np.isfinite(expected) & np.isfinite(allowed)
     if left_out is not None:
         kept &= ~left_out
@@ -38,10 +42,22 @@ def measure_coarseness(expected: Array, allowed: Array, left_out: Array | None =
     flat = np.where(kept, allowed, 0.0).reshape(-1, units)
     counts = np.maximum(np.count_nonzero(kept.reshape(-1, units), axis=0), 1)
     coarsest = float(np.max(flat.sum(axis=0) / counts))
-    if coarsest == 0:
-        return 0.0
     low = float(np.min(expected, where=kept, initial=np.inf))
     high = float(np.max(expected, where=kept, initial=-np.inf))
+    return _share(coarsest, low, high)
+
+
+def _is_plain(expected: Array, allowed: Array, left_out: Array | None) -> bool:
+    """Whether every number is finite and none is left out: nearly always, and much cheaper."""
+    if not expected.size or (left_out is not None and left_out.any()):
+        return False
+    ends = (np.min(expected), np.max(expected), np.min(allowed), np.max(allowed))
+    return bool(np.all(np.isfinite(ends)))
+
+
+def _share(coarsest: float, low: float, high: float) -> float:
+    if coarsest == 0:
+        return 0.0
     span = high - low if high > low else abs(high)
     return coarsest / span if span > 0 else 0.0
 

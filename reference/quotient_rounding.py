@@ -36,17 +36,26 @@ def batch_normalization_error(
     divisor = step.divide_by(spread)
     of_root = _root_cast(step, divisor, precision)
     gamma, beta = np.abs(step.column(step.gamma, x.ndim, 1)), np.abs(step.column(step.beta, x.ndim, 0))
-    error: Any = (np.abs(x) + np.abs(centre)) / divisor * gamma * of_root
+    # Every term is a factor of each channel times one of two arrays of the inputs' size, which are gone through once.
+    by_distance: Any = gamma * of_root / divisor
     divisor = divisor / (1 + of_root)  # the least that the port may divide by
-    reach = (np.abs(x) + np.abs(centre)) / divisor
-    parts = reach * gamma
-    for kind in (precision.format, own_format(step)):
+    constant: Any = 0.0
+    kinds = (precision.format, own_format(step))
+    for kind in kinds:
         # Numbers that count as zero, and what underflows: the factor gamma / divisor, the quotient, three products.
-        flushed = kind.flushed * (2 * gamma / divisor + reach) + kind.tiny * (np.abs(x) + np.abs(centre) + gamma + 4)
-        error = error + kind.unit * ((RSQRT + 6) * parts + 2 * beta + np.abs(trace.outputs)) + flushed
-    for value, weight in ((step.beta, 1.0), (step.mean, gamma / divisor), (step.gamma, reach)):
+        by_distance = by_distance + kind.unit * (RSQRT + 6) * gamma / divisor + kind.flushed / divisor + kind.tiny
+        constant = constant + 2 * kind.unit * beta + kind.flushed * 2 * gamma / divisor + kind.tiny * (gamma + 4)
+    for value, weight in ((step.beta, 1.0), (step.mean, gamma / divisor)):
         if value is not None:
-            error = error + step.column(precision.variable_error(value.astype(np.float64)), x.ndim, 0) * weight
+            constant = constant + step.column(precision.variable_error(value.astype(np.float64)), x.ndim, 0) * weight
+    if step.gamma is not None:
+        cast = step.column(precision.variable_error(step.gamma.astype(np.float64)), x.ndim, 0)
+        by_distance = by_distance + cast / divisor
+    error = np.abs(x)
+    error += np.abs(centre)
+    error *= by_distance
+    error += constant
+    error += sum(kind.unit for kind in kinds) * np.abs(trace.outputs)
     return np.asarray(error)
 
 

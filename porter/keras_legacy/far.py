@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.keras_legacy.steps import arrays_of
-from porter.probes import far_rows
+from porter.probes import FAR_MAGNITUDES, FILL_VALUES, far_rows
 from reference.affine import Affine
 from reference.convolution import (
     Convolution,
@@ -58,7 +58,14 @@ def far_numbers(
     size = 1.0
     for part in parts:
         size *= max(1.0, *(float(np.abs(array).sum()) for array in arrays_of(part)), 1.0)
-    rows = far_rows(width, precision.format.largest / 16, np.random.default_rng(0), size)
-    if not len(rows) or len(rows) * max(width, int(np.prod(given))) > MOST:
+    largest = precision.format.largest / 16
+    if not 0 < _count(largest / size) * max(width, int(np.prod(given))) <= MOST:
         return None
+    rows = far_rows(width, largest, np.random.default_rng(0), size)
     return {key: rows.reshape(len(rows), *shape)}
+
+
+def _count(most: float) -> int:
+    """How many rows ``far_rows`` gives."""
+    magnitudes = sum(each < most for each in FAR_MAGNITUDES)
+    return 2 * magnitudes + sum(abs(each) < most for each in FILL_VALUES)

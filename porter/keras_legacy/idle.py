@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from porter.diagnosis.codes import Cause
 from porter.keras_legacy.kinds import applies_activation, can_compute
 from porter.keras_legacy.pairing import KerasPairing
-from porter.keras_legacy.pieces import Piece, Pieces
+from porter.keras_legacy.pieces import Piece, Pieces, split
+from porter.port_nodes import PortNode
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -39,6 +40,16 @@ def find_idle(pairing: KerasPairing, program: Program, row_of: Callable[[Piece],
             code = "activation.added" if piece.is_activation else "unexplained"
             causes.append(Cause(code, row_of(piece), message, f"take {name} out"))
     return causes
+
+
+def is_harmless(node: PortNode) -> bool:
+    """Whether a call is none that ``find_idle`` asks, whatever it stands beside: numbers moved, or variables used.
+
+    A layer with variables and an activation fused into it is asked for that activation.
+    """
+    operation = node.operation
+    whole = bool(getattr(operation, "weights", ())) and len(split(node, 0)) == 1
+    return node.kind == "identity" or whole or type(operation).__name__ in MOVES
 
 
 def _is_known(pairing: KerasPairing, program: Program, at: int, piece: Piece) -> bool:

@@ -22,6 +22,7 @@ from porter.keras_legacy.inner import compare_inside, holds_model
 from porter.keras_legacy.model import pairs
 from porter.keras_legacy.pairing import KerasPairing, Pair
 from porter.keras_legacy.pieces import LEAST_ROWS
+from porter.keras_legacy.predictable import is_predictable
 from porter.keras_legacy.probes import FLOATS, Port, make_paired_suspect, make_suspect, one_row
 from porter.keras_legacy.stateful import (
     is_fixed,
@@ -29,6 +30,7 @@ from porter.keras_legacy.stateful import (
 from porter.keras_legacy.states import Recurrence, recurrent_layers
 from porter.keras_legacy.strays import ABSENT
 from porter.keras_legacy.view import evaluating, operations_of, trains, unchanged
+from porter.keras_legacy.walking import Rows
 from porter.keras_legacy.whole import compare_whole, keeps_on
 from porter.keras_model import legal_name
 from porter.power import has_power
@@ -127,6 +129,8 @@ def judge_by_name(
     if any(one.suspect is not None and one.suspect.trained for one in judged):
         return judged
     ends = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
+    if is_predictable(model, [tensors.get(name) for name in ends]):
+        return judged
     calls = [
         (list(rows.values()), [found[name] for name in ends])
         for rows, found in ((feeds, values), (row, single))
@@ -173,6 +177,8 @@ def with_whole(judged: list[Judged], pairing: KerasPairing, feeds: Mapping[str, 
     port = pairing.port
     if is_fixed(port.graph.model):
         return _marked(judged, "" if keeps_on(pairing, feeds) else "unexplained")
+    if pairing.ends == tuple(port.graph.outputs) and is_predictable(port.graph.model, port.graph.model.outputs):
+        return judged
     calls = [(list(feeds.values()), [port.values[key] for key in pairing.ends])]
     if port.single:
         calls.append(([port.single[key] for key in port.graph.inputs], [port.single[key] for key in pairing.ends]))
@@ -330,11 +336,13 @@ def _largest(expected: Array, actual: Array) -> float | None:
 
 def _compare(suspect: Suspect, compare: Compare) -> Comparison:
     step = suspect.step
-    return merge_comparisons(
-        compare(step, tuple(part.fed[name] for name in step.inputs), part.actual, part.probes)
+    parts = [
+        Rows(tuple(part.fed[name] for name in step.inputs), part.actual, part.probes)
         for part in suspect.seen
         if all(name in part.fed for name in step.inputs)
-    )
+    ]
+    found = suspect.recurrence.compare_rows(step, parts, suspect.precision) if suspect.recurrence and parts else None
+    return merge_comparisons(found or (compare(step, part.fed, part.actual, part.probes) for part in parts))
 
 
 def _inside(step: Any, network: KerasNetwork, model: Any, precision: Precision) -> Compare:

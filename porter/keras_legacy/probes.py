@@ -93,7 +93,7 @@ def make_suspect(
     seen = [Seen("rows of the network's inputs", fed, np.asarray(port.values[step.name], np.float64))]
     if not trained and step.name in port.single:
         alone = {name: np.asarray(port.single[name], np.float64) for name in wanted}
-        seen.append(Seen(ONE_ROW, alone, np.asarray(port.single[step.name], np.float64)))
+        seen += fresh(seen[0], Seen(ONE_ROW, alone, np.asarray(port.single[step.name], np.float64)))
     drawn = None if rng is None or looks_up(step) else _draw_wide(port, step, sources, rng)
     if drawn is not None:
         seen += _tried(lambda: _run_alone(port, step, drawn))
@@ -116,6 +116,16 @@ def make_suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse, far,
     )  # fmt: skip
+
+
+def fresh(rows: Seen, alone: Seen) -> list[Seen]:
+    """One row alone, unless the step took and gave the very bits of that row among the others: judged already."""
+    pairs = [(rows.actual, alone.actual), *((rows.fed[name], alone.fed[name]) for name in alone.fed)]
+    return [] if all(_same_bits(one_row(every), one) for every, one in pairs) else [alone]
+
+
+def _same_bits(one: Array, other: Array) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
 def _tried(run: Callable[[], Seen]) -> list[Seen]:
@@ -265,7 +275,7 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         alone_fed = {
             each: np.asarray(port.single[at], np.float64) for each, at in zip(step.inputs, pair.fed, strict=True)
         }
-        seen.append(Seen(ONE_ROW, alone_fed, np.asarray(port.single[key], np.float64)))
+        seen += fresh(seen[0], Seen(ONE_ROW, alone_fed, np.asarray(port.single[key], np.float64)))
     drawn = None if rng is None else draw_wide(step, port, pair.fed, rng)
     operations = pairing.operations(name)
     found = _shown(step, operations)

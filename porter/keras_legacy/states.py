@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
+from porter.keras_legacy.walking import Rows, as_array, cut, in_order, is_walked, join, quick_call, walk
 from reference.precision import Precision
 from reference.recurrent import Recurrent, States
 from reference.recurrent_steps import Stepped, directions, held, step_through
@@ -22,6 +24,8 @@ Array = NDArray[Any]
 
 LONGEST = 64
 """Time steps up to which states are asked for by prefixes, a quadratic number of steps."""
+FIRST = 8
+"""Rows of each set of probes whose states are kept, to ask which mistakes would have shown on them."""
 
 
 def recurrent_layers(operations: Sequence[Any]) -> tuple[Any, ...]:
@@ -61,6 +65,11 @@ class _Taken:
         """The same for the same layer and numbers."""
         parts = [self.x, *self.begin, *([] if self.mask is None else [self.mask])]
         return (id(self.layer), *((part.shape, hash(part.tobytes())) for part in parts))
+
+    def cut(self, rows: slice) -> _Taken:
+        """A few rows of it."""
+        mask = None if self.mask is None else self.mask[rows]
+        return _Taken(self.layer, self.x[rows], tuple(each[rows] for each in self.begin), mask)
 
     def forms(self) -> Iterator[Array]:
         """What the layer as configured makes of it, heeding the mask or not: in all forms that a port may give."""
@@ -102,7 +111,54 @@ class Recurrence:
         self.layers = tuple(layers)
         self.is_hidden = False
         self._known: dict[tuple[Any, ...], States] = {}
+        self._walked: dict[tuple[Any, ...], States] = {}
         self._made: dict[tuple[Any, ...], bool] = {}
+
+    def compare_rows(self, step: Any, parts: Sequence[Rows], precision: Precision) -> list[Comparison] | None:
+        """As ``compare``, of several sets of probes at once, where the port's cells alone show that all agree.
+
+        Args:
+            step: as there.
+            parts: every set of probes.
+            precision: of the port.
+
+        Returns:
+            One comparison for each; None where they do not agree, which proves nothing.
+        """
+        fed = join(parts) if all(map(is_walked, self.layers)) else None
+        ends = list(accumulate((len(part.actual) for part in parts), initial=0))
+        found = None if fed is None else self._walk(step, fed, precision, ends)
+        if found is None:
+            return None
+        compared = [
+            _compared(cut(found, start, stop), part.actual, precision, part.probes)
+            for part, (start, stop) in zip(parts, pairwise(ends), strict=True)
+        ]
+        if all(one.is_parity for one in compared):
+            return compared
+        self._walked.clear()
+        return None
+
+    def _walk(self, step: Any, fed: tuple[Array, ...], precision: Precision, ends: Sequence[int]) -> Stepped | None:
+        """The step from the states that the port's cells give; they are kept for the first rows of each part."""
+        sides = self._sides(step)
+        if sides is None:
+            return None
+
+        def provide(one: Recurrent, at: int, x: Array, begin: States, mask: Array | None) -> States:
+            layer = sides[at]
+            states = walk(layer, x, begin, mask, one.reverse, quick_call(layer))
+            taken, times = _Taken(layer, x, begin, mask), len(x) // ends[-1]
+            for start, stop in pairwise(ends):
+                rows = slice(start * times, min(stop, start + FIRST) * times)
+                self._walked[(*taken.cut(rows).key, one.reverse)] = tuple(each[rows] for each in states)
+            return states
+
+        try:
+            found = step_through(step, tuple(held(array, precision) for array in fed), provide, precision)
+        except Exception:  # whatever a cell of the user's own, and the backend, may raise
+            return None
+        return found if len(found.outputs) == ends[-1] else None
 
     def compare(
         self, step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str
@@ -149,8 +205,11 @@ class Recurrence:
             return None
 
         def provide(one: Recurrent, at: int, x: Array, begin: States, mask: Array | None) -> States:
+            own = _Taken(sides[at], x, begin, mask)
             if taken is not None:
-                taken.append(_Taken(sides[at], x, begin, mask))
+                taken.append(own)
+            elif self._walked:
+                return self._walked_before(own, one.reverse)
             return self.states(sides[at], x, begin, mask, one.reverse)
 
         try:
@@ -158,8 +217,20 @@ class Recurrence:
         except (StatesUnknown, KeyError):
             return None
 
+    def _walked_before(self, own: _Taken, reverse: bool) -> States:
+        """The states as the layer's cell gave them.
+
+        Raises:
+            StatesUnknown: it was not walked so; the reference's own states do as well to ask what a mistake would do.
+        """
+        key = (*own.key, reverse)
+        if key not in self._walked:
+            raise StatesUnknown(f"{own.layer.name} was not walked so")
+        return self._walked[key]
+
     def forget(self) -> None:
         """Free what was kept of the port's states."""
+        self._walked.clear()
         self._known.clear()
         self._made.clear()
 
@@ -222,10 +293,10 @@ def _states(layer: Any, x: Array, begin: States, mask: Array | None, reverse: bo
         outputs, last = _run(layer, x, begin, mask, reverse)
         if len(last) != len(begin):
             raise StatesUnknown(f"{layer.name} carries {len(last)} states")
-        h = _without_masked(outputs, begin[0], _ordered(mask, reverse))
+        h = _without_masked(outputs, begin[0], in_order(mask, reverse))
         if len(begin) == 1:
             return (h,)
-        chain = _chain(layer, x, begin, mask, reverse)
+        chain: States | None = walk(layer, x, begin, mask, reverse, layer.cell)
         if chain is None or not np.array_equal(chain[0], h, equal_nan=True):
             chain = _prefixes(layer, x, begin, mask, reverse)
     except StatesUnknown:
@@ -233,10 +304,6 @@ def _states(layer: Any, x: Array, begin: States, mask: Array | None, reverse: bo
     except Exception as error:  # whatever a layer of the user's own, and the backend, may raise
         raise StatesUnknown(str(error)) from error
     return chain
-
-
-def _ordered(array: Array | None, reverse: bool) -> Array | None:
-    return array[:, ::-1] if reverse and array is not None else array
 
 
 def _without_masked(outputs: Array, begin: Array, mask: Array | None) -> Array:
@@ -261,23 +328,7 @@ def _run(layer: Any, x: Array, begin: States, mask: Array | None, reverse: bool)
     outputs, *last = bare(
         ops.convert_to_tensor(x, dtype=layer.compute_dtype), initial_state=states, training=False, **given
     )
-    return _array(outputs), tuple(map(_array, keras.tree.flatten(last)))
-
-
-def _chain(layer: Any, x: Array, begin: States, mask: Array | None, reverse: bool) -> States:
-    """The states by the layer's own cell, one time step after the other."""
-    dtype = layer.compute_dtype
-    states = [ops.convert_to_tensor(state, dtype=dtype) for state in begin]
-    sequence, found = ops.convert_to_tensor(_ordered(x, reverse), dtype=dtype), []
-    counting = _ordered(mask, reverse)
-    for time in range(x.shape[1]):
-        fresh = keras.tree.flatten(layer.cell(sequence[:, time], states, training=False)[1])
-        if counting is not None:
-            counts = counting[:, time].reshape((-1, *(1,) * (begin[0].ndim - 1)))
-            fresh = [ops.where(counts, new, old) for new, old in zip(fresh, states, strict=True)]
-        states = fresh
-        found.append([_array(state) for state in states])
-    return tuple(np.stack(parts, axis=1) for parts in zip(*found, strict=True))
+    return as_array(outputs), tuple(map(as_array, keras.tree.flatten(last)))
 
 
 def _prefixes(layer: Any, x: Array, begin: States, mask: Array | None, reverse: bool) -> States:
@@ -289,7 +340,3 @@ def _prefixes(layer: Any, x: Array, begin: States, mask: Array | None, reverse: 
         part = slice(x.shape[1] - count, None) if reverse else slice(0, count)
         found.append(_run(layer, x[:, part], begin, None if mask is None else mask[:, part], reverse)[1])
     return tuple(np.stack(parts, axis=1) for parts in zip(*found, strict=True))
-
-
-def _array(tensor: Any) -> Array:
-    return np.asarray(ops.convert_to_numpy(tensor)).astype(np.float64)

@@ -16,6 +16,7 @@ from porter.errors import PortError
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.keras_legacy.diagnosis.diagnose import diagnose_legacy
 from porter.keras_legacy.feeds import draw_feeds, note_of
+from porter.keras_legacy.idle import is_harmless
 from porter.keras_legacy.judging import Judged, judge_by_name, judge_paired, with_whole
 from porter.keras_legacy.mask_mistakes import Altered, altered_masks
 from porter.keras_legacy.pairing import check_ends, pair_port
@@ -144,7 +145,7 @@ def _examine(
 def has_others(graph: PortGraph, judged: Sequence[Judged]) -> bool:
     """Whether a port that bears the legacy names has operations beside those, and beside what porter itself builds."""
     known = {name for one in judged for name in one.names}
-    names = {node.name for node in graph.nodes if node.kind != "identity"}
+    names = {node.name for node in graph.nodes if not is_harmless(node)}
     return any(name not in known and not re.match(r"op\d+_", name) for name in names)
 
 

@@ -89,8 +89,11 @@ def is_trained(node: Any, operation: Any) -> bool:
 @contextmanager
 def unchanged(model: Any) -> Iterator[None]:
     """Put every variable back as it was: batch normalization in training mode would move its statistics."""
+    if not trains(model):
+        yield
+        return
     # An array that is not copied may follow its variable.
-    before = [np.asarray(variable).copy() for variable in model.variables] if trains(model) else []
+    before = [np.asarray(variable).copy() for variable in model.variables]
     try:
         yield
     finally:

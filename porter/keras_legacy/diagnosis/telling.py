@@ -16,6 +16,7 @@ from porter.keras_legacy.diagnosis.slots import put
 from porter.keras_legacy.diagnosis.suspect import Seen, Suspect
 from porter.keras_legacy.diagnosis.variants import Family, variants
 from porter.keras_legacy.diagnosis.windows import pooling_kinds
+from porter.keras_legacy.states import FIRST
 from reference.activations import Activation
 from reference.embedding import Embedding, Mask, Masking
 from reference.precision import round_to
@@ -25,7 +26,7 @@ Array = NDArray[Any]
 
 SMALL = 2**12
 """Numbers in the arrays of a step, and in what it is fed with for one row, up to which all mistakes are tried."""
-FEW = 8
+FEW = FIRST
 """Rows of each set of probes on which they are tried."""
 FAMILIES: tuple[Family, ...] = (modes, pooling_kinds, directions, reset_gates)
 REFUSED = (KeyError, ValueError, IndexError, TypeError, AttributeError)
