@@ -85,7 +85,7 @@ class Steadiness:
             message = f"the port gives other numbers for the same rows when it is called again (by {self._changed:.3g})"
             remedy = "take out what is random or keeps a state between calls"
             return (Cause("call.unsteady", layer, message, remedy),), ()
-        doubts = tuple(f"the model has its own {name}, which was not compared" for name in _own_calls(self.graph.model))
+        doubts = own_calls(self.graph.model)
         if not self._apart or trains or whole == "parity":
             return (), doubts
         message = "the model called as a whole gives other numbers than its layers one by one"
@@ -114,12 +114,12 @@ def trace_batches(graph: PortGraph, inputs: Array) -> list[tuple[str, dict[int, 
     return found
 
 
-def _own_calls(model: Any) -> list[str]:
-    """Which of ``CALLS`` are not those of Keras."""
+def own_calls(model: Any) -> tuple[str, ...]:
+    """A sentence for each of ``CALLS`` that is not Keras' own."""
     found = []
     for name in CALLS:
         method = getattr(model, name, None)
         module = getattr(getattr(method, "__func__", method), "__module__", "") or ""
         if not module.startswith("keras."):
-            found.append(name)
-    return found
+            found.append(f"the model has its own {name}, which was not compared")
+    return tuple(found)

@@ -73,6 +73,7 @@ class Judged:
         masked: names of the masks that are judged with it and masked something.
         would_show: codes of the mistakes that would have exceeded the bound, where they were tried: at small layers.
         form: how the port writes its activation, where that is another way to write the same.
+        is_far: whether nothing but rows far outside of what a network reaches shows what is wrong.
     """
 
     step: Any
@@ -88,6 +89,7 @@ class Judged:
     masked: frozenset[str] = frozenset()
     would_show: tuple[str, ...] = ()
     form: str = ""
+    is_far: bool = False
 
 
 def judge_by_name(
@@ -265,7 +267,7 @@ def _judge(step: Any, suspect: Suspect, expected: LayerTrace, actual: Array, com
             suspect.recurrence.forget()
     return Judged(
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
-        masked=masked, would_show=shown, form=form,
+        masked=masked, would_show=shown, form=form, is_far=bool(found.exceeding) and found.where.startswith(FAR),
     )  # fmt: skip
 
 

@@ -26,8 +26,9 @@ from porter.keras_legacy.stateful import batch_rows, is_fixed
 from porter.keras_legacy.strays import find_lost_states, find_structure, find_unaccounted
 from porter.port_graph import PortGraph, read_graph
 from porter.programs import build_program, follow
-from porter.report.model import Finding, Report
+from porter.report.model import Finding, Report, Verdict
 from porter.samples import load_samples
+from porter.steadiness import own_calls
 from reference.recurrent_steps import directions
 from reference.trace import Program
 
@@ -59,6 +60,12 @@ class Examined:
         """How many there are: of steps, of the graph, and in what was left uncompared."""
         wrong = sum(one.verdict in ("mismatch", "uncompared") or bool(one.whole_differs) for one in self.judged)
         return wrong + len(self.structure)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether nothing is wrong but what only rows far outside of what a network reaches show."""
+        wrong = [one for one in self.judged if one.verdict == "mismatch" or one.whole_differs]
+        return bool(wrong) and all(one.is_far and not one.whole_differs for one in wrong) and not self.structure
 
     @property
     def is_trained(self) -> bool:
@@ -118,10 +125,20 @@ def examine_legacy(
     held = note_of(graph, feeds)
     notes = found.notes if held is None else (*found.notes, held)
     report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, notes, source)
+    report = _with_doubts(report, own_calls(model))
     if golden is not None and reading is not None:
         precisions = {one.step.name: one.precision for one in found.judged}
         report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions, reading.fit))
     return report, named, found.judged
+
+
+def _with_doubts(report: Report, doubts: Sequence[str]) -> Report:
+    """The report of a port that a person may run otherwise than it was called here."""
+    if not doubts:
+        return report
+    verdict: Verdict = "inconclusive" if report.verdict == "parity" else report.verdict
+    links = {**report.links, "build": verdict} if report.links["build"] == "parity" else report.links
+    return replace(report, verdict=verdict, links=links, notes=(*doubts, *report.notes))
 
 
 def _examine(
@@ -140,6 +157,24 @@ def _examine(
         if other.mistakes + len(altered.causes) < fewest:
             best, fewest = _with_masks(found, other, altered, program), other.mistakes + len(altered.causes)
     return best
+
+
+def _placed(judged: Sequence[Judged], structure: Sequence[Finding]) -> Examined:
+    """An operation that only special or far numbers show, told at the step that these show it at."""
+    far = [one for one in judged if one.is_far]
+    if not far or not structure:
+        return Examined(judged, structure)
+    name, names = far[0].step.name, far[0].names
+    told = [
+        replace(
+            one,
+            layer=name,
+            port_layer=names,
+            message=one.message.replace(f"{one.layer}: ", f"{name}: ").replace(", behind it,", ", in front of it,"),
+        )
+        for one in structure
+    ]
+    return Examined([replace(one, suspect=None) if one.is_far else one for one in judged], told)
 
 
 def has_others(graph: PortGraph, judged: Sequence[Judged]) -> bool:
@@ -180,17 +215,21 @@ def _examine_program(
     apart = is_fixed(graph.model) or any(side.stateful for step in program.steps for side in directions(step))
     judged = None if apart else judge_by_name(network, graph.model, program, reference, feeds, rng)
     by_name = None if judged is None else Examined(judged)
-    if by_name is not None and by_name.is_parity and has_others(graph, by_name.judged):
+    if by_name is not None and (by_name.is_parity or by_name.is_far) and has_others(graph, by_name.judged):
         pairing = pair_port(network, program, graph, feeds)
-        return Examined(by_name.judged, find_unaccounted(pairing, program))
+        structure = find_unaccounted(pairing, program)
+        if structure or by_name.is_parity:
+            return _placed(by_name.judged, structure)
     if by_name is not None and (by_name.is_parity or by_name.is_trained):
         return by_name
     pairing = pair_port(network, program, graph, feeds)
     if by_name is not None and pairing.by_name:
         return by_name
     structure = [*find_structure(pairing, program), *find_lost_states(pairing, program)]
-    structure = structure or find_unaccounted(pairing, program)
     judged = judge_paired(pairing, program, reference, rng)
+    if not structure:
+        placed = _placed(judged, find_unaccounted(pairing, program))
+        judged, structure = list(placed.judged), list(placed.structure)
     # A mistake of the graph makes the whole differ as a matter of course.
     paired = Examined(judged if structure else with_whole(judged, pairing, feeds), structure, pairing.notes)
     return paired if by_name is None or paired.is_parity else by_name

@@ -114,7 +114,10 @@ def test_what_does_nothing_on_ordinary_rows_is_asked_on_special_values(tmp_path:
     legacy = network(tmp_path)
     report = porter.verify(legacy, by_hand(legacy, names, (HIDDEN | RIGHT)[what]))
     assert report.verdict == ("mismatch" if what in HIDDEN else "parity")
-    assert [finding.layer for finding in report.findings] == (["front"] if what in HIDDEN else [])
+    # What numbers far away show is told at the step that they show it at; no number at the one it stands behind.
+    where = {"nan_to_num": "front", "clip": "end", "cap": "end"}
+    assert [finding.layer for finding in report.findings] == ([where[what]] if what in HIDDEN else [])
+    assert all(what.split("_", maxsplit=1)[0] in str(report).lower() or what == "cap" for _ in report.findings)
 
 
 def test_what_does_not_fit_the_ports_dtype_is_uncompared_and_told(tmp_path: Path) -> None:
@@ -130,3 +133,16 @@ def test_what_does_not_fit_the_ports_dtype_is_uncompared_and_told(tmp_path: Path
     assert report.verdict == "inconclusive"
     assert report.layers[0].verdict == "uncompared"
     assert any("front" in note and "do not fit the port's dtype" in note for note in report.notes)
+
+
+def test_a_predict_step_of_its_own_is_told(tmp_path: Path) -> None:
+    class Shifted(keras.Model):
+        def predict_step(self, data: Any) -> Any:
+            return super().predict_step(data) + 1
+
+    legacy = network(tmp_path)
+    built = porter.build(legacy)
+    report = porter.verify(legacy, Shifted(built.inputs, built.outputs))
+    assert (report.verdict, report.links["build"]) == ("inconclusive", "inconclusive")
+    assert any("predict_step" in note for note in report.notes)
+    assert porter.verify(legacy, built).verdict == "parity"
