@@ -95,8 +95,12 @@ def make_suspect(
         alone = {name: np.asarray(port.single[name], np.float64) for name in wanted}
         seen += fresh(seen[0], Seen(ONE_ROW, alone, np.asarray(port.single[step.name], np.float64)))
     drawn = None if rng is None or looks_up(step) else _draw_wide(port, step, sources, rng)
+    outside = None
     if drawn is not None:
-        seen += _tried(lambda: _run_alone(port, step, drawn))
+        shapes = {name: port.shapes[name] for name in drawn}
+        numbers = None if trained else far_numbers(step, shapes, port.shapes[step.name], precision)
+        wide, outside = _run_both(port, step, drawn, numbers)
+        seen += wide
     calm = [_run_alone(port, step, _only(part.fed, sources), training=False) for part in seen if trained]
     operations = [operation for operation in operations_of(port.model) if operation.name in names]
     found = _shown(step, operations)
@@ -105,17 +109,29 @@ def make_suspect(
         thin = None if drawn is None or trained else thinned(step, drawn, np.random.default_rng(0))
         return None if thin is None else replace(_run_alone(port, step, thin), probes=SPARSE_ROWS)
 
-    def far() -> Seen | None:
-        shapes = {name: port.shapes[name] for name in dict.fromkeys(sources)}
-        numbers = None if drawn is None or trained else far_numbers(step, shapes, port.shapes[step.name], precision)
-        return (
-            None if numbers is None else next(iter(_tried(lambda: _run_alone(port, step, numbers, probes=FAR))), None)
-        )
-
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
-        tuple(calm), recurrence_of(step, operations), sparse, far,
+        tuple(calm), recurrence_of(step, operations), sparse, lambda: outside,
     )  # fmt: skip
+
+
+def _run_both(
+    port: Port, step: Any, drawn: Mapping[str, Array], numbers: Mapping[str, Array] | None
+) -> tuple[list[Seen], Seen | None]:
+    """What the port's layer gives for wide rows, and for those far outside: in one call, unless it refuses these."""
+    if numbers is None:
+        return _tried(lambda: _run_alone(port, step, drawn)), None
+    both = {name: np.concatenate([rows, numbers[name].astype(rows.dtype)]) for name, rows in drawn.items()}
+    count = len(next(iter(drawn.values())))
+    for found in _tried(lambda: _run_alone(port, step, both)):
+        if len(found.actual) == len(next(iter(both.values()))):
+            return [_part(found, slice(count), found.probes)], _part(found, slice(count, None), FAR)
+    wide = _tried(lambda: _run_alone(port, step, drawn))
+    return wide, next(iter(_tried(lambda: _run_alone(port, step, numbers, probes=FAR))), None)
+
+
+def _part(seen: Seen, rows: slice, probes: str) -> Seen:
+    return Seen(probes, {name: values[rows] for name, values in seen.fed.items()}, seen.actual[rows])
 
 
 def fresh(rows: Seen, alone: Seen) -> list[Seen]:

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 LONGEST = 64
 """Time steps up to which states are asked for by prefixes, a quadratic number of steps."""
-FIRST = 8
+FIRST = 4
 """Rows of each set of probes whose states are kept, to ask which mistakes would have shown on them."""
 
 

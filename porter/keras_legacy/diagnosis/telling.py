@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 SMALL = 2**12
 """Numbers in the arrays of a step, and in what it is fed with for one row, up to which all mistakes are tried."""
-FEW = FIRST
+FEW = 8
 """Rows of each set of probes on which they are tried."""
 FAMILIES: tuple[Family, ...] = (modes, pooling_kinds, directions, reset_gates)
 REFUSED = (KeyError, ValueError, IndexError, TypeError, AttributeError)
@@ -39,6 +39,7 @@ def telling_mistakes(suspect: Suspect, rows: int = FEW) -> tuple[tuple[str, ...]
         suspect: a step with what was seen of it.
         rows: of each set of probes.
     """
+    rows = rows if suspect.recurrence is None else min(rows, FIRST)
     wrong = list(usual_mistakes(suspect))
     tried, shown = dict.fromkeys(code for code, _ in wrong), set[str]()
     for part in suspect.seen:
