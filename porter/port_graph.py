@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -20,6 +20,9 @@ from porter.port_nodes import Key, PortNode
 from porter.runtime import Runtime, current_runtime
 
 Array = NDArray[Any]
+
+
+QUIET: Mapping[str, bool] = {"training": False}
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,17 @@ class PortGraph:
         parts = [self._call(part) for part in self._batches(feeds)]
         return tuple(np.concatenate(outputs)[: len(feeds[0])] for outputs in zip(*parts, strict=True))
 
-    def _call(self, feeds: Sequence[Array]) -> tuple[Array, ...]:
+    def call_plainly(self, *feeds: Array) -> tuple[Array, ...]:
+        """The same as a person calls it, without a word on training."""
+        return self._call(feeds, {})
+
+    def _call(self, feeds: Sequence[Array], mode: Mapping[str, bool] = QUIET) -> tuple[Array, ...]:
         from keras import ops, tree
 
         inputs = [
             ops.convert_to_tensor(feed, dtype=dtype) for feed, dtype in zip(feeds, self.input_dtypes, strict=True)
         ]
-        results = tree.flatten(self.model(tree.pack_sequence_as(self.structure, inputs), training=False))
+        results = tree.flatten(self.model(tree.pack_sequence_as(self.structure, inputs), **mode))
         return tuple(ops.convert_to_numpy(result) for result in results)
 
     @cached_property

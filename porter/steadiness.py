@@ -47,6 +47,7 @@ class Steadiness:
         try:
             self._first = np.asarray(self.graph(fed)[0]).copy()
             self._rows = fed
+            self.hold_together(self.graph.call_plainly(fed)[0], self._first)
             empty = np.asarray(self.graph(fed[:0])[0])
         except Exception as error:  # a port of one size of batch alone may raise anything
             self.refuse(len(fed) if self._first is None else 0, error)

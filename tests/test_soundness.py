@@ -127,6 +127,15 @@ def test_a_call_of_a_nested_models_own_is_judged(keras, network, ocean):
     assert judge(network, around(plain)).verdict == "parity"
 
 
+def test_a_call_that_asks_for_the_mode_is_judged_as_a_person_calls_it(keras, network, ocean):
+    class Asking(keras.Model):
+        def call(self, x, training=None, mask=None):
+            return super().call(x) * (1.1 if training is None else 1.0)
+
+    plain = plain_port(ocean)
+    assert judge(network, Asking(plain.inputs, plain.outputs)).verdict != "parity"
+
+
 def test_a_predict_step_of_its_own_is_told(keras, network, ocean):
     class Shifted(keras.Model):
         def predict_step(self, data):

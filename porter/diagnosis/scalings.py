@@ -194,6 +194,9 @@ def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: 
     with np.errstate(all="ignore"):
         wanted = own_scale * grid + own_offset
         differs = (np.abs(found - wanted) > 8 * unit * (np.abs(own_scale * grid) + np.abs(own_offset))).any(axis=0)
+    if not differs.any():
+        message = "it scales as the file does near the centre of its range, and otherwise farther out"
+        return ScalingReading(_cause(step, "unexplained", message), tried, False)
     column = int(np.argmax(differs))
     message = (
         f"{int(differs.sum())} of {len(scale)} columns are scaled otherwise (the first: column {column}, "
