@@ -47,6 +47,8 @@ def _unlisted(model: Any) -> Iterator[Any]:
 
 def _held_in(value: Any) -> Iterator[Any]:
     """Itself, or what lies in a list or a dictionary."""
+    if value is None or isinstance(value, str | int | float):
+        return
     if all(hasattr(value, name) for name in ("assign", "shape", "dtype")):
         yield value
     elif isinstance(value, list | tuple | dict):

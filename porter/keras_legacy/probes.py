@@ -121,13 +121,26 @@ def _run_both(
     """What the port's layer gives for wide rows, and for those far outside: in one call, unless it refuses these."""
     if numbers is None:
         return _tried(lambda: _run_alone(port, step, drawn)), None
+    if not _is_apart(step):
+        return _apart(port, step, drawn, numbers)
     both = {name: np.concatenate([rows, numbers[name].astype(rows.dtype)]) for name, rows in drawn.items()}
     count = len(next(iter(drawn.values())))
     for found in _tried(lambda: _run_alone(port, step, both)):
         if len(found.actual) == len(next(iter(both.values()))):
             return [_part(found, slice(count), found.probes)], _part(found, slice(count, None), FAR)
+    return _apart(port, step, drawn, numbers)
+
+
+def _apart(
+    port: Port, step: Any, drawn: Mapping[str, Array], numbers: Mapping[str, Array]
+) -> tuple[list[Seen], Seen | None]:
     wide = _tried(lambda: _run_alone(port, step, drawn))
     return wide, next(iter(_tried(lambda: _run_alone(port, step, numbers, probes=FAR))), None)
+
+
+def _is_apart(step: Any) -> bool:
+    """Whether a row comes out the same whatever rows stand beside it: not if their statistics normalize it."""
+    return all(getattr(part, "statistics", "moving") == "moving" for part in getattr(step, "steps", (step,)))
 
 
 def _part(seen: Seen, rows: slice, probes: str) -> Seen:
