@@ -37,10 +37,19 @@ class OneToOne(PortGraph):
 
     def __call__(self, *feeds: Array) -> tuple[Array, ...]:
         """The output that is looked at, for (rows, columns)."""
-        (rows,) = feeds
+        whole, parts = self._taken_apart(*feeds)
+        return (whole(*parts)[self.picked],)
+
+    def call_plainly(self, *feeds: Array) -> tuple[Array, ...]:
+        """The same as a person calls it, without a word on training."""
+        whole, parts = self._taken_apart(*feeds)
+        return (whole.call_plainly(*parts)[self.picked],)
+
+    def _taken_apart(self, rows: Array) -> tuple[PortGraph, list[Array]]:
+        """The port as it is, and what its inputs are fed with."""
         parts = [rows[:, start:stop] for start, stop in pairwise(self.edges)]
         whole = PortGraph(**{field.name: getattr(self, field.name) for field in fields(PortGraph)})
-        return (replace(whole, input_dtypes=self.input_dtypes * len(parts))(*parts)[self.picked],)
+        return replace(whole, input_dtypes=self.input_dtypes * len(parts)), parts
 
     def describe(self) -> tuple[str, ...]:
         """What is other than in the file, in sentences."""
