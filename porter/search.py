@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from porter.case import Case
 from porter.compare import Comparison
 from porter.domain import port_limits
+from porter.errors import PortError
 from porter.judging import cast, judge_values, port_rows
 from porter.threads import threads
 from reference.dense import Dense
@@ -80,9 +81,15 @@ class Counterexample:
         )
 
 
-def can_search(case: Case) -> bool:
-    """Whether the network is small enough to be tried on one input after another."""
-    return sum(step.weights.size for step in case.program.steps if isinstance(step, Dense)) <= MOST_WEIGHTS
+def why_unsearched(case: Case) -> str:
+    """Why a port is not tried on one pair of inputs after another; empty where it is."""
+    if sum(step.weights.size for step in case.program.steps if isinstance(step, Dense)) > MOST_WEIGHTS:
+        return f"the network has more than {MOST_WEIGHTS:,} weights"
+    try:
+        case.graph.trace([cast(case.inputs[:2], case.graph.input_dtypes[0])])
+    except PortError:
+        return "the port cannot be called with two rows"
+    return ""
 
 
 def search_inputs(case: Case) -> Counterexample:

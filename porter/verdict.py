@@ -18,7 +18,7 @@ from porter.provenance import verification
 from porter.reading import Reading, check_reading
 from porter.report.model import Finding, LayerRow, Report, Verdict
 from porter.samples import Samples
-from porter.search import MOST_WEIGHTS, Counterexample, can_search, search_inputs
+from porter.search import Counterexample, search_inputs, why_unsearched
 from reference.dense import Dense
 from reference.scaling import Scaling
 
@@ -37,7 +37,8 @@ def build_report(
     """
     reading = check_reading(case.program, case.network.claims, golden, port_limits(case.program, outside=False))
     held = None if golden is None else hold_port(case, golden, reading.fit)
-    searched = search_inputs(case) if search and can_search(case) else None
+    unsearched = why_unsearched(case) if search else ""
+    searched = search_inputs(case) if search and not unsearched else None
     findings = _findings(case, reading, named, held)
     rows = _rows(case, findings)
     question = _open_question(case)
@@ -52,7 +53,7 @@ def build_report(
         },
         link_notes={
             "reading": reading.note,
-            "build": _build_note(case, searched, search) + ("" if golden is None else note_of_held(held)),
+            "build": _build_note(case, searched, unsearched) + ("" if golden is None else note_of_held(held)),
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },
@@ -182,7 +183,7 @@ def _build_link(case: Case, findings: Sequence[Finding], question: str | None, s
     return "inconclusive" if question is not None or not _all_compared(case) else "parity"
 
 
-def _build_note(case: Case, searched: Counterexample | None, wanted: bool) -> str:
+def _build_note(case: Case, searched: Counterexample | None, unsearched: str) -> str:
     dense = [one for one in case.judged if isinstance(one.step, Dense)]
     probed = sum(one.probed for one in dense)
     elements = sum(one.comparison.elements for one in case.judged)
@@ -192,4 +193,4 @@ def _build_note(case: Case, searched: Counterexample | None, wanted: bool) -> st
     )
     if searched is not None:
         return f"{note}; {searched.examples} inputs searched by Hypothesis"
-    return f"{note}; no search" + (f": the network has more than {MOST_WEIGHTS:,} weights" if wanted else "")
+    return f"{note}; no search" + (f": {unsearched}" if unsearched else "")

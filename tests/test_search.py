@@ -9,7 +9,7 @@ import porter
 from porter import search
 from porter.examination import examine
 from porter.port_graph import read_graph
-from porter.search import Counterexample, can_search, search_inputs
+from porter.search import Counterexample, search_inputs, why_unsearched
 from tests.handmade import plain_port, read_legacy
 
 pytestmark = pytest.mark.usefixtures("keras")
@@ -166,10 +166,19 @@ def test_a_counterexample_in_words_and_as_plain_data():
 
 
 def test_a_network_with_too_many_weights_is_not_searched_and_the_report_says_so(network, legacy, monkeypatch):
-    assert can_search(case_of(network, plain_port(legacy)))
+    assert why_unsearched(case_of(network, plain_port(legacy))) == ""
     monkeypatch.setattr(search, "MOST_WEIGHTS", 100)
     monkeypatch.setattr("porter.verdict.MOST_WEIGHTS", 100)
-    assert not can_search(case_of(network, plain_port(legacy)))
+    assert "more than" in why_unsearched(case_of(network, plain_port(legacy)))
     report = porter.verify(network, plain_port(legacy), rows=64)
     assert report.verdict == "parity"
     assert report.link_notes["build"].endswith("no search: the network has more than 100 weights")
+
+
+def test_a_port_of_one_size_of_batch_is_not_searched_and_the_report_says_so(keras, fixtures):
+    path = fixtures / "square_7-7-7-7-7.h5"
+    plain = plain_port(read_legacy(path))
+    x = keras.Input(batch_shape=(32, 7))
+    report = porter.verify(path, keras.Model(x, keras.ops.reshape(plain(x), (32, 7))), rows=100)
+    assert report.verdict == "parity"
+    assert "no search: the port cannot be called with two rows" in report.link_notes["build"]
