@@ -168,7 +168,6 @@ def test_a_counterexample_in_words_and_as_plain_data():
 def test_a_network_with_too_many_weights_is_not_searched_and_the_report_says_so(network, legacy, monkeypatch):
     assert why_unsearched(case_of(network, plain_port(legacy))) == ""
     monkeypatch.setattr(search, "MOST_WEIGHTS", 100)
-    monkeypatch.setattr("porter.verdict.MOST_WEIGHTS", 100)
     assert "more than" in why_unsearched(case_of(network, plain_port(legacy)))
     report = porter.verify(network, plain_port(legacy), rows=64)
     assert report.verdict == "parity"
