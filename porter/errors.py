@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+LONGEST_LINE = 200
+
+
+def first_line(error: BaseException) -> str:
+    """What any exception says, in one line: its first that is not blank, or its class where it says nothing."""
+    text = error.found if isinstance(error, PorterError) and error.found is not None else str(error)
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:LONGEST_LINE]
+
 
 class PorterError(Exception):
     """The base of every refusal.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.compare import Comparison, compare_outputs, merge_comparisons
 from porter.diagnosis.evidence import word_evidence
 from porter.domain import network_inputs, port_limits
-from porter.errors import PortError, SamplesError
+from porter.errors import PortError, SamplesError, first_line
 from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.network import Network
 from porter.programs import build_program
@@ -155,11 +155,10 @@ def _call(function: Function, feeds: Mapping[str, Array], program: Program, name
         outputs = list(given) if isinstance(given, list | tuple) else [given]
         arrays = [np.asarray(each).astype(np.float64) for each in outputs]
     except Exception as error:  # somebody's own function may raise anything
-        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         shapes = ", ".join(str(rows.shape) for rows in feeds.values())
         raise PortError(
             f"the port {name}",
-            found=f"on rows of shape {shapes} it raises {type(error).__name__}: {told.strip()[:200]}",
+            found=f"on rows of shape {shapes} it raises {type(error).__name__}: {first_line(error)}",
             expected="a function of arrays of rows that gives arrays of rows",
         ) from error  # fmt: skip
     if len(arrays) != len(program.outputs):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from porter.compare import Comparison, compare_outputs, merge_comparisons
+from porter.errors import first_line
 from porter.probes import FAR, blocks
 from porter.threads import PROCESSORS, threads
 from reference.elementwise import Elementwise
@@ -229,5 +230,4 @@ def run_piece(run: Run, rows: Array) -> Array:
     try:
         return run(rows)
     except Exception as error:  # somebody's own layer may raise anything
-        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise Refused(told.strip()[:200]) from error
+        raise Refused(first_line(error)) from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.codes import Cause
+from porter.errors import first_line
 from porter.judging import cast, rows_at_a_time
 from porter.port_graph import PortGraph
 
@@ -61,8 +62,7 @@ class Steadiness:
 
     def refuse(self, rows: int, error: BaseException) -> None:
         """The port cannot be called with so many rows."""
-        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        self.notes.append(f"the port cannot be called with {rows} rows: {told.strip()[:200]}")
+        self.notes.append(f"the port cannot be called with {rows} rows: {first_line(error)}")
 
     def end(self) -> None:
         """The first rows once more, after all the others."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
-
-import numpy as np
 
 from porter.errors import PortError
 from porter.keras_legacy.diagnosis.slots import slots
+from porter.port_state import preserved
 
 STEADY = ("CenterCrop", "Resizing")
 """Layers of Keras that take a mode, say that they train unless they are told otherwise, and do the same in both."""
@@ -89,16 +88,8 @@ def is_trained(node: Any, operation: Any) -> bool:
 @contextmanager
 def unchanged(model: Any) -> Iterator[None]:
     """Put every variable back as it was: batch normalization in training mode would move its statistics."""
-    if not trains(model):
+    with preserved(model) if trains(model) else nullcontext():
         yield
-        return
-    # An array that is not copied may follow its variable.
-    before = [np.asarray(variable).copy() for variable in model.variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.variables, before, strict=False):
-            variable.assign(value)
 
 
 @contextmanager
