@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -114,8 +114,3 @@ COMPUTED: Mapping[str, Callable[[Parameters], Compute]] = {
     "tanh": _as_it_is(ops.tanh), "tile": lambda p: lambda x: ops.tile(x, p["multiples"]),
     "transpose": lambda p: lambda x: ops.transpose(x, p["perm"]),
 }  # fmt: skip
-
-
-def inputs_of(layer: KerasLayer) -> Sequence[int]:
-    """The numbers of the tensors that it takes, as often as it takes them."""
-    return [each.number for each in layer.parameters["operands"] if isinstance(each, Place)]

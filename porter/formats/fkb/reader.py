@@ -29,7 +29,6 @@ FAMILY = "fkb"
 FORMULA = Formula("the Fortran-Keras Bridge's", "dense layers as they stand in the file")
 MOST_LAYERS = 10_000
 ACTIVATIONS = ("linear", "relu", "leakyrelu", "sigmoid", "tanh")
-BEGINNING = 4096
 
 
 def matches(opened: OpenedFile) -> bool:
