@@ -54,7 +54,7 @@ def main() -> int:
 def make_seeds(folder: Path) -> Seeds:
     """The files to mutate by kind, each with the file that is read beside it, if any."""
     import porter
-    from porter.recipe_writing import write_recipe
+    from porter.formats.recipe_writing import write_recipe
 
     networks = sorted(FIXTURES.glob("*.h5"))
     found: Seeds = {"network": [(path, None) for path in networks if path.stat().st_size < 60_000]}

@@ -12,10 +12,10 @@ import numpy as np
 import porter
 from benchmarks import keras_fuzz_child
 from benchmarks.keras_fuzz_child import guarded, main
-from porter.contents import read_contents
-from porter.programs import build_program
-from porter.provenance import is_saved_model, read_provenance
-from porter.samples import load_samples
+from porter.cli.contents import read_contents
+from porter.formats.programs import build_program
+from porter.formats.samples import load_samples
+from porter.jobs.provenance import is_saved_model, read_provenance
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "square_7-7-7-7-7.h5"
 

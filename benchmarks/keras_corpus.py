@@ -199,7 +199,7 @@ def port_and_compare(network: Any, folder: Path, entry: Any) -> dict[str, Any]:
     import keras
 
     import porter
-    from porter.programs import build_program
+    from porter.formats.programs import build_program
 
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "port.keras"

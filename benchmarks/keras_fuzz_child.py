@@ -20,12 +20,12 @@ import numpy as np
 
 import porter
 import reference.limits
-from porter.contents import read_contents
+from porter.cli.contents import read_contents
 from porter.formats.keras_legacy.decode import decode_hdf5, is_keras_hdf5
 from porter.formats.keras_legacy.fields import reading
 from porter.formats.opened import open_file
-from porter.keras_legacy.load import match_layers
-from porter.programs import build_program, follow
+from porter.formats.programs import build_program, follow
+from porter.jobs.load import match_layers
 
 ELEMENTS, STEPS = 2**21, 2**9
 """Limits of the reference, so low that what keeps to them is quickly done."""

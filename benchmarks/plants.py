@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.equivalents import shuffled
 from benchmarks.networks import ACTIVATIONS
 from benchmarks.ports import STRAY, Affine, Legacy, PortSpec, affine
-from porter.diagnosis.codes import CODES
+from porter.codes import CODES
 
 Array = np.ndarray
 Expected = tuple[tuple[frozenset[str], str], ...]

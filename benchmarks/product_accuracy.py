@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.activation_accuracy import compilers, versions
-from porter.runtime import current_runtime
+from porter.ports.runtime import current_runtime
 from reference.activations import Activation
 from reference.dense import Dense
 from reference.precision import Precision

@@ -30,11 +30,11 @@ from rich.console import Console
 import porter
 from benchmarks.activation_accuracy import compilers, versions
 from benchmarks.keras_networks import ACTIVATIONS, LegacyKeras, Maker
-from porter.compare import Comparison, merge_comparisons
-from porter.judging import compare_step
-from porter.keras_legacy.model import pairs
-from porter.programs import build_program
-from porter.runtime import current_runtime
+from porter.examination.compare import Comparison, merge_comparisons
+from porter.examination.judging import compare_step
+from porter.formats.programs import build_program
+from porter.ports.keras.graph_model import pairs
+from porter.ports.runtime import current_runtime
 from reference.precision import round_to
 from tests.keras_legacy.files import layer
 

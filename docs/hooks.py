@@ -44,11 +44,11 @@ def _mathml(formula: str, display: str) -> str:
 
 def finding_codes() -> Iterator[str]:
     """A section for each finding code; one without a text, and a text without a code, stop the build."""
-    from porter.diagnosis.codes import CODES
+    from porter.codes import CODES
 
     texts = tomllib.loads((HERE / "findings.toml").read_text(encoding="utf-8"))
     if texts.keys() != CODES.keys():
-        raise KeyError(f"docs/findings.toml and porter.diagnosis.codes differ in {sorted(texts.keys() ^ CODES.keys())}")
+        raise KeyError(f"docs/findings.toml and porter.codes differ in {sorted(texts.keys() ^ CODES.keys())}")
     for code, meaning in CODES.items():
         text = texts[code]
         yield f"### `{code}` {{ #{code} }}\n\n*{meaning[0].upper()}{meaning[1:]}.*"
@@ -79,7 +79,7 @@ def _constants(accuracy: Any) -> str:
 
 def measurements() -> Iterator[str]:
     """Where the constants were measured."""
-    from porter.runtime import BACKENDS
+    from porter.ports.runtime import BACKENDS
     from reference.constants import MEASURED
 
     for each in MEASURED:
@@ -101,7 +101,7 @@ def deviations() -> Iterator[str]:
 
 def recipe_keys() -> Iterator[str]:
     """Every key of a recipe, as the schema has it."""
-    from porter.recipe import EndRecipe, LayerRecipe, Recipe, ScalingRecipe
+    from porter.formats.recipe import EndRecipe, LayerRecipe, Recipe, ScalingRecipe
 
     yield "| key | needed | meaning |"
     yield "|---|---|---|"
@@ -121,7 +121,7 @@ def activations() -> Iterator[str]:
     """Every activation with its formula, its parameters and its other names."""
     import inspect
 
-    from porter.activations import ALIASES
+    from porter.network.activations import ALIASES
     from reference.activations import FUNCTIONS
 
     yield "| name | also | parameters | formula and source |"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from porter.errors import (
@@ -20,15 +18,16 @@ from porter.errors import (
 
 if TYPE_CHECKING:
     from porter.formats import read
-    from porter.keras_legacy.load import load_weights
-    from porter.keras_model import build
+    from porter.formats.recipe_writing import write_recipe
+    from porter.jobs.load import load_weights
+    from porter.jobs.port import port
+    from porter.jobs.provenance import read_provenance
+    from porter.jobs.saving import save_model
+    from porter.jobs.verify import verify
     from porter.network import Claim, Network
-    from porter.port import port
-    from porter.provenance import read_provenance
-    from porter.recipe_writing import write_recipe
-    from porter.report.model import Finding, LayerRow, Report
-    from porter.saving import save_model
-    from porter.verify import verify
+    from porter.ports.keras.build import build
+    from porter.report.model import Finding, LayerRow
+    from porter.report.report import Report
 
 __version__ = "0.1.0"
 
@@ -63,33 +62,23 @@ _LAZY = {
     "Finding": "porter.report.model",
     "LayerRow": "porter.report.model",
     "Network": "porter.network",
-    "Report": "porter.report.model",
-    "build": "porter.keras_model",
-    "load_weights": "porter.keras_legacy.load",
-    "port": "porter.port",
+    "Report": "porter.report.report",
+    "build": "porter.ports.keras.build",
+    "load_weights": "porter.jobs.load",
+    "port": "porter.jobs.port",
     "read": "porter.formats",
-    "read_provenance": "porter.provenance",
-    "save_model": "porter.saving",
-    "verify": "porter.verify",
-    "write_recipe": "porter.recipe_writing",
+    "read_provenance": "porter.jobs.provenance",
+    "save_model": "porter.jobs.saving",
+    "verify": "porter.jobs.verify",
+    "write_recipe": "porter.formats.recipe_writing",
 }
 
 
-class _Package(ModuleType):
-    """The package itself: what it offers stays what it is, also where a submodule has the same name (``port``)."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _LAZY:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_LAZY[name]), name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Importing ``porter.port`` would bind the module where the function belongs.
-        if not (name in _LAZY and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from porter.report.model import Report
+    from porter.report.report import Report
 
 VERIFY_OPTIONS = ("seed", "search", "placement", "rows")
 CHECKS = pytest.StashKey[list[dict[str, Any]]]()
@@ -110,7 +110,7 @@ class Parity:
         """
         __tracebackhide__ = True
         from porter.errors import ParityError
-        from porter.verify import verify
+        from porter.jobs.verify import verify
 
         for marker in self._item.iter_markers("parity"):
             options = {**marker.kwargs, **options}
@@ -142,7 +142,7 @@ class Parity:
         writes = update or (config.getoption("parity_record") and not path.exists())
         if not writes and not path.exists():
             return report, []
-        from porter import golden
+        from porter.testing import golden
 
         network, model = _read(legacy, port, options)
         placement = options.get("placement")
@@ -186,7 +186,7 @@ def _without_foreign_warnings() -> Iterator[None]:
 
 def _read(legacy: Any, port: Any, options: Mapping[str, Any]) -> tuple[Any, Any]:
     import porter
-    from porter.port_graph import read_port
+    from porter.ports.keras.graph import read_port
 
     reading = {name: value for name, value in options.items() if name not in VERIFY_OPTIONS}
     network = legacy if isinstance(legacy, porter.Network) else porter.read(legacy, **reading)

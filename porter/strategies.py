@@ -20,9 +20,9 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.network import Network
-from porter.planting import Fault, plant, sites
+from porter.network.graph import KerasNetwork
+from porter.network.planting import Fault, plant, sites
 
 Array = NDArray[Any]
 
@@ -94,7 +94,7 @@ def _read(arrays: dict[str, Array], activations: Sequence[str], rule: str | None
     from porter.formats.members import locate
     from porter.formats.oc_smart import FAMILY, interpret
     from porter.formats.options import ReadOptions
-    from porter.formats.weight_file import WeightFile
+    from porter.network.weight_file import WeightFile
 
     digest = hashlib.sha256(b"".join(name.encode() + array.tobytes() for name, array in arrays.items()))
     source = WeightFile(Path("drawn.h5"), FAMILY, digest.hexdigest(), arrays)
@@ -153,8 +153,8 @@ def _row(draw: st.DrawFn, low: Array, high: Array) -> Array:
 @st.composite
 def _legacy_rows(draw: st.DrawFn, network: KerasNetwork, max_rows: int) -> Any:
     """Rows for each input of a legacy Keras network, between -1 and 1 or words; a long row comes out of a seed."""
-    from porter.keras_legacy.feeds import words_of
-    from porter.keras_legacy.lengths import LENGTH
+    from porter.examination.graphs.feeds import words_of
+    from porter.examination.graphs.lengths import LENGTH
 
     count, words = draw(st.integers(1, max_rows)), words_of(network)
     drawn = []

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Layer, Network, Scaling, Transform
+from porter.network.weight_file import WeightFile
 from reference.activations import Activation
 
 SOURCE = WeightFile(Path("folder/small.h5"), "oc-smart", "ab" * 32, {})

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porter.activations import ALIASES, format_activation, parse_activation
 from porter.errors import UnknownActivationError
+from porter.network.activations import ALIASES, format_activation, parse_activation
 from reference import activation_names
 from reference.activations import FUNCTIONS, Activation
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from porter.batch import Outcome, destinations, expand, run_all, samples_of, status_of, worst_status
+from porter.cli.summary import render_json, render_table
 from porter.errors import UnreadableError, UsageError
-from porter.report.model import LayerRow, Report
-from porter.report.summary import render_json, render_table
+from porter.jobs.batch import Outcome, destinations, expand, run_all, samples_of, status_of, worst_status
+from porter.report.model import LayerRow
+from porter.report.report import Report
 from tests.formats.families import write_sl2p
 
 

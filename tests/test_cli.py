@@ -15,11 +15,12 @@ from typing import get_args
 
 import pytest
 
-from porter import cli
-from porter.placement import PLACEMENTS
-from porter.provenance import read_provenance
-from porter.report.model import Finding, LayerRow, Report
-from porter.saving import load_model, write_model
+from porter.cli import commands as cli
+from porter.jobs.provenance import read_provenance
+from porter.jobs.saving import load_model, write_model
+from porter.network.placement import PLACEMENTS
+from porter.report.model import Finding, LayerRow
+from porter.report.report import Report
 
 SQUARE = "square_7-7-7-7-7.h5"
 
@@ -102,7 +103,7 @@ def test_help_goes_to_stdout(run):
 
 
 def test_choices_are_those_of_the_library(keras):
-    from porter.keras_model import DTYPES
+    from porter.ports.keras.names import DTYPES
 
     assert get_args(get_args(cli.Dtype)[0]) == DTYPES
     assert get_args(get_args(cli.PortPlacement)[0]) == PLACEMENTS
@@ -391,7 +392,7 @@ def test_what_was_held_back_is_shown_where_keras_fails():
     ],
 )
 def test_colour(monkeypatch, terminal, variables, colored):
-    from porter import console
+    from porter.cli import console
 
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in variables.items():
@@ -401,7 +402,7 @@ def test_colour(monkeypatch, terminal, variables, colored):
 
 
 def wait_while_working(seconds, patience):
-    from porter import console
+    from porter.cli import console
     from porter.progress import tell
 
     with console.working("net.h5", patience):

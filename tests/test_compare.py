@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from porter.compare import Comparison, compare_outputs, merge_comparisons
+from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 
 WANTED = np.array([[1.0, -2.0], [0.0, 4.0], [3.0, 0.5]])
 ALLOWED = np.full(WANTED.shape, 2.0**-20)

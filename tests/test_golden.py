@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import porter
-from porter import golden
-from porter.golden import (
+from porter.testing import golden
+from porter.testing.golden import (
     GoldenFormatError,
     GoldenStaleError,
     check_network,

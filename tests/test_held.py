@@ -9,10 +9,10 @@ import pytest
 
 import porter
 from benchmarks.rewritings import FORMS, plain, rewritten, write
-from porter import verdict
-from porter.held import hold
-from porter.programs import build_program
-from porter.samples import make_samples
+from porter.formats.programs import build_program
+from porter.formats.samples import make_samples
+from porter.reading.held import hold
+from porter.verdict import build as verdict
 from reference.precision import Precision
 from tests.rewriting.test_right_ports import HIDDEN, network
 

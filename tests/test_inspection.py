@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import porter
-from porter.inspection import inspect, inspection_json, render_inspection
+from porter.jobs.inspection import inspect, inspection_json, render_inspection
 from tests.formats.files import write
 
 

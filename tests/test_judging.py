@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porter import judging
-from porter.judging import cast, judge, judge_values, port_rows
+from porter.examination import judging
+from porter.examination.judging import cast, judge, judge_values, port_rows
 from reference.activations import Activation
 from reference.dense import Dense
 from reference.precision import Precision

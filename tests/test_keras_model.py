@@ -43,7 +43,7 @@ def network_of(*layers):
 
 @pytest.fixture(scope="module")
 def build():
-    from porter.keras_model import build
+    from porter.ports.keras.build import build
 
     return build
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porter.blocks import Atom, Block
-from porter.pairing import _best_path, pair_chain
+from porter.examination.pairing import _best_path, pair_chain
+from porter.ports.blocks import Atom, Block
 from reference.activations import FUNCTIONS
 from reference.precision import Precision
 from reference.programs import oc_smart

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from porter.errors import UnbuildableError, UsageError
-from porter.folds import _share
+from porter.examination.folds import _share
 from porter.network import Dense, Scaling
-from porter.placement import folded, placed
+from porter.network.placement import folded, placed
 from reference.precision import Precision, round_to
 from tests.networks import dense_layers, forward, scaling, small_network
 

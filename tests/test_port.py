@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 import porter
-import porter.port
 from porter.errors import OutputExistsError, PortError, UnreadableError, UsageError
-from porter.provenance import read_provenance
-from porter.report.model import Report
-from porter.saving import load_model
+from porter.jobs.provenance import read_provenance
+from porter.jobs.saving import load_model
+from porter.report.report import Report
 
-module = import_module("porter.port")
+module = import_module("porter.jobs.port")
 
 pytestmark = pytest.mark.usefixtures("keras")
 
@@ -38,7 +37,7 @@ def judged(monkeypatch):
         links = {"reading": "assumed", "build": verdict}
         return Report(verdict, links, {}, (), network.claims, provenance={"seed": options["seed"]})
 
-    monkeypatch.setattr(import_module("porter.verify"), "verify", verify)
+    monkeypatch.setattr(import_module("porter.jobs.verify"), "verify", verify)
     judged = type("Judged", (), {"verdicts": verdicts, "calls": calls})
     return judged
 

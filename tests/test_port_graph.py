@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from porter.errors import PortError
-from porter.port_graph import read_graph, read_port
+from porter.ports.keras.graph import read_graph, read_port
 from reference.precision import Precision
 
 pytestmark = pytest.mark.usefixtures("keras")

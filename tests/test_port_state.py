@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porter.port_state import preserved, take_snapshot
+from porter.ports.keras.state import preserved, take_snapshot
 
 
 def moving(keras):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porter.compare import compare_outputs, merge_comparisons
-from porter.power import LARGEST_SHARE, UNITS, has_power, measure_coarseness, word_power
+from porter.examination.compare import compare_outputs, merge_comparisons
+from porter.examination.power import LARGEST_SHARE, UNITS, has_power, measure_coarseness, word_power
 from reference.precision import FORMATS, Precision
 
 OUTPUTS = np.array([[0.0, 1.0], [0.5, -1.0], [1.0, 0.25]])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porter import probes
-from porter.probes import basis_rows, blocks, draw_rows, far_rows, layer_rows, steered_rows, wide_rows
+from porter.examination import probes
+from porter.examination.probes import basis_rows, blocks, draw_rows, far_rows, layer_rows, steered_rows, wide_rows
 
 LIMITS = np.array([[-1.0, 1.0], [0.0, 10.0], [100.0, 101.0]])
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import porter
-from porter.golden import read_golden, write_golden
 from porter.report.overview import render_overview, summarise, worst
+from porter.testing.golden import read_golden, write_golden
 from tests.report.examples import hostile, mismatch, parity
 
 pytest_plugins = "pytester"

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import porter
-from porter.arithmetic import PLAIN
-from porter.domain import port_limits
-from porter.misfit import misfit
+from porter.examination.domain import port_limits
+from porter.formats.programs import build_program
+from porter.formats.samples import Samples, read_samples
 from porter.network import Claim
-from porter.programs import build_program
-from porter.reading import check_reading
-from porter.samples import Samples, read_samples
+from porter.reading.arithmetic import PLAIN
+from porter.reading.check import check_reading
+from porter.reading.misfit import misfit
 from reference.dense import Dense
 from reference.programs import oc_smart
 from reference.runs import ORDERS, as_dtype, run_as, with_affine_scalings

@@ -11,7 +11,7 @@ import pytest
 
 import porter
 from porter.errors import MissingMemberError, StoredSymlinkError
-from porter.samples import read_samples
+from porter.formats.samples import read_samples
 
 pytestmark = [pytest.mark.usefixtures("keras"), pytest.mark.slow]
 

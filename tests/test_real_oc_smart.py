@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import porter
-from porter import cli
-from porter.domain import port_limits
-from porter.judging import cast
-from porter.programs import build_program
-from porter.reading import check_reading
-from porter.samples import make_samples, read_samples
+from porter.cli import commands as cli
+from porter.examination.domain import port_limits
+from porter.examination.judging import cast
+from porter.formats.programs import build_program
+from porter.formats.samples import make_samples, read_samples
+from porter.reading.check import check_reading
 from reference.precision import Precision
 from reference.rounding import allowed_error
 from tests.conftest import real_folder

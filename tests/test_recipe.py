@@ -9,11 +9,11 @@ import pytest
 
 import porter
 from porter import errors
-from porter.programs import build_program
-from porter.recipe import EndRecipe, LayerRecipe, Recipe, read_recipe
-from porter.recipe_explained import EXPLAINED
-from porter.recipe_skeleton import list_arrays, skeleton
-from porter.recipe_writing import recipe_text, write_recipe
+from porter.formats.programs import build_program
+from porter.formats.recipe import EndRecipe, LayerRecipe, Recipe, read_recipe
+from porter.formats.recipe_explained import EXPLAINED
+from porter.formats.recipe_skeleton import list_arrays, skeleton
+from porter.formats.recipe_writing import recipe_text, write_recipe
 from tests.formats.files import kernels_and_biases, replace, write
 
 ELSEWHERE = """
@@ -269,7 +269,7 @@ def test_writing_is_complete_or_not_at_all(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("porter.recipe_writing.os.replace", interrupted)
+    monkeypatch.setattr("porter.formats.recipe_writing.os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_recipe(network, target, force=True)
     assert target.read_text() == "mine"

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 import porter
-from porter import port_atoms
-from porter.notes import runtime_notes
-from porter.runtime import Runtime, current_runtime
+from porter.ports.keras import atoms as port_atoms
+from porter.ports.runtime import Runtime, current_runtime
+from porter.verdict.notes import runtime_notes
 
 H100 = Runtime("jax", "0.11.2", "gpu", tensorfloat32=True, short_sums=True)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import porter
 from porter import errors
-from porter.samples import end_widths, read_samples
+from porter.formats.samples import end_widths, read_samples
 from tests.formats.files import write
 
 GOOD = {"inputs": np.ones((5, 3)), "outputs": np.zeros((5, 2))}
@@ -80,7 +80,7 @@ def test_separators(tmp_path, network, content):
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 12))
 def test_the_resolution_covers_the_rounding_of_the_print(value, digits):
-    from porter.samples import _printed_step
+    from porter.formats.samples import _printed_step
 
     printed = f"{value:.{digits}e}"
     exponent = int(printed.partition("e")[2])

@@ -11,11 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from porter import saving
 from porter.errors import AccessError, OutputExistsError, UnbuildableError, UnreadableError, UsageError
-from porter.provenance import MEMBER, SCHEMA_VERSION, describe, is_saved_model, read_provenance, write_provenance
-from porter.report.model import Finding, Report
-from porter.saving import check_output, load_model, save_model, staged
+from porter.jobs import saving
+from porter.jobs.provenance import MEMBER, SCHEMA_VERSION, describe, is_saved_model, read_provenance, write_provenance
+from porter.jobs.saving import check_output, load_model, save_model, staged
+from porter.report.model import Finding
+from porter.report.report import Report
 from tests.networks import small_network
 
 RECORD = {"schema_version": SCHEMA_VERSION, "source": {"name": "small.h5"}, "verdict": "parity", "note": "Größe"}
@@ -24,7 +25,7 @@ SUFFIXES = [".keras", ".h5"]
 
 @pytest.fixture(scope="module")
 def model(keras):
-    from porter.keras_model import build
+    from porter.ports.keras.build import build
 
     return build(small_network())
 
@@ -139,7 +140,7 @@ def test_a_folder_in_its_place_is_refused(tmp_path):
 
 
 def test_operations_do_not_fit_h5(tmp_path, keras):
-    from porter.keras_model import build
+    from porter.ports.keras.build import build
 
     with pytest.raises(UnbuildableError, match="operations that Keras loses") as caught:
         save_model(build(small_network(physical=True)), tmp_path / "aa.h5", RECORD)
@@ -148,7 +149,7 @@ def test_operations_do_not_fit_h5(tmp_path, keras):
 
 
 def test_bfloat16_does_not_fit_h5(tmp_path, keras):
-    from porter.keras_model import build
+    from porter.ports.keras.build import build
 
     with pytest.raises(UnbuildableError, match="bfloat16 weights"):
         save_model(build(small_network(), dtype="bfloat16"), tmp_path / "aa.h5", RECORD)
@@ -202,7 +203,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
 
 
 def test_a_record_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("porter.provenance.LARGEST", 10)
+    monkeypatch.setattr("porter.jobs.provenance.LARGEST", 10)
     with pytest.raises(UnreadableError, match="1,000 bytes"):
         read_provenance(archive(tmp_path / "aa.keras", "{}" * 500))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import porter
-from porter import search
-from porter.examination import examine
-from porter.port_graph import read_graph
-from porter.search import Counterexample, search_inputs, why_unsearched
+from porter.examination import search
+from porter.examination.examine import examine
+from porter.examination.search import Counterexample, search_inputs, why_unsearched
+from porter.ports.keras.graph import read_graph
 from tests.handmade import plain_port, read_legacy
 
 pytestmark = pytest.mark.usefixtures("keras")

@@ -349,15 +349,15 @@ def test_every_row_says_what_would_have_shown(network, ocean):
 
 
 def test_a_bound_that_allows_everything_is_no_parity(network, ocean, monkeypatch):
-    import porter.judging
+    import porter.examination.judging
 
-    own = porter.judging.allowed_error
+    own = porter.examination.judging.allowed_error
 
     def wide(step, *args, **options):
         allowed = own(step, *args, **options)
         return allowed + 1e6 if step.name == "Layer2" else allowed
 
-    monkeypatch.setattr("porter.judging.allowed_error", wide)
+    monkeypatch.setattr("porter.examination.judging.allowed_error", wide)
     report = judge(network, plain_port(ocean))
     assert report.verdict == "inconclusive"
     row = next(row for row in report.layers if row.layer == "Layer2")
@@ -365,7 +365,7 @@ def test_a_bound_that_allows_everything_is_no_parity(network, ocean, monkeypatch
 
 
 def test_mistakes_that_would_have_stayed_within_the_bound_are_no_parity(network, ocean, monkeypatch):
-    monkeypatch.setattr("porter.examination.telling_mistakes", lambda *_: (("bias.missing",), ()))
+    monkeypatch.setattr("porter.examination.examine.telling_mistakes", lambda *_: (("bias.missing",), ()))
     report = judge(network, plain_port(ocean))
     assert report.verdict == "inconclusive"
     assert all(row.verdict == "uncompared" for row in report.layers)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import porter
 from porter import strategies
-from porter.diagnosis.codes import CODES
+from porter.codes import CODES
+from porter.formats.programs import build_program
 from porter.hypothesis_plugin import register
-from porter.planting import differ, plant, sites
-from porter.programs import build_program
+from porter.network.planting import differ, plant, sites
 from porter.strategies import SPECIAL, faults, inputs, networks
 
 QUICK = settings(max_examples=60, deadline=None)

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import porter
-from porter.diagnosis.codes import CODES
+from porter.codes import CODES
 from porter.errors import PortError, SamplesShapeError, SamplesValueError, UnreadableError, UsageError
-from porter.report.model import Finding, LayerRow, Report
+from porter.report.model import Finding, LayerRow
+from porter.report.report import Report
 from tests.handmade import Legacy, bare_port, named, plain_port, read_legacy, rows
 
 pytestmark = pytest.mark.usefixtures("keras")
@@ -61,8 +62,8 @@ def mismatch(network, wrong):
 
 
 def test_a_layer_too_wide_for_a_basis_probe_each_is_probed_a_few_inputs_at_a_time(network, right, legacy, monkeypatch):
-    monkeypatch.setattr("porter.probes.READ_FULL_BASIS_WIDTH", 6)
-    monkeypatch.setattr("porter.probes.READ_BASIS_GROUPS", 3)
+    monkeypatch.setattr("porter.examination.probes.READ_FULL_BASIS_WIDTH", 6)
+    monkeypatch.setattr("porter.examination.probes.READ_BASIS_GROUPS", 3)
     kernel = legacy.kernels[1].copy()
     kernel[5, 2] *= 1 + 1e-5
     for port, verdict in ((right, "parity"), (plain_port(legacy.with_arrays(2, kernel)), "mismatch")):
@@ -251,8 +252,8 @@ def test_verify_works_inside_a_test_of_hypothesis(number, is_right):
 
 def in_memory(legacy):
     """A network of one layer, from arrays."""
-    from porter.formats.weight_file import WeightFile
     from porter.network import Dense, Network
+    from porter.network.weight_file import WeightFile
     from reference.activations import Activation
 
     arrays = {"Weights/Layer1": legacy.kernels[0].T, "Bias/Layer1": legacy.biases[0]}

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.compare import Comparison
-from porter.diagnosis.codes import Cause
-from porter.diagnosis.suspect import Suspect
-from porter.judging import judge_values
+from porter.codes import Cause
+from porter.examination.compare import Comparison
+from porter.examination.judging import judge_values
+from porter.examination.suspect import Suspect
 from reference.activations import FUNCTIONS, Activation
 from reference.dense import Activate
 from reference.forms import equivalent_forms

@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.codes import Cause
-from porter.diagnosis.numbers import (
-    describe_entries,
-    describe_permutation,
-    match_vectors,
-    rounded,
-    rounding_rules,
-)
-from porter.diagnosis.suspect import Suspect
+from porter.codes import Cause
+from porter.examination.numbers import describe_entries, describe_permutation, match_vectors, rounded, rounding_rules
+from porter.examination.suspect import Suspect
 
 Array = NDArray[Any]
 

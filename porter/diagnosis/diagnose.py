@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.blocks import Atom, Block
-from porter.case import Case, Judged
-from porter.diagnosis.codes import Cause
+from porter.codes import Cause
 from porter.diagnosis.ensembles import explain_ensemble
 from porter.diagnosis.extremes import explain_extremes
 from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
-from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.scalings import explain_scaling
-from porter.diagnosis.suspect import Stored, Suspect
 from porter.diagnosis.transforms import explain_transform
-from porter.judging import cast, judge
-from porter.probes import FAR
+from porter.examination.case import Case, Judged
+from porter.examination.judging import cast, judge
+from porter.examination.numbers import column_order, describe_permutation
+from porter.examination.probes import FAR
+from porter.examination.suspect import Stored, Suspect
+from porter.ports.blocks import Atom, Block
 from reference.dense import Dense
 from reference.ensemble import Ensemble
 from reference.extremes import Extremes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from porter.compare import Comparison
 from porter.diagnosis.layers import Diagnosis
+from porter.examination.compare import Comparison
 
 
 def word_evidence(found: Comparison, weights_differ: int, diagnosis: Diagnosis | None, detail: str = "") -> str:

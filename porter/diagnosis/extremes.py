@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from porter.blocks import Block
-from porter.diagnosis.codes import Cause
-from porter.judging import cast
+from porter.codes import Cause
+from porter.examination.judging import cast
+from porter.ports.blocks import Block
 from reference.extremes import Extremes
 
 

@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.codes import Cause
+from porter.codes import Cause
 from porter.diagnosis.matching import Layout, Match, match_layouts, number_changes
-from porter.diagnosis.numbers import (
-    describe_entries,
-    describe_permutation,
-    match_vectors,
-    rounded,
-)
-from porter.diagnosis.suspect import Stored, Suspect
+from porter.examination.numbers import describe_entries, describe_permutation, match_vectors, rounded
+from porter.examination.suspect import Stored, Suspect
 
 Array = NDArray[Any]
 

@@ -9,15 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.blocks import Atom
-from porter.compare import Comparison
+from porter.codes import Cause
 from porter.diagnosis.activations import ActivationReading, explain_activation
 from porter.diagnosis.biases import BiasReading, explain_bias
-from porter.diagnosis.codes import Cause
 from porter.diagnosis.kernels import KernelReading, explain_kernel
-from porter.diagnosis.numbers import column_order, describe_permutation
 from porter.diagnosis.recovery import recover_affine
-from porter.diagnosis.suspect import Stored, Suspect
+from porter.examination.compare import Comparison
+from porter.examination.numbers import column_order, describe_permutation
+from porter.examination.suspect import Stored, Suspect
+from porter.ports.blocks import Atom
 from reference.activations import Activation
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.numbers import rounding_rules, sample_positions
+from porter.examination.numbers import rounding_rules, sample_positions
 
 Array = NDArray[Any]
 

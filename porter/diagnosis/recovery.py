@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.suspect import Suspect
-from porter.probes import FULL_BASIS_WIDTH
+from porter.examination.probes import FULL_BASIS_WIDTH
+from porter.examination.suspect import Suspect
 
 Array = NDArray[Any]
 

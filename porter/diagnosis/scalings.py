@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.codes import Cause
-from porter.diagnosis.numbers import column_order, describe_permutation, match_vectors
+from porter.codes import Cause
+from porter.examination.numbers import column_order, describe_permutation, match_vectors
 from reference.scaling import Scaling
 
 Array = NDArray[Any]

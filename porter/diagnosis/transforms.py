@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.blocks import Block
-from porter.diagnosis.codes import Cause
-from porter.judging import cast
+from porter.codes import Cause
+from porter.examination.judging import cast
+from porter.ports.blocks import Block
 from reference.transforms import FUNCTIONS, Transform
 
 Array = NDArray[Any]

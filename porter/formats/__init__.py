@@ -85,7 +85,7 @@ def read(
     options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations)  # type: ignore[arg-type]
     with open_folder(Path(path)) if is_plain_folder(Path(path)) else open_file(path) as opened:
         if recipe is not None:
-            from porter.recipe import read_by_recipe, read_recipe
+            from porter.formats.recipe import read_by_recipe, read_recipe
 
             return read_by_recipe(opened, read_recipe(recipe), options)
         reader = family_of(opened)

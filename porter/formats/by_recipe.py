@@ -1,4 +1,4 @@
-"""The family of networks that only a recipe can read; ``porter.recipe`` reads them."""
+"""The family of networks that only a recipe can read; ``porter.formats.recipe`` reads them."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.activations import format_activation, parse_activation
 from porter.errors import KernelShapeError, OptionContradictionError, WidthError
 from porter.formats import scalings
 from porter.formats.options import ReadOptions, one_a_layer
 from porter.formats.said import BY_THE_FILE
-from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Evidence, Layer, Network, Scaling
+from porter.network.activations import format_activation, parse_activation
+from porter.network.weight_file import WeightFile
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -28,9 +28,32 @@ from porter.errors import (
     VirtualDatasetError,
 )
 from porter.formats import storage
-from porter.formats.opened import OpenedFile
 
 Array = NDArray[Any]
+
+
+class Source(Protocol):
+    """What is asked of a file before it is opened as HDF5."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def head(self) -> bytes:
+        """Its first bytes."""
+
+    @property
+    def data(self) -> bytes | None:
+        """Its bytes, where they are in memory already."""
+
+    @property
+    def is_hdf5(self) -> bool:
+        """Whether it begins as HDF5 does."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +68,7 @@ class Hdf5File:
         handle: to be closed.
     """
 
-    opened: OpenedFile
+    opened: Source
     datasets: Mapping[str, Any]
     groups: tuple[str, ...]
     stored_attributes: Mapping[str, Any]
@@ -101,7 +124,7 @@ class Hdf5File:
         self.handle.close()
 
 
-def open_hdf5(opened: OpenedFile) -> Hdf5File:
+def open_hdf5(opened: Source) -> Hdf5File:
     """Open a file and list its contents without reading any dataset.
 
     Raises:
@@ -127,7 +150,7 @@ def open_hdf5(opened: OpenedFile) -> Hdf5File:
         raise
 
 
-def _open(opened: OpenedFile) -> Any:
+def _open(opened: Source) -> Any:
     try:
         return _open_handle(opened.path) if opened.data is None else h5py.File(io.BytesIO(opened.data), "r")
     except OSError as error:
@@ -184,7 +207,7 @@ class _Streamed(h5py.File):  # type: ignore[misc]
         self.stream.close()
 
 
-def _contents(opened: OpenedFile, handle: Any) -> Hdf5File:
+def _contents(opened: Source, handle: Any) -> Hdf5File:
     datasets: dict[str, Any] = {}
     groups: list[str] = []
     attributes = dict(_attributes("", handle.id))
@@ -197,7 +220,7 @@ def _contents(opened: OpenedFile, handle: Any) -> Hdf5File:
     return Hdf5File(opened, datasets, tuple(groups), attributes, handle)
 
 
-def _walk(opened: OpenedFile, handle: Any) -> Iterator[tuple[str, Any]]:
+def _walk(opened: Source, handle: Any) -> Iterator[tuple[str, Any]]:
     """Every object but the root with its full name, by hard links only, each object once."""
     root = h5g.open(handle.id, b"/")
     first_name = {h5o.get_info(root).addr: "/"}
@@ -223,7 +246,7 @@ def _walk(opened: OpenedFile, handle: Any) -> Iterator[tuple[str, Any]]:
             yield name, entry
 
 
-def _check_link(opened: OpenedFile, name: str, group: Any, raw: bytes) -> None:
+def _check_link(opened: Source, name: str, group: Any, raw: bytes) -> None:
     kind = group.links.get_info(raw).type
     if kind == h5l.TYPE_HARD:
         return
@@ -248,7 +271,7 @@ def _external_target(group: Any, raw: bytes) -> str:
         return "a link of a kind of its own"
 
 
-def _check_storage(opened: OpenedFile, name: str, dataset: Any) -> None:
+def _check_storage(opened: Source, name: str, dataset: Any) -> None:
     properties = dataset.get_create_plist()
     if properties.get_layout() == h5d.VIRTUAL:
         raise VirtualDatasetError(

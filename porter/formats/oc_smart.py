@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.activations import format_activation, parse_activation
 from porter.errors import (
     BiasShapeError,
     KernelShapeError,
@@ -26,8 +25,9 @@ from porter.formats.options import HIDDEN, OUTPUT, ReadOptions, one_a_layer
 from porter.formats.orientation import solve
 from porter.formats.registry import Family
 from porter.formats.said import BY_THE_FILE, attribute_names, checked_spelling, said_activations
-from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Layer, Network, Scaling
+from porter.network.activations import format_activation, parse_activation
+from porter.network.weight_file import WeightFile
 from reference.activations import Activation
 from reference.programs import oc_smart
 from reference.trace import Program

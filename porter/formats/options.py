@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_args
 
-from porter.activations import parse_activation
 from porter.errors import ListLengthError, OptionContradictionError, UnknownOrientationError, UnknownScalingError
+from porter.network.activations import parse_activation
 from reference.dense import Orientation
 from reference.scaling import Rule
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from porter.activations import parse_activation
 from porter.errors import StoredTypeError, UnknownActivationError
+from porter.network.activations import parse_activation
 
 BY_THE_FILE = "declared by the file"
 OF_A_LAYER = ("activation", "activation_function", "transfer_function", "act")

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from porter.report import wording
-from porter.report.model import LayerRow, Report
+from porter.report.model import LayerRow, ReportData
 from porter.report.pictures import draw
 from porter.report.wording import number, printable
 
@@ -44,7 +44,7 @@ class Bar:
         return not self.ratio <= 1
 
 
-def render_html(report: Report) -> str:
+def render_html(report: ReportData) -> str:
     """One page: the verdict, the findings with their remedies, layers, pictures, chain, conventions, provenance.
 
     Nothing is loaded from anywhere and no script runs. Every text is escaped. Pictures are drawn where matplotlib is
@@ -72,7 +72,7 @@ def render_html(report: Report) -> str:
     return environment().get_template("page.html").render(context)
 
 
-def render_frame(report: Report) -> str:
+def render_frame(report: ReportData) -> str:
     """The page in a frame of its own, for a notebook: neither one's style touches the other's."""
     page = escape(render_html(report))
     return f'<iframe srcdoc="{page}" style="width:100%;height:40rem;border:0" title="{report.verdict}"></iframe>'

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from porter.report.model import Report
+from porter.report.model import ReportData
 
 SCHEMA_VERSION = 1
 
 
-def render_json(report: Report) -> str:
+def render_json(report: ReportData) -> str:
     """The report as strict JSON: the keys are the attributes' names, beside ``schema_version``.
 
     JSON has no non-finite numbers; they are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``. What was

@@ -5,13 +5,13 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from porter.report import wording
-from porter.report.model import Report
+from porter.report.model import ReportData
 from porter.report.wording import printable
 
 FAILURES = ("mismatch", "contradicted", "inconclusive", "uncompared")
 
 
-def render_junit(report: Report, name: str) -> str:
+def render_junit(report: ReportData, name: str) -> str:
     """One test case a layer and one a link, in a suite of that name.
 
     A test fails on a mismatch, a contradiction and wherever parity was owed but not shown. A link that was not asked

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from porter.errors import ParityError
 from porter.network import Claim
 
 Verdict = Literal["parity", "mismatch", "inconclusive"]
@@ -74,8 +72,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
-    """The result of a verification.
+class ReportData:
+    """The result of a verification, as data.
 
     Attributes:
         verdict: "parity", "mismatch" or "inconclusive".
@@ -108,34 +106,3 @@ class Report:
     after_remedy: str | None = None
     pictures: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     telling_inputs: tuple[Mapping[str, Any], ...] = ()
-
-    def __str__(self) -> str:
-        from porter.report.terminal import render_text
-
-        return render_text(self)
-
-    def to_json(self) -> str:
-        """The report as JSON; the keys are these attributes' names, beside ``schema_version``."""
-        from porter.report.json import render_json
-
-        return render_json(self)
-
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the report as one self-contained HTML page, whole or not at all."""
-        from porter.report.html import render_html, write_text
-
-        write_text(path, render_html(self))
-
-    def _repr_html_(self) -> str:
-        from porter.report.html import render_frame
-
-        return render_frame(self)
-
-    def raise_for_mismatch(self) -> None:
-        """Raise unless parity was found.
-
-        Raises:
-            ParityError: the verdict is "mismatch" or "inconclusive"; the message is the report.
-        """
-        if self.verdict != "parity":
-            raise ParityError(str(self))

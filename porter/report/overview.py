@@ -9,13 +9,13 @@ from typing import Any
 from porter.report import wording
 from porter.report.html import environment
 from porter.report.json import plain
-from porter.report.model import Report
+from porter.report.model import ReportData
 
 ORDER = ("mismatch", "inconclusive", "parity")
 
 
 def summarise(
-    report: Report, test: str, network: str, page: str, history: Iterable[Mapping[str, Any]]
+    report: ReportData, test: str, network: str, page: str, history: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What the overview says of one check, as plain data.
 

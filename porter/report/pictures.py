@@ -14,7 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from porter.report import plots
-from porter.report.model import Finding, Report
+from porter.report.model import Finding, ReportData
 
 Array = NDArray[Any]
 
@@ -66,7 +66,7 @@ class Pictures:
         return [picture for owner, picture in self.findings if owner is finding]
 
 
-def draw(report: Report) -> Pictures:
+def draw(report: ReportData) -> Pictures:
     """Every picture that the report has the arrays for and that says something."""
     try:
         import matplotlib
@@ -76,7 +76,7 @@ def draw(report: Report) -> Pictures:
         return Pictures(list(_general(report)), list(_by_finding(report)))
 
 
-def _general(report: Report) -> Iterator[Picture]:
+def _general(report: ReportData) -> Iterator[Picture]:
     arrays = report.pictures
     compared = [row for row in report.layers if row.isolated is not None]
     if any(row.isolated or row.cumulative for row in compared):
@@ -111,7 +111,7 @@ def _outputs(outputs: Mapping[str, Array]) -> Iterator[Picture]:
         yield _picture(lambda figure: plots.by_output(figure, worst), caption, 2.8)
 
 
-def _by_finding(report: Report) -> Iterator[tuple[Finding, Picture]]:
+def _by_finding(report: ReportData) -> Iterator[tuple[Finding, Picture]]:
     kernels, activations = report.pictures.get("kernels", {}), report.pictures.get("activations", {})
     for finding in report.findings:
         family = finding.code.split(".")[0]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from porter.provenance import NO_RECORD
 from porter.report.wording import flatten, printable
+
+NO_RECORD = (
+    "no provenance record: porter has not saved this file, or Keras has saved it again since, which drops the record"
+)
 
 
 def render_record(record: Mapping[str, Any] | None, name: str) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from porter.report import wording
-from porter.report.model import Finding, LayerRow, Report
+from porter.report.model import Finding, LayerRow, ReportData
 from porter.report.wording import number, printable
 
 STYLES = {
@@ -30,7 +30,7 @@ FACT = 10  # columns of a fact's name
 HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
-def render_text(report: Report, width: int = 80, color: bool = False) -> str:
+def render_text(report: ReportData, width: int = 80, color: bool = False) -> str:
     """The report in plain words, the verdict first.
 
     Args:
@@ -78,7 +78,7 @@ def _title(console: Console, title: str) -> None:
     console.print(_text(title, "bold"))
 
 
-def _verdict(console: Console, report: Report) -> None:
+def _verdict(console: Console, report: ReportData) -> None:
     console.print(_text(report.verdict.upper(), f"bold {style(report.verdict)}"))
     console.print(_text(wording.headline(report)))
     mended = wording.mended(report)
@@ -86,13 +86,13 @@ def _verdict(console: Console, report: Report) -> None:
         console.print(_text(mended))
 
 
-def _findings(console: Console, report: Report) -> None:
+def _findings(console: Console, report: ReportData) -> None:
     for index, finding in enumerate(report.findings, 1):
         _title(console, f"Finding {index} of {len(report.findings)}: {finding.code}")
         _finding(console, report, finding)
 
 
-def _finding(console: Console, report: Report, finding: Finding) -> None:
+def _finding(console: Console, report: ReportData, finding: Finding) -> None:
     for name, text in wording.facts(report, finding):
         if name == "remedy":
             _remedy(console, finding)
@@ -134,7 +134,7 @@ def _layers(console: Console, rows: tuple[LayerRow, ...]) -> None:
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _chain(console: Console, report: Report) -> None:
+def _chain(console: Console, report: ReportData) -> None:
     _title(console, "Chain")
     grid = _columns(3)
     for name, question, verdict, note in wording.links(report):
@@ -142,7 +142,7 @@ def _chain(console: Console, report: Report) -> None:
     console.print(Padding(grid, (0, 0, 0, 2)))
 
 
-def _claims(console: Console, report: Report) -> None:
+def _claims(console: Console, report: ReportData) -> None:
     if not report.claims:
         return
     _title(console, f"Conventions: {wording.evidence_counts(report.claims)}")

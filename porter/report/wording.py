@@ -11,7 +11,7 @@ from typing import Any
 
 from porter.network import Claim
 from porter.report.json import plain
-from porter.report.model import Finding, LayerRow, Report
+from porter.report.model import Finding, LayerRow, ReportData
 
 LINKS: Mapping[str, str] = {
     "reading": "is the file read as the original software reads it?",
@@ -55,7 +55,7 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
 
 
-def links(report: Report) -> list[tuple[str, str, str, str]]:
+def links(report: ReportData) -> list[tuple[str, str, str, str]]:
     """(link, its question, verdict, evidence) in the order of the chain."""
     names = [*LINKS, *(name for name in report.links if name not in LINKS)]
     return [
@@ -64,7 +64,7 @@ def links(report: Report) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def headline(report: Report) -> str:
+def headline(report: ReportData) -> str:
     """One sentence: what was found, and where."""
     if report.verdict == "parity":
         return _parity(report)
@@ -78,7 +78,7 @@ def headline(report: Report) -> str:
     return _inconclusive(report)
 
 
-def _parity(report: Report) -> str:
+def _parity(report: ReportData) -> str:
     assumed = sum(claim.evidence == "assumed" for claim in report.claims)
     sentence = "The port computes what the legacy formula computes, within rounding, wherever it was compared."
     if assumed:
@@ -86,7 +86,7 @@ def _parity(report: Report) -> str:
     return sentence
 
 
-def _inconclusive(report: Report) -> str:
+def _inconclusive(report: ReportData) -> str:
     layers = [row.layer for row in report.layers if row.verdict == "uncompared"]
     if layers:
         return f"{series(layers)}: not compared, so parity is not shown."
@@ -96,7 +96,7 @@ def _inconclusive(report: Report) -> str:
     return "Parity is neither shown nor refuted; the notes say what is missing."
 
 
-def mended(report: Report) -> str | None:
+def mended(report: ReportData) -> str | None:
     """What becomes of the port once every remedy is applied; None where that was not tried."""
     if report.after_remedy is None:
         return None
@@ -104,7 +104,7 @@ def mended(report: Report) -> str | None:
     return f"With {remedies} applied, the port was verified again: {report.after_remedy}."
 
 
-def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
+def facts(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
     """The facts of a finding, always in this order; those that were not measured are left out."""
     port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""
     cause = finding.message if finding.certain else f"{finding.message} (another explanation is left)"
@@ -113,7 +113,7 @@ def facts(report: Report, finding: Finding) -> list[tuple[str, str]]:
     return [*told, ("remedy", finding.remedy), *_afterwards(report, finding)]
 
 
-def figures(report: Report, finding: Finding) -> list[tuple[str, str]]:
+def figures(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
     """The facts beside layer, cause and remedy."""
     return [*_measured(_row(report, finding)), *_evidence(finding), *_afterwards(report, finding)]
 
@@ -135,7 +135,7 @@ def _is_code(line: str) -> bool:
     return True
 
 
-def _row(report: Report, finding: Finding) -> LayerRow | None:
+def _row(report: ReportData, finding: Finding) -> LayerRow | None:
     return next((row for row in report.layers if row.layer == finding.layer), None)
 
 
@@ -156,7 +156,7 @@ def _evidence(finding: Finding) -> list[tuple[str, str]]:
     return [("evidence", finding.evidence)] if finding.evidence else []
 
 
-def _afterwards(report: Report, finding: Finding) -> list[tuple[str, str]]:
+def _afterwards(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
     error = report.pictures.get("after_remedy", {}).get(finding.layer)
     return [] if error is None else [("afterwards", f"{number(error)} is the worst error after the remedy")]
 

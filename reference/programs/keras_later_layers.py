@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,12 @@ from reference.einsum_dense import EinsumDense
 from reference.encoding import CategoryEncoding, Discretization
 from reference.group_normalization import GroupNormalization
 from reference.multi_head_attention import MultiHeadAttention
+from reference.programs.keras_call import Call, activation_named
 from reference.programs.keras_operations import Given
 from reference.resizing import CenterCrop, Resized
 from reference.shaping import Rearrangement, identity
 from reference.standardization import Standardization
 from reference.unit_normalization import UnitNormalization
-
-if TYPE_CHECKING:
-    from reference.programs.keras_layers import Call
 
 Array = NDArray[Any]
 
@@ -121,8 +119,6 @@ def unit_normalization(call: Call) -> Any:
 
 def einsum_dense(call: Call) -> Any:
     """EinsumDense."""
-    from reference.programs.keras_layers import activation_named
-
     bias = call.weights[1] if call.get("bias_axes") is not None else None
     equation, act = str(call.get("equation")), activation_named(call.get("activation"))
     return EinsumDense(call.name, call.inputs, equation, call.weights[0], bias, act, call.dtype)

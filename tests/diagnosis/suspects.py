@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from porter.blocks import Atom, Block
-from porter.compare import Comparison
-from porter.diagnosis.suspect import Stored, Suspect
-from porter.probes import layer_rows
+from porter.examination.compare import Comparison
+from porter.examination.probes import layer_rows
+from porter.examination.suspect import Stored, Suspect
+from porter.ports.blocks import Atom, Block
 from reference.activations import Activation
 from reference.dense import Dense
 from reference.precision import Precision

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from porter.diagnosis.activations import candidates, explain_activation, fitted
-from porter.diagnosis.suspect import Stored
+from porter.examination.suspect import Stored
 from reference.activations import FUNCTIONS, Activation
 from tests.diagnosis.suspects import codes, steps, suspect
 

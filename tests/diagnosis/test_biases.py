@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from porter.diagnosis.biases import explain_bias
-from porter.diagnosis.suspect import Stored
+from porter.examination.suspect import Stored
 from tests.diagnosis.suspects import codes, steps, suspect
 
 

@@ -15,7 +15,7 @@ from porter.diagnosis.kernels import (
     explain_kernel,
     layouts,
 )
-from porter.diagnosis.suspect import Stored
+from porter.examination.suspect import Stored
 from tests.diagnosis.suspects import codes, steps, suspect
 
 SQUARE, OBLONG = (6, 6), (6, 4)

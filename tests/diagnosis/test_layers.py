@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porter.blocks import Atom
-from porter.diagnosis.codes import CODES, Cause
+from porter.codes import CODES, Cause
 from porter.diagnosis.layers import explain_layer, share_out
 from porter.diagnosis.recovery import recover_affine
-from porter.diagnosis.suspect import Stored
+from porter.examination.suspect import Stored
+from porter.ports.blocks import Atom
 from reference.precision import Precision
 from tests.diagnosis.suspects import before, codes, steps, suspect
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from porter.diagnosis.numbers import (
+from porter.examination.numbers import (
     column_order,
     describe_entries,
     describe_permutation,

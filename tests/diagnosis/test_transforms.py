@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porter.blocks import Atom, Block
 from porter.diagnosis.transforms import OTHERS, explain_transform
+from porter.ports.blocks import Atom, Block
 from reference.precision import Precision
 from reference.transforms import FUNCTIONS, Transform
 

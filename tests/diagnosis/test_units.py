@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porter.diagnosis.suspect import Stored
-from porter.diagnosis.units import Gauge, apply_gauges, match_gauges
+from porter.examination.suspect import Stored
+from porter.examination.units import Gauge, apply_gauges, match_gauges
 from tests.diagnosis.suspects import block, steps
 
 

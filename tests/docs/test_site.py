@@ -12,8 +12,8 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
-from porter.diagnosis.codes import CODES
-from porter.recipe import EndRecipe, LayerRecipe, Recipe, ScalingRecipe
+from porter.codes import CODES
+from porter.formats.recipe import EndRecipe, LayerRecipe, Recipe, ScalingRecipe
 from reference.activations import FUNCTIONS
 
 needs_mkdocs = pytest.mark.skipif(
@@ -79,7 +79,7 @@ def test_the_api_is_there(site):
     text = (site / "api.html").read_text(encoding="utf-8")
     for name in (
         "porter.formats.read",
-        "porter.verify.verify",
+        "porter.jobs.verify.verify",
         "porter.report.model.Report.to_html",
         "reference.rounding",
     ):

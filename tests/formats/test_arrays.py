@@ -16,7 +16,7 @@ from porter.errors import (
     UnknownMemberError,
     WidthError,
 )
-from porter.programs import build_program
+from porter.formats.programs import build_program
 from tests.formats.families import forward, weights
 from tests.formats.files import write
 

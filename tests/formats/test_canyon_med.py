@@ -16,8 +16,8 @@ from porter.errors import (
     UsageError,
     WidthError,
 )
+from porter.formats.programs import build_program
 from porter.network import Ensemble
-from porter.programs import build_program
 from reference.ensemble import WITHIN
 from reference.ensemble import Ensemble as Step
 from reference.precision import Precision

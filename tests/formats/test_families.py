@@ -13,7 +13,7 @@ import porter
 from porter.errors import UnknownFormatError
 from porter.formats import Family, register
 from porter.formats.readers import FAMILIES
-from porter.planting import plant, sites
+from porter.network.planting import plant, sites
 from tests.formats.families import (
     weights,
     write_canyon,
@@ -98,9 +98,9 @@ def test_every_family_is_listed_with_an_example(root):
 
 PACKAGE = """
 import numpy as np
-from porter.activations import parse_activation
+from porter.network.activations import parse_activation
 from porter.formats.registry import Family
-from porter.formats.weight_file import WeightFile
+from porter.network.weight_file import WeightFile
 from porter.network import Claim, Dense, Network
 from reference.activations import Activation
 from reference.dense import Dense as Step
@@ -140,8 +140,8 @@ METADATA = "Metadata-Version: 2.1\nName: ten-lines\nVersion: 1.0\n"
 ENTRY_POINTS = "[porter.families]\nten-lines = ten_lines:FAMILY\n"
 SCRIPT = """
 import json, sys, porter
-from porter.inspection import inspect
-from porter.planting import plant
+from porter.jobs.inspection import inspect
+from porter.network.planting import plant
 path = sys.argv[1]
 network = porter.read(path)
 report = porter.port(path, sys.argv[2], search=False)

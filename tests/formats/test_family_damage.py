@@ -10,8 +10,8 @@ import pytest
 
 import porter
 from porter.errors import PorterError
-from porter.programs import build_program
-from porter.samples import end_widths
+from porter.formats.programs import build_program
+from porter.formats.samples import end_widths
 from tests.formats.test_families import MADE
 
 WORDS = (

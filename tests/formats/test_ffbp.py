@@ -9,7 +9,7 @@ import pytest
 
 import porter
 from porter.errors import DamagedFileError, LayersError, OptionContradictionError, TruncatedFileError, UsageError
-from porter.programs import build_program
+from porter.formats.programs import build_program
 from reference.activations import Activation
 from reference.function_rounding import activation_error
 from reference.logistic_table import ENTRIES, STEP, entries, logistic_table

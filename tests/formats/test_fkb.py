@@ -7,7 +7,7 @@ import pytest
 
 import porter
 from porter.errors import DamagedFileError, MissingMemberError, PorterError, TruncatedFileError, UnknownMemberError
-from porter.programs import build_program
+from porter.formats.programs import build_program
 from tests.formats.families import forward, weights, write_fkb
 
 WIDTHS = (5, 4, 4, 2)

@@ -9,7 +9,7 @@ import pytest
 
 import porter
 from porter.errors import DamagedFileError, MissingMemberError, ScalingRangeError, UnknownMemberError
-from porter.programs import build_program
+from porter.formats.programs import build_program
 from tests.formats.families import forward, weights, write_matlab
 
 WIDTHS = (4, 6, 6, 2)

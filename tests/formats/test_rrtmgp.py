@@ -8,7 +8,7 @@ import pytest
 
 import porter
 from porter.errors import LayersError, MissingMemberError, ScalingShapeError, StoredTypeError, UnknownFormatError
-from porter.programs import build_program
+from porter.formats.programs import build_program
 from tests.formats.families import forward, weights, write_rrtmgp
 
 WIDTHS = (6, 8, 8, 5)

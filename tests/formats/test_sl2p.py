@@ -9,9 +9,9 @@ import pytest
 
 import porter
 from porter.errors import DamagedFileError, MissingMemberError, NotAFileError, SamplesValueError, UsageError
-from porter.inspection import inspect
+from porter.formats.programs import build_program
+from porter.jobs.inspection import inspect
 from porter.network import Extremes
-from porter.programs import build_program
 from reference.extremes import Extremes as Step
 from reference.precision import Precision
 from reference.rounding import allowed_error

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import porter
-from porter.programs import build_program
+from porter.formats.programs import build_program
 
 tf_keras = pytest.importorskip("tf_keras", reason="the Keras 2 implementation (pip install tf-keras) is not installed")
 L = tf_keras.layers

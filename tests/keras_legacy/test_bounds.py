@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import reference.layer_rounding  # noqa: F401 - registers the bounds
-from porter.compare import Comparison, compare_outputs, merge_comparisons
-from porter.formats.keras_legacy.graph import KerasLayer
-from porter.keras_legacy.layers import OPERATIONS, Site
+from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
+from porter.network.graph import KerasLayer
+from porter.ports.keras.builders.layers import OPERATIONS, Site
 from reference.attention import Attention
 from reference.merging import Dot
 from reference.normalization import BatchNormalization

@@ -11,9 +11,9 @@ import pytest
 
 import porter
 from porter.formats.keras_legacy.errors import BackendQuestionError, ExecutableLayerError
-from porter.keras_legacy.samples import check_legacy_reading
-from porter.programs import build_program
-from porter.samples import read_samples
+from porter.formats.programs import build_program
+from porter.formats.samples import read_samples
+from porter.reading.graphs import check_legacy_reading
 from tests.conftest import real_folder
 
 FOLDER = real_folder() / "keras_h5"

@@ -12,12 +12,12 @@ import pytest
 
 import porter
 from benchmarks.keras_networks import KINDS, Maker, both_ways, branches, gru_net, image_cnn, residual
-from porter.diagnosis.codes import CODES
+from porter.codes import CODES
+from porter.diagnosis.graphs.variants import singles
 from porter.errors import PortError, UnbuildableError
-from porter.keras_legacy.diagnosis.slots import put, slots, take
-from porter.keras_legacy.diagnosis.suspect import Suspect
-from porter.keras_legacy.diagnosis.variants import singles
-from porter.programs import build_program
+from porter.examination.graphs.slots import put, slots, take
+from porter.examination.graphs.suspect import Suspect
+from porter.formats.programs import build_program
 from reference.precision import Precision
 from tests.keras_legacy.files import dense, layer, model, write
 from tests.keras_legacy.test_verifying import hand_made

@@ -12,11 +12,11 @@ import pytest
 
 import porter
 import reference.limits
-from porter.contents import read_contents
+from porter.cli.contents import read_contents
 from porter.errors import DamagedFileError, ModelSizeError, ShapesError
 from porter.formats.keras_legacy.errors import ConfigError, JsonError
-from porter.programs import build_program, follow
-from porter.provenance import is_saved_model
+from porter.formats.programs import build_program, follow
+from porter.jobs.provenance import is_saved_model
 from reference.merging import merge
 from reference.pooling import max_pool
 from reference.recurrent import Recurrent, SimpleCell

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from porter import batch, isolation
+from porter.formats import isolation
+from porter.jobs import batch
 
 
 @pytest.fixture

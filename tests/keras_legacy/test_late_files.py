@@ -15,8 +15,8 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.keras_legacy.errors import ArchitectureMissingError, WeightsError
-from porter.keras_legacy.inspection import KerasContents
-from porter.provenance import is_saved_model, read_provenance
+from porter.jobs.graphs.inspection import KerasContents
+from porter.jobs.provenance import is_saved_model, read_provenance
 
 tf_keras = pytest.importorskip("tf_keras", reason="the Keras 2 implementation (pip install tf-keras) is not installed")
 tf = pytest.importorskip("tensorflow")
@@ -146,7 +146,7 @@ def test_an_archive_of_keras_3_is_a_port_and_no_legacy_file(tmp_path: Path, vers
 def test_an_archive_of_keras_2_is_no_port(tmp_path: Path) -> None:
     path = as_2_15(chain(), tmp_path / "m.keras")
     assert not is_saved_model(path)
-    from porter.contents import read_contents
+    from porter.cli.contents import read_contents
 
     contents = read_contents(path)
     assert isinstance(contents, KerasContents) and contents.refusal is None
@@ -154,7 +154,7 @@ def test_an_archive_of_keras_2_is_no_port(tmp_path: Path) -> None:
 
 
 def test_inspect_says_of_weights_alone_what_port_says(tmp_path: Path) -> None:
-    from porter.contents import read_contents
+    from porter.cli.contents import read_contents
 
     tf_keras.backend.clear_session()
     model = chain()
@@ -170,7 +170,7 @@ def test_inspect_says_of_weights_alone_what_port_says(tmp_path: Path) -> None:
 
 
 def test_inspect_takes_and_refuses_the_options_that_port_does(tmp_path: Path) -> None:
-    from porter.contents import Legacy, read_contents
+    from porter.cli.contents import Legacy, read_contents
 
     tf_keras.backend.clear_session()
     chain().save(tmp_path / "m.h5")
@@ -188,7 +188,7 @@ def test_inspect_takes_and_refuses_the_options_that_port_does(tmp_path: Path) ->
 
 
 def test_inspect_lists_all_layers_that_are_refused(tmp_path: Path) -> None:
-    from porter.contents import read_contents
+    from porter.cli.contents import read_contents
 
     tf_keras.backend.clear_session()
     x = L.Input((4,))

@@ -16,8 +16,8 @@ import porter
 from porter.formats.keras_legacy import later_layers, table
 from porter.formats.keras_legacy.errors import ExecutableLayerError, UnknownLayerError, UnknownModeError
 from porter.formats.keras_legacy.operations import TABLE as READ_OPERATIONS
-from porter.keras_legacy.operations import COMPUTED
-from porter.programs import build_program
+from porter.formats.programs import build_program
+from porter.ports.keras.builders.operations import COMPUTED
 from reference.programs.keras_layers import BUILDERS
 from reference.programs.keras_operations import TABLE as FOLLOWED_OPERATIONS
 from tests.keras_legacy import files

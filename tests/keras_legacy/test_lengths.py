@@ -9,10 +9,10 @@ import pytest
 
 import porter
 from porter import errors
-from porter.judging import LARGEST_PIECE, compare_step
-from porter.keras_legacy.feeds import HELD, count_rows, draw_feeds
-from porter.keras_legacy.lengths import LENGTH, fill_shapes
-from porter.port_graph import read_graph
+from porter.examination.graphs.feeds import HELD, count_rows, draw_feeds
+from porter.examination.graphs.lengths import LENGTH, fill_shapes
+from porter.examination.judging import LARGEST_PIECE, compare_step
+from porter.ports.keras.graph import read_graph
 from reference.activations import Activation
 from reference.elementwise import Elementwise
 from reference.precision import Precision
@@ -104,14 +104,14 @@ def test_recorded_lengths_are_kept_in_the_saved_file_too(tmp_path, monkeypatch):
     saved(model, tmp_path / "m.h5")
     rows = np.random.default_rng(0).normal(size=(4, 30, 4)).astype("f4")
     lengths = []
-    monkeypatch.setattr("porter.keras_legacy.port.call_whole", _noting(lengths))
+    monkeypatch.setattr("porter.jobs.graphs.port.call_whole", _noting(lengths))
     report = porter.port(tmp_path / "m.h5", tmp_path / "m.keras", samples=(rows, model(rows).numpy()))
     assert report.verdict == "parity" and report.links["save"] == "parity", report
     assert lengths == [30, 30]
 
 
 def _noting(lengths):
-    from porter.keras_legacy.whole import call_whole
+    from porter.examination.graphs.whole import call_whole
 
     def call(model, feeds):
         lengths.append(feeds[0].shape[1])

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import porter
-from porter.keras_legacy import feeds, masked_rows
-from porter.keras_legacy.feeds import draw_feeds
-from porter.keras_legacy.mask_mistakes import altered_masks
-from porter.keras_legacy.masked_rows import draw_counts, draw_numbers, put_value
-from porter.port_graph import read_graph
-from porter.programs import build_program
+from porter.examination.graphs import feeds, masked_rows
+from porter.examination.graphs.feeds import draw_feeds
+from porter.examination.graphs.mask_mistakes import altered_masks
+from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put_value
+from porter.formats.programs import build_program
+from porter.ports.keras.graph import read_graph
 from reference.embedding import Mask
 from tests.keras_legacy.files import dense, layer, model, write
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import porter
-from porter.cli import app
+from porter.cli.commands import app
 from porter.formats.keras_legacy.errors import BackendQuestionError
 from tests.conftest import real_folder
 from tests.keras_legacy.files import dense, layer, model, node, write

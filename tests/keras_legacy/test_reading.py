@@ -25,7 +25,7 @@ from porter.formats.keras_legacy.errors import (
     UnknownModeError,
     WeightsError,
 )
-from porter.programs import build_program
+from porter.formats.programs import build_program
 from tests.keras_legacy.files import dense, layer, model, node, write
 
 X = np.random.default_rng(7).normal(size=(3, 4)).astype(np.float32)

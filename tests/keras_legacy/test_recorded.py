@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import porter
 import porter.strategies
-from porter.batch import Outcome
-from porter.contents import read_contents, write_recipe_of
-from porter.golden import GoldenStaleError, compare_golden, read_golden, record, write_golden
+from porter.cli.contents import read_contents, write_recipe_of
+from porter.jobs.batch import Outcome
+from porter.testing.golden import GoldenStaleError, compare_golden, read_golden, record, write_golden
 from tests.keras_legacy.files import dense, layer, model, node, write
 from tests.keras_legacy.test_verifying import recurrent
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import porter
-from porter.keras_legacy.states import Recurrence, recurrent_layers
-from porter.power import has_power
-from porter.programs import build_program
+from porter.examination.graphs.states import Recurrence, recurrent_layers
+from porter.examination.power import has_power
+from porter.formats.programs import build_program
 from reference.precision import Precision, round_to
 from reference.recurrent_steps import is_stepped
 from reference.rounding import allowed_error

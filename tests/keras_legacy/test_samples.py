@@ -15,9 +15,9 @@ import pytest
 
 import porter
 from porter import errors
-from porter.keras_legacy.samples import check_legacy_reading
-from porter.programs import build_program
-from porter.samples import load_samples, make_samples
+from porter.formats.programs import build_program
+from porter.formats.samples import load_samples, make_samples
+from porter.reading.graphs import check_legacy_reading
 from reference.activations import Activation
 from tests.keras_legacy.files import dense, layer, model, write
 from tests.keras_legacy.test_recorded import words_and_numbers

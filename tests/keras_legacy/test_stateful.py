@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import porter
-from porter.port_state import take_snapshot
+from porter.ports.keras.state import take_snapshot
 from reference.recurrent import run
 from tests.keras_legacy.files import dense, layer, model, write
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import porter
-from porter.keras_legacy import judging
-from porter.keras_legacy.diagnosis import telling
+from porter.diagnosis.graphs import telling
+from porter.examination.graphs import judging
 from tests.keras_legacy.files import dense, layer, model, write
 
 

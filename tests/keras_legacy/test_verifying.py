@@ -12,7 +12,7 @@ import pytest
 
 import porter
 from porter.formats.keras_legacy.errors import WeightsError, WeightsMissingError
-from porter.programs import build_program
+from porter.formats.programs import build_program
 from tests.keras_legacy.files import dense, layer, model, node, write
 
 

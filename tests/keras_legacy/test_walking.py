@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import porter
-from porter.keras_legacy import states
-from porter.keras_legacy.diagnosis.suspect import Seen
-from porter.keras_legacy.idle import is_harmless
-from porter.keras_legacy.predictable import is_predictable
-from porter.keras_legacy.probes import ONE_ROW, fresh
-from porter.keras_legacy.states import Recurrence
-from porter.keras_legacy.walking import Rows, is_walked, join
-from porter.port_graph import read_graph
+from porter.examination.graphs import states
+from porter.examination.graphs.idle import is_harmless
+from porter.examination.graphs.predictable import is_predictable
+from porter.examination.graphs.probes import ONE_ROW, fresh
+from porter.examination.graphs.states import Recurrence
+from porter.examination.graphs.suspect import Seen
+from porter.examination.graphs.walking import Rows, is_walked, join
+from porter.ports.keras.graph import read_graph
 from reference.precision import Precision
 from tests.keras_legacy.files import layer, model, write
 from tests.keras_legacy.test_recurrence import FEATURES, STEPS, by_hand, in_both_directions, recurrent, step_of

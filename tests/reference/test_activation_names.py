@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from porter import activations as ported
+from porter.network import activations as ported
 from reference.activation_names import ALIASES, parse_activation
 from reference.activations import FUNCTIONS, Activation
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from porter.network import Claim
-from porter.report.model import Finding, LayerRow, Report
+from porter.report.model import Finding, LayerRow
+from porter.report.report import Report
 
 LAYERS = ("Layer1", "Layer2", "Layer3")
 PROVENANCE = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from porter.report.json import plain, render_json, schema
-from porter.report.model import Report
+from porter.report.report import Report
 from tests.report.examples import EXAMPLES, hostile, mismatch
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from porter.errors import DamagedFileError
 from porter.formats import oc_smart, scalings
 from porter.formats.arrays.names import locate, role_of
+from porter.formats.npz import NpzError, names_in, read_npz
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.said import EVERY, attribute_names
-from porter.formats.weight_file import WeightFile
 from porter.network import Network
-from porter.npz import NpzError, names_in, read_npz
+from porter.network.weight_file import WeightFile
 from reference.programs import arrays as programs
 from reference.trace import Program
 

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.activations import format_activation, parse_activation
 from porter.errors import KernelShapeError, OptionContradictionError, UsageError, WidthError
 from porter.formats import scalings
 from porter.formats.folders import OpenedFolder, open_folder
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions, one_a_layer
 from porter.formats.registry import Family
-from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Dense, Ensemble, Layer, Network
+from porter.network.activations import format_activation, parse_activation
+from porter.network.weight_file import WeightFile
 from reference.programs import canyon_med
 from reference.trace import Program
 

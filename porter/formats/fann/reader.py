@@ -21,8 +21,8 @@ from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.text import count, is_text, numbers, read_lines
-from porter.formats.weight_file import WeightFile
 from porter.network import Network
+from porter.network.weight_file import WeightFile
 from reference.programs import fann
 from reference.trace import Program
 

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from porter.errors import KerasFileError
 from porter.formats.archives import guarded
+from porter.formats.keras_legacy.entries import MODELS
 from porter.formats.keras_legacy.errors import JsonError, NotAModelError, WeightsError
 from porter.formats.keras_legacy.fields import reading
 from porter.formats.keras_legacy.store import is_store, stored_weights
 from porter.formats.opened import OpenedFile
-from porter.formats.weight_file import WeightFile
+from porter.network.weight_file import WeightFile
 
 Array = NDArray[Any]
 
 FORMAT = "keras-legacy"
-MODELS = ("Sequential", "Model", "Functional")
 LARGEST_JSON = 16 << 20
 """Characters; far more than an architecture has."""
 

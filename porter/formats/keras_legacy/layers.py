@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from porter.formats.keras_legacy.errors import BackendQuestionError, UnknownModeError, WeightsError
 from porter.formats.keras_legacy.fields import Fields
-from porter.formats.keras_legacy.graph import Era
 from porter.formats.keras_legacy.roles import BATCH_NORMALIZATIONS, KERAS1_GATES, Stored, roles_of
+from porter.network.graph import Era
 from reference.activation_names import parse_activation
 
 Array = NDArray[Any]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from porter.formats.keras_legacy.errors import ConfigError, ExecutableLayerError
-from porter.formats.keras_legacy.graph import KerasLayer
+from porter.network.graph import KerasLayer
 
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 MODULES = frozenset((

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from porter.formats.keras_legacy.fields import reading
-from porter.formats.keras_legacy.graph import KerasNetwork
 from porter.network import Network
+from porter.network.graph import KerasNetwork
 from reference.trace import Program
 
 
@@ -18,7 +18,7 @@ def program(network: Network, changes: Mapping[str, Any]) -> Program:
         network: whose arrays and attributes are handed on as stored.
         changes: declarations to replace; ``backend`` and ``dtype`` count.
     """
-    from porter.keras_legacy.replace import as_array_functions
+    from porter.formats.keras_legacy.replace import as_array_functions
     from reference.programs import keras_legacy
 
     replaced = as_array_functions(network.replacements) if isinstance(network, KerasNetwork) else {}

@@ -27,7 +27,6 @@ from porter.formats.keras_legacy.errors import (
     WeightsError,
 )
 from porter.formats.keras_legacy.fields import reading
-from porter.formats.keras_legacy.graph import Era, KerasNetwork
 from porter.formats.keras_legacy.options import KerasOptions
 from porter.formats.keras_legacy.program import program
 from porter.formats.keras_legacy.roles import Stored
@@ -36,8 +35,9 @@ from porter.formats.keras_legacy.walk import Opening
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
-from porter.formats.weight_file import WeightFile
 from porter.network import Claim
+from porter.network.graph import Era, KerasNetwork
+from porter.network.weight_file import WeightFile
 
 # Arguments that only Keras 1 had, by which a file without a version is told.
 KERAS1_ARGUMENTS = frozenset(

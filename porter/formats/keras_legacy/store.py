@@ -14,6 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from porter.formats.keras_legacy.entries import MODELS, Entry, cell_of
 from porter.formats.keras_legacy.errors import WeightsError
 from porter.formats.keras_legacy.fields import Fields
 from porter.formats.keras_legacy.roles import roles_of
@@ -21,7 +22,6 @@ from porter.formats.opened import OpenedFile
 
 Array = NDArray[Any]
 
-MODELS = ("Sequential", "Model", "Functional")
 ROOTS = ("layers", "_layer_checkpoint_dependencies")
 """Where the layers of a model stand, in 2.13 on and before."""
 MAPS = {"query": "_query_dense", "key": "_key_dense", "value": "_value_dense", "attention_output": "_output_dense"}
@@ -185,8 +185,6 @@ class _Walk:
 
 def _roles(entry: Mapping[str, Any], opened: OpenedFile) -> Sequence[str]:
     """What a layer stores, in Keras' order; of an RNN, what its cell does."""
-    from porter.formats.keras_legacy.walk import Entry, cell_of
-
     where = f"{opened.path}: layer {_name(entry)!r}"
     config = entry["config"] if isinstance(entry["config"], Mapping) else {}
     kind, fields = cell_of(Entry(entry["class_name"], _name(entry), config, [], _name(entry)), where)

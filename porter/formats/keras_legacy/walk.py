@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from porter.errors import PorterError
-from porter.formats.keras_legacy.decode import MODELS
+from porter.formats.keras_legacy.entries import Entry, cell_of
 from porter.formats.keras_legacy.errors import (
     ConfigError,
     ExecutableLayerError,
@@ -18,13 +18,13 @@ from porter.formats.keras_legacy.errors import (
     WeightsError,
 )
 from porter.formats.keras_legacy.fields import Fields
-from porter.formats.keras_legacy.graph import Era, KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
 from porter.formats.keras_legacy.later_layers import REFUSED
 from porter.formats.keras_legacy.layers import CONV_LSTMS, Spec
 from porter.formats.keras_legacy.operations import OPERATIONS, CallArguments, Place, read_arguments, translate_operation
 from porter.formats.keras_legacy.roles import BATCH_NORMALIZATIONS, Stored, roles_of
 from porter.formats.keras_legacy.table import TABLE, translate
-from porter.formats.weight_file import WeightFile
+from porter.network.graph import Era, KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
+from porter.network.weight_file import WeightFile
 
 CODE = {
     "Lambda": "Python bytecode, which is not run",
@@ -47,22 +47,6 @@ KEEPS_MASK = frozenset((
 ))  # fmt: skip
 ENDS_MASK = frozenset(("Dot", "GlobalAveragePooling1D"))
 JOINS_MASKS = frozenset(("Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A layer as it is listed: its class, its name, its configuration, its calls."""
-
-    kind: str
-    name: str
-    config: Any
-    inbound: Sequence[Any]
-    path: str
-
-    @property
-    def is_model(self) -> bool:
-        """Whether it is a model itself."""
-        return self.kind in MODELS
 
 
 @dataclass(frozen=True)
@@ -507,21 +491,6 @@ def several(errors: Mapping[str, PorterError], where: str) -> PorterError:
         found="\n            ".join(told),
         remedy="give functions in their places: " + " ".join(f"--replace {path}=module:function" for path in errors),
     )
-
-
-def cell_of(entry: Entry, where: str) -> tuple[str, Fields]:
-    """Class and configuration of a layer; of RNN around one cell, those of the layer that it amounts to."""
-    if not isinstance(entry.config, Mapping):
-        raise ConfigError(f"{where}: config", found=type(entry.config).__name__, expected="names and values")
-    if entry.kind != "RNN":
-        return entry.kind, Fields(where, entry.config)
-    cell = Fields(where, entry.config).get("cell")
-    kinds = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
-    kind = cell.get("class_name") if isinstance(cell, Mapping) else None
-    if kind not in kinds:
-        raise UnknownModeError(f"{where}: RNN around {kind!r}", expected=f"one of {', '.join(kinds)}")
-    outer = {key: value for key, value in entry.config.items() if key not in ("cell", "name")}
-    return kinds[kind], Fields(where, {**cell["config"], **outer})
 
 
 def outputs_of(layer: KerasLayer) -> int:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.activations import parse_activation
 from porter.errors import (
     DamagedFileError,
     KernelShapeError,
@@ -28,8 +27,9 @@ from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.rrtmgp.transforms import is_unscaled, with_transforms
-from porter.formats.weight_file import WeightFile
 from porter.network import Network
+from porter.network.activations import parse_activation
+from porter.network.weight_file import WeightFile
 from reference.programs import rrtmgp
 from reference.trace import Program
 

@@ -19,8 +19,8 @@ from porter.formats.folders import OpenedFolder, open_folder, stems
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
-from porter.formats.weight_file import WeightFile
 from porter.network import Claim, Extremes, Network
+from porter.network.weight_file import WeightFile
 from reference.programs import sl2p
 from reference.trace import Program
 

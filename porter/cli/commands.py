@@ -1,0 +1,346 @@
+"""The command line: parsing and dispatch."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from porter.cli import console
+from porter.errors import PorterError, UsageError
+from porter.formats.opened import os_reason
+from porter.progress import tell
+
+if TYPE_CHECKING:
+    from porter.jobs.batch import Outcome
+    from porter.network import Network
+    from porter.report.report import Report
+
+app = typer.Typer(
+    name="porter",
+    help="Port legacy neural networks into Keras and prove, layer by layer, that the port computes the same.",
+    epilog="Exit status: 0 parity; 1 mismatch, inconclusive or a layer not compared; 2 unreadable or wrong usage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Legacy files, or folders: of them, or that are one.")
+]
+Name = Annotated[
+    str | None,
+    typer.Option(metavar="NAME[,NAME...]", help="Of all hidden layers; or a list for all layers, output included."),
+]
+OutputName = Annotated[str | None, typer.Option(metavar="NAME", help="Activation of the last layer.")]
+Orientation = Annotated[
+    str | None,
+    typer.Option(metavar="ORIENTATION[,...]", help="units-first or inputs-first, of all kernels or a list."),
+]
+Rule = Annotated[str | None, typer.Option(metavar="RULE", help="Of the scaling: [-1,1], [0,1], mean-std or none.")]
+Kind = Annotated[str | None, typer.Option(metavar="KIND", help="Kind of OC-SMART network (aaNN, rrsNN, ...).")]
+Physical = Annotated[bool, typer.Option("--physical", help="From physical units to physical units.")]
+Recipe = Annotated[Path | None, typer.Option(metavar="TOML", help="How the file is to be read.")]
+Backend = Annotated[
+    str | None, typer.Option(metavar="BACKEND", help="theano or tensorflow: trained a Keras file that does not say.")
+]
+Weights = Annotated[Path | None, typer.Option(metavar="H5", help="Weights of a Keras architecture in JSON.")]
+Replace = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LAYER=MODULE:FUNCTION", help="A function in the place of a Keras layer that is not run."),
+]
+Exact = Annotated[
+    bool, typer.Option("--exact-activations", help="Functions for the tables that the original looks them up in.")
+]
+Samples = Annotated[
+    Path | None,
+    typer.Option(metavar="NPZ|CSV", help="Golden samples; {folder}/{name}.npz: one for each."),
+]
+PLACEMENT = "Where the port has the scaling: in layers of its own, in the first and last dense layer, or not at all."
+PortPlacement = Annotated[Literal["inside", "folded", "outside"], typer.Option(help=PLACEMENT)]
+DeclaredPlacement = Annotated[
+    Literal["inside", "folded", "outside"] | None, typer.Option(help=f"{PLACEMENT} Found out where not given.")
+]
+Dtype = Annotated[
+    Literal["float32", "float64", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16"],
+    typer.Option(help="Dtype policy of the port."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the probes and the search.")]
+Search = Annotated[bool, typer.Option("--search/--no-search", help="Search for a counterexample beyond the probes.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="MODEL|DIR", help="A .keras or .h5 file; or a folder.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+Html = Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as a page, too.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite; write a port that does not match, too.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import porter
+
+        print(porter.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def inspect(
+    files: Files,
+    *,
+    activation: Name = None,
+    output_activation: OutputName = None,
+    orientation: Orientation = None,
+    scaling: Rule = None,
+    kind: Kind = None,
+    physical: Physical = False,
+    recipe: Recipe = None,
+    backend: Backend = None,
+    weights: Weights = None,
+    replace: Replace = None,
+    exact_activations: Exact = False,
+    write_recipe: Annotated[Path | None, typer.Option(metavar="TOML", help="Write what is known as a recipe.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what is in a file: layers, shapes, conventions and their evidence; of a port, its provenance."""
+    from porter.cli import contents
+    from porter.jobs.batch import expand, run_all
+
+    reading = _reading(
+        activation=activation,
+        output_activation=output_activation,
+        orientation=orientation,
+        scaling=scaling,
+        kind=kind,
+        physical=physical,
+        recipe=recipe,
+        backend=backend,
+        weights=weights,
+        replace=replace,
+        exact_activations=exact_activations,
+    )
+    found = expand(files, console.notice)
+    _one_file(found, "--write-recipe", write_recipe)
+    listing = write_recipe is not None and reading.get("recipe") is None
+    outcomes = run_all(found, lambda file: contents.read_contents(file, listing=listing, **reading), console.notice)
+    if write_recipe is not None:
+        contents.write_recipe_of(outcomes, write_recipe, force=force)
+    _finish(outcomes, as_json, lambda: contents.render_contents(outcomes, console.width(), console.in_color()))
+
+
+@app.command()
+def formats(as_json: Json = False) -> None:
+    """List what is read, and what is written back, with an example each."""
+    from porter.formats.listing import families_json, render_families
+
+    sys.stdout.write(families_json() if as_json else render_families(console.width()))
+
+
+@app.command()
+def recipe(
+    explain: Annotated[bool, typer.Option("--explain", help="Show everything that a recipe can say.")] = False,
+) -> None:
+    """Show what a recipe can say: how a file that no reader knows is to be read."""
+    from porter.formats.recipe_explained import EXPLAINED
+
+    if not explain:
+        raise UsageError("porter recipe", found="nothing to do", expected="--explain")
+    sys.stdout.write(EXPLAINED)
+
+
+@app.command()
+def port(
+    files: Files,
+    *,
+    output: Output,
+    samples: Samples = None,
+    placement: PortPlacement = "inside",
+    dtype: Dtype = "float32",
+    activation: Name = None,
+    output_activation: OutputName = None,
+    orientation: Orientation = None,
+    scaling: Rule = None,
+    kind: Kind = None,
+    physical: Physical = False,
+    recipe: Recipe = None,
+    backend: Backend = None,
+    weights: Weights = None,
+    replace: Replace = None,
+    exact_activations: Exact = False,
+    seed: Seed = 0,
+    search: Search = True,
+    force: Force = False,
+    as_json: Json = False,
+    html: Html = None,
+) -> None:
+    """Port legacy files into Keras models: read, build, verify, save, load again, verify again."""
+    import porter
+    from porter.jobs.batch import destinations, expand, run_all, samples_of
+    from porter.jobs.saving import check_output
+
+    reading = _reading(
+        activation=activation,
+        output_activation=output_activation,
+        orientation=orientation,
+        scaling=scaling,
+        kind=kind,
+        physical=physical,
+        recipe=recipe,
+        backend=backend,
+        weights=weights,
+        replace=replace,
+        exact_activations=exact_activations,
+    )
+    found = expand(files, console.notice)
+    _one_file(found, "--html", html)
+    targets = destinations(found, output)
+
+    def task(file: Path) -> Report:
+        check_output(targets[file], force=force)
+        with console.working(file.name):
+            network = _network(file, reading)
+            how: dict[str, Any] = {"placement": placement, "dtype": dtype, "seed": seed}
+            how["samples"] = samples_of(file, samples)
+            return porter.port(network, targets[file], force=force, search=search, **how)
+
+    _report(run_all(found, task, console.notice), as_json, html)
+
+
+@app.command()
+def verify(
+    legacy: Annotated[Path, typer.Argument(metavar="LEGACY", help="The legacy file.")],
+    ported: Annotated[Path, typer.Argument(metavar="PORT", help="Any port of it: .keras or whole-model .h5.")],
+    *,
+    samples: Samples = None,
+    placement: DeclaredPlacement = None,
+    activation: Name = None,
+    output_activation: OutputName = None,
+    orientation: Orientation = None,
+    scaling: Rule = None,
+    kind: Kind = None,
+    physical: Physical = False,
+    recipe: Recipe = None,
+    backend: Backend = None,
+    weights: Weights = None,
+    replace: Replace = None,
+    exact_activations: Exact = False,
+    seed: Seed = 0,
+    search: Search = True,
+    as_json: Json = False,
+    html: Html = None,
+    junit: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as JUnit XML, too.")] = None,
+    apply: Annotated[Path | None, typer.Option(metavar="PATH", help="Save a mended port, with every remedy.")] = None,
+) -> None:
+    """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
+    import porter
+    from porter.jobs.batch import run_all, samples_of
+
+    reading = _reading(
+        activation=activation,
+        output_activation=output_activation,
+        orientation=orientation,
+        scaling=scaling,
+        kind=kind,
+        physical=physical,
+        recipe=recipe,
+        backend=backend,
+        weights=weights,
+        replace=replace,
+        exact_activations=exact_activations,
+    )
+
+    def task(file: Path) -> Report:
+        with console.working(file.name):
+            network = _network(file, reading)
+            return porter.verify(
+                network,
+                ported,
+                samples=samples_of(file, samples),
+                seed=seed,
+                search=search,
+                placement=placement,
+                apply=apply,
+            )
+
+    _report(run_all([legacy], task, console.notice), as_json, html, junit)
+
+
+def _reading(**declared: Any) -> dict[str, Any]:
+    """The options of ``porter.read`` that were given."""
+    lists: dict[str, Any] = {name: _listed(declared[name]) for name in ("activation", "orientation")}
+    if declared["replace"]:
+        from porter.formats.keras_legacy.replace import parse_replacements
+
+        lists["replace"] = parse_replacements(declared["replace"])
+    return {name: value for name, value in (declared | lists).items() if value is not None and value != []}
+
+
+def _listed(value: str | None) -> str | list[str] | None:
+    """One name, or a list of them; commas inside parentheses separate parameters."""
+    if value is None:
+        return None
+    parts = [part.strip() for part in re.split(r",(?![^()]*\))", value)]
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _network(file: Path, reading: dict[str, Any]) -> Network:
+    """The network, read before the seconds that Keras takes to load, so that a refusal comes at once."""
+    import porter
+
+    network = porter.read(file, **reading)
+    console.load_keras()
+    tell("building and verifying")
+    return network
+
+
+def _one_file(files: list[Path], option: str, value: Path | None) -> None:
+    if value is not None and len(files) > 1:
+        raise UsageError(option, found=f"{len(files)} files", expected="one file", remedy=f"leave {option} out")
+
+
+def _report(outcomes: list[Outcome], as_json: bool, html: Path | None, junit: Path | None = None) -> None:
+    from porter.cli.summary import render_outcomes, write_reports
+
+    write_reports(outcomes, html, junit)
+    _finish(outcomes, as_json, lambda: render_outcomes(outcomes, console.width(), console.in_color()))
+
+
+def _finish(outcomes: list[Outcome], as_json: bool, text: Callable[[], str]) -> None:
+    """Print the result and leave with the status of them all."""
+    from porter.cli.summary import render_json
+    from porter.jobs.batch import worst_status
+
+    console.write(render_json(outcomes) if as_json else text())
+    raise typer.Exit(worst_status(outcomes))
+
+
+def main() -> None:
+    """Run the command line; a refusal is a message and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            app()
+        finally:
+            console.write("")  # what else was printed is written now, or it is said that it cannot be
+    except PorterError as error:
+        console.notice(str(error))
+        sys.exit(2)
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        console.notice(f"{place}{os_reason(error)}")
+        sys.exit(2)

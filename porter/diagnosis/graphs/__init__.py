@@ -1,0 +1,1 @@
+"""Causes of differences in ports of graphs."""

@@ -1,0 +1,144 @@
+"""From a suspect step to its causes: arrays first, then how it is configured, alone and in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from porter.codes import Cause
+from porter.diagnosis.activations import is_same
+from porter.diagnosis.graphs.arrays import ArrayReading, effective, explain_arrays, merge_readings
+from porter.diagnosis.graphs.variants import pairs, singles
+from porter.diagnosis.layers import Diagnosis
+from porter.examination.compare import Comparison
+from porter.examination.graphs.suspect import Suspect, Variant
+from reference.activations import Activation
+
+MOST_PAIRS = 3000
+"""Pairs of hypotheses that are tried."""
+LARGEST = 2**17
+"""Numbers that a step may give for pairs to be tried at all."""
+CLOSE = 1.5
+"""Explanations whose errors differ by less than this factor are as good as each other; the first is taken."""
+
+
+@dataclass(frozen=True)
+class FileLayer:
+    """A layer of the file, by name."""
+
+    name: str
+
+
+def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
+    """Name what is wrong with a step.
+
+    Args:
+        suspect: the step.
+        before: as it was judged.
+    """
+    if suspect.trained:
+        return _without_training(suspect, before)
+    readings = explain_arrays(suspect)
+    causes = merge_readings(readings)
+    step = effective(suspect, readings)
+    after, tried = suspect.judge(step), sum(reading.tried for reading in readings)
+    twins = tuple(twin for reading in readings for twin in reading.twins)
+    if not after.is_parity:
+        found = _configured(suspect, step)
+        tried += found.tried
+        causes = _without_repeats((*causes, *found.causes))
+        after, twins = found.after or after, (*twins, *found.twins)
+    if not after.is_parity or not causes:
+        causes = (*causes, _unexplained(suspect, before))
+    return Diagnosis(causes, before, after, tried, twins, source=_source(causes, readings))
+
+
+def _without_training(suspect: Suspect, before: Comparison) -> Diagnosis:
+    """What runs in training mode is named and calmed; then the rest is explained by itself."""
+    names = ", ".join(suspect.trained)
+    cause = Cause(
+        "mode.training", suspect.name, f"{names} was called with training=True", f"call {names} without training=True"
+    )
+    calm = replace(suspect, seen=suspect.calm, trained=())
+    after = calm.judge(suspect.step)
+    if after.is_parity and not any(reading.causes for reading in explain_arrays(calm)):
+        return Diagnosis((cause,), before, after, 1)
+    found = explain_step(calm, after)
+    return replace(found, causes=(cause, *found.causes), before=before)
+
+
+@dataclass(frozen=True)
+class _Configured:
+    """What is wrong with how a step is configured."""
+
+    causes: tuple[Cause, ...] = ()
+    after: Comparison | None = None
+    tried: int = 0
+    twins: tuple[str, ...] = ()
+
+
+def _configured(suspect: Suspect, step: Any) -> _Configured:
+    """The hypotheses under which the step gives what the port gives: single ones, and pairs if there are none."""
+    tried, fits = _fitting(suspect, ((one,) for one in singles(suspect, step)))
+    size = sum(part.actual.size // max(len(part.actual), 1) for part in suspect.seen)
+    if not fits and size <= LARGEST:
+        more, fits = _fitting(suspect, pairs(suspect, step), most=MOST_PAIRS)
+        tried += more
+    if not fits:
+        return _Configured(tried=tried)
+    best, after = _best(fits)
+    twins = tuple(_said(other) for other, _ in fits if _is_other(best, other))
+    causes = tuple(Cause(one.code, suspect.name, one.message, one.remedy) for one in best)
+    return _Configured(causes, after, tried, tuple(dict.fromkeys(twins)))
+
+
+Fit = tuple[tuple[Variant, ...], Comparison]
+
+
+def _fitting(suspect: Suspect, options: Iterable[tuple[Variant, ...]], most: int = 10**9) -> tuple[int, list[Fit]]:
+    tried, fits = 0, list[Fit]()
+    for tried, option in enumerate(options, start=1):
+        if suspect.fits(option[-1]):
+            fits.append((option, suspect.judge(option[-1])))
+            if len(option) > 1 and len(fits) > 3:
+                break
+        if tried >= most:
+            break
+    return tried, fits
+
+
+def _best(fits: Sequence[Fit]) -> Fit:
+    least = min(after.error for _, after in fits)
+    return next(fit for fit in fits if fit[1].error <= CLOSE * least)
+
+
+def _said(option: tuple[Variant, ...]) -> str:
+    return " and ".join(one.message for one in option)
+
+
+def _is_other(best: tuple[Variant, ...], other: tuple[Variant, ...]) -> bool:
+    """Whether another explanation says something else, and not the same in other words."""
+    if [one.code for one in best] != [one.code for one in other]:
+        return True
+    functions = [getattr(option[-1].step, "activation", None) for option in (best, other)]
+    mine, theirs = functions
+    return isinstance(mine, Activation) and isinstance(theirs, Activation) and not is_same(mine, theirs)
+
+
+def _without_repeats(causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    return tuple({(cause.code, cause.layer, cause.message): cause for cause in causes}.values())
+
+
+def _source(causes: Sequence[Cause], readings: Sequence[ArrayReading]) -> FileLayer | None:
+    """The layer whose arrays it has, where that is another."""
+    if not causes or causes[0].code != "layers.swapped":
+        return None
+    return next((FileLayer(one.source) for one in readings if one.causes and one.source is not None), None)
+
+
+def _unexplained(suspect: Suspect, before: Comparison) -> Cause:
+    names = ", ".join(suspect.layers) or suspect.name
+    detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}" if before.exceeding else ""
+    message = "rounding does not explain the difference, and nothing that was tried does"
+    return Cause("unexplained", suspect.name, message, f"compare {names} with {suspect.name} by hand", detail)

@@ -1,0 +1,1 @@
+"""The port beside the reference: computed, not yet explained or worded."""

@@ -1,0 +1,120 @@
+"""What an examination of a port found, step by step: computed, but not yet explained or worded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from porter.examination.accounting import Account
+from porter.examination.compare import Comparison
+from porter.examination.pairing import Pair, Pairing
+from porter.examination.suspect import Stored
+from porter.examination.units import Gauge
+from porter.network import Network
+from porter.ports.keras.graph import PortGraph
+from reference.dense import Dense
+from reference.trace import Program
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One legacy step with all that was seen of it.
+
+    Attributes:
+        step: as judged (a scaling folded in, or its units reordered, where the port has it so).
+        pair: the step of the program and the port's block.
+        verdict: as in ``LayerRow``.
+        comparison: over every probe.
+        by_probes: the same, one for each set of probes.
+        cumulative: the largest error end to end, or None.
+        weights_differ: how many exposed weights are not the cast of the stored ones.
+        probes: the layer's own probe sets, kept for the diagnosis where its verdict is "mismatch".
+        probed: how many rows they are.
+        refused: by set of probes that the port cannot be run on, what it raises.
+        would_show: the mistakes of its kind that would have exceeded the bound on these probes.
+        reason: why it was not compared, where it was not.
+        gauge: the order and signs of its units, where compensated.
+        rewritten: what the port does otherwise to the same effect, in half sentences.
+    """
+
+    step: Any
+    pair: Pair
+    verdict: str
+    comparison: Comparison = field(default_factory=Comparison)
+    by_probes: Mapping[str, Comparison] = field(default_factory=dict)
+    cumulative: float | None = None
+    weights_differ: int = 0
+    probes: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    probed: int = 0
+    refused: Mapping[str, str] = field(default_factory=dict)
+    would_show: tuple[str, ...] = ()
+    reason: str = ""
+    gauge: Gauge | None = None
+    rewritten: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Row name."""
+        return str(self.pair.step.name)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A verification, computed but not yet worded.
+
+    Attributes:
+        network: the legacy network.
+        program: its forward pass, whole.
+        graph: the port.
+        pairing: which block computes which step.
+        judged: one a step of the program.
+        placement: where the scaling is: "inside", "folded", "outside", or None where undeclared and not found.
+        inputs: (rows, n) what the port was fed.
+        outputs: the reference's outputs and the port's, end to end, both (rows, n), on the first rows of the inputs.
+        seed: of the probes.
+        whole: the port called as a whole against the program: "parity", "mismatch", or "unknown" where its bound is
+            too loose to tell.
+        account: what the port holds beside the steps.
+        doubts: why the port that is called may not be the one that was judged, a sentence each.
+        reached: by dense layer, the least and the largest preactivation of each unit on those rows, both (units,).
+    """
+
+    network: Network
+    program: Program
+    graph: PortGraph
+    pairing: Pairing
+    judged: tuple[Judged, ...]
+    placement: str | None
+    declared_placement: str | None
+    inputs: Array
+    outputs: tuple[Array, Array]
+    seed: int
+    whole: str
+    reached: Mapping[str, tuple[Array, Array]]
+    account: Account = field(default_factory=Account)
+    doubts: tuple[str, ...] = ()
+
+    def __getitem__(self, layer: str) -> Judged:
+        return next(judged for judged in self.judged if judged.name == layer)
+
+    @property
+    def unaccounted(self) -> bool:
+        """Whether the port as a whole is wrong although every layer is right: then something was not looked at."""
+        declared = self.declared_placement == "outside"
+        part = [one for one in self.judged if one.pair.block is not None or not declared]
+        return self.whole == "mismatch" and all(one.verdict == "parity" for one in part)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether something of the port was not judged: pieces that no step accounts for, or a call of its own."""
+        return bool(self.doubts or self.account.unexercised or self.pairing.extra or self.pairing.merges)
+
+    @property
+    def layers(self) -> tuple[Stored, ...]:
+        """Every dense layer of the file, in canonical form."""
+        return tuple(Stored.of(step) for step in self.program.steps if isinstance(step, Dense))

@@ -1,0 +1,86 @@
+"""The inputs of a whole network: where they may lie, and rows drawn from there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.examination.probes import draw_rows
+from porter.network import Network
+from reference.scaling import Scaling
+from reference.trace import Program
+from reference.transforms import Transform
+
+Array = NDArray[Any]
+
+LEAST_ROWS, MOST_NUMBERS = 256, 2**24
+"""How many random rows there may be at least, and how many numbers they may be together otherwise."""
+GOLDEN_ROWS = 512
+
+
+def network_inputs(
+    network: Network, program: Program, rows: int, rng: np.random.Generator, outside: bool, golden: Any
+) -> Array:
+    """Rows for the whole port: golden samples first, then what ``draw_rows`` draws in the documented range.
+
+    Args:
+        network: the legacy network.
+        program: its forward pass, whole.
+        rows: how many random rows; fewer for a wide network, whose would fill the memory.
+        rng: draws them.
+        outside: whether the port takes what the input scaling gives.
+        golden: golden samples, or None.
+
+    Returns:
+        (rows, n) float64, in the units that the port takes.
+    """
+    width = network.widths[0]
+    drawn = draw_rows(_limits(program), width, min(rows, max(LEAST_ROWS, MOST_NUMBERS // width)), rng)
+    if golden is not None:
+        drawn = np.concatenate([np.asarray(golden.inputs[0], np.float64)[:GOLDEN_ROWS], drawn])
+    first = program.steps[0]
+    if isinstance(first, Transform):  # the logarithm of a row of zeros says nothing of a port
+        drawn = drawn[np.isfinite(first(drawn).outputs).all(axis=1)]
+    return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
+
+
+def port_limits(program: Program, *, outside: bool) -> Array | None:
+    """(n, 2) the documented range of what the port takes; None where the file documents none.
+
+    Args:
+        program: the legacy forward pass, whole.
+        outside: whether the port takes what the input scaling gives.
+    """
+    limits, first = _limits(program), program.steps[0]
+    if limits is None or not (outside and isinstance(first, Scaling)):
+        return limits
+    return np.asarray(first(limits.T).outputs).T
+
+
+def _limits(program: Program) -> Array | None:
+    """(n, 2) the documented range of the program's own inputs, through its transforms backwards."""
+    limits = None
+    for step in program.steps:
+        if isinstance(step, Scaling) and not step.inverse:
+            spread = step.rule == "mean-std"
+            low, high = (
+                (step.first - 3 * step.second, step.first + 3 * step.second) if spread else (step.first, step.second)
+            )
+            limits = np.stack([low, high], axis=1).astype(np.float64)
+    first = program.steps[0]
+    if limits is None or not isinstance(first, Transform):
+        return limits
+    return np.stack([_before(name, limits[i]) for i, name in enumerate(first.functions)])
+
+
+def _before(function: str, limits: Array) -> Array:
+    with np.errstate(all="ignore"):
+        if function == "cos_degrees":
+            return np.sort(np.rad2deg(np.arccos(np.clip(limits, -1, 1))))
+        if function in ("log10", "ln"):
+            return np.power(10.0, limits) if function == "log10" else np.exp(limits)
+        if function == "root4":
+            return limits**4
+    return limits

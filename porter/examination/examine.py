@@ -1,0 +1,469 @@
+"""The port examined beside the reference: every step judged on every probe, not yet explained or worded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import PortError
+from porter.examination.accounting import take_account
+from porter.examination.case import Case, Judged
+from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
+from porter.examination.domain import network_inputs
+from porter.examination.folds import find_folds, folded_steps
+from porter.examination.hypotheses import FEW, telling_mistakes
+from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
+from porter.examination.numbers import equal_within_ulp
+from porter.examination.one_to_one import SEEN_ROWS, one_to_one
+from porter.examination.pairing import Pair, Pairing, pair_chain
+from porter.examination.power import has_power
+from porter.examination.probes import FAR, blocks, far_rows, layer_rows
+from porter.examination.rewriting.rewrite import Rewritten, rewrite
+from porter.examination.steadiness import SIZES, Steadiness, trace_batches
+from porter.examination.suspect import Stored
+from porter.examination.units import Gauge, apply_gauges, match_gauges
+from porter.formats.programs import build_program
+from porter.network import Network
+from porter.ports.blocks import Block
+from porter.ports.keras.graph import PortGraph
+from reference.dense import Activate, Dense
+from reference.ensemble import Ensemble
+from reference.extremes import Extremes
+from reference.forms import TanhBySigmoid, equivalent_forms
+from reference.precision import Precision
+from reference.rounding import end_to_end
+from reference.scaling import Scaling
+from reference.trace import Program, chain
+
+Array = NDArray[Any]
+
+END_TO_END_ROWS, END_TO_END_NUMBERS = 256, 2**17
+"""Rows on which the whole is judged, and how many numbers they may be in the widest layer."""
+WALKED_NUMBERS = 2**21
+"""The same of the rows that go through the program from end to end."""
+TELLING_UNITS = 32
+"""An end-to-end bound below so many unit roundoffs of an output's range is as good as the bound of one layer."""
+
+
+def examine(
+    network: Network, graph: PortGraph, *, seed: int, placement: str | None, rows: int, golden: Any = None
+) -> Case:
+    """Pair the port with the program and judge every step on every probe."""
+    rng = np.random.default_rng(seed)
+    program = build_program(network)
+    outside = placement == "outside"
+    inputs = network_inputs(network, program, rows, rng, outside, golden)
+    judging = _without_scaling(program) if outside else program
+    graph = one_to_one(graph, inputs, np.asarray(judging(inputs[:SEEN_ROWS])[0]))
+    _check_dtype(graph)
+    _check_width(network, graph, inputs)
+    pairing = pair_chain(judging, graph.atoms, inputs, rng)
+    folds = {} if outside or placement == "inside" else find_folds(pairing, rng)
+    steps = folded_steps(pairing, folds)
+    walk = _Walk(graph, steps, pairing, folds)
+    judged = walk.run(inputs, judging, rng)
+    if any(one.verdict == "mismatch" for one in judged):
+        judged = _with_gauges(judged, graph, inputs)
+        judged = tuple(_in_another_form(one, graph, inputs) for one in judged)
+    atoms = graph.atoms
+    rewritten = _rewritten(judging, graph, judged, pairing, inputs)
+    if rewritten is not None:
+        judged, pairing, atoms = rewritten.judged, rewritten.pairing, rewritten.atoms
+    whole = "unknown" if folds or rewritten is not None else _whole(judging, judged, graph, inputs)
+    right = {one.name for one in judged if rewritten is None and one.verdict == "parity"}
+    ordinary = {name: rows for name, rows in walk.ordinary.items() if name in right}
+    account = take_account(pairing, {one.name: one.step for one in judged}, atoms, walk.few, ordinary)
+    causes, doubts = walk.steadiness.tell(judged[-1].name, whole, any(atom.is_training for atom in graph.atoms))
+    if outside:
+        judged = _with_outside(program, judged)
+    found = placement if placement is not None else "folded" if folds else _found_placement(pairing)
+    return Case(
+        network,
+        program,
+        graph,
+        pairing,
+        judged,
+        found,
+        placement,
+        inputs,
+        walk.outputs,
+        seed,
+        whole,
+        walk.reached,
+        replace(account, causes=(*account.causes, *causes), notes=(*account.notes, *walk.steadiness.notes)),
+        doubts,
+    )
+
+
+def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs: Array) -> str:
+    """The port called as a whole against the program: "mismatch", "parity", or "unknown".
+
+    The end-to-end bound is loose, but no correct port exceeds it; and where it is small beside the outputs, no port
+    that keeps to it leaves out a step.
+    """
+    if any(type(one.step) is not type(one.pair.step) for one in judged):
+        return "unknown"
+    present = {one.name: one.pair.block.precision for one in judged if one.pair.block is not None}
+    coarsest = max(present.values(), key=lambda precision: precision.format.unit, default=None)
+    if coarsest is None:
+        return "unknown"
+    fed = cast(inputs[: min(END_TO_END_ROWS, END_TO_END_NUMBERS // _widest(program) + 1)], graph.input_dtypes[0])
+    rows = fed.astype(np.float64)
+    precisions = {step.name: present.get(step.name, coarsest) for step in program.steps}
+    allowed = end_to_end(program, rows, precisions)[program.steps[-1].name]
+    expected = np.asarray(program(rows)[0])
+    found = np.asarray(graph(fed)[0]).astype(np.float64).reshape(len(fed), -1)
+    if compare_outputs(expected, found, allowed).exceeding:
+        return "mismatch"
+    span = np.ptp(expected, axis=0)
+    return "parity" if np.all(np.max(allowed, axis=0) <= TELLING_UNITS * coarsest.format.unit * span) else "unknown"
+
+
+def _widest(program: Program) -> int:
+    return max(step.width[1] for step in program.steps if isinstance(step, Dense))
+
+
+def _found_placement(pairing: Pairing) -> str | None:
+    scalings = [pair for pair in pairing.pairs if isinstance(pair.step, Scaling)]
+    return "inside" if not scalings or any(pair.block is not None for pair in scalings) else None
+
+
+def _check_width(network: Network, graph: PortGraph, inputs: Array) -> None:
+    shape = (None, *graph.input_shapes[0]) if graph.input_shapes else (None, inputs.shape[1])
+    if len(shape) != 2 or shape[1] not in (None, inputs.shape[1]):
+        raise PortError(
+            f"the port {graph.model.name}",
+            found=f"an input of shape {tuple(shape)}",
+            expected=f"(rows, {inputs.shape[1]}), as {network.name} has it",
+            remedy="check that this is the port of that network",
+        )
+
+
+def _check_dtype(graph: PortGraph) -> None:
+    dtype = graph.input_dtypes[0]
+    if "float" not in dtype:
+        raise PortError(
+            f"the port {graph.model.name}",
+            found=f"an input of dtype {dtype}, which cuts every number to an integer",
+            expected="real numbers, as the legacy network takes them",
+            remedy='keras.Input(..., dtype="float32")',
+        )
+
+
+def _without_scaling(program: Program) -> Program:
+    steps = [step for step in program.steps if not isinstance(step, Scaling)]
+    names = ["inputs", *(step.name for step in steps)]
+    return chain([replace(step, inputs=(names[i],)) for i, step in enumerate(steps)])
+
+
+class _Walk:
+    """The port's own trace over the network's inputs, each step judged on the port's own input to it."""
+
+    def __init__(self, graph: PortGraph, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]) -> None:
+        self._graph, self._steps, self._pairing, self._folds = graph, steps, pairing, folds
+        # A layer that has the output scaling in it gives what that scaling gives.
+        self._ends = {pair.step.name: pair.step.name for pair in pairing.pairs}
+        if "Norm_out" in folds:
+            del self._ends[folds["Norm_out"]]
+            self._ends["Norm_out"] = folds["Norm_out"]
+        self.comparisons: dict[str, list[Comparison]] = {}
+        self.cumulative: dict[str, float] = {}
+        self.reached: dict[str, tuple[Array, Array]] = {}
+        self.ordinary: dict[str, Array] = {}
+        self.outputs: tuple[Array, Array] = (np.zeros((0, 0)), np.zeros((0, 0)))
+        self.few: dict[int, Array] = {}
+        self.steadiness = Steadiness(graph)
+
+    def run(self, inputs: Array, program: Program, rng: np.random.Generator) -> tuple[Judged, ...]:
+        """Judge every step: on the network's inputs, and then, while its bound is at hand, on its own probes."""
+        self.steadiness.begin(inputs)
+        for size in SIZES:
+            self._judge_alone(cast(inputs[-size:], self._graph.input_dtypes[0]))
+        expected, actual, judged = [], [], []
+        end = WALKED_NUMBERS // _widest(program) + 1
+        size = rows_at_a_time(max(inputs.shape[1], _widest(program)))
+        for start, part in blocks(inputs, size):
+            fed = cast(part, self._graph.input_dtypes[0])
+            tensors = self._graph.trace([fed])
+            if not self.few:  # a port of one size of batch alone
+                self.few = {key: values[-SIZES[-1] :] for key, values in tensors.items()}
+            whole, walked = self._graph(fed)[0], tensors[self._graph.outputs[0]]
+            self.steadiness.hold_together(whole, walked)
+            if start < end:
+                expected.append(self._walk(program, fed[: end - start].astype(np.float64), tensors))
+                actual.append(np.asarray(whole[: end - start]).astype(np.float64))
+            for pair in self._pairing.pairs:
+                step = self._steps[pair.step.name]
+                wide = _in_float64(step)
+                if pair.block is not None:
+                    self._judge(wide, pair.block, tensors, start)
+                if start + size >= len(inputs):
+                    judged.append(replace(_judge_step(wide, pair, self._folds, self, rng), step=step))
+        self.outputs = (np.concatenate(expected), np.concatenate(actual))
+        self.steadiness.end()
+        return tuple(judged)
+
+    def _judge_alone(self, fed: Array) -> None:
+        """Every step on a batch of few rows: a port may be wrong for one row and right for many."""
+        try:
+            tensors = self._graph.trace([fed])
+            whole = self._graph(fed)[0]
+        except Exception as error:  # a port of one size of batch alone may raise anything
+            self.steadiness.refuse(len(fed), error)
+            return
+        self.few = tensors
+        self.steadiness.hold_together(whole, tensors[self._graph.outputs[0]])
+        for pair in self._pairing.pairs:
+            if pair.block is not None:
+                probes = f"inputs of the network in a batch of {len(fed)}"
+                self._judge(self._steps[pair.step.name], pair.block, tensors, 0, probes)
+
+    def _walk(self, program: Program, rows: Array, tensors: Mapping[int, Array]) -> Array:
+        """The program from its inputs to its outputs, beside the port's first rows."""
+        for name, trace in program.walk(rows):
+            self._reach(name, trace.preactivation)
+            if name in self._ends:
+                self._accumulate(self._ends[name], trace.outputs, tensors)
+        return trace.outputs
+
+    def _judge(
+        self,
+        step: Any,
+        block: Block,
+        tensors: Mapping[int, Array],
+        first_row: int,
+        probes: str = "inputs of the network",
+    ) -> None:
+        actual = _flat(tensors[block.leaving])
+        fed = port_rows(tensors[block.entry], block.precision)
+        found = judge_values(step, fed, actual, block.precision, probes, first_row=first_row)
+        self.ordinary[step.name] = fed[-FEW:]
+        self.comparisons.setdefault(step.name, []).append(found)
+
+    def _reach(self, name: str, z: Array | None) -> None:
+        """How far each unit's preactivation goes, for what the inputs never showed."""
+        if z is not None:
+            low, high = self.reached.get(name, (np.inf, -np.inf))
+            self.reached[name] = np.minimum(low, z.min(axis=0)), np.maximum(high, z.max(axis=0))
+
+    def _accumulate(self, layer: str, wanted: Array, tensors: Mapping[int, Array]) -> None:
+        """The largest error of a layer end to end, where the port has such a tensor."""
+        block = self._pairing[layer].block
+        if block is None or wanted.shape != (actual := _flat(tensors[block.leaving][: len(wanted)])).shape:
+            return
+        with np.errstate(invalid="ignore"):
+            error = np.abs(actual - wanted)
+        worst = float(np.max(error, initial=0.0, where=np.isfinite(error)))
+        self.cumulative[layer] = max(self.cumulative.get(layer, 0.0), worst)
+
+
+def _in_float64(step: Any) -> Any:
+    """A dense layer whose kernel need not be converted for every block of rows; only one at a time, for the memory."""
+    if not isinstance(step, Dense) or step.weights.dtype == step.dtype:
+        return step
+    return replace(step, weights=step.weights.astype(step.dtype))
+
+
+def _flat(tensor: Array) -> Array:
+    values = np.asarray(tensor)
+    return values.reshape(len(values), -1)
+
+
+def _judge_step(step: Any, pair: Pair, folds: Mapping[str, str], walk: _Walk, rng: np.random.Generator) -> Judged:
+    if pair.block is None:
+        verdict = f"folded into {folds[step.name]}" if step.name in folds else "uncompared"
+        return Judged(step, pair, verdict)
+    found = merge_comparisons(walk.comparisons.get(step.name, []))
+    one = Judged(step, pair, "uncompared", cumulative=walk.cumulative.get(step.name))
+    return _on_own_probes(one, found, rng, walk.ordinary[step.name])
+
+
+def _on_own_probes(
+    one: Judged,
+    on_inputs: Comparison,
+    rng: np.random.Generator,
+    ordinary: Array,
+    reach: Callable[[Array], Array] | None = None,
+) -> Judged:
+    """A step, judged on the network's inputs, judged on probes of its own as well, and its weights where they show.
+
+    Args:
+        one: the step.
+        on_inputs: what it gave there.
+        rng: draws the probes.
+        ordinary: (rows, inputs) a few of the rows that the port hands it.
+        reach: brings probes to what the port can have there; None where it can have anything.
+    """
+    step, block = one.step, one.pair.block
+    assert block is not None
+    differ = _weights_that_differ(step, block)
+    sets = _own_probes(step, block, rng, read=None if differ is None else differ == 0)
+    sets = sets if reach is None else {name: reach(rows) for name, rows in sets.items()}
+    found, refused = {"inputs of the network": on_inputs}, {}
+    for name, rows in sets.items():
+        try:
+            found[name] = judge(step, block.run, rows, block.precision, name, is_far=name != "basis probes")
+        except Refused as error:
+            refused[name] = str(error)
+    total = _with_far(found, is_affine=isinstance(step, Scaling))
+    run = [rows for name, rows in sets.items() if name in found]
+    tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
+    verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)
+    return replace(
+        one,
+        verdict=verdict,
+        comparison=total,
+        by_probes=found,
+        weights_differ=differ or 0,
+        probes=_telling_probes(sets, found) if verdict == "mismatch" else {},
+        probed=sum(len(rows) for rows in run),
+        refused=refused,
+        would_show=shown,
+        reason=reason,
+    )
+
+
+def _telling_probes(sets: Mapping[str, Array], found: Mapping[str, Comparison]) -> dict[str, Array]:
+    """The probes for a diagnosis: far vectors only where nothing nearer shows what is wrong."""
+    is_near = any(each.exceeding for name, each in found.items() if name != FAR)
+    return {name: rows for name, rows in sets.items() if name != FAR or not is_near}
+
+
+def _with_far(found: Mapping[str, Comparison], is_affine: bool) -> Comparison:
+    """One comparison of all; far vectors count, but their figures are for where nothing nearer shows it.
+
+    An affine step has the same factor everywhere: what shows far outside its range would show inside of it.
+    """
+    near = merge_comparisons(one for name, one in found.items() if name != FAR)
+    far = found.get(FAR)
+    if far is None:
+        return near
+    quiet = far if far.exceeding and not near.exceeding else replace(far, ratio=-1.0)
+    return merge_comparisons([near, quiet if is_affine else replace(quiet, coarseness=np.inf)])
+
+
+def _verdict_of(
+    total: Comparison, weights_differ: int, precision: Precision, tried: Sequence[str], shown: Sequence[str]
+) -> tuple[str, str]:
+    """The verdict over every probe, and why it is none: agreement within a bound that allows everything is nothing."""
+    if total.elements == 0:
+        return "uncompared", "no element could be compared"
+    if not total.is_parity or weights_differ:
+        return "mismatch", ""
+    if not has_power(total.coarseness, precision):
+        share = f"{total.coarseness:.2g} of the range of what it gives"
+        return "uncompared", f"the bound says nothing here: rounding in {precision.compute} may come to {share}"
+    if tried and not shown:
+        return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
+    return "parity", ""
+
+
+def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | None) -> dict[str, Array]:
+    """Inputs for one step alone; a transform has enough in its part of the network's inputs."""
+    largest = block.precision.format.largest / 16
+    if isinstance(step, Scaling):
+        scale, offset = (np.abs(each) for each in step.affine)
+        return {FAR: far_rows(len(step.first), largest, rng, float(np.max(np.maximum(1, scale) + offset)))}
+    if isinstance(step, Extremes | Ensemble):
+        return {"probes of its own": step.probes()}
+    if not isinstance(step, Dense):
+        return {}
+    stored = Stored.of(step)
+    size = float(np.max(np.abs(stored.kernel).sum(axis=0), initial=1.0))
+    far = far_rows(step.width[0], largest, rng, size)
+    return {**layer_rows(stored.kernel, stored.bias, rng, read), **({FAR: far} if len(far) else {})}
+
+
+def _weights_that_differ(step: Any, block: Block) -> int | None:
+    """How many weights are more than one unit in the last place from the cast of the stored ones; None if unknown."""
+    atom = block.dense
+    if not isinstance(step, Dense) or atom is None or atom.weights is None or step.weights_error is not None:
+        return None
+    stored, (kernel, own) = Stored.of(step), atom.weights()
+    if stored.kernel.shape != kernel.shape or not _is_bare(step, block):
+        return None
+    count = int(np.count_nonzero(~equal_within_ulp(kernel, stored.kernel, block.precision.variables)))
+    bias = np.zeros(stored.kernel.shape[1]) if stored.bias is None else stored.bias
+    own = np.zeros_like(bias) if own is None else own
+    return count + int(np.count_nonzero(~equal_within_ulp(own, bias, block.precision.variables)))
+
+
+def _is_bare(step: Dense, block: Block) -> bool:
+    """Whether what follows the kernel is the activation alone, so that the kernel has to be the stored one.
+
+    Where something affine follows, or something that the class does not tell, it is held against the activation.
+    """
+    is_other_form = isinstance(step, TanhBySigmoid)  # which takes doubled weights as well as a doubled argument
+    if not is_other_form and not any(atom.kind in ("affine", "other") for atom in block.atoms):
+        return True
+    if block.tail is None:
+        return False
+    z = np.repeat(np.linspace(-8, 8, 129)[:, None], step.width[1], axis=1).astype(np.float32)
+    alone = Activate(step.name, step.inputs, step.activation)
+    try:
+        found = block.tail(z)
+    except Exception:  # somebody's own function, which need not take plain preactivations
+        return False
+    return judge_values(alone, z, found, block.precision, "preactivations").is_parity
+
+
+def _rewritten(
+    program: Program, graph: PortGraph, judged: Sequence[Judged], pairing: Pairing, inputs: Array
+) -> Rewritten | None:
+    """The port judged along its own way, where layer against layer something is wrong, absent or left over."""
+    is_right = all(one.verdict == "parity" or one.verdict.startswith("folded") for one in judged)
+    if is_right and not (pairing.extra or pairing.strays or pairing.merges):
+        return None
+    return rewrite(program, graph, judged, inputs, _on_own_probes)
+
+
+def _with_gauges(judged: tuple[Judged, ...], graph: PortGraph, inputs: Array) -> tuple[Judged, ...]:
+    """Judge again where hidden units stand in another order, or with another sign, and the next layer knows."""
+    dense = [one for one in judged if isinstance(one.step, Dense)]
+    gauges = match_gauges([one.step for one in dense], [one.pair.block for one in dense])
+    if not gauges:
+        return judged
+    steps = dict(zip([one.name for one in dense], apply_gauges([one.step for one in dense], gauges), strict=True))
+    return tuple(
+        _rejudge(one, steps[one.name], gauges.get(one.name), graph, inputs)
+        if one.name in steps and steps[one.name] is not one.step
+        else one
+        for one in judged
+    )
+
+
+def _in_another_form(one: Judged, graph: PortGraph, inputs: Array) -> Judged:
+    """A layer that agrees once its activation is taken to be written another way."""
+    if one.verdict != "mismatch" or not isinstance(one.step, Dense) or one.pair.block is None:
+        return one
+    forms = (form for form in equivalent_forms(one.step) if _may_be(form, one))
+    tries = (_rejudge(one, form, one.gauge, graph, inputs) for form in forms)
+    return next((other for other in tries if other.verdict == "parity"), one)
+
+
+def _may_be(form: Any, one: Judged) -> bool:
+    """Whether a few of its own probes leave it open that the layer is written so; all of them cost much more."""
+    rows = next((rows[:FEW] for rows in one.probes.values() if len(rows)), None)
+    assert one.pair.block is not None
+    return rows is None or judge(form, one.pair.block.run, rows, one.pair.block.precision).is_parity
+
+
+def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, inputs: Array) -> Judged:
+    block = one.pair.block
+    assert block is not None
+    found = []
+    for probes, tensors in trace_batches(graph, inputs):
+        fed = port_rows(tensors[block.entry], block.precision)
+        found.append(judge_values(step, fed, tensors[block.leaving], block.precision, probes))
+    other = replace(one, step=step, gauge=gauge, cumulative=None if gauge is not None else one.cumulative)
+    return _on_own_probes(other, merge_comparisons(found), np.random.default_rng(0), fed)
+
+
+def _with_outside(program: Program, judged: tuple[Judged, ...]) -> tuple[Judged, ...]:
+    """Rows for the scaling steps that the user declared outside the port."""
+    by_name = {one.name: one for one in judged}
+    return tuple(by_name.get(step.name, Judged(step, Pair(step, None), "uncompared")) for step in program.steps)

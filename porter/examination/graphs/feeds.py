@@ -1,0 +1,180 @@
+"""Rows for the inputs of a legacy Keras network, as its port takes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import PortError
+from porter.examination.graphs.lengths import fill_shapes, shapes_inside
+from porter.examination.graphs.masked_rows import KINDS, draw_counts, put_value
+from porter.examination.graphs.probes import ELEMENTS
+from porter.formats.programs import build_program
+from porter.network.graph import KerasNetwork
+from porter.ports.keras.graph import PortGraph
+
+Array = NDArray[Any]
+
+HELD = 2**25
+"""Numbers in all layers for all rows together: what a verification holds from end to end; at least one row."""
+MOST_ROWS = 16
+WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+PIXELS = 128
+"""Values of whole numbers that nothing looks up: as many as all these dtypes hold."""
+MOVES = ("Crop", "Flatten", "Identity", "Permute", "Repeat", "Reshape")
+"""Operations that hand on the numbers they take."""
+
+
+def draw_feeds(
+    network: KerasNetwork,
+    graph: PortGraph,
+    given: Sequence[Array] | None,
+    rng: np.random.Generator,
+    like: Sequence[Array] | None = None,
+) -> dict[str, Array]:
+    """Rows for each input, in the port's own dtype: whole numbers where an Embedding looks them up.
+
+    Args:
+        network: as read.
+        graph: of the port.
+        given: recorded inputs that replace random ones, or None.
+        rng: draws the others.
+        like: recorded inputs of whose lengths the random ones are, or None.
+
+    Raises:
+        PortError: another number of inputs.
+        UsageError: open axes for which no length fits.
+    """
+    if len(graph.inputs) != len(network.inputs) or (given is not None and len(given) != len(network.inputs)):
+        raise PortError(
+            f"the port {graph.model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
+        )
+    dtypes = dict(zip((each.name for each in network.inputs), graph.input_dtypes, strict=True))
+    if given is not None:
+        rows = {each.name: np.asarray(values) for each, values in zip(network.inputs, given, strict=True)}
+    else:
+        rows = _draw(network, _shapes(network, graph, like), rng, lambda shapes: count_rows(graph, shapes))
+    rows = _with_masks(rows, _masked(network), given is not None)
+    return {name: values.astype(dtypes[name]) for name, values in rows.items()}
+
+
+def _draw(
+    network: KerasNetwork, shapes: Sequence[tuple[int, ...]], rng: np.random.Generator, count: Callable[[Any], int]
+) -> dict[str, Array]:
+    words, rows = words_of(network), count(shapes)
+    drawn: dict[str, Array] = {}
+    for each, shape in zip(network.inputs, shapes, strict=True):
+        if each.name in words:
+            drawn[each.name] = rng.integers(0, words[each.name], (rows, *shape))
+            continue
+        if each.dtype in WHOLE:
+            drawn[each.name] = rng.integers(0, PIXELS, (rows, *shape))
+            continue
+        values = rng.normal(0, 1, (rows, *shape))
+        if rows > 1:
+            values[-1] *= 10
+        values[0] = 0 if rows > 3 else values[0]
+        drawn[each.name] = values
+    return drawn
+
+
+def _shapes(network: KerasNetwork, graph: PortGraph, like: Sequence[Array] | None) -> list[tuple[int, ...]]:
+    """Of a row of each input: as recorded, as the file says, or as short as both sides take."""
+    known: list[Any] = [each.shape for each in network.inputs]
+    if like is not None and len(like) == len(known):
+        known = [np.shape(values)[1:] for values in like]
+    program = build_program(network)
+
+    def accepts(shapes: Sequence[tuple[int, ...]]) -> bool:
+        zeros = {name: np.zeros((1, *shape)) for name, shape in zip(program.inputs, shapes, strict=True)}
+        try:
+            program(zeros)
+        except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError):
+            return False
+        return True
+
+    return fill_shapes(graph, known, accepts)
+
+
+def _with_masks(rows: Mapping[str, Array], masked: Mapping[str, float], recorded: bool) -> dict[str, Array]:
+    """Rows in which every kind of time step is masked; behind rows that were recorded, which stay as they are."""
+    if not masked:
+        return dict(rows)
+    kept = len(next(iter(rows.values()))) if recorded else 0
+    found = {}
+    for name, own in rows.items():
+        values = np.concatenate([own, own[:KINDS]]) if recorded else own
+        if name in masked and values.ndim > 1:
+            counts = draw_counts(*values.shape[:2])
+            counts[:kept] = True
+            found[name] = put_value(values, masked[name], counts)
+        else:
+            found[name] = values
+    return found
+
+
+def _masked(network: KerasNetwork) -> dict[str, float]:
+    """What masks a time step, for the inputs that go straight to a layer that masks."""
+    calls = {call.name: call for call in network.calls}
+    found: dict[str, float] = {}
+    for call in network.calls:
+        if call.gives_mask not in ("any", "nonzero"):
+            continue
+        layer, name = network.layer(call.layer), call.inputs[0].name
+        while name in calls and network.layer(calls[name].layer).operation == "Identity":  # type: ignore[union-attr]
+            name = calls[name].inputs[0].name
+        if name not in calls:
+            found[name] = float(np.float32(layer.parameters["value"])) if call.gives_mask == "any" else 0.0  # type: ignore[union-attr]
+    return found
+
+
+def words_of(network: KerasNetwork) -> dict[str, int]:
+    """How many words the Embeddings and encodings know that an input goes to, moved about or not, wrapped or not."""
+    known: dict[str, int] = {}
+    calls = {call.name: call for call in network.calls}
+    for call in network.calls:
+        rows = _rows_of_tables(network.layer(call.layer))
+        if rows is not None:
+            name = call.inputs[0].name
+            while name in calls and network.layer(calls[name].layer).operation in MOVES:  # type: ignore[union-attr]
+                name = calls[name].inputs[0].name
+            known[name] = min(known.get(name, rows), rows)
+    return known
+
+
+def _rows_of_tables(layer: Any) -> int | None:
+    """How many words an Embedding knows, or those inside TimeDistributed."""
+    if isinstance(layer, KerasNetwork):
+        return min(words_of(layer).values(), default=None)
+    if layer.operation == "TimeDistributed":
+        return _rows_of_tables(layer.inner[0])
+    key = {"Embedding": "rows", "CategoryEncoding": "tokens"}.get(layer.operation)
+    return None if key is None else int(layer.parameters[key])
+
+
+def count_rows(graph: PortGraph, shapes: Sequence[tuple[int, ...]]) -> int:
+    """How many rows of these shapes are fed: as few as keep what all layers compute within ``HELD``; one at least."""
+    widest, total = sizes(graph, shapes)
+    return int(np.clip(min(ELEMENTS // max(widest, 1), HELD // max(total, 1)), 1, MOST_ROWS))
+
+
+def sizes(graph: PortGraph, shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+    """How many numbers the widest layer computes for one row, and all of them together."""
+    found = [math.prod(shape) for shape in (*shapes, *shapes_inside(graph, shapes))]
+    return max(found), sum(found)
+
+
+def note_of(graph: PortGraph, feeds: Mapping[str, Array]) -> str | None:
+    """What is said where fewer rows were fed than usual, because of what they fill; None elsewhere."""
+    rows, shapes = len(next(iter(feeds.values()))), [np.shape(values)[1:] for values in feeds.values()]
+    widest, total = sizes(graph, shapes)
+    if rows > count_rows(graph, shapes) or rows == MOST_ROWS:
+        return None
+    return (
+        f"{rows} {'row' if rows == 1 else 'rows'} at a time: the layers compute {total:,} numbers for each, the widest "
+        f"{widest:,}"
+    )

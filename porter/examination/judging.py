@@ -1,0 +1,233 @@
+"""One legacy step against one piece of the port, both fed with the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from porter.errors import first_line
+from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
+from porter.examination.probes import FAR, blocks
+from porter.examination.threads import PROCESSORS, threads
+from reference.elementwise import Elementwise
+from reference.embedding import Embedding, Mask, Masking
+from reference.precision import Precision, round_to
+from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
+
+Array = NDArray[Any]
+Run = Callable[[Array], Array]
+
+BLOCK_ROWS, BLOCK_NUMBERS = 4096, 2**22
+"""Rows that the port computes at a time, and how many numbers they may be in a wide layer."""
+BLOCK_ELEMENTS = 2**18
+"""Numbers that are judged at a time: few enough to stay in the processor's cache."""
+LARGEST_PIECE = 2**21
+"""Numbers that a layer is judged on at a time, where each place is computed by itself."""
+LEAST_ROWS, LEAST_NUMBERS = 256, 2**20
+"""But so many rows at least, or a wide kernel would be streamed from memory again and again; fewer beyond so many
+numbers, of which a bound needs a dozen arrays."""
+
+
+def rows_at_a_time(width: int) -> int:
+    """How many rows of so many columns the port computes at a time."""
+    return min(BLOCK_ROWS, max(LEAST_ROWS, BLOCK_NUMBERS // max(width, 1)))
+
+
+class Refused(Exception):
+    """A piece of a port raised something on the rows it was fed with; the message is its first line."""
+
+
+def cast(values: Array, dtype: str) -> Array:
+    """Round to a dtype by name; "float16" and "bfloat16" come back in float32, which holds them exactly."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if dtype == "bfloat16":
+            import ml_dtypes
+
+            return np.asarray(values).astype(ml_dtypes.bfloat16).astype(np.float32)
+        if dtype == "float16":
+            return np.asarray(values).astype(np.float16).astype(np.float32)
+        return np.asarray(values).astype(dtype)
+
+
+def port_rows(tensor: Array, precision: Precision) -> Array:
+    """A tensor of the port's trace as (rows, columns), rounded to what the next layer computes in."""
+    values = np.asarray(tensor)
+    return cast(values.reshape(len(values), -1), precision.compute)
+
+
+def judge_values(
+    step: Any,
+    inputs: Array,
+    actual: Array,
+    precision: Precision,
+    probes: str,
+    *,
+    first_row: int = 0,
+    is_far: bool = False,
+) -> Comparison:
+    """Judge outputs that the port has computed already, from the port's own inputs.
+
+    Args:
+        step: a step of the legacy program.
+        inputs: (rows, inputs) what the port was fed.
+        actual: (rows, ...) what it made of them.
+        precision: in which the port computes.
+        probes: what the rows are, for the report.
+        first_row: the number of the first of them among those probes.
+        is_far: whether they lie far outside a network's range, as ``compare_outputs`` has it.
+    """
+    if len(actual) != len(inputs):
+        return _judge_sides(_sides(step, inputs, actual, precision, is_far), probes, first_row, is_far)
+    widest = max(inputs.shape[-1], actual.size // max(len(actual), 1), 1)
+    most = max(min(LEAST_ROWS, LEAST_NUMBERS // widest), BLOCK_ELEMENTS // widest, 1)
+
+    def judge_block(rows: slice) -> Comparison:
+        sides = _sides(step, inputs[rows], actual[rows], precision, is_far)
+        return _judge_sides(sides, probes, first_row + rows.start, is_far)
+
+    if len(inputs) <= most:
+        return judge_block(slice(0, len(inputs)))
+    count = -(-len(inputs) // (most * PROCESSORS)) * PROCESSORS  # as many for each of them
+    edges = [len(inputs) * i // count for i in range(count + 1)]
+    workers = threads("judging", PROCESSORS)  # NumPy lets others run while it computes
+    with _blas().limit(limits=1, user_api="blas"):
+        return merge_comparisons(workers.map(judge_block, map(slice, edges, edges[1:])))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Of the threads that a matrix product starts, which would wait for each other in every worker."""
+    return ThreadpoolController()
+
+
+def _judge_sides(sides: _Sides, probes: str, first_row: int, is_far: bool) -> Comparison:
+    def compared(allowed: Array) -> Comparison:
+        return compare_outputs(
+            sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld, first_row=first_row, is_far=is_far
+        )
+
+    pure = compared(sides.allowed)
+    if not sides.platform.any():
+        return pure
+    within = compared(sides.allowed + sides.platform)
+    return replace(within, by_platform=pure.exceeding - within.exceeding)
+
+
+def compare_step(step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str) -> Comparison:
+    """A step's outputs by the reference against what a port made of the same inputs, of any shapes.
+
+    Raises:
+        KeyError: the step, as it is configured, has no bound.
+    """
+    if not _is_pointwise(step, fed, actual) or actual.size <= LARGEST_PIECE:
+        return _compare_piece(step, fed, actual, precision, probes, 0)
+    length = max(1, len(actual[0]) * LARGEST_PIECE // actual.size)
+    return merge_comparisons(
+        _compare_piece(step, tuple(x[:, at : at + length] for x in fed), actual[:, at : at + length], precision,
+                       probes, at)
+        for at in range(0, actual.shape[1], length)
+    )  # fmt: skip
+
+
+def _is_pointwise(step: Any, fed: tuple[Array, ...], actual: Array) -> bool:
+    """Whether every place along the second axis is computed by itself, and can be compared by itself."""
+    alike = actual.ndim > 2 and all(np.shape(array) == actual.shape for array in fed)
+    return alike and isinstance(step, Elementwise) and step.activation.name != "softmax"
+
+
+def _compare_piece(
+    step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision, probes: str, first_place: int
+) -> Comparison:
+    if not isinstance(step, Embedding | Mask | Masking):
+        # As the port's layer casts them. Words are looked up, and masks taken, before that.
+        fed = tuple(round_to(array, precision.compute) for array in fed)
+    trace = step(*fed)
+    allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
+    expected = np.asarray(trace.outputs, np.float64)
+    unheld = inevitable_overflow(trace, precision)
+    return compare_outputs(
+        expected, actual, allowed, probes=probes, unheld=unheld, first_place=first_place, is_far=probes == FAR
+    )
+
+
+def error_ratios(step: Any, inputs: Array, actual: Array, precision: Precision) -> Array:
+    """Error over allowed error, (rows, units), for showing how the errors are spread."""
+    sides = _sides(step, inputs, actual, precision)
+    with np.errstate(all="ignore"):
+        ratios = np.abs(sides.found - sides.expected) / (sides.allowed + sides.platform)
+    return np.nan_to_num(np.where(sides.unheld, 0.0, ratios), posinf=np.inf)
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Both sides of a step, and what may lie between them; every array is (rows, units)."""
+
+    expected: Array
+    found: Array
+    allowed: Array
+    platform: Array
+    unheld: Array
+
+
+def _sides(step: Any, inputs: Array, actual: Array, precision: Precision, is_far: bool = False) -> _Sides:
+    fed = np.asarray(inputs).astype(np.float64)
+    trace = step(fed)
+    found = np.asarray(actual).astype(np.float64)
+    shown = getattr(step, "shown", None)
+    if shown is not None:  # a flag is a value like any other, and not an overflow
+        trace = replace(trace, outputs=shown(np.asarray(trace.outputs, np.float64)))
+        found = shown(found.reshape(len(found), -1))
+    unheld = inevitable_overflow(trace, precision)
+    if getattr(getattr(step, "activation", None), "name", "") == "softmax":
+        unheld = np.broadcast_to(unheld.any(axis=-1, keepdims=True), unheld.shape)
+        if is_far:  # one exponential that overflows takes the others of its row with it
+            found = np.where(np.isnan(found).any(axis=-1, keepdims=True), np.nan, found)
+    return _Sides(
+        np.asarray(trace.outputs, np.float64),
+        found.reshape(len(found), -1),
+        allowed_error(step, (fed,), trace, precision),
+        platform_allowance(step, (fed,), trace, precision),
+        unheld,
+    )
+
+
+def judge(
+    step: Any, run: Run, rows: Array, precision: Precision, probes: str = "rows", *, is_far: bool = False
+) -> Comparison:
+    """Feed the same rows to both sides, block by block.
+
+    Args:
+        step: a step of the legacy program.
+        run: the piece of the port.
+        rows: (rows, inputs); rounded to the port's dtype first, so that both sides get the same numbers.
+        precision: in which the port computes.
+        probes: what the rows are, for the report.
+        is_far: whether they lie far outside a network's range, as ``compare_outputs`` has it.
+
+    Raises:
+        Refused: the piece cannot be run on them.
+    """
+    found = []
+    for start, part in blocks(rows, rows_at_a_time(rows.shape[-1])):
+        fed = cast(part, precision.compute)
+        actual = run_piece(run, fed)
+        found.append(judge_values(step, fed, actual, precision, probes, first_row=start, is_far=is_far))
+    return merge_comparisons(found)
+
+
+def run_piece(run: Run, rows: Array) -> Array:
+    """What a piece of the port makes of some rows.
+
+    Raises:
+        Refused: for whatever the piece or the backend raises.
+    """
+    try:
+        return run(rows)
+    except Exception as error:  # somebody's own layer may raise anything
+        raise Refused(first_line(error)) from error

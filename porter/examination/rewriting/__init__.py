@@ -1,0 +1,1 @@
+"""Ports that compute the same function by another program."""

@@ -1,0 +1,126 @@
+"""Is the port that is called the port that is judged? The same rows again, in other batches, whole and in parts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.codes import Cause
+from porter.errors import first_line
+from porter.examination.judging import cast, rows_at_a_time
+from porter.ports.keras.graph import PortGraph
+
+Array = NDArray[Any]
+
+CALLS = ("predict", "predict_on_batch", "predict_step", "make_predict_function")
+"""Of a model, beside the call that is judged: what a person may run."""
+SIZES = (1, 2, 3)
+"""Rows of the batches on which every step is judged beside the large ones."""
+
+
+@dataclass
+class Steadiness:
+    """What was seen of a port as it was called again and again.
+
+    Attributes:
+        graph: the port.
+        notes: with how many rows it cannot be called.
+    """
+
+    graph: PortGraph
+    _rows: Array | None = field(default=None, init=False)
+    _first: Array | None = field(default=None, init=False)
+    _apart: bool = field(default=False, init=False)
+    _changed: float = field(default=0.0, init=False)
+    notes: list[str] = field(default_factory=list, init=False)
+
+    def begin(self, inputs: Array) -> None:
+        """The very first call of the port: on the last rows, and on none.
+
+        Args:
+            inputs: (rows, n) of the network.
+        """
+        fed = cast(inputs[-SIZES[-1] :], self.graph.input_dtypes[0])
+        try:
+            self._first = np.asarray(self.graph(fed)[0]).copy()
+            self._rows = fed
+            self.hold_together(self.graph.call_plainly(fed)[0], self._first)
+            empty = np.asarray(self.graph(fed[:0])[0])
+        except Exception as error:  # a port of one size of batch alone may raise anything
+            self.refuse(len(fed) if self._first is None else 0, error)
+            return
+        if empty.shape != (0, *self._first.shape[1:]):
+            self.notes.append(f"the port makes {empty.shape} of no rows")
+
+    def hold_together(self, whole: Array, parts: Array) -> None:
+        """The outputs of the port called as a whole beside those of its parts, on the same rows."""
+        self._apart |= not np.array_equal(whole, parts, equal_nan=True)
+
+    def refuse(self, rows: int, error: BaseException) -> None:
+        """The port cannot be called with so many rows."""
+        self.notes.append(f"the port cannot be called with {rows} rows: {first_line(error)}")
+
+    def end(self) -> None:
+        """The first rows once more, after all the others."""
+        if self._rows is None or self._first is None:
+            return
+        last = np.asarray(self.graph(self._rows)[0])
+        if not np.array_equal(last, self._first, equal_nan=True):
+            with np.errstate(invalid="ignore"):
+                error = np.abs(last.astype(np.float64) - self._first.astype(np.float64))
+            self._changed = float(np.nanmax(error, initial=0.0)) or float("nan")
+
+    def tell(self, layer: str, whole: str, trains: bool) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+        """The mistakes, and what leaves the verdict open.
+
+        Args:
+            layer: row name of the last step.
+            whole: what the port as a whole is within the end-to-end bound: "parity", "mismatch" or "unknown".
+            trains: whether a call in it was built in training mode, in which the whole and the parts differ anyway.
+        """
+        if self._changed:
+            message = f"the port gives other numbers for the same rows when it is called again (by {self._changed:.3g})"
+            remedy = "take out what is random or keeps a state between calls"
+            return (Cause("call.unsteady", layer, message, remedy),), ()
+        doubts = own_calls(self.graph.model)
+        if not self._apart or trains or whole == "parity":
+            return (), doubts
+        message = "the model called as a whole gives other numbers than its layers one by one"
+        if whole == "mismatch":
+            remedy = "call the functional model itself, without a call or __call__ of its own"
+            return (Cause("call.overridden", layer, message, remedy),), doubts
+        return (), (*doubts, f"{message}, which are right: what its own call does beside them was not compared")
+
+
+def trace_batches(graph: PortGraph, inputs: Array) -> list[tuple[str, dict[int, Array]]]:
+    """Traces of the port on one large batch and on those of ``SIZES`` rows, each with what its rows are.
+
+    A batch that the port cannot be called with is left out; it was told already.
+
+    Args:
+        graph: the port.
+        inputs: (rows, n) of the network.
+    """
+    found = [
+        ("inputs of the network", graph.trace([cast(inputs[: rows_at_a_time(inputs.shape[1])], graph.input_dtypes[0])]))
+    ]
+    for size in SIZES:
+        with suppress(Exception):
+            tensors = graph.trace([cast(inputs[-size:], graph.input_dtypes[0])])
+            found.append((f"inputs of the network in a batch of {size}", tensors))
+    return found
+
+
+def own_calls(model: Any) -> tuple[str, ...]:
+    """A sentence for each of ``CALLS`` that is not Keras' own."""
+    found = []
+    for name in CALLS:
+        method = getattr(model, name, None)
+        module = getattr(getattr(method, "__func__", method), "__module__", "") or ""
+        if not module.startswith("keras."):
+            found.append(f"the model has its own {name}, which was not compared")
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""What porter is asked to do, from files to files and reports."""

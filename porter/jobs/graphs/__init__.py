@@ -1,0 +1,1 @@
+"""The jobs where the network is a graph."""

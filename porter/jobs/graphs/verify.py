@@ -1,0 +1,243 @@
+"""Legacy Keras network against port: by the names of its layers, or by what they compute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.codes import Cause
+from porter.diagnosis.diagnose import Named
+from porter.diagnosis.graphs.diagnose import diagnose_legacy
+from porter.diagnosis.graphs.telling import telling_mistakes
+from porter.errors import PortError
+from porter.examination.graphs.feeds import draw_feeds, note_of
+from porter.examination.graphs.idle import is_harmless
+from porter.examination.graphs.judged import Judged
+from porter.examination.graphs.judging import judge_by_name, judge_paired, with_whole
+from porter.examination.graphs.mask_mistakes import Altered, altered_masks
+from porter.examination.graphs.pairing import KerasPairing, check_ends, pair_port
+from porter.examination.graphs.stateful import batch_rows, is_fixed
+from porter.examination.graphs.strays import find_lost_states, find_structure, find_unaccounted
+from porter.examination.steadiness import own_calls
+from porter.formats.programs import build_program, follow
+from porter.formats.samples import load_samples
+from porter.network.graph import KerasNetwork
+from porter.ports.keras.graph import PortGraph, read_graph
+from porter.reading.graphs import check_legacy_reading, hold_legacy
+from porter.report.model import Finding, Verdict
+from porter.report.report import Report
+from porter.verdict.graphs import build_legacy_report, with_samples
+from reference.recurrent_steps import directions
+from reference.trace import Program
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A port of a legacy Keras network, judged and not yet explained.
+
+    Attributes:
+        judged: one a step.
+        structure: mistakes of the graph itself.
+        notes: how it was paired.
+    """
+
+    judged: Sequence[Judged]
+    structure: Sequence[Finding] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def is_parity(self) -> bool:
+        """Whether nothing is wrong with it."""
+        wrong = any(one.verdict == "mismatch" or bool(one.whole_differs) for one in self.judged)
+        return not wrong and not self.structure
+
+    @property
+    def mistakes(self) -> int:
+        """How many there are: of steps, of the graph, and in what was left uncompared."""
+        wrong = sum(one.verdict in ("mismatch", "uncompared") or bool(one.whole_differs) for one in self.judged)
+        return wrong + len(self.structure)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether nothing is wrong but what only rows far outside of what a network reaches show."""
+        wrong = [one for one in self.judged if one.verdict == "mismatch" or one.whole_differs]
+        return bool(wrong) and all(one.is_far and not one.whole_differs for one in wrong) and not self.structure
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether any step was called in training mode, which gives other numbers each time."""
+        return any(one.suspect is not None and one.suspect.trained for one in self.judged)
+
+
+def verify_legacy(
+    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True, diagnosed: bool = True
+) -> Report:
+    """The report of ``examine_legacy`` alone; without what is wrong, where it need not be ``diagnosed``."""
+    return examine_legacy(network, model, samples=samples, seed=seed, wide=wide, diagnosed=diagnosed)[0]
+
+
+def examine_legacy(
+    network: KerasNetwork,
+    model: Any,
+    *,
+    samples: Any = None,
+    seed: int = 0,
+    wide: bool = True,
+    diagnosed: bool = True,
+    source: str | Path | None = None,
+) -> tuple[Report, list[Named], Sequence[Judged]]:
+    """Judge a port of a legacy Keras network, layer by layer.
+
+    Args:
+        network: as read, with weights.
+        model: a keras.Model, by whatever names its layers go; never changed.
+        samples: recorded inputs and outputs: the path of a file, or a pair; the inputs then replace random ones.
+        seed: of the random inputs.
+        wide: whether every layer is also fed with wide random numbers of its own.
+        diagnosed: whether mismatches are explained.
+        source: path of the port, where it came from a file.
+
+    Returns:
+        The report, which never raises for a mismatch; what is wrong, and every step as it was judged.
+
+    Raises:
+        PortError: a port with other inputs, or one that breaks down when it is called.
+    """
+    graph, rng = read_graph(model), np.random.default_rng(seed)
+    golden = load_samples(samples, network)
+    reading = None if golden is None else check_legacy_reading(network, golden)
+    feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
+    check_ends(network, graph)
+    try:
+        found = _examine(network, graph, feeds, rng if wide else None)
+    except PortError:
+        rows = batch_rows(model)
+        if rows is None:
+            raise
+        # Something in it takes batches of its own size alone.
+        feeds = {name: np.resize(each, (rows, *each.shape[1:])) for name, each in feeds.items()}
+        found = _examine(network, graph, feeds, None)
+    named = diagnose_legacy(found.judged) if diagnosed else []
+    held = note_of(graph, feeds)
+    notes = found.notes if held is None else (*found.notes, held)
+    report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, notes, source)
+    report = _with_doubts(report, own_calls(model))
+    if golden is not None and reading is not None:
+        precisions = {one.step.name: one.precision for one in found.judged}
+        report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions, reading.fit))
+    return report, named, found.judged
+
+
+def _with_doubts(report: Report, doubts: Sequence[str]) -> Report:
+    """The report of a port that a person may run otherwise than it was called here."""
+    if not doubts:
+        return report
+    verdict: Verdict = "inconclusive" if report.verdict == "parity" else report.verdict
+    links = {**report.links, "build": verdict} if report.links["build"] == "parity" else report.links
+    return replace(report, verdict=verdict, links=links, notes=(*doubts, *report.notes))
+
+
+def _examine(
+    network: KerasNetwork, graph: PortGraph, feeds: Mapping[str, Array], rng: np.random.Generator | None
+) -> Examined:
+    """The port against the program, and against programs with a mistake in their masks where it is none of its own."""
+    program = build_program(network)
+    found = _examine_program(network, program, graph, feeds, rng)
+    if found.is_parity or found.is_trained:
+        return found
+    best, fewest = found, found.mistakes
+    for altered in altered_masks(program, graph):
+        other = _examine_program(network, altered.program, graph, feeds, rng)
+        if not other.mistakes:
+            return _with_masks(found, other, altered, program)
+        if other.mistakes + len(altered.causes) < fewest:
+            best, fewest = _with_masks(found, other, altered, program), other.mistakes + len(altered.causes)
+    return best
+
+
+def _placed(judged: Sequence[Judged], structure: Sequence[Finding]) -> Examined:
+    """An operation that only special or far numbers show, told at the step that these show it at."""
+    far = [one for one in judged if one.is_far]
+    if not far or not structure:
+        return Examined(judged, structure)
+    name, names = far[0].step.name, far[0].names
+    told = [
+        replace(
+            one,
+            layer=name,
+            port_layer=names,
+            message=one.message.replace(f"{one.layer}: ", f"{name}: ").replace(", behind it,", ", in front of it,"),
+        )
+        for one in structure
+    ]
+    return Examined([replace(one, suspect=None) if one.is_far else one for one in judged], told)
+
+
+def has_others(graph: PortGraph, judged: Sequence[Judged]) -> bool:
+    """Whether a port that bears the legacy names has operations beside those, and beside what porter itself builds."""
+    known = {name for one in judged for name in one.names}
+    names = {node.name for node in graph.nodes if not is_harmless(node)}
+    return any(name not in known and not re.match(r"op\d+_", name) for name in names)
+
+
+def _with_masks(found: Examined, other: Examined, altered: Altered, program: Program) -> Examined:
+    """What was judged against an altered program, with the steps that were altered."""
+    judged = {one.step.name: one for one in found.judged} | {one.step.name: one for one in other.judged}
+    told = "; ".join(cause.message for cause in altered.causes)
+    wrong = {name: replace(judged[name], verdict="mismatch", reason=told, suspect=None) for name in altered.steps}
+    every = tuple((judged | wrong)[step.name] for step in program.steps)
+    names = {one.step.name: one.names for one in every}
+    findings = [_finding(cause, names.get(cause.layer, ())) for cause in altered.causes]
+    return Examined(every, (*findings, *other.structure), other.notes)
+
+
+def _finding(cause: Cause, names: tuple[str, ...]) -> Finding:
+    """A mistake of structure as the report has it."""
+    return Finding(cause.code, cause.layer, names, f"{cause.layer}: {cause.message}", cause.detail, cause.remedy)
+
+
+def _told(pairing: KerasPairing, causes: Sequence[Cause]) -> list[Finding]:
+    return [_finding(cause, pairing[cause.layer].names) for cause in causes]
+
+
+def _examine_program(
+    network: KerasNetwork,
+    program: Program,
+    graph: PortGraph,
+    feeds: Mapping[str, Array],
+    rng: np.random.Generator | None,
+) -> Examined:
+    """By the legacy names where the port bears them; by what agrees where it does not, or wears them elsewhere."""
+    # The reference goes first: it refuses what nothing can hold.
+    reference = follow(network, program, {name: feeds[name].astype(np.float64) for name in program.inputs})
+    reference = {name: replace(trace, preactivation=None) for name, trace in reference.items()}
+    # The pieces of a port can be run on any number of rows, and leave its states alone.
+    apart = is_fixed(graph.model) or any(side.stateful for step in program.steps for side in directions(step))
+    judged = None if apart else judge_by_name(network, graph.model, program, reference, feeds, rng, telling_mistakes)
+    by_name = None if judged is None else Examined(judged)
+    if by_name is not None and (by_name.is_parity or by_name.is_far) and has_others(graph, by_name.judged):
+        pairing = pair_port(network, program, graph, feeds)
+        structure = _told(pairing, find_unaccounted(pairing, program))
+        if structure or by_name.is_parity:
+            return _placed(by_name.judged, structure)
+    if by_name is not None and (by_name.is_parity or by_name.is_trained):
+        return by_name
+    pairing = pair_port(network, program, graph, feeds)
+    if by_name is not None and pairing.by_name:
+        return by_name
+    structure = _told(pairing, [*find_structure(pairing, program), *find_lost_states(pairing, program)])
+    judged = judge_paired(pairing, program, reference, rng, telling_mistakes)
+    if not structure:
+        placed = _placed(judged, _told(pairing, find_unaccounted(pairing, program)))
+        judged, structure = list(placed.judged), list(placed.structure)
+    # A mistake of the graph makes the whole differ as a matter of course.
+    paired = Examined(judged if structure else with_whole(judged, pairing, feeds), structure, pairing.notes)
+    return paired if by_name is None or paired.is_parity else by_name

@@ -1,0 +1,148 @@
+"""Legacy network against port: the reference's own formula beside the port, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from porter.diagnosis.diagnose import diagnose
+from porter.errors import UnbuildableError, UsageError
+from porter.examination.examine import examine
+from porter.formats.samples import Samples, load_samples
+from porter.jobs.function_port import verify_function
+from porter.jobs.mending import check_remedy
+from porter.jobs.saving import staged, write_model
+from porter.network import Network
+from porter.network.graph import KerasNetwork
+from porter.network.placement import PLACEMENTS, check_unplaced
+from porter.ports.keras.graph import read_graph, read_port
+from porter.ports.keras.state import preserved
+from porter.report.report import Report
+from porter.verdict.build import build_report
+
+
+def verify(
+    legacy: Network | str | Path,
+    port: Any,
+    *,
+    samples: Any = None,
+    seed: int = 0,
+    search: bool = True,
+    placement: str | None = None,
+    rows: int = 2000,
+    apply: str | Path | None = None,
+    **options: Any,
+) -> Report:
+    """Judge a port of a legacy network, layer by layer.
+
+    Args:
+        legacy: the network, or the path of its file.
+        port: a keras.Model, or the path of a saved one; never changed. Or a function of (rows, ...) arrays, one for
+            each input, that gives the outputs: it shows no layers, and is judged from end to end.
+        samples: golden samples of the original software: a path (.npz, .csv) or a pair (inputs, outputs).
+        seed: of the probes and the search.
+        search: whether Hypothesis searches the inputs for a larger error; a legacy Keras network is never searched,
+            and its link note says so.
+        placement: where the port has the scaling: "inside", "folded", "outside"; None to find out.
+        rows: how many random rows inside the documented range; of a legacy Keras network, whose layers are wider, as
+            many as keep within bounds.
+        apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity;
+            wrong arrays are replaced in a copy, and any other mistake makes porter build the whole port anew.
+        **options: ``read``'s options, where ``legacy`` is a path.
+
+    Returns:
+        The report; it never raises for a mismatch.
+
+    Raises:
+        UnbuildableError: the mended port asked for cannot be made, or the remedies do not restore parity.
+        PorterError: a file that cannot be read, a port that cannot be evaluated, options that cannot be meant.
+    """
+    network = _network(legacy, options)
+    if placement is not None and placement not in PLACEMENTS:
+        raise UsageError("placement", found=repr(placement), expected=f"one of {', '.join(PLACEMENTS)}")
+    if rows < 1:
+        raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
+    model = read_port(port) if isinstance(port, str | Path) else port
+    source = port if isinstance(port, str | Path) else None
+    golden = load_samples(samples, network)
+    if _is_function(model):
+        return verify_function(network, model, golden=golden, seed=seed, rows=rows)
+    with preserved(model):
+        if isinstance(network, KerasNetwork):
+            return _verify_keras(network, model, golden, seed, placement, apply, source)
+        return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source)
+
+
+def _is_function(port: Any) -> bool:
+    """Whether a port is a function and no Keras model, which is callable as well."""
+    return callable(port) and not hasattr(port, "variables")
+
+
+def _verify_dense(
+    network: Network,
+    model: Any,
+    golden: Samples | None,
+    seed: int,
+    search: bool,
+    placement: str | None,
+    rows: int,
+    apply: str | Path | None,
+    source: str | Path | None,
+) -> Report:
+    case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
+    named = diagnose(case)
+    report = build_report(case, named, golden=golden, search=search, source=source)
+    if named:
+        report, mended = check_remedy(report, case, named)
+        if apply is not None:
+            _save(mended, apply, report)
+    return report
+
+
+def _verify_keras(
+    network: KerasNetwork,
+    model: Any,
+    golden: Samples | None,
+    seed: int,
+    placement: str | None,
+    apply: str | Path | None,
+    source: str | Path | None,
+) -> Report:
+    from porter.jobs.graphs.mending import check_legacy_remedy
+    from porter.jobs.graphs.verify import examine_legacy
+
+    check_unplaced(placement)
+    report, named, judged = examine_legacy(network, model, samples=golden, seed=seed, source=source)
+    if report.findings:
+        report, mended = check_legacy_remedy(report, network, model, named, judged, seed)
+        if apply is not None:
+            _save(mended, apply, report)
+    return report
+
+
+def _save(mended: Any, path: str | Path, report: Report) -> None:
+    if mended is None or report.after_remedy != "parity":
+        raise UnbuildableError(
+            f"{path} is not written",
+            found=f"a mended port that is {report.after_remedy or 'impossible to build'}",
+            expected="parity once every remedy is applied",
+            remedy="follow the remedies of the report by hand, or build the port anew with porter.port",
+        )
+    with staged(path) as draft:
+        write_model(mended, draft)
+
+
+def _network(legacy: Network | str | Path, options: Mapping[str, Any]) -> Network:
+    from porter.formats import read
+
+    if not isinstance(legacy, Network):
+        return read(legacy, **options)
+    if options:
+        raise UsageError(
+            f"verify({', '.join(options)})",
+            found="options for reading beside a network that was read already",
+            expected="the path of the file",
+            remedy="give them to porter.read",
+        )
+    return legacy

@@ -1,1 +1,0 @@
-"""What is wrong with a step of a port of a legacy Keras network: one module a family of hypotheses."""

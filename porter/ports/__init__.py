@@ -1,0 +1,1 @@
+"""The other side: ports, whatever runs them."""

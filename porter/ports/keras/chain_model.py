@@ -1,0 +1,262 @@
+"""Network to keras.Model, of Keras' own layers only, so that the saved file loads where porter is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, cast
+
+import keras
+import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from porter.errors import UnbuildableError
+from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
+from porter.network.placement import placed
+from porter.ports.keras.names import FUSED, legal_name, name_operations
+from reference import logistic_table as table
+from reference.activations import Activation
+from reference.ensemble import WITHIN
+
+Array = NDArray[Any]
+
+
+def build_chain(network: Network, *, placement: str, dtype: str) -> Any:
+    """A chain of dense layers, flat, one Dense with its activation fused for each legacy layer.
+
+    Args:
+        network: without calls: one layer after the other.
+        placement: "inside", "folded" or "outside".
+        dtype: one of ``DTYPES``.
+
+    Returns:
+        keras.Model taking (rows, inputs) and giving (rows, outputs).
+
+    Raises:
+        UsageError: scaling outside of physical transforms.
+        UnbuildableError: scaling that cannot be folded, or a layer that Keras' own layers cannot express.
+    """
+    layers = placed(network, placement)
+    site = _Site(dtype, keras.DTypePolicy(dtype).variable_dtype)
+    inputs = keras.Input((_inputs_of(layers[0]),), name=site.name("inputs"), dtype=site.ends)
+    tensor = inputs
+    for layer in layers:
+        tensor = _builder(layer)(layer, tensor, site)
+    model = keras.Model(inputs, tensor, name=legal_name(network.name))
+    site.set_weights()
+    name_operations(model)
+    return model
+
+
+@dataclass
+class _Site:
+    """What the builders share: the policies, the names given so far, and the weights to set in the end."""
+
+    policy: str
+    ends: str
+    names: set[str] = field(default_factory=set)
+    weights: list[tuple[Any, list[Array]]] = field(default_factory=list)
+    lookup: Any = None
+
+    def name(self, wanted: str) -> str:
+        """A legal name that no other layer of the model has."""
+        stem = legal_name(wanted)
+        candidates = (stem if count == 0 else f"{stem}_{count}" for count in range(len(self.names) + 1))
+        name = next(candidate for candidate in candidates if candidate not in self.names)
+        self.names.add(name)
+        return name
+
+    def table(self) -> Any:
+        """The layer that holds the logistic table, once for all layers that look it up."""
+        if self.lookup is None:
+            shape = {"input_dim": table.ENTRIES, "output_dim": 1, "embeddings_initializer": "zeros"}
+            self.lookup = keras.layers.Embedding(
+                **shape, trainable=False, name=self.name("logistic_table"), dtype=self.policy
+            )
+            self.weights.append((self.lookup, [table.entries()[:, None]]))
+        return self.lookup
+
+    def set_weights(self) -> None:
+        """Cast every array once, from the precision it is stored in, and set it."""
+        for layer, arrays in self.weights:
+            with np.errstate(over="ignore"):
+                layer.set_weights([array.astype(np.dtype(self.ends), copy=False) for array in arrays])
+
+
+def _inputs_of(layer: Layer) -> int:
+    if isinstance(layer, Dense):
+        return int(layer.kernel.shape[0])
+    if isinstance(layer, Extremes):
+        return len(layer.least)
+    if isinstance(layer, Ensemble):
+        return layer.members
+    return len(layer.scale) if isinstance(layer, Scaling) else len(layer.functions)
+
+
+def _build_dense(layer: Layer, tensor: Any, site: _Site) -> Any:
+    dense = cast(Dense, layer)
+    composed = COMPOSED.get(dense.activation.name)
+    node = keras.layers.Dense(
+        dense.kernel.shape[1],
+        activation=fused_activation(dense.activation, site.policy) if composed is None else None,
+        use_bias=dense.bias is not None,
+        # Every weight is set afterwards; drawing random ones would only cost time.
+        kernel_initializer="zeros",
+        name=site.name(dense.name),
+        dtype=site.policy,
+    )
+    outputs = node(tensor)
+    site.weights.append((node, [dense.kernel] if dense.bias is None else [dense.kernel, dense.bias]))
+    return outputs if composed is None else composed(dense, outputs, site)
+
+
+def _build_scaling(layer: Layer, tensor: Any, site: _Site) -> Any:
+    scaling = cast(Scaling, layer)
+    return _rescaling(site, scaling.name, scaling.scale, scaling.offset, site.ends)(tensor)
+
+
+def _rescaling(site: _Site, name: str, scale: Array, offset: Array, dtype: str) -> Any:
+    """scale * x + offset, from arrays of at least one dimension: Keras rounds Python numbers to float32."""
+    return keras.layers.Rescaling(np.atleast_1d(scale), np.atleast_1d(offset), name=site.name(name), dtype=dtype)
+
+
+def _build_transform(layer: Layer, tensor: Any, site: _Site) -> Any:
+    transform = cast(Transform, layer)
+    # Operations, unlike layers, compute in whatever they are given; after a half-precision layer that is too little.
+    tensor = tensor if tensor.dtype == site.ends else ops.cast(tensor, site.ends)
+    parts, start = [], 0
+    for function, run in groupby(transform.functions):
+        stop = start + len(tuple(run))
+        columns = tensor if stop - start == len(transform.functions) else tensor[:, start:stop]
+        parts.append(_transform_function(function)(columns))
+        start = stop
+    name = site.name(transform.name)
+    if len(parts) == 1:
+        return keras.layers.Identity(name=name, dtype=site.ends)(parts[0])
+    return keras.layers.Concatenate(name=name, dtype=site.ends)(parts)
+
+
+def _build_extremes(layer: Layer, tensor: Any, site: _Site) -> Any:
+    """Clamped, and NaN where the value before that was too far outside."""
+    step = cast(Extremes, layer)
+    if len(step.least) > 1 and site.ends not in ("float32", "float64"):
+        raise UnbuildableError(
+            step.name, found=f"bounds of several outputs in {site.ends}", expected="float32 or float64"
+        )
+    limits = (step.least, step.greatest, step.least - step.tolerance, step.greatest + step.tolerance)
+    # A number takes the tensor's own dtype, an array makes it as wide as itself.
+    least, greatest, lowest, highest = (
+        float(part[0]) if len(part) == 1 else np.asarray(part, site.ends) for part in limits
+    )
+    far = ops.logical_or(ops.less(tensor, lowest), ops.greater(tensor, highest))
+    held = ops.minimum(ops.maximum(tensor, least), greatest)
+    name = site.name(step.name)
+    return keras.layers.Identity(name=name, dtype=site.ends)(ops.where(far, float("nan"), held))
+
+
+def _build_ensemble(layer: Layer, tensor: Any, site: _Site) -> Any:
+    """The mean, or the mean of the members strictly within one sample deviation of it."""
+    step = cast(Ensemble, layer)
+    mean = ops.mean(tensor, axis=1, keepdims=True)
+    if step.rule == WITHIN:
+        apart = ops.abs(ops.subtract(tensor, mean))
+        deviation = ops.sqrt(ops.sum(ops.square(apart), axis=1, keepdims=True) / float(step.members - 1))
+        inside = ops.cast(ops.less(apart, deviation), site.ends)
+        mean = ops.sum(tensor * inside, axis=1, keepdims=True) / ops.sum(inside, axis=1, keepdims=True)
+    return keras.layers.Identity(name=site.name(step.name), dtype=site.ends)(mean)
+
+
+def _transform_function(name: str) -> Callable[[Any], Any]:
+    functions: Mapping[str, Callable[[Any], Any]] = {
+        "identity": lambda x: x,
+        "cos_degrees": lambda x: ops.cos(ops.deg2rad(x)),
+        "log10": ops.log10,
+        "ln": ops.log,
+        "pow10": lambda x: ops.power(10.0, x),
+        "exp": ops.exp,
+        "root4": lambda x: ops.sqrt(ops.sqrt(x)),
+        "pow8": lambda x: ops.square(ops.square(ops.square(x))),
+        "relu_square": lambda x: ops.square(ops.relu(x)),
+    }
+    if name not in functions:
+        raise UnbuildableError("transform", found=repr(name), expected=f"one of {', '.join(functions)}")
+    return functions[name]
+
+
+def fused_activation(activation: Activation, dtype: str) -> Any:
+    """What ``keras.layers.Dense(activation=)`` takes for it: a name, or a layer where it has parameters.
+
+    Raises:
+        UnbuildableError: Keras has no such activation, or none with these parameters.
+    """
+    parameters = dict(activation.parameters)
+    if activation.name in FUSED and not parameters:
+        return activation.name
+    layer = PARAMETRIC.get(activation.name)
+    if layer is None:
+        raise UnbuildableError(
+            "activation",
+            found=str(activation),
+            expected=f"one of {', '.join((*FUSED, *COMPOSED))}; parameters for {', '.join(PARAMETRIC)}",
+        )
+    return getattr(keras.layers, layer)(**parameters, name=activation.name, dtype=dtype)
+
+
+def _compose_scaled_tanh(dense: Dense, tensor: Any, site: _Site) -> Any:
+    parameters = {"amplitude": 1.7159, "slope": 2.0 / 3.0} | dict(dense.activation.parameters)
+    slope, amplitude, zero = np.array(parameters["slope"]), np.array(parameters["amplitude"]), np.zeros(1)
+    tensor = _rescaling(site, f"{dense.name}_slope", slope, zero, site.policy)(tensor)
+    tensor = keras.layers.Activation("tanh", name=site.name(f"{dense.name}_tanh"), dtype=site.policy)(tensor)
+    return _rescaling(site, f"{dense.name}_amplitude", amplitude, zero, site.policy)(tensor)
+
+
+def _compose_hard_sigmoid_keras2(dense: Dense, tensor: Any, site: _Site) -> Any:
+    tensor = _rescaling(site, f"{dense.name}_line", np.array(0.2), np.array(0.5), site.policy)(tensor)
+    return keras.layers.ReLU(max_value=1.0, name=site.name(f"{dense.name}_clip"), dtype=site.policy)(tensor)
+
+
+def _compose_gelu_tanh(dense: Dense, tensor: Any, site: _Site) -> Any:
+    outputs = ops.gelu(tensor, approximate=True)
+    return keras.layers.Identity(name=site.name(f"{dense.name}_gelu_tanh"), dtype=site.policy)(outputs)
+
+
+def _compose_logistic_table(dense: Dense, tensor: Any, site: _Site) -> Any:
+    """A frozen gather of the entries that the original has, found as it finds them, in float32 at least."""
+    # An array makes the difference as wide as itself; a number would leave it in half precision.
+    start = np.full(1, table.START, "float64" if site.ends == "float64" else "float32")
+    place = ops.clip(ops.subtract(tensor, start) / table.STEP, 0, table.ENTRIES - 1)
+    found = site.table()(ops.cast(ops.nan_to_num(place), "int32"))
+    return keras.layers.Reshape((dense.kernel.shape[1],), name=site.name(f"{dense.name}_table"), dtype=site.policy)(
+        found
+    )
+
+
+def _builder(layer: Layer) -> Callable[[Layer, Any, _Site], Any]:
+    if type(layer) not in BUILDERS:
+        known = ", ".join(kind.__name__ for kind in BUILDERS)
+        raise UnbuildableError(layer.name, found=f"a layer of type {type(layer).__name__}", expected=f"one of {known}")
+    return BUILDERS[type(layer)]
+
+
+BUILDERS: Mapping[type, Callable[[Layer, Any, _Site], Any]] = {
+    Dense: _build_dense,
+    Scaling: _build_scaling,
+    Transform: _build_transform,
+    Extremes: _build_extremes,
+    Ensemble: _build_ensemble,
+}
+
+# Keras and reference.activations have these under the same name, with the same defaults.
+# Keras' layer of the same parameters, which Dense takes as its activation too.
+PARAMETRIC: Mapping[str, str] = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "softmax": "Softmax"}
+
+# What Keras has not: Dense, then layers of its own.
+COMPOSED: Mapping[str, Callable[[Dense, Any, _Site], Any]] = {
+    "scaled_tanh": _compose_scaled_tanh,
+    "hard_sigmoid_keras2": _compose_hard_sigmoid_keras2,
+    "gelu_tanh": _compose_gelu_tanh,
+    "logistic_table": _compose_logistic_table,
+}

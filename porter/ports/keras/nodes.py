@@ -1,0 +1,128 @@
+"""One call of one Keras operation in a port, evaluated as it was built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from porter.ports.blocks import Kind
+
+Array = NDArray[Any]
+Key = int
+
+INACTIVE = {
+    "InputLayer",
+    "Identity",
+    "Dropout",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "ActivityRegularization",
+    "Cast",
+}
+"""Keras classes that hand their input on unchanged at inference."""
+
+ACTIVATIONS = {
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "ELU",
+    "Softmax",
+    "Relu",
+    "Relu6",
+    "Sigmoid",
+    "Tanh",
+    "Softplus",
+    "Softsign",
+    "Silu",
+    "LeakyRelu",
+    "HardSigmoid",
+    "HardTanh",
+    "Elu",
+    "Selu",
+    "Gelu",
+    "Exp",
+    "Clip",
+}
+AFFINE = {"Rescaling", "Normalization", "BatchNormalization", "Add", "Subtract", "Multiply", "TrueDivide", "Divide"}
+
+
+@dataclass(frozen=True)
+class PortNode:
+    """One call of one Keras operation, with the arguments it was built with.
+
+    Attributes:
+        name: the operation's name, with the enclosing models' names before it.
+        operation: the Keras layer or operation.
+        node: Keras' own record of the call.
+        inputs: keys of the tensors it takes.
+        outputs: keys of the tensors it gives.
+        sources: identity of each symbolic argument to the key of its value.
+        training: of the call of the model that it stands in, where that was built with it; None where not.
+    """
+
+    name: str
+    operation: Any
+    node: Any
+    inputs: tuple[Key, ...]
+    outputs: tuple[Key, ...]
+    sources: Mapping[int, Key]
+    training: bool | None = None
+
+    def compute(self, values: dict[Key, Any]) -> None:
+        """Add the values of the outputs to ``values``, which holds those of the inputs."""
+        from keras import tree
+
+        arguments, keywords = self.node.arguments.fill_in({s: values[key] for s, key in self.sources.items()})
+        if self.training is not None and self._heeds_training:  # Keras lets the outer call win
+            keywords = {**keywords, "training": self.training}
+        results = tree.flatten(self.operation(*arguments, **keywords))
+        values.update(zip(self.outputs, results, strict=True))
+
+    @property
+    def kind(self) -> Kind:
+        """What the operation is, as far as its class says; pairing does not rest on it alone."""
+        import keras
+
+        if not _is_keras(type(self.operation)):
+            return "other"
+        name = type(self.operation).__name__
+        if name == "Dense":
+            return "dense"
+        if name in INACTIVE:
+            return "other" if self.is_training else "identity"
+        if name == "Activation" and self.operation.activation is keras.activations.linear:
+            return "identity"
+        if name in ACTIVATIONS:
+            return "activation"
+        return "affine" if name in AFFINE else "other"
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the call was built in training mode, or stands in a model that was called so."""
+        kind = type(self.operation)
+        differs = kind.__name__ in INACTIVE or kind.__name__ == "BatchNormalization" or not _is_keras(kind)
+        own = self.node.arguments.kwargs.get("training", False)
+        return differs and self._heeds_training and bool(own if self.training is None else self.training)
+
+    @property
+    def _heeds_training(self) -> bool:
+        return bool(getattr(self.operation, "_call_has_training_arg", False))
+
+    @property
+    def compute_dtype(self) -> str:
+        """In which dtype the operation computes; an operation without a policy follows its input."""
+        own = getattr(self.operation, "compute_dtype", None)
+        return str(self.node.outputs[0].dtype) if own is None else str(own)
+
+
+def _is_keras(kind: type) -> bool:
+    """Whether a class is Keras' own, so that its name says what it does."""
+    return kind.__module__.startswith("keras.")

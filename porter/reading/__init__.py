@@ -1,0 +1,1 @@
+"""Do golden samples prove that the file was read rightly?"""

@@ -1,1 +1,0 @@
-"""The same function by another program: recognised, and judged in full as what it is."""

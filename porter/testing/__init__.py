@@ -1,0 +1,1 @@
+"""Golden recordings, and what the test plugin asks of them."""

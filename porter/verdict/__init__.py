@@ -1,0 +1,1 @@
+"""From what was examined and named to a report."""
