@@ -34,17 +34,17 @@ import keras
 import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
 import numpy as np
 from keras import activations, layers, ops
+from reference.operations.dense import Activate
+from reference.operations.transforms import Transform
+from reference.rounding.bounds import allowed_error, platform_allowance
+from reference.rounding.constants import Accuracy, accuracy_of
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 from reference.activations import Activation
-from reference.constants import Accuracy, accuracy_of
-from reference.dense import Activate
 from reference.precision import FORMATS, Precision
-from reference.rounding import allowed_error, platform_allowance
 from reference.trace import LayerTrace
-from reference.transforms import Transform
 
 CHUNK = 2**18
 WIDE = 16  # columns behind a product, a full vector

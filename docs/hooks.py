@@ -59,7 +59,7 @@ def finding_codes() -> Iterator[str]:
 
 def accuracy() -> Iterator[str]:
     """The measured constants of the elementary functions."""
-    from reference.constants import ACCURACY
+    from reference.rounding.constants import ACCURACY
 
     yield "| function | float32 | float64 | float16, bfloat16 |"
     yield "|---|---|---|---|"
@@ -79,8 +79,9 @@ def _constants(accuracy: Any) -> str:
 
 def measurements() -> Iterator[str]:
     """Where the constants were measured."""
+    from reference.rounding.constants import MEASURED
+
     from porter.ports.runtime import BACKENDS
-    from reference.constants import MEASURED
 
     for each in MEASURED:
         yield (
@@ -91,7 +92,7 @@ def measurements() -> Iterator[str]:
 
 def deviations() -> Iterator[str]:
     """The known inaccuracies of the platform."""
-    from reference.constants import PLATFORM_DEVIATIONS
+    from reference.rounding.constants import PLATFORM_DEVIATIONS
 
     yield "| activation | dtype | relative error | why |"
     yield "|---|---|---|---|"

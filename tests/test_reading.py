@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reference.composed.runs import ORDERS, as_dtype, run_as, with_affine_scalings
+from reference.operations.dense import Dense
 
 import porter
 from porter.examination.domain import port_limits
@@ -18,9 +20,7 @@ from porter.network import Claim
 from porter.reading.arithmetic import PLAIN
 from porter.reading.check import check_reading
 from porter.reading.misfit import misfit
-from reference.dense import Dense
 from reference.programs import oc_smart
-from reference.runs import ORDERS, as_dtype, run_as, with_affine_scalings
 from tests.conftest import FIXTURES
 
 SQUARE = "square_7-7-7-7-7"

@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.composed.ensemble import Ensemble
+from reference.composed.extremes import Extremes
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 
 from porter.codes import Cause
 from porter.diagnosis.ensembles import explain_ensemble
@@ -21,10 +25,6 @@ from porter.examination.numbers import column_order, describe_permutation
 from porter.examination.probes import FAR
 from porter.examination.suspect import Stored, Suspect
 from porter.ports.blocks import Atom, Block
-from reference.dense import Dense
-from reference.ensemble import Ensemble
-from reference.extremes import Extremes
-from reference.scaling import Scaling
 
 Array = NDArray[Any]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
+from reference.operations.dense import Dense
 
 from porter.examination.accounting import Account
 from porter.examination.compare import Comparison
@@ -15,7 +16,6 @@ from porter.examination.suspect import Stored
 from porter.examination.units import Gauge
 from porter.network import Network
 from porter.ports.keras.graph import PortGraph
-from reference.dense import Dense
 from reference.trace import Program
 
 Array = NDArray[Any]

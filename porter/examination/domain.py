@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.operations.scaling import Scaling
+from reference.operations.transforms import Transform
 
 from porter.examination.probes import draw_rows
 from porter.network import Network
-from reference.scaling import Scaling
 from reference.trace import Program
-from reference.transforms import Transform
 
 Array = NDArray[Any]
 

@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.composed.ensemble import Ensemble
+from reference.composed.extremes import Extremes
+from reference.composed.forms import TanhBySigmoid, equivalent_forms
+from reference.operations.dense import Activate, Dense
+from reference.operations.scaling import Scaling
+from reference.rounding.bounds import end_to_end
 
 from porter.errors import PortError
 from porter.examination.accounting import take_account
@@ -30,13 +36,7 @@ from porter.formats.programs import build_program
 from porter.network import Network
 from porter.ports.blocks import Block
 from porter.ports.keras.graph import PortGraph
-from reference.dense import Activate, Dense
-from reference.ensemble import Ensemble
-from reference.extremes import Extremes
-from reference.forms import TanhBySigmoid, equivalent_forms
 from reference.precision import Precision
-from reference.rounding import end_to_end
-from reference.scaling import Scaling
 from reference.trace import Program, chain
 
 Array = NDArray[Any]

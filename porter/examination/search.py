@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.operations.dense import Dense
 
 from porter.errors import PortError
 from porter.examination.case import Case
@@ -18,7 +19,6 @@ from porter.examination.compare import Comparison
 from porter.examination.domain import port_limits
 from porter.examination.judging import cast, judge_values, port_rows
 from porter.examination.threads import threads
-from reference.dense import Dense
 
 Array = NDArray[Any]
 

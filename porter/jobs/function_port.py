@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.rounding.bounds import end_to_end
 
 from porter.diagnosis.evidence import word_evidence
 from porter.errors import PortError, SamplesError, first_line
@@ -22,7 +23,6 @@ from porter.report.model import Finding, LayerRow
 from porter.report.report import Report
 from porter.verdict.provenance import verification
 from reference.precision import Precision
-from reference.rounding import end_to_end
 from reference.trace import Program
 
 Array = NDArray[Any]

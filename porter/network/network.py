@@ -73,7 +73,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Transform:
-    """One function a column, by the names of ``reference.transforms.FUNCTIONS``."""
+    """One function a column, by the names of ``reference.operations.transforms.FUNCTIONS``."""
 
     name: str
     functions: tuple[str, ...]
@@ -103,7 +103,7 @@ class Ensemble:
     Attributes:
         name: ``"Ensemble"``.
         members: how many.
-        rule: of ``reference.ensemble.Ensemble``.
+        rule: of ``reference.composed.ensemble.Ensemble``.
     """
 
     name: str

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.operations.scaling import Scaling
 
 from porter.examination.case import Case
 from porter.examination.judging import cast
@@ -16,7 +17,6 @@ from porter.reading.arithmetic import Fit, side_by_side
 from porter.reading.misfit import LOOSEST, bounded
 from porter.report.model import Finding
 from reference.precision import FORMATS, Precision
-from reference.scaling import Scaling
 from reference.trace import Program, chain
 
 Array = NDArray[Any]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
 
 from porter.errors import PorterError, UnreadableError
 from porter.examination.compare import Comparison, compare_outputs
@@ -22,7 +23,6 @@ from porter.report.report import Report
 from porter.testing.recorded import INPUT, RecordedLayer, View, view_chain
 from porter.verdict.provenance import versions
 from reference.precision import Precision, round_to
-from reference.rounding import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
 

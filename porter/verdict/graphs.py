@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.rounding.recurrent_steps import is_stepped
 
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
@@ -22,7 +23,6 @@ from porter.report.model import Finding, LayerRow, Verdict
 from porter.report.report import Report
 from porter.verdict.notes import runtime_notes
 from porter.verdict.provenance import verification
-from reference.recurrent_steps import is_stepped
 
 Array = NDArray[Any]
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.dense import Dense
-from reference.ensemble import PLAIN, WITHIN, Ensemble
+from reference.composed.ensemble import PLAIN, WITHIN, Ensemble
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 from reference.programs.declared import Declared, chosen_activations
-from reference.scaling import Scaling
 from reference.trace import Program, chain
 
 Array = NDArray[Any]

@@ -7,8 +7,8 @@ from typing import cast
 
 from reference.activation_names import parse_activation
 from reference.activations import Activation
-from reference.dense import Orientation
-from reference.scaling import Rule
+from reference.operations.dense import Orientation
+from reference.operations.scaling import Rule
 
 Declared = str | Sequence[str | None] | None
 RULES = ("[-1,1]", "[0,1]", "mean-std", "none")

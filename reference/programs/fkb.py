@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.dense import Dense
+from reference.operations.dense import Dense
 from reference.programs.declared import Declared, chosen_activations, chosen_orientations
 from reference.trace import Program, chain
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.affine import Affine
-from reference.einsum_dense import EinsumDense
-from reference.encoding import CategoryEncoding, Discretization
-from reference.group_normalization import GroupNormalization
-from reference.multi_head_attention import MultiHeadAttention
+from reference.operations.affine import Affine
+from reference.operations.einsum_dense import EinsumDense
+from reference.operations.encoding import CategoryEncoding, Discretization
+from reference.operations.group_normalization import GroupNormalization
+from reference.operations.multi_head_attention import MultiHeadAttention
+from reference.operations.resizing import CenterCrop, Resized
+from reference.operations.shaping import Rearrangement, identity
+from reference.operations.standardization import Standardization
+from reference.operations.unit_normalization import UnitNormalization
 from reference.programs.keras_call import Call, activation_named
 from reference.programs.keras_operations import Given
-from reference.resizing import CenterCrop, Resized
-from reference.shaping import Rearrangement, identity
-from reference.standardization import Standardization
-from reference.unit_normalization import UnitNormalization
 
 Array = NDArray[Any]
 

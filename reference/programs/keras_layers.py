@@ -15,24 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.attention import Attention
-from reference.convolution import (
+from reference.operations.attention import Attention
+from reference.operations.convolution import (
     Convolution,
     DepthwiseConvolution,
     LocalConvolution,
     SeparableConvolution,
     TransposedConvolution,
 )
-from reference.elementwise import Elementwise, PReLU
-from reference.embedding import Embedding, Masking
-from reference.merging import Dot, Merge
-from reference.normalization import BatchNormalization, LayerNormalization
-from reference.pooling import GlobalPooling, Pooling
-from reference.programs.keras_call import Call, Era, UnsupportedError, activation_named
-from reference.programs.keras_later_layers import LATER
-from reference.programs.keras_weights import BATCH_NORMALIZATIONS, CONV_LSTMS, use_bias
-from reference.recurrent import ConvLSTMCell, GRUCell, LSTMCell, Recurrent, SimpleCell
-from reference.shaping import (
+from reference.operations.elementwise import Elementwise, PReLU
+from reference.operations.embedding import Embedding, Masking
+from reference.operations.merging import Dot, Merge
+from reference.operations.normalization import BatchNormalization, LayerNormalization
+from reference.operations.pooling import GlobalPooling, Pooling
+from reference.operations.recurrent import ConvLSTMCell, GRUCell, LSTMCell, Recurrent, SimpleCell
+from reference.operations.shaping import (
     BilinearUpsampling,
     Rearrangement,
     crop,
@@ -44,7 +41,10 @@ from reference.shaping import (
     repeat_elements,
     reshape,
 )
-from reference.timewise import TimewiseDense
+from reference.operations.timewise import TimewiseDense
+from reference.programs.keras_call import Call, Era, UnsupportedError, activation_named
+from reference.programs.keras_later_layers import LATER
+from reference.programs.keras_weights import BATCH_NORMALIZATIONS, CONV_LSTMS, use_bias
 from reference.windows import Padding
 
 Array = NDArray[Any]

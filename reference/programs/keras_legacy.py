@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import reference.layer_rounding  # noqa: F401 - registers the bounds of these steps
-from reference.elementwise import Replacement
-from reference.embedding import Mask
+import reference.rounding.layers  # noqa: F401 - registers the bounds of these steps
+from reference.operations.elementwise import Replacement
+from reference.operations.embedding import Mask
+from reference.operations.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
 from reference.programs.keras_call import Call, Era, UnsupportedError
 from reference.programs.keras_layers import build
 from reference.programs.keras_operations import CLASSES, Arguments, arguments_of, build_operation
 from reference.programs.keras_weights import BATCH_NORMALIZATIONS, CONV_LSTMS, MODELS, layers_of, name_of, share_out
-from reference.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.arithmetic import Arithmetic, Reduction, Stack
-from reference.elementwise import Elementwise
-from reference.merging import Merge
-from reference.resizing import Resized
-from reference.shaping import Rearrangement, identity, reshape
-from reference.unit_normalization import UnitNormalization
+from reference.operations.arithmetic import Arithmetic, Reduction, Stack
+from reference.operations.elementwise import Elementwise
+from reference.operations.merging import Merge
+from reference.operations.resizing import Resized
+from reference.operations.shaping import Rearrangement, identity, reshape
+from reference.operations.unit_normalization import UnitNormalization
 
 Array = NDArray[Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.dense import Dense
+from reference.operations.dense import Dense
+from reference.operations.scaling import Rule, Scaling
 from reference.programs.declared import Declared, chosen_activations, chosen_orientations, chosen_rule
-from reference.scaling import Rule, Scaling
 from reference.trace import Program, chain
 
 Array = NDArray[Any]

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.dense import Dense, Orientation
+from reference.operations.dense import Dense, Orientation
+from reference.operations.scaling import Rule, Scaling
+from reference.operations.transforms import Transform
 from reference.programs.declared import Declared, chosen_activations
 from reference.programs.said import said
-from reference.scaling import Rule, Scaling
 from reference.trace import Program, chain
-from reference.transforms import Transform
 
 Array = NDArray[Any]
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.dense import Dense, Orientation
+from reference.operations.dense import Dense, Orientation
+from reference.operations.scaling import Rule, Scaling
+from reference.operations.transforms import Transform
 from reference.programs.declared import Declared, chosen_activations, chosen_orientations, chosen_rule
-from reference.scaling import Rule, Scaling
 from reference.trace import Program, chain
-from reference.transforms import Transform
 
 Array = NDArray[Any]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.dense import Dense
-from reference.extremes import Extremes
+from reference.composed.extremes import Extremes
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 from reference.programs.declared import Declared, chosen_activations, chosen_orientations, chosen_rule
-from reference.scaling import Scaling
 from reference.trace import Program, chain
 
 Array = NDArray[Any]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from reference.operations.transforms import FUNCTIONS, Transform
 
 from porter.diagnosis.transforms import OTHERS, explain_transform
 from porter.ports.blocks import Atom, Block
 from reference.precision import Precision
-from reference.transforms import FUNCTIONS, Transform
 
 STEP = Transform("Transform_in", (), ("cos_degrees", "log10", "log10"))
 INPUTS = np.random.default_rng(0).uniform([0, 0.01, 1], [90, 0.3, 100], (300, 3))

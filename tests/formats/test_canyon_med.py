@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reference.composed.ensemble import WITHIN
+from reference.composed.ensemble import Ensemble as Step
+from reference.rounding.bounds import allowed_error
 
 import porter
 from porter.errors import (
@@ -18,10 +21,7 @@ from porter.errors import (
 )
 from porter.formats.programs import build_program
 from porter.network import Ensemble
-from reference.ensemble import WITHIN
-from reference.ensemble import Ensemble as Step
 from reference.precision import Precision
-from reference.rounding import allowed_error
 from tests.formats.families import write_canyon
 
 SETS = ("F", "G")

@@ -103,7 +103,7 @@ from porter.formats.registry import Family
 from porter.network.weight_file import WeightFile
 from porter.network import Claim, Dense, Network
 from reference.activations import Activation
-from reference.dense import Dense as Step
+from reference.operations.dense import Dense as Step
 from reference.trace import chain
 
 

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from reference.rounding.functions import activation_error
 
 import porter
 from porter.errors import DamagedFileError, LayersError, OptionContradictionError, TruncatedFileError, UsageError
 from porter.formats.programs import build_program
 from reference.activations import Activation
-from reference.function_rounding import activation_error
 from reference.logistic_table import ENTRIES, STEP, entries, logistic_table
 from reference.precision import FORMATS
 from tests.formats.families import forward, weights, write_ffbp, write_fkb

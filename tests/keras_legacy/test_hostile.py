@@ -9,6 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from reference.operations.merging import merge
+from reference.operations.pooling import max_pool
+from reference.operations.recurrent import Recurrent, SimpleCell
 
 import porter
 import reference.limits
@@ -17,9 +20,6 @@ from porter.errors import DamagedFileError, ModelSizeError, ShapesError
 from porter.formats.keras_legacy.errors import ConfigError, JsonError
 from porter.formats.programs import build_program, follow
 from porter.jobs.provenance import is_saved_model
-from reference.merging import merge
-from reference.pooling import max_pool
-from reference.recurrent import Recurrent, SimpleCell
 from tests.keras_legacy.files import dense, layer, model, write
 
 BILLION = 10**9

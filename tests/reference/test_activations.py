@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
+from reference.rounding.constants import accuracy_of
 
 from reference.activations import FUNCTIONS, SELU_ALPHA, SELU_SCALE, Activation
-from reference.constants import accuracy_of
 from reference.precision import FORMATS
 
 mpmath = pytest.importorskip("mpmath", reason="needs mpmath for values of arbitrary precision")

@@ -7,12 +7,19 @@ import importlib.util
 import sys
 
 import pytest
+from reference.operations.transforms import FUNCTIONS as TRANSFORMS
+from reference.rounding.constants import (
+    ACCURACY,
+    PLATFORM_DEVIATIONS,
+    Accuracy,
+    accuracy_of,
+    measured_on,
+    platform_deviation,
+)
 
-from reference import constants
 from reference.activations import FUNCTIONS, Activation
-from reference.constants import ACCURACY, PLATFORM_DEVIATIONS, Accuracy, accuracy_of, measured_on, platform_deviation
 from reference.precision import FORMATS
-from reference.transforms import FUNCTIONS as TRANSFORMS
+from reference.rounding import constants
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -6,12 +6,10 @@ import warnings
 
 import numpy as np
 import pytest
-
-from reference import rounding
-from reference.activations import FUNCTIONS, Activation
-from reference.dense import Activate, Dense
-from reference.precision import Precision, round_to
-from reference.rounding import (
+from reference.operations.dense import Activate, Dense
+from reference.operations.scaling import Scaling
+from reference.operations.transforms import Transform
+from reference.rounding.bounds import (
     allowed_error,
     end_to_end,
     has_bound,
@@ -19,9 +17,11 @@ from reference.rounding import (
     platform_allowance,
     register,
 )
-from reference.scaling import Scaling
+
+from reference.activations import FUNCTIONS, Activation
+from reference.precision import Precision, round_to
+from reference.rounding import bounds as rounding
 from reference.trace import LayerTrace, chain
-from reference.transforms import Transform
 
 SINGLE = Precision("float32", "float32")
 POLICIES = {

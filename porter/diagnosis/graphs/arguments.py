@@ -10,16 +10,16 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.operations.affine import Affine
+from reference.operations.arithmetic import REDUCTIONS, Reduction
+from reference.operations.encoding import CategoryEncoding, Discretization, Mode
+from reference.operations.group_normalization import GroupNormalization
+from reference.operations.resizing import Resized
+from reference.operations.shaping import BilinearUpsampling, Rearrangement, repeat_elements
+from reference.operations.standardization import Standardization
+from reference.operations.unit_normalization import UnitNormalization
 
 from porter.examination.graphs.suspect import Suspect, Variant
-from reference.affine import Affine
-from reference.arithmetic import REDUCTIONS, Reduction
-from reference.encoding import CategoryEncoding, Discretization, Mode
-from reference.group_normalization import GroupNormalization
-from reference.resizing import Resized
-from reference.shaping import BilinearUpsampling, Rearrangement, repeat_elements
-from reference.standardization import Standardization
-from reference.unit_normalization import UnitNormalization
 
 Array = NDArray[Any]
 

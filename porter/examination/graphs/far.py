@@ -7,23 +7,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from porter.examination.graphs.steps import arrays_of
-from porter.examination.probes import FAR_MAGNITUDES, FILL_VALUES, far_rows
-from reference.affine import Affine
-from reference.convolution import (
+from reference.composed.together import Together
+from reference.operations.affine import Affine
+from reference.operations.convolution import (
     Convolution,
     DepthwiseConvolution,
     SeparableConvolution,
     TransposedConvolution,
 )
-from reference.dense import Dense
-from reference.einsum_dense import EinsumDense
-from reference.elementwise import Elementwise, PReLU
-from reference.normalization import BatchNormalization
+from reference.operations.dense import Dense
+from reference.operations.einsum_dense import EinsumDense
+from reference.operations.elementwise import Elementwise, PReLU
+from reference.operations.normalization import BatchNormalization
+from reference.operations.timewise import TimewiseDense
+
+from porter.examination.graphs.steps import arrays_of
+from porter.examination.probes import FAR_MAGNITUDES, FILL_VALUES, far_rows
 from reference.precision import Precision
-from reference.timewise import TimewiseDense
-from reference.together import Together
 
 Array = NDArray[Any]
 K = TypeVar("K", bound=Hashable)

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reference.operations.attention import Attention
+from reference.operations.embedding import Mask, Masking
+from reference.operations.pooling import GlobalPooling
+from reference.operations.recurrent import Bidirectional, Part, Recurrent
+
 from porter.codes import Cause
 from porter.ports.keras.graph import PortGraph
-from reference.attention import Attention
-from reference.embedding import Mask, Masking
-from reference.pooling import GlobalPooling
-from reference.recurrent import Bidirectional, Part, Recurrent
 from reference.trace import Program
 
 MOST = 8

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reference.operations.recurrent import Recurrent, States
+from reference.rounding.bounds import inevitable_overflow
+from reference.rounding.recurrent_steps import Stepped, directions, held, step_through
 
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.graphs.walking import Rows, as_array, cut, in_order, is_walked, join, quick_call, walk
 from reference.precision import Precision
-from reference.recurrent import Recurrent, States
-from reference.recurrent_steps import Stepped, directions, held, step_through
-from reference.rounding import inevitable_overflow
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]
@@ -166,7 +166,7 @@ class Recurrence:
         """The port's outputs, and each of its states, against what the step makes of the states before them.
 
         Args:
-            step: for which ``reference.recurrent_steps.is_stepped``.
+            step: for which ``reference.rounding.recurrent_steps.is_stepped``.
             fed: (rows, steps, ...), and initial states and mask.
             actual: what the port gave.
             precision: in which it computes.
@@ -195,7 +195,7 @@ class Recurrence:
         """What the step makes of the states that the port was in; None where those cannot be had.
 
         Args:
-            step: for which ``reference.recurrent_steps.is_stepped``.
+            step: for which ``reference.rounding.recurrent_steps.is_stepped``.
             fed: (rows, steps, ...), and initial states and mask.
             precision: of the port.
             taken: gets what each of the port's layers was fed with, where it is given.

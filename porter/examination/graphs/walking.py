@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from reference.recurrent import States
-from reference.recurrent_steps import Stepped
+from reference.operations.recurrent import States
+from reference.rounding.recurrent_steps import Stepped
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]

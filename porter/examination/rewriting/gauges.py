@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from reference.rewriting import Units
+from reference.composed.rewriting import Units
 
 Array = NDArray[Any]
 

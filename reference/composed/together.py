@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.precision import Precision
-from reference.rounding import allowed_error, register
+from reference.rounding.bounds import allowed_error, register
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.arithmetic import Arithmetic, Reduction, Stack
+from reference.operations.arithmetic import Arithmetic, Reduction, Stack
 from reference.precision import Format, Precision
-from reference.sum_rounding import (
+from reference.rounding.sums import (
     RSQRT,
     both_units,
     contraction_error,

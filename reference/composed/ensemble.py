@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.precision import FORMATS, Precision, round_to
-from reference.rounding import register
+from reference.rounding.bounds import register
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.precision import FORMATS, Format, Precision
-from reference.product_rounding import CASTS, PRODUCT_UNITS
+from reference.rounding.products import CASTS, PRODUCT_UNITS
 
 Array = NDArray[Any]
 

@@ -13,32 +13,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.affine import Affine
-from reference.arithmetic import Arithmetic, Reduction, Stack
-from reference.arithmetic_rounding import arithmetic_error, reduction_error, stack_error
-from reference.attention import Attention
-from reference.attention_rounding import attention_error
-from reference.convolution import (
+from reference.operations.affine import Affine
+from reference.operations.arithmetic import Arithmetic, Reduction, Stack
+from reference.operations.attention import Attention
+from reference.operations.convolution import (
     Convolution,
     DepthwiseConvolution,
     LocalConvolution,
     SeparableConvolution,
     TransposedConvolution,
 )
-from reference.convolution_rounding import convolution_error
-from reference.dense import Dense
-from reference.einsum_dense import EinsumDense
-from reference.elementwise import Elementwise, PReLU
-from reference.embedding import Embedding, Mask, Masking
-from reference.encoding import CategoryEncoding, Discretization
-from reference.function_rounding import activation_error
-from reference.group_normalization import GroupNormalization
-from reference.merging import Dot, Merge
-from reference.multi_head_attention import MultiHeadAttention
-from reference.normalization import BatchNormalization, LayerNormalization
-from reference.pooling import GlobalPooling, Pooling, average_pool
+from reference.operations.dense import Dense
+from reference.operations.einsum_dense import EinsumDense
+from reference.operations.elementwise import Elementwise, PReLU
+from reference.operations.embedding import Embedding, Mask, Masking
+from reference.operations.encoding import CategoryEncoding, Discretization
+from reference.operations.group_normalization import GroupNormalization
+from reference.operations.merging import Dot, Merge
+from reference.operations.multi_head_attention import MultiHeadAttention
+from reference.operations.normalization import BatchNormalization, LayerNormalization
+from reference.operations.pooling import GlobalPooling, Pooling, average_pool
+from reference.operations.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
+from reference.operations.resizing import CenterCrop, Resized
+from reference.operations.shaping import BilinearUpsampling, Rearrangement
+from reference.operations.standardization import Standardization
+from reference.operations.timewise import TimewiseDense
+from reference.operations.unit_normalization import UnitNormalization
 from reference.precision import Precision, round_to
-from reference.preprocessing_rounding import (
+from reference.rounding.arithmetic import arithmetic_error, reduction_error, stack_error
+from reference.rounding.attention import attention_error
+from reference.rounding.bounds import allowed_error, register
+from reference.rounding.convolution import convolution_error
+from reference.rounding.functions import activation_error
+from reference.rounding.preprocessing import (
     affine_error,
     center_crop_error,
     einsum_error,
@@ -49,17 +56,10 @@ from reference.preprocessing_rounding import (
     standardization_error,
     unit_normalization_error,
 )
-from reference.quotient_rounding import batch_normalization_error, dot_error, layer_normalization_error
-from reference.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
-from reference.recurrent_rounding import bidirectional_error, part_error, recurrent_error
-from reference.resizing import CenterCrop, Resized
-from reference.rounding import allowed_error, register
-from reference.shaping import BilinearUpsampling, Rearrangement
-from reference.standardization import Standardization
-from reference.sum_rounding import both_units, contraction_error, own_format, sum_error
-from reference.timewise import TimewiseDense
+from reference.rounding.quotients import batch_normalization_error, dot_error, layer_normalization_error
+from reference.rounding.recurrent import bidirectional_error, part_error, recurrent_error
+from reference.rounding.sums import both_units, contraction_error, own_format, sum_error
 from reference.trace import LayerTrace
-from reference.unit_normalization import UnitNormalization
 from reference.windows import as_stored, channels_last
 
 Array = NDArray[Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reference.dense import Dense
+from reference.operations.dense import Dense
 
 
 @dataclass(frozen=True)

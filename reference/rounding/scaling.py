@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.constants import accuracy_of
+from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, Format
-from reference.product_rounding import CASTS
-from reference.scaling import Scaling
+from reference.rounding.constants import accuracy_of
+from reference.rounding.products import CASTS
 
 Array = NDArray[Any]
 
@@ -62,7 +62,7 @@ def transform_error(name: str, x: Array, y: Array, shift: Array | None, kind: Fo
     Infinite where the value may overflow.
 
     Args:
-        name: of ``reference.transforms.FUNCTIONS``.
+        name: of ``reference.operations.transforms.FUNCTIONS``.
         x: float64.
         y: the function of x, same shape.
         shift: how far the argument may lie from x, or None.

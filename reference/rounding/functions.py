@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.constants import accuracy_of
 from reference.logistic_table import START
 from reference.precision import Format
-from reference.spread import spread
+from reference.rounding.constants import accuracy_of
+from reference.rounding.spread import spread
 
 Array = NDArray[Any]
 

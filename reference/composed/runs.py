@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.dense import Dense
-from reference.function_rounding import activation_error
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, Format
-from reference.scaling import Scaling
+from reference.rounding.functions import activation_error
 from reference.trace import LayerTrace, Program
 
 Array = NDArray[Any]

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.convolution import convolve
-from reference.function_rounding import activation_error
+from reference.operations.convolution import convolve
+from reference.operations.recurrent import Bidirectional, ConvLSTMCell, GRUCell, Part, Recurrent, SimpleCell
 from reference.precision import Format, Precision
-from reference.recurrent import Bidirectional, ConvLSTMCell, GRUCell, Part, Recurrent, SimpleCell
-from reference.sum_rounding import kept_sum_error, own_format
+from reference.rounding.functions import activation_error
+from reference.rounding.sums import kept_sum_error, own_format
 from reference.trace import LayerTrace
 from reference.windows import as_stored, channels_last, pad_for_windows
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.dense import Dense
-from reference.scaling import Scaling
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 
 Array = NDArray[Any]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.merging import Dot, batch_dot
-from reference.normalization import BatchNormalization, LayerNormalization
+from reference.operations.merging import Dot, batch_dot
+from reference.operations.normalization import BatchNormalization, LayerNormalization
 from reference.precision import Format, Precision
-from reference.sum_rounding import (
+from reference.rounding.sums import (
     RSQRT,
     both_units,
     contraction_error,

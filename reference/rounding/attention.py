@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.attention import Attention
-from reference.function_rounding import activation_error
+from reference.operations.attention import Attention
 from reference.precision import Precision
-from reference.sum_rounding import both_units, contraction_error, own_format, sum_error
+from reference.rounding.functions import activation_error
+from reference.rounding.sums import both_units, contraction_error, own_format, sum_error
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]

@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.affine import Affine
-from reference.einsum_dense import EinsumDense
-from reference.encoding import CategoryEncoding, Discretization
-from reference.function_rounding import activation_error
-from reference.group_normalization import GroupNormalization
-from reference.multi_head_attention import MultiHeadAttention, Projection
+from reference.operations.affine import Affine
+from reference.operations.einsum_dense import EinsumDense
+from reference.operations.encoding import CategoryEncoding, Discretization
+from reference.operations.group_normalization import GroupNormalization
+from reference.operations.multi_head_attention import MultiHeadAttention, Projection
+from reference.operations.resizing import CenterCrop, Resized
+from reference.operations.standardization import Standardization
+from reference.operations.unit_normalization import UnitNormalization
 from reference.precision import Format, Precision
-from reference.quotient_rounding import moments
-from reference.resizing import CenterCrop, Resized
-from reference.standardization import Standardization
-from reference.sum_rounding import (
+from reference.rounding.functions import activation_error
+from reference.rounding.quotients import moments
+from reference.rounding.sums import (
     RSQRT,
     both_units,
     contraction_error,
@@ -28,7 +29,6 @@ from reference.sum_rounding import (
     sum_error,
 )
 from reference.trace import LayerTrace
-from reference.unit_normalization import UnitNormalization
 
 Array = NDArray[Any]
 Inputs = tuple[Array, ...]

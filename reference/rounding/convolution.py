@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.convolution import (
+from reference.operations.convolution import (
     Convolution,
     DepthwiseConvolution,
     LocalConvolution,
     SeparableConvolution,
     TransposedConvolution,
 )
-from reference.einsum_dense import EinsumDense
-from reference.function_rounding import activation_error
+from reference.operations.einsum_dense import EinsumDense
 from reference.precision import Format, Precision
-from reference.sum_rounding import both_units, contraction_error, kept_sum_error, own_format, sum_error
+from reference.rounding.functions import activation_error
+from reference.rounding.sums import both_units, contraction_error, kept_sum_error, own_format, sum_error
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]

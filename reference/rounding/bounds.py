@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.constants import platform_deviation
-from reference.dense import Activate, Dense
-from reference.function_rounding import activation_error
+from reference.operations.dense import Activate, Dense
+from reference.operations.scaling import Scaling
+from reference.operations.transforms import Transform
 from reference.precision import FORMATS, Format, Precision, round_to
-from reference.product_rounding import CACHED_ELEMENTS, Affine, Arithmetic, cached_rows, product_error
-from reference.scaling import Scaling
-from reference.scaling_rounding import scaling_error, transform_error
+from reference.rounding.constants import platform_deviation
+from reference.rounding.functions import activation_error
+from reference.rounding.products import CACHED_ELEMENTS, Affine, Arithmetic, cached_rows, product_error
+from reference.rounding.scaling import scaling_error, transform_error
 from reference.trace import LayerTrace, Program
-from reference.transforms import Transform
 
 Array = NDArray[Any]
 Errors = tuple[Array, ...]

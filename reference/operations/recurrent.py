@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.convolution import convolve
 from reference.limits import check_steps
+from reference.operations.convolution import convolve
 from reference.trace import LayerTrace
 from reference.windows import Padding, as_stored, channels_last, pad_for_windows
 

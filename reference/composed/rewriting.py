@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.dense import Dense
+from reference.operations.dense import Dense
 from reference.precision import FORMATS, Precision
-from reference.rounding import Errors, allowed_error, register
+from reference.rounding.bounds import Errors, allowed_error, register
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]

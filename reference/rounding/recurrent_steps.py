@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.composed.together import Together
+from reference.operations.recurrent import Bidirectional, Part, Recurrent, States, TimeDistributed, merge_directions
 from reference.precision import Precision, round_to
-from reference.recurrent import Bidirectional, Part, Recurrent, States, TimeDistributed, merge_directions
-from reference.recurrent_rounding import merged_error, one_step
-from reference.sum_rounding import own_format
-from reference.together import Together
+from reference.rounding.recurrent import merged_error, one_step
+from reference.rounding.sums import own_format
 from reference.windows import as_stored, channels_last
 
 Array = NDArray[Any]

@@ -1,0 +1,1 @@
+"""Steps made of other steps, and the same function by another program."""

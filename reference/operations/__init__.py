@@ -1,0 +1,1 @@
+"""What the layers of legacy networks compute, in NumPy: steps of a program."""
