@@ -34,16 +34,16 @@ import keras
 import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
 import numpy as np
 from keras import activations, layers, ops
-from reference.operations.dense import Activate
-from reference.operations.transforms import Transform
-from reference.rounding.bounds import allowed_error, platform_allowance
-from reference.rounding.constants import Accuracy, accuracy_of
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 from reference.activations import Activation
+from reference.operations.dense import Activate
+from reference.operations.transforms import Transform
 from reference.precision import FORMATS, Precision
+from reference.rounding.bounds import allowed_error, platform_allowance
+from reference.rounding.constants import Accuracy, accuracy_of
 from reference.trace import LayerTrace
 
 CHUNK = 2**18

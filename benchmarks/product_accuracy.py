@@ -23,15 +23,15 @@ import keras
 import ml_dtypes
 import numpy as np
 from keras import ops
-from reference.operations.dense import Dense
-from reference.rounding.bounds import allowed_error
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.activation_accuracy import compilers, versions
 from porter.ports.runtime import current_runtime
 from reference.activations import Activation
+from reference.operations.dense import Dense
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error
 
 Array = np.ndarray
 

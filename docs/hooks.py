@@ -79,9 +79,8 @@ def _constants(accuracy: Any) -> str:
 
 def measurements() -> Iterator[str]:
     """Where the constants were measured."""
-    from reference.rounding.constants import MEASURED
-
     from porter.ports.runtime import BACKENDS
+    from reference.rounding.constants import MEASURED
 
     for each in MEASURED:
         yield (

@@ -7,11 +7,11 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from reference.operations.dense import Dense
-from reference.operations.scaling import Scaling
 
 import porter
 from reference.activations import Activation
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 from tests.handmade import Legacy, backward, bare_port, forward
 from tests.reference.test_scaling_rounding import ways_to_fold
 

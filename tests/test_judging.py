@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference.operations.dense import Dense
 
 from porter.examination import judging
 from porter.examination.judging import cast, judge, judge_values, port_rows
 from reference.activations import Activation
+from reference.operations.dense import Dense
 from reference.precision import Precision
 
 FLOAT32, FLOAT16 = Precision("float32", "float32"), Precision("float16", "float32")

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference.composed.runs import ORDERS, as_dtype, run_as, with_affine_scalings
-from reference.operations.dense import Dense
 
 import porter
 from porter.examination.domain import port_limits
@@ -20,6 +18,8 @@ from porter.network import Claim
 from porter.reading.arithmetic import PLAIN
 from porter.reading.check import check_reading
 from porter.reading.misfit import misfit
+from reference.composed.runs import ORDERS, as_dtype, run_as, with_affine_scalings
+from reference.operations.dense import Dense
 from reference.programs import oc_smart
 from tests.conftest import FIXTURES
 

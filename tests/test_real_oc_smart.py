@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from reference.rounding.bounds import allowed_error
 
 import porter
 from porter.cli import commands as cli
@@ -19,6 +18,7 @@ from porter.formats.programs import build_program
 from porter.formats.samples import make_samples, read_samples
 from porter.reading.check import check_reading
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error
 from tests.conftest import real_folder
 from tests.handmade import bare_port, named, plain_port, read_legacy, rows
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.forms import equivalent_forms
-from reference.operations.dense import Activate
 
 from porter.codes import Cause
 from porter.examination.compare import Comparison
 from porter.examination.judging import judge_values
 from porter.examination.suspect import Suspect
 from reference.activations import FUNCTIONS, Activation
+from reference.composed.forms import equivalent_forms
+from reference.operations.dense import Activate
 
 Array = NDArray[Any]
 

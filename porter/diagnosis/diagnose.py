@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.ensemble import Ensemble
-from reference.composed.extremes import Extremes
-from reference.operations.dense import Dense
-from reference.operations.scaling import Scaling
 
 from porter.codes import Cause
 from porter.diagnosis.ensembles import explain_ensemble
@@ -25,6 +21,10 @@ from porter.examination.numbers import column_order, describe_permutation
 from porter.examination.probes import FAR
 from porter.examination.suspect import Stored, Suspect
 from porter.ports.blocks import Atom, Block
+from reference.composed.ensemble import Ensemble
+from reference.composed.extremes import Extremes
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 
 Array = NDArray[Any]
 

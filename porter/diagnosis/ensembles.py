@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from reference.composed.ensemble import PLAIN, WITHIN, Ensemble
 
 from porter.codes import Cause
 from porter.examination.judging import cast
 from porter.ports.blocks import Block
+from reference.composed.ensemble import PLAIN, WITHIN, Ensemble
 
 
 def explain_ensemble(step: Ensemble, block: Block | None) -> Cause:

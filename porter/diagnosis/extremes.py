@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from reference.composed.extremes import Extremes
 
 from porter.codes import Cause
 from porter.examination.judging import cast
 from porter.ports.blocks import Block
+from reference.composed.extremes import Extremes
 
 
 def explain_extremes(step: Extremes, block: Block | None) -> Cause:

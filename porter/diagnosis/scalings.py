@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.scaling import Scaling
 
 from porter.codes import Cause
 from porter.examination.numbers import column_order, describe_permutation, match_vectors
+from reference.operations.scaling import Scaling
 
 Array = NDArray[Any]
 Affine = tuple[Array, Array]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.transforms import FUNCTIONS, Transform
 
 from porter.codes import Cause
 from porter.examination.judging import cast
 from porter.ports.blocks import Block
+from reference.operations.transforms import FUNCTIONS, Transform
 
 Array = NDArray[Any]
 

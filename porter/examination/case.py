@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
-from reference.operations.dense import Dense
 
 from porter.examination.accounting import Account
 from porter.examination.compare import Comparison
@@ -16,6 +15,7 @@ from porter.examination.suspect import Stored
 from porter.examination.units import Gauge
 from porter.network import Network
 from porter.ports.keras.graph import PortGraph
+from reference.operations.dense import Dense
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.scaling import Scaling
-from reference.operations.transforms import Transform
 
 from porter.examination.probes import draw_rows
 from porter.network import Network
+from reference.operations.scaling import Scaling
+from reference.operations.transforms import Transform
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -8,12 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.ensemble import Ensemble
-from reference.composed.extremes import Extremes
-from reference.composed.forms import TanhBySigmoid, equivalent_forms
-from reference.operations.dense import Activate, Dense
-from reference.operations.scaling import Scaling
-from reference.rounding.bounds import end_to_end
 
 from porter.errors import PortError
 from porter.examination.accounting import take_account
@@ -36,7 +30,13 @@ from porter.formats.programs import build_program
 from porter.network import Network
 from porter.ports.blocks import Block
 from porter.ports.keras.graph import PortGraph
+from reference.composed.ensemble import Ensemble
+from reference.composed.extremes import Extremes
+from reference.composed.forms import TanhBySigmoid, equivalent_forms
+from reference.operations.dense import Activate, Dense
+from reference.operations.scaling import Scaling
 from reference.precision import Precision
+from reference.rounding.bounds import end_to_end
 from reference.trace import Program, chain
 
 Array = NDArray[Any]

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.folding import changes_nothing, fold
-from reference.operations.dense import Dense
-from reference.operations.scaling import Scaling
 
 from porter.examination.judging import judge
 from porter.examination.pairing import Pair, Pairing
 from porter.examination.probes import layer_rows
 from porter.examination.suspect import Stored
 from porter.ports.blocks import Atom, Block
+from reference.composed.folding import changes_nothing, fold
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 from reference.precision import Precision
 
 Array = NDArray[Any]

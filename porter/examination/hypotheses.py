@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.dense import Dense
-from reference.rounding.bounds import allowed_error, platform_allowance
 
 from reference.activations import Activation
+from reference.operations.dense import Dense
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error, platform_allowance
 
 Array = NDArray[Any]
 

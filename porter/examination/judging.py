@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.elementwise import Elementwise
-from reference.operations.embedding import Embedding, Mask, Masking
-from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
 from threadpoolctl import ThreadpoolController
 
 from porter.errors import first_line
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.probes import FAR, blocks
 from porter.examination.threads import PROCESSORS, threads
+from reference.operations.elementwise import Elementwise
+from reference.operations.embedding import Embedding, Mask, Masking
 from reference.precision import Precision, round_to
+from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
 Run = Callable[[Array], Array]

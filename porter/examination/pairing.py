@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from porter.examination.judging import judge
+from porter.examination.probes import wide_rows
+from porter.ports.blocks import Atom, Block
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
 from reference.composed.forms import equivalent_forms
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
-
-from porter.examination.judging import judge
-from porter.examination.probes import wide_rows
-from porter.ports.blocks import Atom, Block
 from reference.precision import Precision
 from reference.trace import Program
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.dense import Dense
 
 from porter.errors import PortError
 from porter.examination.case import Case
@@ -19,6 +18,7 @@ from porter.examination.compare import Comparison
 from porter.examination.domain import port_limits
 from porter.examination.judging import cast, judge_values, port_rows
 from porter.examination.threads import threads
+from reference.operations.dense import Dense
 
 Array = NDArray[Any]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.dense import Dense
 
 from porter.examination.compare import Comparison, merge_comparisons
 from porter.examination.judging import cast, judge_values, rows_at_a_time
@@ -17,6 +16,7 @@ from porter.examination.numbers import equal_within_ulp, swapped_bytes
 from porter.examination.probes import blocks
 from porter.ports.blocks import Atom, Block
 from reference.activations import Activation
+from reference.operations.dense import Dense
 
 Array = NDArray[Any]
 

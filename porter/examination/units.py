@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.dense import Dense
 
 from porter.examination.numbers import match_vectors
 from porter.examination.suspect import Stored
 from porter.ports.blocks import Block
+from reference.operations.dense import Dense
 
 Array = NDArray[Any]
 

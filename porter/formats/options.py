@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_args
 
-from reference.operations.dense import Orientation
-from reference.operations.scaling import Rule
-
 from porter.errors import ListLengthError, OptionContradictionError, UnknownOrientationError, UnknownScalingError
 from porter.network.activations import parse_activation
+from reference.operations.dense import Orientation
+from reference.operations.scaling import Rule
 
 if TYPE_CHECKING:
     from porter.formats.keras_legacy.options import KerasOptions

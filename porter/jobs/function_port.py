@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.rounding.bounds import end_to_end
 
 from porter.diagnosis.evidence import word_evidence
 from porter.errors import PortError, SamplesError, first_line
@@ -23,6 +22,7 @@ from porter.report.model import Finding, LayerRow
 from porter.report.report import Report
 from porter.verdict.provenance import verification
 from reference.precision import Precision
+from reference.rounding.bounds import end_to_end
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from reference.composed.runs import ORDERS, as_dtype, run_as, with_affine_scalings, with_rounded_numbers
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
-
 from reference.precision import FORMATS
 from reference.trace import Program
 

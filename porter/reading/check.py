@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.extremes import Extremes
-from reference.operations.scaling import Scaling
 
 from porter.codes import Cause
 from porter.formats.samples import Samples
@@ -19,6 +17,8 @@ from porter.reading.explanation import FEW, contradicts_itself, explain
 from porter.reading.misfit import misfit
 from porter.reading.readings import Formula, Other, alternatives, other_readings
 from porter.reading.telling import Telling, find_telling, find_telling_rows, search_box
+from reference.composed.extremes import Extremes
+from reference.operations.scaling import Scaling
 from reference.trace import Program
 
 Array = NDArray[Any]

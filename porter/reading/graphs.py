@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from reference.operations.elementwise import Replacement
-from reference.rounding.bounds import has_bound
 
 from porter.errors import PorterError, SamplesShapeError
 from porter.formats.programs import build_program
@@ -18,7 +16,9 @@ from porter.reading.arithmetic import Fit
 from porter.reading.check import Question, Reading, judge_reading
 from porter.reading.held import Held, hold
 from porter.reading.readings import Formula, Other
+from reference.operations.elementwise import Replacement
 from reference.precision import Precision
+from reference.rounding.bounds import has_bound
 
 BACKENDS = ("tensorflow", "theano")
 SETTLED = frozenset({"keras", "backend"})

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.scaling import Scaling
 
 from porter.examination.case import Case
 from porter.examination.judging import cast
@@ -16,6 +15,7 @@ from porter.formats.samples import Samples
 from porter.reading.arithmetic import Fit, side_by_side
 from porter.reading.misfit import LOOSEST, bounded
 from porter.report.model import Finding
+from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, Precision
 from reference.trace import Program, chain
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.rounding.bounds import allowed_error, platform_allowance
 
 from porter.formats.samples import Samples
 from porter.reading.arithmetic import side_by_side
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error, platform_allowance
 from reference.trace import Program
 
 Array = NDArray[Any]

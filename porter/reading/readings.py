@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reference.operations.dense import Dense, Orientation
-from reference.operations.scaling import Rule, Scaling
-
 from porter.network import Claim
 from reference.activations import Activation
+from reference.operations.dense import Dense, Orientation
+from reference.operations.scaling import Rule, Scaling
 from reference.trace import Program
 
 ALTERNATIVES = ("linear", "tanh", "relu", "sigmoid", "softsign", "hard_tanh", "scaled_tanh", "softplus", "elu")

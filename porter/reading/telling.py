@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.dense import Dense
 
+from reference.operations.dense import Dense
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
 
 from porter.errors import PorterError, UnreadableError
 from porter.examination.compare import Comparison, compare_outputs
@@ -23,6 +22,7 @@ from porter.report.report import Report
 from porter.testing.recorded import INPUT, RecordedLayer, View, view_chain
 from porter.verdict.provenance import versions
 from reference.precision import Precision, round_to
+from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
 

@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.elementwise import Replacement
-from reference.operations.embedding import Embedding, Mask
-from reference.rounding.bounds import has_bound
 
 from porter.examination.graphs.feeds import draw_feeds
 from porter.examination.graphs.pairing import KerasPairing, check_ends, pair_port
@@ -18,6 +15,9 @@ from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph import read_graph
 from porter.ports.keras.nodes import Key
 from porter.testing.recorded import INPUT, RecordedLayer, View
+from reference.operations.elementwise import Replacement
+from reference.operations.embedding import Embedding, Mask
+from reference.rounding.bounds import has_bound
 
 Array = NDArray[Any]
 

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reference.operations.dense import Dense
-from reference.operations.scaling import Scaling
-
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
 from porter.examination.case import Case, Judged
@@ -23,6 +20,8 @@ from porter.report.report import Report
 from porter.verdict.illustration import collect_pictures
 from porter.verdict.notes import build_notes
 from porter.verdict.provenance import verification
+from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 
 
 def build_report(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.dense import Dense
 
 from porter.examination.case import Case
+from reference.operations.dense import Dense
 
 Array = NDArray[Any]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.rounding.recurrent_steps import is_stepped
 
 from porter.diagnosis.diagnose import Named
 from porter.diagnosis.evidence import word_evidence
@@ -23,6 +22,7 @@ from porter.report.model import Finding, LayerRow, Verdict
 from porter.report.report import Report
 from porter.verdict.notes import runtime_notes
 from porter.verdict.provenance import verification
+from reference.rounding.recurrent_steps import is_stepped
 
 Array = NDArray[Any]
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from reference.composed.folding import changes_nothing
-from reference.operations.scaling import Scaling
-from reference.rounding.constants import PLATFORM_DEVIATIONS, measured_on
-
 from porter.examination.case import Case, Judged
 from porter.examination.one_to_one import OneToOne
 from porter.examination.search import Counterexample
 from porter.ports.runtime import Runtime
 from porter.verdict.coverage import coverage_notes
+from reference.composed.folding import changes_nothing
+from reference.operations.scaling import Scaling
+from reference.rounding.constants import PLATFORM_DEVIATIONS, measured_on
 
 
 def build_notes(case: Case, question: str | None, searched: Counterexample | None) -> tuple[str, ...]:

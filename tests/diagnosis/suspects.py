@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from reference.operations.dense import Dense
 
 from porter.examination.compare import Comparison
 from porter.examination.probes import layer_rows
 from porter.examination.suspect import Stored, Suspect
 from porter.ports.blocks import Atom, Block
 from reference.activations import Activation
+from reference.operations.dense import Dense
 from reference.precision import Precision
 
 Array = np.ndarray

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reference.operations.scaling import Scaling
 
 from porter.diagnosis.scalings import explain_scaling
+from reference.operations.scaling import Scaling
 
 UNIT = 2.0**-24
 LOW, HIGH = np.array([-1.0, 0.0, 10.0, 2.0]), np.array([1.5, 4.0, 11.0, 9.0])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference.operations.transforms import FUNCTIONS, Transform
 
 from porter.diagnosis.transforms import OTHERS, explain_transform
 from porter.ports.blocks import Atom, Block
+from reference.operations.transforms import FUNCTIONS, Transform
 from reference.precision import Precision
 
 STEP = Transform("Transform_in", (), ("cos_degrees", "log10", "log10"))

@@ -6,9 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reference.composed.ensemble import WITHIN
-from reference.composed.ensemble import Ensemble as Step
-from reference.rounding.bounds import allowed_error
 
 import porter
 from porter.errors import (
@@ -21,7 +18,10 @@ from porter.errors import (
 )
 from porter.formats.programs import build_program
 from porter.network import Ensemble
+from reference.composed.ensemble import WITHIN
+from reference.composed.ensemble import Ensemble as Step
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error
 from tests.formats.families import write_canyon
 
 SETS = ("F", "G")

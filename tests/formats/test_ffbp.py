@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from reference.rounding.functions import activation_error
 
 import porter
 from porter.errors import DamagedFileError, LayersError, OptionContradictionError, TruncatedFileError, UsageError
@@ -14,6 +13,7 @@ from porter.formats.programs import build_program
 from reference.activations import Activation
 from reference.logistic_table import ENTRIES, STEP, entries, logistic_table
 from reference.precision import FORMATS
+from reference.rounding.functions import activation_error
 from tests.formats.families import forward, weights, write_ffbp, write_fkb
 
 WIDTHS = (4, 6, 6, 3)

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reference.composed.extremes import Extremes as Step
-from reference.rounding.bounds import allowed_error
 
 import porter
 from porter.errors import DamagedFileError, MissingMemberError, NotAFileError, SamplesValueError, UsageError
 from porter.formats.programs import build_program
 from porter.jobs.inspection import inspect
 from porter.network import Extremes
+from reference.composed.extremes import Extremes as Step
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error
 from tests.formats.families import weights, write_sl2p
 
 WIDE = Precision("float64", "float64")

@@ -9,16 +9,16 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import reference.rounding.layers  # noqa: F401 - registers the bounds
-from reference.operations.attention import Attention
-from reference.operations.merging import Dot
-from reference.operations.normalization import BatchNormalization
-from reference.rounding.bounds import allowed_error, inevitable_overflow
 
+import reference.rounding.layers  # noqa: F401 - registers the bounds
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.network.graph import KerasLayer
 from porter.ports.keras.builders.layers import OPERATIONS, Site
+from reference.operations.attention import Attention
+from reference.operations.merging import Dot
+from reference.operations.normalization import BatchNormalization
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error, inevitable_overflow
 
 POLICIES = ("float32", "float64", "mixed_float16")
 SEEDS = 40

@@ -9,9 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from reference.operations.merging import merge
-from reference.operations.pooling import max_pool
-from reference.operations.recurrent import Recurrent, SimpleCell
 
 import porter
 import reference.limits
@@ -20,6 +17,9 @@ from porter.errors import DamagedFileError, ModelSizeError, ShapesError
 from porter.formats.keras_legacy.errors import ConfigError, JsonError
 from porter.formats.programs import build_program, follow
 from porter.jobs.provenance import is_saved_model
+from reference.operations.merging import merge
+from reference.operations.pooling import max_pool
+from reference.operations.recurrent import Recurrent, SimpleCell
 from tests.keras_legacy.files import dense, layer, model, write
 
 BILLION = 10**9

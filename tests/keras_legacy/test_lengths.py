@@ -6,7 +6,6 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
-from reference.operations.elementwise import Elementwise
 
 import porter
 from porter import errors
@@ -15,6 +14,7 @@ from porter.examination.graphs.lengths import LENGTH, fill_shapes
 from porter.examination.judging import LARGEST_PIECE, compare_step
 from porter.ports.keras.graph import read_graph
 from reference.activations import Activation
+from reference.operations.elementwise import Elementwise
 from reference.precision import Precision
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")

@@ -8,14 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from reference.rounding.bounds import allowed_error
-from reference.rounding.recurrent_steps import is_stepped
 
 import porter
 from porter.examination.graphs.states import Recurrence, recurrent_layers
 from porter.examination.power import has_power
 from porter.formats.programs import build_program
 from reference.precision import Precision, round_to
+from reference.rounding.bounds import allowed_error
+from reference.rounding.recurrent_steps import is_stepped
 from tests.keras_legacy.files import layer, model, write
 
 STEPS, FEATURES = 24, 6
@@ -144,9 +144,8 @@ def test_states_of_a_port_are_within_the_bound_of_one_step(kind: str, dtype: str
 
 def step_of(made: Any, kind: str) -> Any:
     """The reference's layer with a Keras layer's arrays."""
-    from reference.operations.recurrent import GRUCell, LSTMCell, Recurrent, SimpleCell
-
     from reference.activations import Activation
+    from reference.operations.recurrent import GRUCell, LSTMCell, Recurrent, SimpleCell
 
     weights = [np.asarray(weight, np.float64) for weight in made.get_weights()]
     tanh, sigmoid = Activation("tanh"), Activation("sigmoid")

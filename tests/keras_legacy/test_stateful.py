@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from reference.operations.recurrent import run
 
 import porter
 from porter.ports.keras.state import take_snapshot
+from reference.operations.recurrent import run
 from tests.keras_legacy.files import dense, layer, model, write
 
 ROWS, STEPS, FEATURES, UNITS = 2, 5, 3, 4
@@ -59,9 +59,8 @@ def test_the_state_is_kept_from_call_to_call(tmp_path: Path) -> None:
 
 
 def cell_of(gru: Any) -> Any:
-    from reference.operations.recurrent import GRUCell
-
     from reference.activations import Activation
+    from reference.operations.recurrent import GRUCell
 
     return GRUCell(*gru.weights.values(), Activation("tanh"), Activation("sigmoid"))
 

@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 import pytest
-from reference.rounding.constants import accuracy_of
 
 from reference.activations import FUNCTIONS, SELU_ALPHA, SELU_SCALE, Activation
 from reference.precision import FORMATS
+from reference.rounding.constants import accuracy_of
 
 mpmath = pytest.importorskip("mpmath", reason="needs mpmath for values of arbitrary precision")
 mp = mpmath.mp

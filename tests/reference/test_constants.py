@@ -7,7 +7,11 @@ import importlib.util
 import sys
 
 import pytest
+
+from reference.activations import FUNCTIONS, Activation
 from reference.operations.transforms import FUNCTIONS as TRANSFORMS
+from reference.precision import FORMATS
+from reference.rounding import constants
 from reference.rounding.constants import (
     ACCURACY,
     PLATFORM_DEVIATIONS,
@@ -16,10 +20,6 @@ from reference.rounding.constants import (
     measured_on,
     platform_deviation,
 )
-
-from reference.activations import FUNCTIONS, Activation
-from reference.precision import FORMATS
-from reference.rounding import constants
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference.operations.dense import Activate, Dense
 
 from reference.activations import Activation
+from reference.operations.dense import Activate, Dense
 
 RNG = np.random.default_rng(3)
 W, B, X = RNG.normal(size=(4, 3)), RNG.normal(size=4), RNG.normal(size=(6, 3))

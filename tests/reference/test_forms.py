@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference.composed.forms import ByExponentials, TanhBySigmoid, equivalent_forms
-from reference.operations.dense import Dense
-from reference.rounding.bounds import allowed_error
 
 from reference.activations import Activation
+from reference.composed.forms import ByExponentials, TanhBySigmoid, equivalent_forms
+from reference.operations.dense import Dense
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error
 
 F = np.float32
 PRECISION = Precision("float32", "float32")

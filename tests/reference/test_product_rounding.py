@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference.operations.dense import Dense
-from reference.rounding.bounds import allowed_error
-from reference.rounding.products import Affine, Arithmetic, product_error
 
 from reference.activations import Activation
+from reference.operations.dense import Dense
 from reference.precision import FORMATS, Precision, round_to
+from reference.rounding.bounds import allowed_error
+from reference.rounding.products import Affine, Arithmetic, product_error
 from tests.reference.summing import all_ways, exact
 
 SINGLE = Precision("float32", "float32")

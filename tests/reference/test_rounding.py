@@ -6,9 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
+
+from reference.activations import FUNCTIONS, Activation
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
+from reference.precision import Precision, round_to
+from reference.rounding import bounds as rounding
 from reference.rounding.bounds import (
     allowed_error,
     end_to_end,
@@ -17,10 +21,6 @@ from reference.rounding.bounds import (
     platform_allowance,
     register,
 )
-
-from reference.activations import FUNCTIONS, Activation
-from reference.precision import Precision, round_to
-from reference.rounding import bounds as rounding
 from reference.trace import LayerTrace, chain
 
 SINGLE = Precision("float32", "float32")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from reference.activations import Activation
 from reference.composed.folding import changes_nothing, fold
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
-from reference.rounding.bounds import allowed_error
-
-from reference.activations import Activation
 from reference.precision import Precision, round_to
+from reference.rounding.bounds import allowed_error
 
 SINGLE = Precision("float32", "float32")
 RNG = np.random.default_rng(12)

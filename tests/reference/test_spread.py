@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference.rounding.constants import ACCURACY
-from reference.rounding.spread import _BOUNDS, NEAR, SMALL, spread
 
 from reference.activations import FUNCTIONS, Activation
+from reference.rounding.constants import ACCURACY
+from reference.rounding.spread import _BOUNDS, NEAR, SMALL, spread
 
 RNG = np.random.default_rng(4)
 CASES = [

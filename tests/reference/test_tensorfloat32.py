@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 import reference.rounding.layers  # noqa: F401 - registers the bounds
+from reference.activations import Activation
 from reference.operations.convolution import Convolution, SeparableConvolution
 from reference.operations.merging import Dot
 from reference.operations.recurrent import LSTMCell, Recurrent
-from reference.rounding.bounds import allowed_error
-
-from reference.activations import Activation
 from reference.precision import Precision, round_to
+from reference.rounding.bounds import allowed_error
 
 SINGLE, ROUNDED = Precision("float32", "float32"), Precision("float32", "float32", tensorfloat32=True)
 LINEAR = Activation("linear")

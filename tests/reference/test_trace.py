@@ -7,10 +7,10 @@ import weakref
 
 import numpy as np
 import pytest
-from reference.operations.dense import Dense
-from reference.operations.merging import Merge
 
 from reference.activations import Activation
+from reference.operations.dense import Dense
+from reference.operations.merging import Merge
 from reference.trace import Program
 
 RNG = np.random.default_rng(2)

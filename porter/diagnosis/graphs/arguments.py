@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from porter.examination.graphs.suspect import Suspect, Variant
 from reference.operations.affine import Affine
 from reference.operations.arithmetic import REDUCTIONS, Reduction
 from reference.operations.encoding import CategoryEncoding, Discretization, Mode
@@ -18,8 +20,6 @@ from reference.operations.resizing import Resized
 from reference.operations.shaping import BilinearUpsampling, Rearrangement, repeat_elements
 from reference.operations.standardization import Standardization
 from reference.operations.unit_normalization import UnitNormalization
-
-from porter.examination.graphs.suspect import Suspect, Variant
 
 Array = NDArray[Any]
 

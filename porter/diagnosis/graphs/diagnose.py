@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reference.operations.recurrent import Part
-
 from porter.codes import Cause
 from porter.diagnosis.diagnose import Named, same_once, whole_port
 from porter.diagnosis.graphs.explain import FileLayer, explain_step
 from porter.diagnosis.graphs.graph import has_kernel
 from porter.diagnosis.layers import Diagnosis, share_out
+from reference.operations.recurrent import Part
 
 
 def diagnose_legacy(judged: Sequence[Any]) -> list[Named]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.elementwise import Elementwise, PReLU
-from reference.rounding.bounds import allowed_error, register
-from reference.rounding.functions import activation_error
 
 from porter.diagnosis.activations import candidates, fitted, replacement
 from porter.examination.graphs.suspect import Suspect, Variant
 from reference.activations import Activation
+from reference.operations.elementwise import Elementwise, PReLU
 from reference.precision import FORMATS, Precision
+from reference.rounding.bounds import allowed_error, register
+from reference.rounding.functions import activation_error
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]

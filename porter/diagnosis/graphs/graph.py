@@ -8,13 +8,12 @@ from functools import partial
 from itertools import permutations
 from typing import Any
 
+from porter.examination.graphs.slots import slots
+from porter.examination.graphs.suspect import Suspect, Variant
 from reference.operations.elementwise import Elementwise, PReLU
 from reference.operations.merging import Merge
 from reference.operations.normalization import BatchNormalization
 from reference.operations.shaping import Rearrangement, crop, flatten, identity, pad, permute
-
-from porter.examination.graphs.slots import slots
-from porter.examination.graphs.suspect import Suspect, Variant
 
 MODES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.recurrent import ConvLSTMCell, GRUCell, LSTMCell
 
 from porter.diagnosis.graphs.graph import flattened_from
 from porter.diagnosis.matching import Layout
 from porter.examination.graphs.slots import Slot, slots, take
 from porter.examination.graphs.suspect import Suspect
+from reference.operations.recurrent import ConvLSTMCell, GRUCell, LSTMCell
 
 Array = NDArray[Any]
 Option = tuple[str, str, Array]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.normalization import BatchNormalization, LayerNormalization
 
 from porter.examination.graphs.suspect import Suspect, Variant
+from reference.operations.normalization import BatchNormalization, LayerNormalization
 
 Array = NDArray[Any]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.recurrent import Bidirectional, GRUCell, Recurrent
 
 from porter.diagnosis.activations import candidates
 from porter.diagnosis.graphs.functions import remedy_of
 from porter.examination.graphs.suspect import Suspect, Variant
 from reference.activations import Activation
+from reference.operations.recurrent import Bidirectional, GRUCell, Recurrent
 
 Array = NDArray[Any]
 

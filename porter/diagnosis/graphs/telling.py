@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.embedding import Embedding, Mask, Masking
-from reference.rounding.bounds import allowed_error, platform_allowance
 
 from porter.diagnosis.graphs.graph import modes
 from porter.diagnosis.graphs.recurrence import directions, reset_gates
@@ -20,7 +18,9 @@ from porter.examination.graphs.slots import put
 from porter.examination.graphs.states import FIRST
 from porter.examination.graphs.suspect import Seen, Suspect
 from reference.activations import Activation
+from reference.operations.embedding import Embedding, Mask, Masking
 from reference.precision import round_to
+from reference.rounding.bounds import allowed_error, platform_allowance
 
 Array = NDArray[Any]
 

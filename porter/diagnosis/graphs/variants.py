@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from reference.operations.recurrent import Bidirectional, Part, TimeDistributed
-
 from porter.diagnosis.graphs.arguments import interpolations, settings
 from porter.diagnosis.graphs.functions import activations, followers, slopes
 from porter.diagnosis.graphs.graph import edges, modes, moves
@@ -16,6 +14,7 @@ from porter.diagnosis.graphs.normalization import epsilons
 from porter.diagnosis.graphs.recurrence import directions, exchanged_functions, halves, inner_functions, reset_gates
 from porter.diagnosis.graphs.windows import dilations, paddings, pooling_kinds, pooling_windows, strides
 from porter.examination.graphs.suspect import Suspect, Variant
+from reference.operations.recurrent import Bidirectional, Part, TimeDistributed
 
 Family = Callable[[Suspect, Any], Iterator[Variant]]
 

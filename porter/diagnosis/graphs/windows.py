@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.pooling import GlobalPooling, Pooling
-from reference.operations.recurrent import ConvLSTMCell
 
 from porter.examination.graphs.suspect import Suspect, Variant
+from reference.operations.pooling import GlobalPooling, Pooling
+from reference.operations.recurrent import ConvLSTMCell
 from reference.windows import count_before, count_outputs
 
 Array = NDArray[Any]

@@ -8,12 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.together import Together
-from reference.operations.elementwise import Replacement
-from reference.operations.embedding import Embedding, Mask, Masking
-from reference.operations.encoding import CategoryEncoding
-from reference.operations.shaping import Rearrangement
-from reference.rounding.bounds import allowed_error, has_bound, inevitable_overflow, platform_allowance
 
 from porter.examination.compare import Comparison, compare_outputs
 from porter.examination.graphs.kinds import applies_activation, can_compute, has_same_numbers
@@ -22,7 +16,13 @@ from porter.examination.graphs.pieces import Pieces
 from porter.examination.graphs.steps import OWN_ROWS
 from porter.examination.judging import compare_step
 from porter.ports.keras.nodes import Key
+from reference.composed.together import Together
+from reference.operations.elementwise import Replacement
+from reference.operations.embedding import Embedding, Mask, Masking
+from reference.operations.encoding import CategoryEncoding
+from reference.operations.shaping import Rearrangement
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error, has_bound, inevitable_overflow, platform_allowance
 from reference.trace import LayerTrace
 
 Array = NDArray[Any]

@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from porter.examination.graphs.steps import arrays_of
+from porter.examination.probes import FAR_MAGNITUDES, FILL_VALUES, far_rows
 from reference.composed.together import Together
 from reference.operations.affine import Affine
 from reference.operations.convolution import (
@@ -20,9 +23,6 @@ from reference.operations.einsum_dense import EinsumDense
 from reference.operations.elementwise import Elementwise, PReLU
 from reference.operations.normalization import BatchNormalization
 from reference.operations.timewise import TimewiseDense
-
-from porter.examination.graphs.steps import arrays_of
-from porter.examination.probes import FAR_MAGNITUDES, FILL_VALUES, far_rows
 from reference.precision import Precision
 
 Array = NDArray[Any]

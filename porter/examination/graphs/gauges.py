@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
-from reference.operations.timewise import TimewiseDense
 
 from porter.examination.graphs.judged import Judged
 from porter.examination.graphs.suspect import Suspect
 from porter.examination.units import apply_gauges, match_gauges
+from reference.operations.timewise import TimewiseDense
 from reference.precision import Precision
 from reference.trace import Program
 

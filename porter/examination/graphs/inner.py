@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.recurrent import TimeDistributed
 
 from porter.examination.compare import Comparison, merge_comparisons
 from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph_model import pairs
+from reference.operations.recurrent import TimeDistributed
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -9,14 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.forms import equivalent_forms
-from reference.composed.together import Together
-from reference.operations.dense import Dense
-from reference.operations.elementwise import Replacement
-from reference.operations.embedding import Mask
-from reference.operations.timewise import TimewiseDense
-from reference.rounding.bounds import has_bound
-from reference.rounding.recurrent_steps import is_stepped
 
 from porter.errors import PortError
 from porter.examination.compare import Comparison, merge_comparisons
@@ -41,7 +33,15 @@ from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph_model import pairs
 from porter.ports.keras.names import legal_name
 from porter.ports.runtime import current_runtime
+from reference.composed.forms import equivalent_forms
+from reference.composed.together import Together
+from reference.operations.dense import Dense
+from reference.operations.elementwise import Replacement
+from reference.operations.embedding import Mask
+from reference.operations.timewise import TimewiseDense
 from reference.precision import Precision, round_to
+from reference.rounding.bounds import has_bound
+from reference.rounding.recurrent_steps import is_stepped
 from reference.trace import LayerTrace, Program
 
 Array = NDArray[Any]

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from porter.codes import Cause
+from porter.ports.keras.graph import PortGraph
 from reference.operations.attention import Attention
 from reference.operations.embedding import Mask, Masking
 from reference.operations.pooling import GlobalPooling
 from reference.operations.recurrent import Bidirectional, Part, Recurrent
-
-from porter.codes import Cause
-from porter.ports.keras.graph import PortGraph
 from reference.trace import Program
 
 MOST = 8

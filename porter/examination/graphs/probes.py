@@ -10,11 +10,6 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.together import Together
-from reference.operations.convolution import LocalConvolution
-from reference.operations.embedding import Embedding, Mask, Masking
-from reference.operations.recurrent import TimeDistributed
-from reference.rounding.recurrent_steps import is_stepped
 
 from porter.examination.graphs.agreement import draw_wide, takes_words
 from porter.examination.graphs.far import far_numbers
@@ -26,7 +21,12 @@ from porter.examination.graphs.suspect import Seen, Suspect
 from porter.examination.graphs.view import operations_of, unchanged, variables_of, walk_back
 from porter.examination.probes import FAR
 from porter.ports.keras.nodes import Key
+from reference.composed.together import Together
+from reference.operations.convolution import LocalConvolution
+from reference.operations.embedding import Embedding, Mask, Masking
+from reference.operations.recurrent import TimeDistributed
 from reference.precision import Precision, round_to
+from reference.rounding.recurrent_steps import is_stepped
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.operations.recurrent import TimeDistributed
 
+from reference.operations.recurrent import TimeDistributed
 from reference.trace import Program
 
 Array = NDArray[Any]

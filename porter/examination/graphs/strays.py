@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from reference.operations.recurrent import Part
-from reference.rounding.recurrent_steps import directions, is_stepped
 
 from porter.codes import Cause
 from porter.examination.graphs.idle import find_idle
@@ -16,6 +14,8 @@ from porter.examination.graphs.pairing import KerasPairing, Pair
 from porter.examination.graphs.pieces import Piece
 from porter.examination.graphs.states import recurrent_layers
 from porter.examination.graphs.surplus import find_surplus
+from reference.operations.recurrent import Part
+from reference.rounding.recurrent_steps import directions, is_stepped
 from reference.trace import Program
 
 ABSENT = "no layer of the port computes it"

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from porter.examination.probes import steered_rows, wide_rows
+from porter.examination.rewriting.gauges import Found, find_units
+from porter.examination.rewriting.spans import Pieces, Span
+from porter.ports.blocks import Block
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
 from reference.composed.folding import fold
 from reference.composed.rewriting import HOMOGENEOUS, Units, coarsest_unit, entered, is_absorbed, merge
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
-
-from porter.examination.probes import steered_rows, wide_rows
-from porter.examination.rewriting.gauges import Found, find_units
-from porter.examination.rewriting.spans import Pieces, Span
-from porter.ports.blocks import Block
 from reference.precision import FORMATS
 
 Array = NDArray[Any]

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.composed.forms import equivalent_forms
-from reference.composed.rewriting import Rescaled, Units, coarsest_unit, in_blocks, regauge
-from reference.operations.dense import Dense
 
 from porter.examination.case import Judged
 from porter.examination.compare import Comparison, merge_comparisons
@@ -22,6 +19,9 @@ from porter.examination.steadiness import trace_batches
 from porter.ports.blocks import Atom
 from porter.ports.keras.atoms import cut_pieces
 from porter.ports.keras.graph import PortGraph
+from reference.composed.forms import equivalent_forms
+from reference.composed.rewriting import Rescaled, Units, coarsest_unit, in_blocks, regauge
+from reference.operations.dense import Dense
 from reference.precision import Precision
 from reference.trace import Program
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference.rounding.recurrent_steps import directions
 
 from porter.codes import Cause
 from porter.diagnosis.diagnose import Named
@@ -34,6 +33,7 @@ from porter.reading.graphs import check_legacy_reading, hold_legacy
 from porter.report.model import Finding, Verdict
 from porter.report.report import Report
 from porter.verdict.graphs import build_legacy_report, with_samples
+from reference.rounding.recurrent_steps import directions
 from reference.trace import Program
 
 Array = NDArray[Any]

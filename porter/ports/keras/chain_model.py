@@ -12,7 +12,6 @@ import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
-from reference.composed.ensemble import WITHIN
 
 from porter.errors import UnbuildableError
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
@@ -20,6 +19,7 @@ from porter.network.placement import placed
 from porter.ports.keras.names import FUSED, legal_name, name_operations
 from reference import logistic_table as table
 from reference.activations import Activation
+from reference.composed.ensemble import WITHIN
 
 Array = NDArray[Any]
 
