@@ -16,6 +16,7 @@ from porter.examination.units import Gauge
 from porter.network import Network
 from porter.ports.keras.graph import PortGraph
 from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -108,6 +109,22 @@ class Case:
         declared = self.declared_placement == "outside"
         part = [one for one in self.judged if one.pair.block is not None or not declared]
         return self.whole == "mismatch" and all(one.verdict == "parity" for one in part)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether every step was compared, is folded into one that was, or was declared to be no part of the port."""
+        declared = self.placement == "outside"
+        settled = [
+            one.verdict == "parity" or one.verdict.startswith("folded")
+            or (declared and isinstance(one.pair.step, Scaling))
+            for one in self.judged
+        ]  # fmt: skip
+        return not self.is_doubted and any(one.comparison.elements for one in self.judged) and all(settled)
+
+    @property
+    def is_parity(self) -> bool:
+        """Whether every step agrees, the whole does, and nothing of the port is left over."""
+        return self.is_compared and self.whole != "mismatch" and not self.account.causes
 
     @property
     def is_doubted(self) -> bool:

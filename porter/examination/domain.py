@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.probes import draw_rows
-from porter.network import Network
+from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
 from reference.trace import Program
@@ -20,13 +20,10 @@ LEAST_ROWS, MOST_NUMBERS = 256, 2**24
 GOLDEN_ROWS = 512
 
 
-def network_inputs(
-    network: Network, program: Program, rows: int, rng: np.random.Generator, outside: bool, golden: Any
-) -> Array:
+def network_inputs(program: Program, rows: int, rng: np.random.Generator, outside: bool, golden: Any) -> Array:
     """Rows for the whole port: golden samples first, then what ``draw_rows`` draws in the documented range.
 
     Args:
-        network: the legacy network.
         program: its forward pass, whole.
         rows: how many random rows; fewer for a wide network, whose would fill the memory.
         rng: draws them.
@@ -36,7 +33,7 @@ def network_inputs(
     Returns:
         (rows, n) float64, in the units that the port takes.
     """
-    width = network.widths[0]
+    width = next(step.width[0] for step in program.steps if isinstance(step, Dense))
     drawn = draw_rows(_limits(program), width, min(rows, max(LEAST_ROWS, MOST_NUMBERS // width)), rng)
     if golden is not None:
         drawn = np.concatenate([np.asarray(golden.inputs[0], np.float64)[:GOLDEN_ROWS], drawn])

@@ -50,13 +50,30 @@ TELLING_UNITS = 32
 
 
 def examine(
-    network: Network, graph: PortGraph, *, seed: int, placement: str | None, rows: int, golden: Any = None
+    network: Network,
+    graph: PortGraph,
+    *,
+    seed: int,
+    placement: str | None,
+    rows: int,
+    golden: Any = None,
+    program: Program | None = None,
 ) -> Case:
-    """Pair the port with the program and judge every step on every probe."""
+    """Pair the port with the program and judge every step on every probe.
+
+    Args:
+        network: as read.
+        graph: of the port.
+        seed: of the probes.
+        placement: where the port has the scaling; None to find out.
+        rows: random ones for the whole.
+        golden: golden samples, or None.
+        program: a chain that computes what the network does; None for that of its family.
+    """
     rng = np.random.default_rng(seed)
-    program = build_program(network)
+    program = build_program(network) if program is None else program
     outside = placement == "outside"
-    inputs = network_inputs(network, program, rows, rng, outside, golden)
+    inputs = network_inputs(program, rows, rng, outside, golden)
     judging = _without_scaling(program) if outside else program
     graph = one_to_one(graph, inputs, np.asarray(judging(inputs[:SEEN_ROWS])[0]))
     _check_dtype(graph)

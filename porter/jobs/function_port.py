@@ -187,7 +187,7 @@ def _feeds(
         drawn: Mapping[str, Array] = draw_feeds(network, read_graph(build_graph(network)), given, rng)
     else:
         first = None if golden is None else golden
-        drawn = {program.inputs[0]: network_inputs(network, program, rows, rng, False, first)}
+        drawn = {program.inputs[0]: network_inputs(program, rows, rng, False, first)}
     return {
         name: values.astype(np.float32).astype(np.float64) if np.issubdtype(values.dtype, np.floating) else values
         for name, values in drawn.items()

@@ -75,9 +75,7 @@ def _verdict_on(case: Case, model: Any) -> str:
     again = examine(case.network, graph, seed=case.seed, placement=_placement(case), rows=CHECKED_ROWS)
     if again.unaccounted or any(one.verdict == "mismatch" for one in again.judged):
         return "mismatch"
-    declared = _placement(case) == "outside"
-    compared = all(one.verdict == "parity" or one.verdict.startswith("folded") or declared for one in again.judged)
-    return "parity" if compared else "inconclusive"
+    return "parity" if again.is_parity else "inconclusive"
 
 
 def _in_place(case: Case, one: Named) -> bool:

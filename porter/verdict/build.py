@@ -159,19 +159,7 @@ def _verdict(
         return "mismatch"
     if searched is not None and searched.exceeds:
         return "mismatch"
-    return "inconclusive" if question is not None or not _all_compared(case) else "parity"
-
-
-def _all_compared(case: Case) -> bool:
-    """Every step was compared, is folded into one that was, or was declared to be no part of the port."""
-    declared = case.placement == "outside"
-    compared = [
-        one.verdict == "parity" or one.verdict.startswith("folded") or (declared and isinstance(one.pair.step, Scaling))
-        for one in case.judged
-    ]
-    if case.is_doubted:
-        return False
-    return any(one.comparison.elements for one in case.judged) and len(compared) > 0 and all(compared)
+    return "inconclusive" if question is not None or not case.is_compared else "parity"
 
 
 def _build_link(case: Case, findings: Sequence[Finding], question: str | None, searched: Counterexample | None) -> str:
@@ -181,7 +169,7 @@ def _build_link(case: Case, findings: Sequence[Finding], question: str | None, s
         or (searched is not None and searched.exceeds)
     ):
         return "mismatch"
-    return "inconclusive" if question is not None or not _all_compared(case) else "parity"
+    return "inconclusive" if question is not None or not case.is_compared else "parity"
 
 
 def _build_note(case: Case, searched: Counterexample | None, unsearched: str) -> str:

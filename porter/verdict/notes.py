@@ -24,7 +24,7 @@ def build_notes(case: Case, question: str | None, searched: Counterexample | Non
     """
     notes = [question] if question is not None else []
     for one in case.judged:
-        notes += [*_fold_notes(case, one), *_equivalence_notes(one), *_allowance_notes(one)]
+        notes += [*_fold_notes(case, one), *equivalence_notes(one), *_allowance_notes(one)]
     notes += [claim.detail for claim in case.network.claims if claim.convention == "activation table"]
     notes += _port_notes(case)
     if searched is not None and searched.row is not None:
@@ -43,7 +43,8 @@ def _fold_notes(case: Case, one: Judged) -> Iterator[str]:
         yield f"{one.name} is {one.verdict}: equivalent; the fold's own rounding widens that layer's bound"
 
 
-def _equivalence_notes(one: Judged) -> Iterator[str]:
+def equivalence_notes(one: Judged) -> Iterator[str]:
+    """What the port does otherwise to the same effect."""
     if one.verdict != "parity":
         return
     if one.gauge is not None:

@@ -16,6 +16,8 @@ from porter.diagnosis.diagnose import Named
 from porter.diagnosis.graphs.diagnose import diagnose_legacy
 from porter.diagnosis.graphs.telling import telling_mistakes
 from porter.errors import PortError
+from porter.examination.examine import examine
+from porter.examination.graphs.as_chain import as_chain, judged_of
 from porter.examination.graphs.feeds import draw_feeds, note_of
 from porter.examination.graphs.idle import is_harmless
 from porter.examination.graphs.judged import Judged
@@ -33,10 +35,14 @@ from porter.reading.graphs import check_legacy_reading, hold_legacy
 from porter.report.model import Finding, Verdict
 from porter.report.report import Report
 from porter.verdict.graphs import build_legacy_report, with_samples
+from porter.verdict.notes import equivalence_notes
 from reference.rounding.recurrent_steps import directions
 from reference.trace import Program
 
 Array = NDArray[Any]
+
+CHAIN_ROWS = 512
+"""Random rows for a port that is examined as a chain."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,9 @@ def _examine(
     found = _examine_program(network, program, graph, feeds, rng)
     if found.is_parity or found.is_trained:
         return found
+    chained = _as_chain(network, program, graph)
+    if chained is not None:
+        return chained
     best, fewest = found, found.mistakes
     for altered in altered_masks(program, graph):
         other = _examine_program(network, altered.program, graph, feeds, rng)
@@ -161,6 +170,21 @@ def _examine(
         if other.mistakes + len(altered.causes) < fewest:
             best, fewest = _with_masks(found, other, altered, program), other.mistakes + len(altered.causes)
     return best
+
+
+def _as_chain(network: KerasNetwork, program: Program, graph: PortGraph) -> Examined | None:
+    """The port of a chain of dense layers that computes it in another way; None where it does not."""
+    chain = as_chain(network, program)
+    if chain is None:
+        return None
+    try:
+        case = examine(network, graph, seed=0, placement="inside", rows=CHAIN_ROWS, program=chain.program)
+    except PortError:
+        return None
+    if not case.is_parity:
+        return None
+    notes = [note for one in case.judged for note in equivalence_notes(one)]
+    return Examined(judged_of(case, program, chain), (), notes)
 
 
 def _placed(judged: Sequence[Judged], structure: Sequence[Finding]) -> Examined:

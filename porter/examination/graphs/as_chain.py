@@ -1,0 +1,86 @@
+"""A graph that is a plain chain of dense layers, seen as one: what a port may compute in another way is found there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from porter.examination.case import Case
+from porter.examination.case import Judged as Link
+from porter.examination.graphs.judged import Judged
+from porter.network.graph import KerasNetwork
+from reference.operations.dense import Dense
+from reference.operations.elementwise import Elementwise
+from reference.operations.shaping import Rearrangement, identity
+from reference.operations.timewise import TimewiseDense
+from reference.precision import Precision
+from reference.trace import Program, chain
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A program of dense layers alone.
+
+    Attributes:
+        program: one step a dense layer, with the activation that follows it.
+        within: of every other step, the dense layer that does its work.
+    """
+
+    program: Program
+    within: Mapping[str, str]
+
+
+def as_chain(network: KerasNetwork, program: Program) -> Chain | None:
+    """The same function as dense layers, each with its activation; None where it is more than that."""
+    shapes = [each.shape for each in network.inputs]
+    if len(shapes) != 1 or shapes[0] is None or len(shapes[0]) != 1 or len(program.outputs) != 1:
+        return None
+    dense: list[Dense] = []
+    within: dict[str, str] = {}
+    before = program.inputs[0]
+    for step in program.steps:
+        if step.inputs != (before,):
+            return None
+        before = step.name
+        if isinstance(step, TimewiseDense):
+            plain = {field.name: getattr(step, field.name) for field in fields(step)}
+            dense.append(Dense(**plain | {"inputs": (dense[-1].name if dense else "inputs",)}))
+        elif dense and isinstance(step, Elementwise) and dense[-1].activation.name == "linear":
+            dense[-1] = replace(dense[-1], activation=step.activation)
+            within[step.name] = dense[-1].name
+        elif dense and isinstance(step, Rearrangement) and step.function is identity:
+            within[step.name] = dense[-1].name
+        else:
+            return None
+    return Chain(chain(dense), within) if dense and program.outputs == (before,) else None
+
+
+def judged_of(case: Case, program: Program, seen_as: Chain) -> Sequence[Judged]:
+    """What became of each step of a graph that was examined as a chain."""
+    links = {link.name: link for link in case.judged}
+    return [
+        _of_link(step, links[step.name]) if step.name in links else _of_other(step, links[seen_as.within[step.name]])
+        for step in program.steps
+    ]
+
+
+def _of_link(step: Any, link: Link) -> Judged:
+    return Judged(
+        step, link.comparison, link.verdict, _precision(link), _names(link), link.cumulative, link.weights_differ,
+        link.reason, would_show=link.would_show,
+    )  # fmt: skip
+
+
+def _of_other(step: Any, link: Link) -> Judged:
+    return Judged(
+        step, link.comparison, f"folded into {link.name}", _precision(link), _names(link), None, reason=link.reason
+    )
+
+
+def _names(link: Link) -> tuple[str, ...]:
+    return () if link.pair.block is None else link.pair.block.names
+
+
+def _precision(link: Link) -> Precision:
+    return Precision("float32", "float32") if link.pair.block is None else link.pair.block.precision
