@@ -19,6 +19,7 @@ from porter.errors import (
 if TYPE_CHECKING:
     from porter.formats import read
     from porter.formats.recipe_writing import write_recipe
+    from porter.jobs.export import export
     from porter.jobs.load import load_weights
     from porter.jobs.port import port
     from porter.jobs.provenance import read_provenance
@@ -47,6 +48,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "build",
+    "export",
     "load_weights",
     "port",
     "read",
@@ -64,6 +66,7 @@ _LAZY = {
     "Network": "porter.network",
     "Report": "porter.report.report",
     "build": "porter.ports.keras.build",
+    "export": "porter.jobs.export",
     "load_weights": "porter.jobs.load",
     "port": "porter.jobs.port",
     "read": "porter.formats",

@@ -45,7 +45,7 @@ def explain_bias(suspect: Suspect, columns: Array | None) -> BiasReading:
     found = np.zeros(units) if suspect.bias is None else suspect.bias
     wanted = own if columns is None else own[columns]
     tried = 0
-    for tried, (code, message, source, candidate) in enumerate(_candidates(suspect, own, wanted, found), start=1):
+    for tried, (code, message, source, candidate) in enumerate(candidates(suspect, own, wanted, found), start=1):
         if candidate.shape == found.shape and suspect.equal(found, candidate).all():
             causes = (Cause(code, suspect.name, message, _remedy(suspect)),) if code else ()
             return BiasReading(causes, source, tried, candidate)
@@ -58,7 +58,7 @@ def _remedy(suspect: Suspect) -> str:
     return suspect.assign("bias")
 
 
-def _candidates(
+def candidates(
     suspect: Suspect, own: Array, wanted: Array, found: Array
 ) -> Iterator[tuple[str, str, str | None, Array]]:
     """(code, message, source layer, values), the right one first."""

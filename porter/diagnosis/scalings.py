@@ -53,9 +53,9 @@ def explain_scaling(
     found = np.asarray(run(grid)).astype(np.float64)
     measured = _measure(grid, found)
     tried = 0
-    for code, message, affine in _candidates(step, others):
+    for code, message, affine in candidates(step, others):
         tried += 1
-        if len(affine[0]) == len(scale) and _fits(affine, grid, found, unit):
+        if len(affine[0]) == len(scale) and fits(affine, grid, found, unit):
             return ScalingReading(_cause(step, code, message), tried, True)
     return _measured(step, measured, grid, found, unit, tried)
 
@@ -65,7 +65,7 @@ def _permuted(step: Scaling, run: Callable[[Array], Array], grid: Array, order: 
     back = np.argsort(order)
     behind = np.asarray(run(grid)).astype(np.float64)[:, back]
     before = np.asarray(run(grid[:, back])).astype(np.float64)
-    explained = _fits(step.affine, grid, behind, unit) or _fits(step.affine, grid, before, unit)
+    explained = fits(step.affine, grid, behind, unit) or fits(step.affine, grid, before, unit)
     code = "outputs.permuted" if step.inverse else "inputs.permuted"
     what = describe_permutation(order, "columns")
     return ScalingReading(_cause(step, code, what), 2, explained)
@@ -89,7 +89,8 @@ def _measure(grid: Array, found: Array) -> Affine:
     return scale, found[0] - scale * grid[0]
 
 
-def _fits(affine: Affine, grid: Array, found: Array, unit: float) -> bool:
+def fits(affine: Affine, grid: Array, found: Array, unit: float) -> bool:
+    """Whether an affine map gives what was found on the grid, both (rows, n), as closely as faithful ports do."""
     scale, offset = affine
     with np.errstate(all="ignore"):
         wanted = scale * grid + offset
@@ -114,7 +115,8 @@ def _twice(affine: Affine) -> Affine:
     return scale * scale, scale * offset + offset
 
 
-def _candidates(step: Scaling, others: tuple[Scaling, ...]) -> Iterator[tuple[str, str, Affine]]:
+def candidates(step: Scaling, others: tuple[Scaling, ...]) -> Iterator[tuple[str, str, Affine]]:
+    """(code, message, affine map) of every mistake that is known of a scaling step."""
     n = len(step.first)
     own = step.affine
     yield "scaling.missing", "the step does nothing", (np.ones(n), np.zeros(n))
@@ -189,7 +191,7 @@ def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: 
     order = match_vectors(pairs.astype(np.float16).astype(np.float64), own, "float16") if len(scale) > 1 else None
     if order is not None and not np.array_equal(order[0], np.arange(len(scale))):
         message = f"its ranges stand in another order, the columns do not: {describe_permutation(order[0], 'ranges')}"
-        explained = _fits((own_scale[order[0]], own_offset[order[0]]), grid, found, unit)
+        explained = fits((own_scale[order[0]], own_offset[order[0]]), grid, found, unit)
         return ScalingReading(_cause(step, "scaling.range", message), tried, explained)
     with np.errstate(all="ignore"):
         wanted = own_scale * grid + own_offset

@@ -44,8 +44,8 @@ def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
         return Cause("transform.replaced", step.name, f"it gives {found.shape[1]} columns for {n}", remedy)
     unit = block.precision.format.unit
     for column, name in enumerate(step.functions):
-        if not _follows(FUNCTIONS[name], fed[:, column], found[:, column], unit):
-            other = next((o for o, f in OTHERS.items() if _follows(f, fed[:, column], found[:, column], unit)), None)
+        if not follows(FUNCTIONS[name], fed[:, column], found[:, column], unit):
+            other = next((o for o, f in OTHERS.items() if follows(f, fed[:, column], found[:, column], unit)), None)
             what = f"is {other}" if other is not None else "is none of those that were tried"
             return Cause("transform.replaced", step.name, f"the function of column {column} {what}, for {name}", remedy)
     return Cause(
@@ -53,7 +53,7 @@ def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
     )
 
 
-def _follows(function: Callable[[Array], Array], x: Array, found: Array, unit: float) -> bool:
+def follows(function: Callable[[Array], Array], x: Array, found: Array, unit: float) -> bool:
     """Whether the function gives the same values, to a thousand units: two functions differ by far more."""
     with np.errstate(all="ignore"):
         wanted = function(x)

@@ -9,6 +9,8 @@ from typing import Any
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UnbuildableError, UsageError
 from porter.examination.examine import examine
+from porter.exports.judge import verify_traced
+from porter.exports.opening import open_port
 from porter.formats.samples import Samples, load_samples
 from porter.jobs.function_port import verify_function
 from porter.jobs.mending import check_remedy
@@ -16,8 +18,9 @@ from porter.jobs.saving import staged, write_model
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.network.placement import PLACEMENTS, check_unplaced
-from porter.ports.keras.graph import read_graph, read_port
+from porter.ports.keras.graph import read_graph
 from porter.ports.keras.state import preserved
+from porter.ports.traced import TracedPort
 from porter.report.report import Report
 from porter.verdict.build import build_report
 
@@ -32,14 +35,16 @@ def verify(
     placement: str | None = None,
     rows: int = 2000,
     apply: str | Path | None = None,
+    compile: bool = False,
     **options: Any,
 ) -> Report:
     """Judge a port of a legacy network, layer by layer.
 
     Args:
         legacy: the network, or the path of its file.
-        port: a keras.Model, or the path of a saved one; never changed. Or a function of (rows, ...) arrays, one for
-            each input, that gives the outputs: it shows no layers, and is judged from end to end.
+        port: a keras.Model, or the path of a saved one; never changed. Or the path of another format that something
+            here runs (``porter.export`` lists them). Or a function of (rows, ...) arrays, one for each input, that
+            gives the outputs: it shows no layers, and is judged from end to end.
         samples: golden samples of the original software: a path (.npz, .csv) or a pair (inputs, outputs).
         seed: of the probes and the search.
         search: whether Hypothesis searches the inputs for a larger error; a legacy Keras network is never searched,
@@ -49,6 +54,7 @@ def verify(
             many as keep within bounds.
         apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity;
             wrong arrays are replaced in a copy, and any other mistake makes porter build the whole port anew.
+        compile: whether a port that is a program may be compiled where it has to be, and run: its code runs here.
         **options: ``read``'s options, where ``legacy`` is a path.
 
     Returns:
@@ -63,9 +69,11 @@ def verify(
         raise UsageError("placement", found=repr(placement), expected=f"one of {', '.join(PLACEMENTS)}")
     if rows < 1:
         raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
-    model = read_port(port) if isinstance(port, str | Path) else port
+    model = open_port(port, trusted=compile) if isinstance(port, str | Path) else port
     source = port if isinstance(port, str | Path) else None
     golden = load_samples(samples, network)
+    if isinstance(model, TracedPort):
+        return verify_traced(network, model, golden=golden, seed=seed, rows=rows)
     if _is_function(model):
         return verify_function(network, model, golden=golden, seed=seed, rows=rows)
     with preserved(model):

@@ -1,0 +1,89 @@
+"""Rows for a legacy Keras network whose port is none of Keras'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import PortError
+from porter.network.graph import KerasNetwork
+from reference.limits import TooLargeError
+from reference.trace import Program
+
+Array = NDArray[Any]
+
+MOST_ROWS, LEAST_ROWS = 64, 4
+MOST_NUMBERS = 2**22
+"""Of all inputs together."""
+SCALES = (0.1, 1.0, 4.0)
+PIXELS = 128
+LENGTH = 8
+"""Of an axis that the file leaves open."""
+
+
+def draw_rows_of(
+    network: KerasNetwork, program: Program, given: Sequence[Array] | None, rng: np.random.Generator
+) -> list[Array]:
+    """Rows for each input: recorded ones, or random ones at several scales; whole numbers where words are looked up.
+
+    Args:
+        network: as read.
+        program: its forward pass.
+        given: recorded inputs that come first, or None.
+        rng: draws the others.
+
+    Raises:
+        PortError: another number of inputs; rows that the network does not take.
+    """
+    if given is not None and len(given) != len(network.inputs):
+        raise PortError(network.name, found=f"{len(given)} recorded inputs", expected=f"{len(network.inputs)}")
+    shapes = [tuple(LENGTH if side is None else side for side in each.shape or (LENGTH,)) for each in network.inputs]
+    if given is not None:
+        shapes = [np.shape(each)[1:] for each in given]
+    size = sum(int(np.prod(shape)) for shape in shapes)
+    rows = int(np.clip(MOST_NUMBERS // max(size, 1), LEAST_ROWS, MOST_ROWS))
+    words = _words(network)
+    drawn = [
+        _draw(each, shape, rows, words.get(each.name), rng) for each, shape in zip(network.inputs, shapes, strict=True)
+    ]
+    if given is not None:
+        drawn = [np.concatenate([np.asarray(own, np.float64), more]) for own, more in zip(given, drawn, strict=True)]
+    _check(network, program, drawn)
+    return drawn
+
+
+def _draw(each: Any, shape: tuple[int, ...], rows: int, words: int | None, rng: np.random.Generator) -> Array:
+    if words is not None:
+        return rng.integers(0, words, (rows, *shape)).astype(np.float64)
+    if "int" in each.dtype:
+        return rng.integers(0, PIXELS, (rows, *shape)).astype(np.float64)
+    values = rng.standard_normal((rows, *shape))
+    values *= rng.choice(SCALES, rows).reshape(-1, *(1 for _ in shape))
+    values[0] = 0.0
+    return values
+
+
+def _words(network: KerasNetwork) -> dict[str, int]:
+    """How many words each input may be, where it goes straight to an Embedding."""
+    known: dict[str, int] = {}
+    for call in network.calls:
+        layer: Any = network.layer(call.layer)
+        if layer.operation == "Embedding":
+            name = call.inputs[0].name
+            known[name] = min(known.get(name, 2**31), int(layer.parameters["rows"]))
+    return known
+
+
+def _check(network: KerasNetwork, program: Program, drawn: Sequence[Array]) -> None:
+    try:
+        program.trace({name: rows[:1] for name, rows in zip(program.inputs, drawn, strict=True)})
+    except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError, TooLargeError) as error:
+        raise PortError(
+            f"{network.name} takes none of the rows that were drawn",
+            found=str(error),
+            expected="an input of a length that the file says",
+            remedy="give samples of a length that all layers take",
+        ) from error

@@ -1,0 +1,473 @@
+"""A traced port judged: every step it shows on the port's own numbers, the outputs from end to end as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.diagnosis.diagnose import same_once
+from porter.diagnosis.evidence import word_evidence
+from porter.diagnosis.layers import Diagnosis, share_out
+from porter.errors import PortError
+from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
+from porter.examination.domain import network_inputs, port_limits
+from porter.examination.hypotheses import telling_mistakes
+from porter.examination.numbers import equal_within_ulp
+from porter.examination.power import has_power, word_power
+from porter.examination.probes import FAR, far_rows
+from porter.examination.suspect import Stored
+from porter.exports.feeds import draw_rows_of
+from porter.exports.naming import explain, in_another_form
+from porter.exports.walk import Feeds, Walked, as_feeds, spread_rows, traced, walk
+from porter.formats.programs import build_program
+from porter.formats.samples import Samples
+from porter.network import Network
+from porter.network.graph import KerasNetwork
+from porter.ports.traced import TracedPort
+from porter.reading.check import Reading, check_reading
+from porter.reading.held import hold
+from porter.report.model import Finding, LayerRow, Verdict
+from porter.report.report import Report
+from porter.verdict.provenance import verification, versions
+from reference.operations.dense import Dense
+from reference.operations.transforms import Transform
+from reference.rounding.bounds import end_to_end, has_bound
+from reference.trace import Program
+
+Array = NDArray[Any]
+
+ORDINARY = "inputs of the network"
+BEYOND = "rows beyond the documented range"
+SIZES = (1, 2, 3)
+END_TO_END_ROWS = 256
+SPREAD_ROWS = 512
+DEAD = {"relu", "relu6", "thresholded_relu"}
+"""Activations that give nothing but zero for whatever is negative."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One step with its verdict.
+
+    Attributes:
+        walked: the step, and what was seen.
+        verdict: as in ``LayerRow``.
+        comparison: over everything that was seen.
+        weights_differ: how many entries of its exposed arrays are not the cast of the file's.
+        would_show: codes of the mistakes that would have exceeded the bound.
+        reason: why it was not compared.
+        notes: what was seen beside that.
+    """
+
+    walked: Walked
+    verdict: str
+    comparison: Comparison = field(default_factory=Comparison)
+    weights_differ: int = 0
+    would_show: tuple[str, ...] = ()
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Row name."""
+        return self.walked.name
+
+
+def verify_traced(
+    network: Network, port: TracedPort, *, golden: Samples | None = None, seed: int = 0, rows: int = 2000
+) -> Report:
+    """Judge a port that shows its layers, layer by layer, and its outputs from end to end.
+
+    Args:
+        network: the legacy network.
+        port: run by its own runtime.
+        golden: golden samples, or None.
+        seed: of the inputs.
+        rows: how many random rows inside the documented range; of a legacy Keras network as many as can be held.
+
+    Returns:
+        The report; its link "export" says what was judged, and with what.
+
+    Raises:
+        PortError: the port cannot be run.
+    """
+    program, rng = build_program(network), np.random.default_rng(seed)
+    sets = draw_sets(network, program, port, golden, rng, rows)
+    walked = walk(program, port, sets)
+    _check_names(walked, port)
+    stored = _stored(program)
+    judged = [_judge(one, port, stored) for one in walked]
+    diagnoses = {
+        one.name: explain(one.walked, program, port, one.comparison, one.weights_differ)
+        for one in judged
+        if one.verdict == "mismatch"
+    }
+    diagnoses = share_out(diagnoses, list(stored.values()))
+    feeds = sets[ORDINARY][0]
+    whole = judge_whole(program, port, feeds)
+    findings = [*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)]
+    reading = _reading(network, program, golden)
+    if reading.cause is not None:
+        cause = reading.cause
+        findings.insert(0, Finding(cause.code, cause.layer, (), cause.message, cause.detail, cause.remedy))
+    export = _export_verdict(judged, [each for each in findings if not each.code.startswith("reading.")])
+    verdict: Verdict = "mismatch" if findings else export
+    return Report(
+        verdict=verdict,
+        links={"reading": reading.verdict, "build": "not checked", "save": "not checked", "export": export},
+        link_notes={
+            "reading": reading.note,
+            "build": "no Keras model stands between the file and this port",
+            "save": "no Keras model was saved",
+            "export": _export_note(port, judged, sets, whole) + _held_note(program, port, golden, reading),
+        },
+        layers=tuple(_row(one, findings, port) for one in judged),
+        claims=reading.claims,
+        findings=tuple(findings),
+        notes=_notes(judged, program, port, feeds),
+        provenance=_provenance(network, port, seed, sets),
+        telling_inputs=tuple(each.as_dict() for each in reading.telling),
+    )
+
+
+def unjudged(network: Network, path: Path, reason: str) -> Report:
+    """The report of a file that was written and not run."""
+    program = build_program(network)
+    reading = check_reading(program, network.claims)
+    nothing = {"build": "no Keras model stands between", "save": "no Keras model was saved", "export": reason}
+    return Report(
+        verdict="inconclusive",
+        links={"reading": reading.verdict, "build": "not checked", "save": "not checked", "export": "not checked"},
+        link_notes={"reading": reading.note, **nothing},
+        layers=tuple(LayerRow(step.name, (), "uncompared", where=reason) for step in program.steps),
+        claims=reading.claims,
+        notes=(f"{path.name}: {reason}",),
+        provenance=verification(network, port=None, seed=0, placement=None, rows=0),
+    )
+
+
+# --- what it is fed with --------------------------------------------------------------------------------------------
+
+
+def draw_sets(
+    network: Network, program: Program, port: TracedPort, golden: Samples | None, rng: np.random.Generator, rows: int
+) -> dict[str, tuple[Feeds, bool]]:
+    """Rows by what they are, and whether they lie far outside of the network's range."""
+    if isinstance(network, KerasNetwork):
+        given = None if golden is None else golden.inputs
+        ordinary = as_feeds(program.inputs, draw_rows_of(network, program, given, rng))
+        beyond, far = None, None
+    else:
+        drawn = network_inputs(network, program, rows, rng, False, golden)
+        ordinary = as_feeds(program.inputs, [drawn])
+        beyond, far = _wide_rows(program, port, drawn.shape[1], rng)
+    sets: dict[str, tuple[Feeds, bool]] = {ORDINARY: (ordinary, False)}
+    if beyond is not None and len(beyond):
+        sets[BEYOND] = as_feeds(program.inputs, [beyond]), False
+    if far is not None and len(far):
+        sets[FAR] = as_feeds(program.inputs, [far]), True
+    for size in SIZES:
+        sets[f"{ORDINARY} in a batch of {size}"] = {name: each[-size:] for name, each in ordinary.items()}, False
+    return sets
+
+
+def _wide_rows(program: Program, port: TracedPort, width: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Rows beyond the range, and rows of every magnitude that the port's format holds; only what a transform takes."""
+    beyond = spread_rows(port_limits(program, outside=False), width, SPREAD_ROWS, rng)
+    far = far_rows(width, port.precision.format.largest / 2.0**40, rng)
+    first = program.steps[0]
+    if isinstance(first, Transform):
+        beyond, far = (each[np.isfinite(first(each).outputs).all(axis=1)] for each in (beyond, far))
+    return beyond, far
+
+
+# --- the verdict on a step ------------------------------------------------------------------------------------------
+
+
+def _stored(program: Program) -> dict[str, Stored]:
+    return {step.name: Stored.of(step) for step in program.steps if isinstance(step, Dense)}
+
+
+def _check_names(walked: Sequence[Walked], port: TracedPort) -> None:
+    if not any(one.seen for one in walked):
+        raise PortError(f"the port {port.name}", found="no layer of the network, and no output", expected="its outputs")
+
+
+def _judge(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -> Judged:
+    if not walked.seen:
+        folded = f"folded into {walked.folded_into}" if walked.folded_into else "uncompared"
+        return Judged(walked, folded, reason="the port does not show what it gives")
+    if not has_bound(walked.step):
+        return Judged(walked, "uncompared", reason=f"no rounding bound for {type(walked.step).__name__}")
+    try:
+        found = _compared(walked, walked.step)
+    except KeyError as error:
+        return Judged(walked, "uncompared", reason=str(error.args[0]))
+    differ = _weights_that_differ(walked, port, stored.get(walked.name))
+    notes: tuple[str, ...] = ()
+    if found.exceeding and not differ and (form := in_another_form(walked)) is not None:
+        found, notes = _compared(walked, form), (f"{walked.name}: {form.activation} is written as {form.form}",)
+    tried, shown = _telling(walked)
+    verdict, reason = _verdict_of(found, differ, walked, tried, shown)
+    return Judged(walked, verdict, found, differ, shown, reason, (*notes, *_asleep(walked)))
+
+
+def _compared(walked: Walked, step: Any) -> Comparison:
+    """Everything that was seen; the figures of far rows are for where nothing nearer shows it."""
+    near = merge_comparisons(one.judge(step, walked.precision) for one in walked.seen if not one.is_far)
+    far = merge_comparisons(one.judge(step, walked.precision) for one in walked.seen if one.is_far)
+    if not far.elements or near.exceeding:
+        return near
+    return merge_comparisons([near, far if far.exceeding else replace(far, ratio=-1.0, coarseness=np.inf)])
+
+
+def _telling(walked: Walked) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The mistakes that were tried in a dense layer, and those that would have shown."""
+    fed = [one.fed[0] for one in walked.seen if not one.is_far and one.fed[0].ndim == 2]
+    if not fed:
+        return (), ()
+    return telling_mistakes(walked.step, [rows[-64:] for rows in fed], walked.precision)
+
+
+def _verdict_of(
+    found: Comparison, differ: int, walked: Walked, tried: Sequence[str], shown: Sequence[str]
+) -> tuple[str, str]:
+    if found.elements == 0:
+        return "uncompared", "no element could be compared"
+    if not found.is_parity or differ:
+        return "mismatch", ""
+    if not has_power(found.coarseness, walked.precision):
+        share = f"{found.coarseness:.2g} of the range of what it gives"
+        return "uncompared", f"the bound says nothing here: rounding may come to {share}"
+    if tried and not shown:
+        return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
+    return "parity", ""
+
+
+def _weights_that_differ(walked: Walked, port: TracedPort, stored: Stored | None) -> int:
+    """How many entries of the port's own arrays are not the cast of the file's; 0 where it shows none."""
+    held = {} if port.weights is None else port.weights()
+    if stored is None or walked.name not in held:
+        return 0
+    kernel, bias = held[walked.name]
+    if kernel.shape != stored.kernel.shape:
+        return 0
+    dtype = walked.precision.variables
+    wanted = np.zeros(kernel.shape[1]) if stored.bias is None else stored.bias
+    found = np.zeros(kernel.shape[1]) if bias is None else bias
+    count = int(np.count_nonzero(~equal_within_ulp(kernel, stored.kernel, dtype)))
+    return count + int(np.count_nonzero(~equal_within_ulp(found, wanted, dtype)))
+
+
+def _asleep(walked: Walked) -> tuple[str, ...]:
+    """A sentence, where units never gave anything but zero: what else they would give was not seen."""
+    step = walked.step
+    name = getattr(getattr(step, "activation", None), "name", "")
+    near = [one for one in walked.seen if not one.is_far]
+    if name not in DEAD or step.activation.parameters or not near or any(one.actual.ndim != 2 for one in near):
+        return ()
+    quiet = int(np.sum(np.all([np.max(one.actual, axis=0, initial=0.0) == 0 for one in near], axis=0)))
+    if not quiet:
+        return ()
+    return (f"{walked.name}: {quiet} of {near[0].actual.shape[1]} units gave nothing but 0 on any row",)
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The outputs from end to end.
+
+    Attributes:
+        comparison: with the end-to-end bound.
+        is_steady: whether the same rows gave the same bits again.
+        swallows: the step that made a number of a missing value that the reference hands on; "" for none.
+        reason: why there is no bound.
+    """
+
+    comparison: Comparison
+    is_steady: bool
+    swallows: str = ""
+    reason: str = ""
+
+
+def judge_whole(program: Program, port: TracedPort, feeds: Feeds) -> Whole:
+    """The outputs on the first rows with the end-to-end bound, the same rows again, and rows of missing values."""
+    few = {name: rows[:END_TO_END_ROWS] for name, rows in feeds.items()}
+    tensors, again = traced(program, port, few), traced(program, port, few)
+    is_steady = all(np.array_equal(tensors[name], again[name], equal_nan=True) for name in program.outputs)
+    precisions = {step.name: port.precision_of(step.name) for step in program.steps}
+    try:
+        allowed = end_to_end(program, few, precisions)
+    except KeyError as error:
+        return Whole(Comparison(), is_steady, reason=str(error.args[0]))
+    found = []
+    for name, wanted in zip(program.outputs, program(few), strict=True):
+        expected, actual = np.asarray(wanted, np.float64), np.asarray(tensors[name], np.float64)
+        shown = getattr(program.step(name), "shown", None) if name in precisions else None
+        expected, actual = (expected, actual) if shown is None else (shown(expected), shown(actual))
+        found.append(compare_outputs(expected, actual, allowed.get(name, np.zeros(expected.shape)), probes=ORDINARY))
+    return Whole(merge_comparisons(found), is_steady, _swallows(program, port, few))
+
+
+def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:
+    """The first step that makes a number of a missing value, where the legacy step hands one on."""
+    if len(program.inputs) != 1 or next(iter(feeds.values())).dtype.kind != "f":
+        return ""
+    name, rows = next(iter(feeds.items()))
+    rows = rows[-1:].copy()
+    rows.reshape(1, -1)[0, 0] = np.nan
+    try:
+        tensors = traced(program, port, {name: rows})
+    except PortError:
+        return ""
+    values = {name: rows, **tensors}
+    for step in program.steps:
+        if step.name in tensors and all(each in values for each in step.inputs):
+            fed = tuple(np.asarray(values[each], np.float64) for each in step.inputs)
+            wanted = np.isnan(np.asarray(step(*fed).outputs, np.float64))
+            if wanted.any() and not np.isnan(np.asarray(tensors[step.name], np.float64)).any():
+                return str(step.name)
+    return ""
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A cause with the step it was found at, as ``same_once`` wants it."""
+
+    cause: Any
+    judged: Judged
+    diagnosis: Diagnosis
+
+
+def _findings(judged: Sequence[Judged], diagnoses: Mapping[str, Diagnosis]) -> list[Finding]:
+    named = [
+        _Named(cause, one, diagnoses[one.name])
+        for one in judged
+        if one.name in diagnoses
+        for cause in diagnoses[one.name].causes
+    ]
+    findings = [_finding(one) for one in same_once(named)]  # type: ignore[arg-type]
+    return sorted(findings, key=lambda finding: (finding.code == "unexplained", not finding.certain))
+
+
+def _finding(named: Any) -> Finding:
+    cause, one, diagnosis = named.cause, named.judged, named.diagnosis
+    evidence = word_evidence(one.comparison, one.weights_differ, diagnosis, cause.detail)
+    return Finding(
+        cause.code, cause.layer, (cause.layer,), f"{cause.layer}: {cause.message}", evidence, cause.remedy,
+        certain=diagnosis.is_explained and not diagnosis.twins,
+    )  # fmt: skip
+
+
+def _findings_of_whole(judged: Sequence[Judged], whole: Whole, port: TracedPort) -> list[Finding]:
+    last = judged[-1].name
+    found = []
+    if not whole.is_steady:
+        message = f"{last}: {port.name} gives other numbers for the same rows when it is run again"
+        found.append(Finding("call.unsteady", last, (), message, "", "take out what is random or keeps a state"))
+    if whole.comparison.exceeding and all(one.verdict != "mismatch" for one in judged):
+        message = f"{last}: the outputs differ by more than rounding explains from end to end, though no layer does"
+        evidence = word_evidence(whole.comparison, 0, None)
+        found.append(Finding("unexplained", last, (), message, evidence, f"write it anew with {port.portable}"))
+    return found
+
+
+def _export_verdict(judged: Sequence[Judged], findings: Sequence[Finding]) -> Verdict:
+    if findings or any(one.verdict == "mismatch" for one in judged):
+        return "mismatch"
+    compared = [one.verdict == "parity" or one.verdict.startswith("folded into ") for one in judged]
+    return "parity" if all(compared) and any(one.comparison.elements for one in judged) else "inconclusive"
+
+
+def _row(one: Judged, findings: Sequence[Finding], port: TracedPort) -> LayerRow:
+    found, walked = one.comparison, one.walked
+    if one.verdict == "uncompared" or not walked.seen:
+        return LayerRow(one.name, (), one.verdict, where=one.reason or None)
+    return LayerRow(
+        layer=one.name,
+        port_layer=(one.name,),
+        verdict=one.verdict,
+        isolated=found.error,
+        cumulative=walked.cumulative,
+        allowed=found.allowed,
+        where=found.where,
+        elements=found.elements,
+        exceeding=found.exceeding,
+        rtol=found.rtol,
+        dtype=walked.precision.compute,
+        power=found.coarseness,
+        would_show=one.would_show,
+    )
+
+
+def _export_note(
+    port: TracedPort, judged: Sequence[Judged], sets: Mapping[str, tuple[Feeds, bool]], whole: Whole
+) -> str:
+    rows = sum(len(next(iter(feeds.values()))) for feeds, _ in sets.values())
+    elements = sum(one.comparison.elements for one in judged)
+    shown = sum(bool(one.walked.seen) for one in judged)
+    note = (
+        f"{port.name} run by {port.runtime} on {rows:,} inputs: {shown} of {len(judged)} layers shown, {elements:,} "
+        f"elements against the bound of their own layer; {word_power(one.comparison.coarseness for one in judged)}"
+    )
+    if port.weights is not None:
+        held = port.weights()
+        note += f"; the arrays of {len(held)} layers read back" if held else ""
+    if whole.reason:
+        return f"{note}; no bound for the outputs from end to end: {whole.reason}"
+    return (
+        f"{note}; {whole.comparison.elements:,} outputs from end to end, at most {whole.comparison.error:.3g} off "
+        f"where {whole.comparison.allowed:.3g} is allowed"
+    )
+
+
+def _held_note(program: Program, port: TracedPort, golden: Samples | None, reading: Reading) -> str:
+    if golden is None:
+        return ""
+    feeds = as_feeds_exactly(program, golden)
+    tensors = traced(program, port, feeds)
+    precisions = {step.name: port.precision_of(step.name) for step in program.steps}
+    found = [np.asarray(tensors[name], np.float64) for name in program.outputs]
+    return f"; {hold(program, golden, found, precisions, fit=reading.fit).note}"
+
+
+def as_feeds_exactly(program: Program, golden: Samples) -> dict[str, Array]:
+    """Golden inputs by the names of the program."""
+    return dict(zip(program.inputs, (np.asarray(each) for each in golden.inputs), strict=True))
+
+
+def _reading(network: Network, program: Program, golden: Samples | None) -> Reading:
+    if isinstance(network, KerasNetwork) and golden is not None:
+        from porter.reading.graphs import check_legacy_reading
+
+        return check_legacy_reading(network, golden)
+    limits = None if isinstance(network, KerasNetwork) else port_limits(program, outside=False)
+    return check_reading(program, network.claims, golden, limits)
+
+
+def _notes(judged: Sequence[Judged], program: Program, port: TracedPort, feeds: Feeds) -> tuple[str, ...]:
+    notes = [note for one in judged for note in one.notes]
+    notes += [f"{one.name}: not compared: {one.reason}" for one in judged if one.verdict == "uncompared"]
+    swallowed = _swallows(program, port, feeds)
+    if swallowed:
+        notes.append(f"{swallowed}: a missing value (NaN) becomes a number, which the legacy network hands on")
+    notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
+    return tuple(notes)
+
+
+def _provenance(
+    network: Network, port: TracedPort, seed: int, sets: Mapping[str, tuple[Feeds, bool]]
+) -> dict[str, Any]:
+    rows = sum(len(next(iter(feeds.values()))) for feeds, _ in sets.values())
+    record = verification(network, port=port.path, seed=seed, placement=None, rows=rows)
+    return record | {"port": str(port.path or port.name), "runtime": port.runtime, "versions": versions()}

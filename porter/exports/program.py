@@ -1,0 +1,116 @@
+"""Programs that read rows and give what every layer gives, whatever their language: run, never loaded.
+
+Such a program answers ``--layers`` with lines: ``porter-program 1 PRECISION``, one ``input 8x3 NAME`` each, one
+``layer 8x5 NAME`` each, one ``output NAME`` each. With ``--trace`` it reads rows of float64 numbers until they end,
+all inputs one behind the other, and writes for each row what every layer gives, in that order, as float64.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import PortError
+
+Array = NDArray[Any]
+
+SECONDS = 300.0
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that can be started.
+
+    Attributes:
+        command: that starts it.
+        name: of its file, for people.
+        precision: in which it computes.
+        inputs: shape of a row of each input, by name.
+        layers: shape of a row of each layer, by name, in order.
+        outputs: names of the layers that are outputs.
+    """
+
+    command: tuple[str, ...]
+    name: str
+    precision: str
+    inputs: Mapping[str, tuple[int, ...]]
+    layers: Mapping[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+
+    def run(self, inputs: Sequence[Array]) -> dict[str, Array]:
+        """(rows, ...) for each input to (rows, ...) for each layer.
+
+        Raises:
+            PortError: it ends with an error, or does not give so many numbers.
+        """
+        count = len(inputs[0])
+        rows = np.concatenate([np.asarray(each, "<f8").reshape(count, -1) for each in inputs], axis=1)
+        told = _start((*self.command, "--trace"), self.name, np.ascontiguousarray(rows, "<f8").tobytes())
+        sizes = [int(np.prod(shape)) for shape in self.layers.values()]
+        if len(told) != 8 * count * sum(sizes):
+            raise PortError(
+                f"the port {self.name}", found=f"{len(told)} bytes for {count} rows",
+                expected=f"{8 * count * sum(sizes)}, eight for each number of each layer",
+            )  # fmt: skip
+        values = np.frombuffer(told, "<f8").reshape(count, sum(sizes))
+        ends = np.cumsum(sizes)
+        return {
+            name: values[:, end - size : end].reshape(count, *shape)
+            for (name, shape), size, end in zip(self.layers.items(), sizes, ends, strict=True)
+        }
+
+
+def ask(command: Sequence[str], name: str) -> Program:
+    """A program, with what it says of itself.
+
+    Args:
+        command: that starts it.
+        name: of its file, for people.
+
+    Raises:
+        PortError: it does not answer as such programs do.
+    """
+    answer = _start((*command, "--layers"), name, b"").decode("utf-8", "replace").split("\n")
+    lines = [line.strip().split(" ", 1) for line in answer if line.strip()]
+    try:
+        title, (version, precision) = lines[0][0], lines[0][1].split()
+        sides = {kind: dict(_side(rest) for each, rest in lines[1:] if each == kind) for kind in ("input", "layer")}
+        outputs = tuple(rest for each, rest in lines[1:] if each == "output")
+        if title != "porter-program" or version != VERSION or not all(sides.values()) or not outputs:
+            raise ValueError(answer[0])
+        np.dtype(precision)
+    except (ValueError, IndexError, TypeError) as error:
+        raise PortError(
+            f"the port {name}",
+            found=f"it answers --layers with {(answer or [''])[0][:80]!r}",
+            expected="a program as porter export writes it: porter-program 1, its inputs, layers and outputs",
+            remedy="verify the file with the main that it was written with",
+        ) from error
+    return Program(tuple(command), name, precision, sides["input"], sides["layer"], outputs)
+
+
+def _side(told: str) -> tuple[str, tuple[int, ...]]:
+    """``8x3 NAME``; a name may have blanks in it."""
+    shape, name = told.split(" ", 1)
+    return name, tuple(int(size) for size in shape.split("x"))
+
+
+def _start(command: Sequence[str], name: str, given: bytes) -> bytes:
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise PortError(f"the port {name}", found=f"it did not end in {SECONDS:.0f} s") from error
+    except OSError as error:
+        raise PortError(f"the port {name} cannot be started", found=str(error)) from error
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise PortError(
+            f"the port {name}", found=f"it ends with status {done.returncode}: {(said or ['nothing'])[-1][:200]}"
+        )
+    return done.stdout

@@ -1,0 +1,191 @@
+"""Export: read, write, run what was written by its own runtime, judge it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from porter.errors import AccessError, OutputExistsError, UsageError
+from porter.exports.formats import format_for, format_named
+from porter.exports.registry import Format, WriteOptions
+from porter.exports.source import network_of
+from porter.formats.opened import os_reason
+from porter.formats.samples import load_samples
+from porter.jobs.saving import Discard
+from porter.network import Network
+from porter.ports.traced import TracedPort
+from porter.progress import tell
+from porter.report.report import Report
+from porter.verdict.provenance import digest_of
+
+
+def export(
+    source: Network | str | Path | Any,
+    path: str | Path,
+    *,
+    to: str | None = None,
+    force: bool = False,
+    samples: Any = None,
+    seed: int = 0,
+    precision: str | None = None,
+    project: bool = False,
+    compile: bool = True,
+    **read_options: Any,
+) -> Report:
+    """Write a network in another format, run what was written by its own runtime, and judge it layer by layer.
+
+    Args:
+        source: what ``porter.read`` made of a legacy file, its path, or a port of it: a keras.Model or its path.
+        path: what to write.
+        to: name of the format; None for the one that the name's ending says.
+        force: replace an existing output; write it also where it does not match.
+        samples: golden samples of the original software: a path or a pair.
+        seed: of the inputs that it is judged on.
+        precision: "float64", "float32" or what else the format has; None for the format's usual one.
+        project: whether what builds a program is written beside it (CMakeLists.txt, fpm.toml).
+        compile: whether a program that porter has just written itself is compiled and run, to be judged.
+        **read_options: what a file does not say; see ``porter.read``.
+
+    Returns:
+        The report: its link "export" says what was judged and with what; on a mismatch nothing was written unless
+        forced.
+
+    Raises:
+        UsageError: options that cannot be meant.
+        UnbuildableError: the format cannot hold the network.
+        OutputExistsError: the output exists and ``force`` is not given.
+    """
+    path = Path(path)
+    form = _chosen(path, to)
+    check_place(path, form, force=force)
+    network = network_of(source, read_options)
+    options = WriteOptions(precision=precision, project=project, seed=seed)
+    golden = load_samples(samples, network)
+    with drafted(path, force=force) as draft:
+        tell(f"writing {form.name}")
+        form.write(network, draft, options)
+        report = judge_file(network, form, draft, golden=golden, seed=seed, trusted=compile)
+        if report.verdict == "mismatch" and not force:
+            report = _unwritten(report)
+            raise Discard
+    return _at(report, path)
+
+
+def judge_file(
+    network: Network, form: Format, path: Path, *, golden: Any = None, seed: int = 0, rows: int = 2000, trusted: bool
+) -> Report:
+    """A file of a format that something here runs, judged; what nothing runs is not checked, and says so.
+
+    Args:
+        network: the legacy network.
+        form: of the file.
+        path: of the file.
+        golden: golden samples, or None.
+        seed: of the inputs.
+        rows: of them.
+        trusted: whether its code may be run.
+    """
+    from porter.exports.judge import unjudged, verify_traced
+
+    if form.opens is None or (form.holds_code and not trusted):
+        reason = "nothing here runs it" if form.opens is None else "it was not compiled and run (--compile asks for it)"
+        return unjudged(network, path, reason)
+    tell(f"running {form.name} and judging")
+    opened = form.opens(path, trusted=trusted)
+    if isinstance(opened, TracedPort):
+        return verify_traced(network, opened, golden=golden, seed=seed, rows=rows)
+    from porter.jobs.untraced import verify_untraced
+
+    return verify_untraced(network, opened, form, golden=golden, seed=seed, rows=rows)
+
+
+def _chosen(path: Path, to: str | None) -> Format:
+    form = format_for(path) if to is None else format_named(to)
+    if form is None:
+        from porter.exports.formats import FORMATS
+
+        endings = ", ".join(f"{each.suffix} ({each.name})" for each in FORMATS.values() if each.suffix)
+        raise UsageError(
+            f"output {path}", found=f"the ending {path.suffix!r}", expected=f"--to FORMAT, or one of {endings}"
+        )
+    return form
+
+
+def check_place(path: Path, form: Format, *, force: bool) -> None:
+    """Refuse an output that cannot be written, or that must not be overwritten.
+
+    Raises:
+        UsageError: another ending than the format's, or no folder to put it in.
+        OutputExistsError: it exists and ``force`` is not given.
+    """
+    if form.suffix and not path.name.lower().endswith(form.suffix):
+        raise UsageError(
+            f"output {path}", found=f"the ending {path.suffix!r}", expected=f"{form.suffix}, for {form.name}",
+            remedy=f"write to {path.with_suffix(form.suffix)}",
+        )  # fmt: skip
+    if not path.parent.is_dir():
+        raise UsageError(f"output {path}", found=f"no folder {path.parent}", remedy=f"make it: mkdir -p {path.parent}")
+    if path.exists() and (not force or (path.is_dir() and form.suffix)):
+        raise OutputExistsError(
+            f"output {path}",
+            found="a folder of that name" if path.is_dir() else "a file of that name",
+            expected="none, for nothing is overwritten unasked",
+            remedy="take another name, or give --force (force=True)",
+        )
+
+
+@contextmanager
+def drafted(path: Path, *, force: bool) -> Iterator[Path]:
+    """A draft in the output's own folder; everything in there is moved to its place once the block ends well.
+
+    Raises:
+        AccessError: no room, no right, too long a name.
+        OutputExistsError: something stands in the place of what is written beside the output.
+    """
+    try:
+        with TemporaryDirectory(prefix=".porter-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+            try:
+                yield Path(folder) / path.name
+            except Discard:
+                return
+            written = sorted(Path(folder).iterdir())
+            for each in written:
+                place = path.parent / each.name
+                if place.exists() and not force:
+                    raise OutputExistsError(
+                        f"output {place}", found="a file of that name", expected="none",
+                        remedy="take another folder, or give --force (force=True)",
+                    )  # fmt: skip
+            for each in written:
+                _replace(each, path.parent / each.name)
+    except OSError as error:
+        raise AccessError(
+            f"output {path} cannot be written", found=os_reason(error),
+            remedy="nothing was written; choose another place, or make room",
+        ) from error  # fmt: skip
+
+
+def _replace(draft: Path, place: Path) -> None:
+    """A folder is moved aside first: the system replaces none that has something in it."""
+    if place.is_dir():
+        aside = draft.with_name(f"{draft.name}.old")
+        os.replace(place, aside)
+    os.replace(draft, place)
+
+
+def _unwritten(report: Report) -> Report:
+    note = "nothing was written, because it does not match; --force (force=True) writes it all the same"
+    return replace(report, link_notes={**report.link_notes, "export": f"{report.link_notes['export']}; {note}"})
+
+
+def _at(report: Report, path: Path) -> Report:
+    if not path.exists():
+        return report
+    """The report with where the file is, which was judged under the name of a draft."""
+    place = {"port": str(path), "port_sha256": digest_of(path) if path.is_file() else None}
+    return replace(report, provenance={**report.provenance, **place})
