@@ -56,7 +56,7 @@ def judged(monkeypatch, keras):
         calls.append((network, model, options))
         return report_of(network, verdicts.get(network.name, "parity"))
 
-    monkeypatch.setattr(import_module("porter.verify"), "verify", verify)
+    monkeypatch.setattr(import_module("porter.jobs.verify"), "verify", verify)
     return type("Judged", (), {"calls": calls, "verdicts": verdicts})
 
 
@@ -298,7 +298,7 @@ def test_an_interrupt_is_no_verdict(run, fixtures, tmp_path, monkeypatch, keras)
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(import_module("porter.verify"), "verify", interrupted)
+    monkeypatch.setattr(import_module("porter.jobs.verify"), "verify", interrupted)
     status, _, err = run("port", fixtures / SQUARE, "-o", tmp_path / "aa.keras")
     assert status == 130
     assert "Traceback" not in err
@@ -309,7 +309,7 @@ def test_a_defect_shows_its_traceback_and_is_no_verdict(run, fixtures, tmp_path,
     def defect(*_arguments, **_options):
         raise ZeroDivisionError("a mistake of ours")
 
-    monkeypatch.setattr(import_module("porter.verify"), "verify", defect)
+    monkeypatch.setattr(import_module("porter.jobs.verify"), "verify", defect)
     status, out, err = run("port", fixtures / SQUARE, "-o", tmp_path / "aa.keras")
     assert (status, out) == (2, "")
     assert "Traceback" in err
@@ -374,7 +374,7 @@ def test_what_was_held_back_is_shown_where_keras_fails():
         "            os.write(2, b'the reason')\n"
         "            raise ImportError('no keras')\n"
         "sys.meta_path.insert(0, Failing())\n"
-        "from porter import console\n"
+        "from porter.cli import console\n"
         "console.load_keras()\n"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -475,7 +475,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(run, fixtures, tmp_path, 
         path.write_bytes(b"begun")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(import_module("porter.port"), "write_model", full)
+    monkeypatch.setattr(import_module("porter.jobs.job"), "write_model", full)
     code, _, err = run("port", fixtures / SQUARE, "-o", tmp_path / "a.keras")
     assert code == 2
     assert "No space left on device" in err and "Traceback" not in err
@@ -540,7 +540,7 @@ def test_shell_completion(shell, tmp_path):
 
 @pytest.mark.subprocess
 def test_completion_completes():
-    script = "import sys; from porter.cli import app; sys.argv = ['porter']; app(prog_name='porter')"
+    script = "import sys; from porter.cli.commands import app; sys.argv = ['porter']; app(prog_name='porter')"
     told = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True, check=False, text=True,

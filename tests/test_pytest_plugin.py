@@ -89,7 +89,7 @@ def test_the_search_is_left_out_unless_asked_for(suite):
         def test_options(parity, monkeypatch):
             import importlib
 
-            verify = importlib.import_module("porter.verify")
+            verify = importlib.import_module("porter.jobs.verify")
             seen, real = [], verify.verify
             monkeypatch.setattr(verify, "verify", lambda *a, **o: seen.append(o["search"]) or real(*a, **o))
             parity.check("nets/bare.h5", port="models/right.keras", rows=20)

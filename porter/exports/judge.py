@@ -163,7 +163,7 @@ def draw_sets(
         ordinary = as_feeds(program.inputs, draw_rows_of(network, program, given, rng))
         beyond, far = None, None
     else:
-        drawn = network_inputs(network, program, rows, rng, False, golden)
+        drawn = network_inputs(program, rows, rng, False, golden)
         ordinary = as_feeds(program.inputs, [drawn])
         beyond, far = _wide_rows(program, port, drawn.shape[1], rng)
     sets: dict[str, tuple[Feeds, bool]] = {ORDINARY: (ordinary, False)}

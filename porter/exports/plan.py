@@ -176,7 +176,7 @@ def _check_held(network: Network, layer: Layer, language: str) -> None:
 
 def _golden(network: Network, precision: Precision, seed: int) -> GoldenRows:
     program, rng = build_program(network), np.random.default_rng(seed)
-    rows = network_inputs(network, program, 64, rng, False, None).astype(np.float32).astype(np.float64)
+    rows = network_inputs(program, 64, rng, False, None).astype(np.float32).astype(np.float64)
     outputs = np.asarray(program(rows)[0], np.float64)
     allowed = end_to_end(program, rows, precision)[program.outputs[0]]
     usable = np.isfinite(outputs).all(axis=1) & np.isfinite(allowed).all(axis=1)

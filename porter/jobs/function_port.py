@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from porter.diagnosis.evidence import word_evidence
 from porter.errors import PortError, SamplesError, first_line
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
-from porter.examination.domain import network_inputs, port_limits
+from porter.examination.domain import network_inputs
 from porter.formats.programs import build_program
 from porter.formats.samples import Samples, make_samples
 from porter.network import Network
 from porter.network.graph import KerasNetwork
-from porter.reading.check import Reading, check_reading
+from porter.reading.check import Reading
+from porter.reading.of_network import reading_of
 from porter.report.model import Finding, LayerRow
 from porter.report.report import Report
+from porter.verdict.assemble import Judgement, assemble
 from porter.verdict.provenance import verification
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
@@ -77,32 +79,18 @@ def verify_function(
     program, name = build_program(network), getattr(function, "__name__", type(function).__name__)
     feeds = _feeds(network, program, golden, np.random.default_rng(seed), rows)
     whole = hold_function(program, function, feeds, name)
-    reading = _reading(network, program, golden)
     # Its outputs as if they were samples: runs of the formula show how close a right evaluation comes.
     own = _as_samples(network, program, feeds, whole)
-    last = program.outputs[-1]
-    findings = _findings(whole, own, last, name)
-    if reading.cause is not None:
-        cause = reading.cause
-        findings = (Finding(cause.code, cause.layer, (), cause.message, cause.detail, cause.remedy), *findings)
-    build = "mismatch" if _findings(whole, own, last, name) else "inconclusive"
     count, told = len(next(iter(feeds.values()))), f"{_told(whole)}; {_closeness(own)}"
-    return Report(
-        verdict="mismatch" if findings else "inconclusive",
-        links={"reading": reading.verdict, "build": build, "save": "not checked", "export": "not checked"},
-        link_notes={
-            "reading": reading.note,
-            "build": f"from end to end on {count:,} inputs: {told}",
-            "save": "the port was judged as it was given",
-            "export": "no exported file was given",
-        },
-        layers=tuple(LayerRow(step.name, (), "uncompared", where=HIDDEN) for step in program.steps),
-        claims=reading.claims,
-        findings=findings,
+    judgement = Judgement(
+        rows=[LayerRow(step.name, (), "uncompared", where=HIDDEN) for step in program.steps],
+        findings=_findings(whole, own, program.outputs[-1], name),
+        is_settled=False,
+        note=f"from end to end on {count:,} inputs: {told}",
         notes=(f"{HIDDEN}: its outputs alone were compared, from end to end: {told}",),
-        provenance=verification(network, port=None, seed=seed, placement=None, rows=count) | {"port": name},
-        telling_inputs=tuple(each.as_dict() for each in reading.telling),
     )
+    provenance = verification(network, port=None, seed=seed, placement=None, rows=count) | {"port": name}
+    return assemble(judgement, reading_of(network, program, golden), None, provenance, has_samples=False)
 
 
 def hold_function(program: Program, function: Function, feeds: Mapping[str, Array], name: str) -> Whole:
@@ -194,15 +182,6 @@ def _feeds(
     }
 
 
-def _reading(network: Network, program: Program, golden: Samples | None) -> Reading:
-    if isinstance(network, KerasNetwork) and golden is not None:
-        from porter.reading.graphs import check_legacy_reading
-
-        return check_legacy_reading(network, golden)
-    limits = None if isinstance(network, KerasNetwork) else port_limits(program, outside=False)
-    return check_reading(program, network.claims, golden, limits)
-
-
 def _few(arrays: Iterable[Array]) -> tuple[Array, ...]:
     return tuple(array[-FEW:] for array in arrays)
 
@@ -210,7 +189,7 @@ def _few(arrays: Iterable[Array]) -> tuple[Array, ...]:
 def _as_samples(network: Network, program: Program, feeds: Mapping[str, Array], whole: Whole) -> Reading | None:
     """What the outputs would say of the reading, were they samples; None of what no samples can be."""
     try:
-        return _reading(network, program, make_samples(_few(feeds.values()), _few(whole.outputs), network))
+        return reading_of(network, program, make_samples(_few(feeds.values()), _few(whole.outputs), network))
     except SamplesError:
         return None
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from porter.diagnosis.diagnose import Named
-from porter.diagnosis.evidence import word_evidence
 from porter.examination.case import Case, Judged
 from porter.examination.domain import port_limits
 from porter.examination.power import word_power
 from porter.examination.search import Counterexample, search_inputs, why_unsearched
 from porter.formats.samples import Samples
-from porter.reading.check import Reading, check_reading
-from porter.reading.held import Held, held_finding, hold_port, note_of_held
-from porter.report.model import Finding, LayerRow, Verdict
+from porter.reading.check import check_reading
+from porter.reading.held import hold_port
+from porter.report.model import Finding, LayerRow
 from porter.report.report import Report
+from porter.verdict.assemble import Judgement, assemble, compared_row, name_finding
 from porter.verdict.illustration import collect_pictures
 from porter.verdict.notes import build_notes
 from porter.verdict.provenance import verification
@@ -40,44 +39,21 @@ def build_report(
     held = None if golden is None else hold_port(case, golden, reading.fit)
     unsearched = why_unsearched(case) if search else ""
     searched = search_inputs(case) if search and not unsearched else None
-    findings = _findings(case, reading, named, held)
-    rows = _rows(case, findings)
     question = _open_question(case)
-    verdict = _verdict(case, reading, findings, question, searched)
-    return Report(
-        verdict=verdict,
-        links={
-            "reading": reading.verdict,
-            "build": _build_link(case, findings, question, searched),
-            "save": "not checked",
-            "export": "not checked",
-        },
-        link_notes={
-            "reading": reading.note,
-            "build": _build_note(case, searched, unsearched) + ("" if golden is None else note_of_held(held)),
-            "save": "the port was judged as it was given; porter.port saves, loads and judges again",
-            "export": "no exported file was given",
-        },
-        layers=rows,
-        claims=reading.claims,
-        findings=findings,
+    judgement = Judgement(
+        rows=[_row(case, one) for one in case.judged],
+        findings=[_finding(case, one) for one in named],
+        is_settled=question is None and case.is_compared,
+        note=_build_note(case, searched, unsearched),
         notes=build_notes(case, question, searched),
-        provenance=verification(
-            case.network, port=source, seed=case.seed, placement=case.placement, rows=len(case.inputs)
-        ),
+        is_wrong=searched is not None and searched.exceeds,
         counterexample=searched.as_dict() if searched is not None and searched.row is not None else None,
         pictures=collect_pictures(case, named),
-        telling_inputs=tuple(each.as_dict() for each in reading.telling),
     )
-
-
-def _rows(case: Case, findings: Sequence[Finding]) -> tuple[LayerRow, ...]:
-    """One a step; none at parity at which a mistake is named, as one of its neighbour or of what stands behind it."""
-    named = {finding.layer for finding in findings if finding.code != "reading.contradicted"}
-    rows = (_row(case, one) for one in case.judged)
-    return tuple(
-        replace(row, verdict="mismatch") if row.verdict == "parity" and row.layer in named else row for row in rows
+    provenance = verification(
+        case.network, port=source, seed=case.seed, placement=case.placement, rows=len(case.inputs)
     )
+    return assemble(judgement, reading, held, provenance, has_samples=golden is not None)
 
 
 def _row(case: Case, one: Judged) -> LayerRow:
@@ -88,19 +64,13 @@ def _row(case: Case, one: Judged) -> LayerRow:
         return LayerRow(
             one.name, names, one.verdict, where="declared outside the port" if outside else one.reason or None
         )
-    return LayerRow(
-        layer=one.name,
-        port_layer=block.names,
-        verdict=one.verdict,
-        isolated=found.error,
-        cumulative=one.cumulative,
-        allowed=found.allowed,
-        where=found.where,
-        elements=found.elements,
-        exceeding=found.exceeding,
-        rtol=found.rtol,
+    return compared_row(
+        one.name,
+        block.names,
+        one.verdict,
+        found,
         dtype=block.precision.compute,
-        power=found.coarseness,
+        cumulative=one.cumulative,
         would_show=one.would_show,
     )
 
@@ -112,32 +82,10 @@ def _folded_names(case: Case, one: Judged) -> tuple[str, ...]:
     return block.names if block is not None else ()
 
 
-def _findings(case: Case, reading: Reading, named: Sequence[Named], held: Held | None) -> tuple[Finding, ...]:
-    findings = [_finding(case, one) for one in named]
-    # What is certain stands first; "unexplained" is the least that can be said.
-    findings.sort(key=lambda finding: (finding.code == "unexplained", not finding.certain))
-    if reading.cause is not None:
-        cause = reading.cause
-        findings.insert(0, Finding(cause.code, cause.layer, (), cause.message, cause.detail, cause.remedy))
-    elif held is not None and held.exceeding and not findings:
-        block = case.judged[-1].pair.block
-        findings.append(held_finding(held, case.judged[-1].name, () if block is None else block.names))
-    return tuple(findings)
-
-
 def _finding(case: Case, named: Named) -> Finding:
-    cause, one, diagnosis = named.cause, named.judged, named.diagnosis
-    target = case[cause.layer]
-    block = target.pair.block
-    return Finding(
-        code=cause.code,
-        layer=cause.layer,
-        port_layer=block.names if block is not None else (),
-        message=f"{cause.layer}: {cause.message}",
-        evidence=word_evidence(one.comparison, one.weights_differ, diagnosis, cause.detail),
-        remedy=cause.remedy,
-        certain=diagnosis is None or (diagnosis.is_explained and not diagnosis.twins),
-    )
+    one, block = named.judged, case[named.cause.layer].pair.block
+    names = () if block is None else block.names
+    return name_finding(named.cause, names, one.comparison, one.weights_differ, named.diagnosis)
 
 
 def _open_question(case: Case) -> str | None:
@@ -150,26 +98,6 @@ def _open_question(case: Case) -> str | None:
         return None
     names = " and ".join(one.name for one in absent)
     return f"the port has no {names}: is the scaling done outside of it? Say --placement outside if so"
-
-
-def _verdict(
-    case: Case, reading: Reading, findings: Sequence[Finding], question: str | None, searched: Counterexample | None
-) -> Verdict:
-    if reading.cause is not None or findings or any(one.verdict == "mismatch" for one in case.judged):
-        return "mismatch"
-    if searched is not None and searched.exceeds:
-        return "mismatch"
-    return "inconclusive" if question is not None or not case.is_compared else "parity"
-
-
-def _build_link(case: Case, findings: Sequence[Finding], question: str | None, searched: Counterexample | None) -> str:
-    if (
-        any(not finding.code.startswith("reading.") for finding in findings)
-        or any(one.verdict == "mismatch" for one in case.judged)
-        or (searched is not None and searched.exceeds)
-    ):
-        return "mismatch"
-    return "inconclusive" if question is not None or not case.is_compared else "parity"
 
 
 def _build_note(case: Case, searched: Counterexample | None, unsearched: str) -> str:

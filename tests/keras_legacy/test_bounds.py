@@ -14,6 +14,7 @@ import reference.rounding.layers  # noqa: F401 - registers the bounds
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.network.graph import KerasLayer
 from porter.ports.keras.builders.layers import OPERATIONS, Site
+from porter.ports.keras.graph_model import connect
 from reference.operations.attention import Attention
 from reference.operations.merging import Dot
 from reference.operations.normalization import BatchNormalization
@@ -106,7 +107,7 @@ class Port:
 
     def __init__(self, case: Case, policy: str) -> None:
         self.case = case
-        self.site = Site(policy, keras.DTypePolicy(policy).variable_dtype)
+        self.site = Site(policy, keras.DTypePolicy(policy).variable_dtype, OPERATIONS, connect)
         compute = keras.DTypePolicy(policy).compute_dtype
         self.precision = Precision(compute, self.site.dtype)
         inputs = [keras.Input(shape, dtype=compute) for shape in case.shapes]

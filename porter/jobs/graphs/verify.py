@@ -31,11 +31,14 @@ from porter.formats.programs import build_program, follow
 from porter.formats.samples import load_samples
 from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph import PortGraph, read_graph
-from porter.reading.graphs import check_legacy_reading, hold_legacy
-from porter.report.model import Finding, Verdict
+from porter.reading.graphs import hold_legacy
+from porter.reading.of_network import reading_of
+from porter.report.model import Finding
 from porter.report.report import Report
-from porter.verdict.graphs import build_legacy_report, with_samples
+from porter.verdict.assemble import assemble, name_finding
+from porter.verdict.graphs import judgement_of
 from porter.verdict.notes import equivalence_notes
+from porter.verdict.provenance import verification
 from reference.rounding.recurrent_steps import directions
 from reference.trace import Program
 
@@ -119,7 +122,7 @@ def examine_legacy(
     """
     graph, rng = read_graph(model), np.random.default_rng(seed)
     golden = load_samples(samples, network)
-    reading = None if golden is None else check_legacy_reading(network, golden)
+    reading = reading_of(network, build_program(network), golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
     try:
@@ -132,23 +135,14 @@ def examine_legacy(
         feeds = {name: np.resize(each, (rows, *each.shape[1:])) for name, each in feeds.items()}
         found = _examine(network, graph, feeds, None)
     named = diagnose_legacy(found.judged) if diagnosed else []
-    held = note_of(graph, feeds)
-    notes = found.notes if held is None else (*found.notes, held)
-    report = build_legacy_report(network, found.judged, named, feeds, seed, found.structure, notes, source)
-    report = _with_doubts(report, own_calls(model))
-    if golden is not None and reading is not None:
-        precisions = {one.step.name: one.precision for one in found.judged}
-        report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions, reading.fit))
+    fed, rows = note_of(graph, feeds), len(next(iter(feeds.values())))
+    told = found.notes if fed is None else (*found.notes, fed)
+    judgement = judgement_of(found.judged, named, rows, found.structure, told, own_calls(model))
+    precisions = {one.step.name: one.precision for one in found.judged}
+    held = None if golden is None else hold_legacy(network, graph, golden, precisions, reading.fit)
+    provenance = verification(network, port=source, seed=seed, placement=None, rows=rows)
+    report = assemble(judgement, reading, held, provenance, has_samples=golden is not None)
     return report, named, found.judged
-
-
-def _with_doubts(report: Report, doubts: Sequence[str]) -> Report:
-    """The report of a port that a person may run otherwise than it was called here."""
-    if not doubts:
-        return report
-    verdict: Verdict = "inconclusive" if report.verdict == "parity" else report.verdict
-    links = {**report.links, "build": verdict} if report.links["build"] == "parity" else report.links
-    return replace(report, verdict=verdict, links=links, notes=(*doubts, *report.notes))
 
 
 def _examine(
@@ -219,17 +213,12 @@ def _with_masks(found: Examined, other: Examined, altered: Altered, program: Pro
     wrong = {name: replace(judged[name], verdict="mismatch", reason=told, suspect=None) for name in altered.steps}
     every = tuple((judged | wrong)[step.name] for step in program.steps)
     names = {one.step.name: one.names for one in every}
-    findings = [_finding(cause, names.get(cause.layer, ())) for cause in altered.causes]
+    findings = [name_finding(cause, names.get(cause.layer, ())) for cause in altered.causes]
     return Examined(every, (*findings, *other.structure), other.notes)
 
 
-def _finding(cause: Cause, names: tuple[str, ...]) -> Finding:
-    """A mistake of structure as the report has it."""
-    return Finding(cause.code, cause.layer, names, f"{cause.layer}: {cause.message}", cause.detail, cause.remedy)
-
-
 def _told(pairing: KerasPairing, causes: Sequence[Cause]) -> list[Finding]:
-    return [_finding(cause, pairing[cause.layer].names) for cause in causes]
+    return [name_finding(cause, pairing[cause.layer].names) for cause in causes]
 
 
 def _examine_program(
