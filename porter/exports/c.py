@@ -337,7 +337,7 @@ def read_arrays(text: str) -> dict[str, tuple[Array, Array | None]]:
 
 def with_shapes(found: Mapping[tuple[str, str], Array]) -> dict[str, tuple[Array, Array | None]]:
     """Kernels as (inputs, units), as their biases say, or those of the layers behind them."""
-    arrays = {}
+    arrays: dict[str, tuple[Array, Array | None]] = {}
     for (name, role), values in found.items():
         bias = found.get((name, "bias"))
         if role == "kernel" and bias is not None and values.size % len(bias) == 0:
