@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
+from porter.examination.domain import network_inputs, port_limits
+from porter.examination.probes import draw_rows
+from porter.network import Network
 from porter.network.graph import KerasNetwork
 from reference.limits import TooLargeError
 from reference.trace import Program
@@ -22,6 +25,23 @@ SCALES = (0.1, 1.0, 4.0)
 PIXELS = 128
 LENGTH = 8
 """Of an axis that the file leaves open."""
+
+
+def chain_inputs(network: Network, program: Program, rows: int, rng: np.random.Generator, golden: Any = None) -> Array:
+    """Rows for a chain: in the range that its program documents, or else in the one that the network says.
+
+    Args:
+        network: a chain.
+        program: its forward pass.
+        rows: how many random ones at least.
+        rng: draws them.
+        golden: golden samples, which come first; or None.
+    """
+    drawn = network_inputs(program, rows, rng, False, golden)
+    if network.input_range is None or port_limits(program, outside=False) is not None:
+        return drawn
+    inside = draw_rows(network.input_range, network.widths[0], rows, rng)
+    return inside if golden is None else np.concatenate([drawn[: len(golden.inputs[0])], inside])
 
 
 def draw_rows_of(

@@ -1,8 +1,11 @@
-"""The formats that exist, registered."""
+"""The formats that exist, registered in the order in which they are listed."""
 
 from __future__ import annotations
 
-from porter.exports import numpy_file
+from porter.exports import c, fortran, numpy_file
 from porter.exports.registry import FORMATS, Format, format_for, format_named, format_of, register
 
-__all__ = ["FORMATS", "Format", "format_for", "format_named", "format_of", "numpy_file", "register"]
+WRITERS = (c, fortran, numpy_file)
+"""Each module registers its own as it is imported."""
+
+__all__ = ["FORMATS", "WRITERS", "Format", "format_for", "format_named", "format_of", "register"]

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.diagnose import same_once
+from porter.diagnosis.diagnose import same_once, whole_port
 from porter.diagnosis.evidence import word_evidence
 from porter.diagnosis.layers import Diagnosis, share_out
 from porter.errors import PortError
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
-from porter.examination.domain import network_inputs, port_limits
+from porter.examination.domain import port_limits
 from porter.examination.hypotheses import telling_mistakes
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power, word_power
 from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
-from porter.exports.feeds import draw_rows_of
+from porter.exports.feeds import chain_inputs, draw_rows_of
 from porter.exports.naming import explain, in_another_form
 from porter.exports.walk import Feeds, Walked, as_feeds, spread_rows, traced, walk
 from porter.formats.programs import build_program
@@ -163,7 +163,7 @@ def draw_sets(
         ordinary = as_feeds(program.inputs, draw_rows_of(network, program, given, rng))
         beyond, far = None, None
     else:
-        drawn = network_inputs(program, rows, rng, False, golden)
+        drawn = chain_inputs(network, program, rows, rng, golden)
         ordinary = as_feeds(program.inputs, [drawn])
         beyond, far = _wide_rows(program, port, drawn.shape[1], rng)
     sets: dict[str, tuple[Feeds, bool]] = {ORDINARY: (ordinary, False)}
@@ -356,7 +356,8 @@ def _findings(judged: Sequence[Judged], diagnoses: Mapping[str, Diagnosis]) -> l
         if one.name in diagnoses
         for cause in diagnoses[one.name].causes
     ]
-    findings = [_finding(one) for one in same_once(named)]  # type: ignore[arg-type]
+    layers = sum(isinstance(one.walked.step, Dense) for one in judged)
+    findings = [_finding(one) for one in whole_port(same_once(named), layers)]  # type: ignore[arg-type]
     return sorted(findings, key=lambda finding: (finding.code == "unexplained", not finding.certain))
 
 

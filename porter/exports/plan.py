@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import UnbuildableError, UsageError
-from porter.examination.domain import network_inputs
+from porter.exports.feeds import chain_inputs
 from porter.exports.registry import WriteOptions
 from porter.formats.programs import build_program
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
@@ -116,7 +116,7 @@ def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
         UsageError: another precision.
         UnbuildableError: a network, or a layer of it, that cannot be held.
     """
-    precision = PRECISIONS[0] if options.precision is None else options.precision
+    precision = _own_precision(network) if options.precision is None else options.precision
     if precision not in PRECISIONS:
         raise UsageError(f"the precision of {language}", found=repr(precision), expected=" or ".join(PRECISIONS))
     if isinstance(network, KerasNetwork):
@@ -131,6 +131,12 @@ def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
     return Plan(
         network.name, as_identifier(network.name), pieces, precision, golden, tuple(_about(network, pieces, precision))
     )
+
+
+def _own_precision(network: Network) -> str:
+    """float64; of a model that Keras saved, what its arrays are kept in."""
+    is_short = network.family == "keras-chain" and network.stored_dtype == np.float32
+    return "float32" if is_short else PRECISIONS[0]
 
 
 def as_identifier(name: str) -> str:
@@ -176,7 +182,7 @@ def _check_held(network: Network, layer: Layer, language: str) -> None:
 
 def _golden(network: Network, precision: Precision, seed: int) -> GoldenRows:
     program, rng = build_program(network), np.random.default_rng(seed)
-    rows = network_inputs(program, 64, rng, False, None).astype(np.float32).astype(np.float64)
+    rows = chain_inputs(network, program, 64, rng).astype(np.float32).astype(np.float64)
     outputs = np.asarray(program(rows)[0], np.float64)
     allowed = end_to_end(program, rows, precision)[program.outputs[0]]
     usable = np.isfinite(outputs).all(axis=1) & np.isfinite(allowed).all(axis=1)
@@ -201,7 +207,7 @@ def _about(network: Network, pieces: tuple[Piece, ...], precision: str) -> Itera
     if (
         last is not None
         and len(last.stored) == pieces[-1].outputs
-        and last.rule != "mean-std"
+        and last.rule not in ("mean-std", "affine")
         and last is not pieces[0].layer
     ):
         for j, (low, high) in enumerate(last.stored):

@@ -9,6 +9,7 @@ from porter.formats.oc_smart import program
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
+from porter.formats.write_back import write_arrays
 
 
 def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
@@ -27,5 +28,6 @@ READER = Family(
     lambda opened: False,
     read,
     program,
+    write=write_arrays,
     example="porter inspect anything.h5 --write-recipe anything.toml",
 )

@@ -25,6 +25,7 @@ from porter.formats.options import HIDDEN, OUTPUT, ReadOptions, one_a_layer
 from porter.formats.orientation import solve
 from porter.formats.registry import Family
 from porter.formats.said import BY_THE_FILE, attribute_names, checked_spelling, said_activations
+from porter.formats.write_back import write_arrays
 from porter.network import Claim, Dense, Layer, Network, Scaling
 from porter.network.activations import format_activation, parse_activation
 from porter.network.weight_file import WeightFile
@@ -267,5 +268,6 @@ READER = Family(
     matches,
     read,
     program,
+    write=write_arrays,
     example="porter port PACE_Lrc_aaNN.h5 -o aaNN.keras",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,12 @@ from typing import Any
 
 from porter.errors import AccessError, OutputExistsError, UsageError
 from porter.exports.formats import format_for, format_named
+from porter.exports.judge import unjudged, verify_traced
+from porter.exports.keras_chain import is_saved, placement_of
+from porter.exports.like import aligned, legacy_port, write_like
 from porter.exports.registry import Format, WriteOptions
 from porter.exports.source import network_of
+from porter.formats import read
 from porter.formats.opened import os_reason
 from porter.formats.samples import load_samples
 from porter.jobs.saving import Discard
@@ -35,6 +39,8 @@ def export(
     precision: str | None = None,
     project: bool = False,
     compile: bool = True,
+    like: str | Path | Network | None = None,
+    placement: str | None = None,
     **read_options: Any,
 ) -> Report:
     """Write a network in another format, run what was written by its own runtime, and judge it layer by layer.
@@ -49,7 +55,11 @@ def export(
         precision: "float64", "float32" or what else the format has; None for the format's usual one.
         project: whether what builds a program is written beside it (CMakeLists.txt, fpm.toml).
         compile: whether a program that porter has just written itself is compiled and run, to be judged.
-        **read_options: what a file does not say; see ``porter.read``.
+        like: a legacy file (or what was read of it) in a copy of which the network's values are written, for the
+            legacy software; everything else in it stays as it is.
+        placement: with ``like``, "outside" where the network leaves the scaling to what is around it; found out from
+            porter's own record where None.
+        **read_options: what a file does not say; see ``porter.read``. With ``like``, of that file.
 
     Returns:
         The report: its link "export" says what was judged and with what; on a mismatch nothing was written unless
@@ -61,6 +71,10 @@ def export(
         OutputExistsError: the output exists and ``force`` is not given.
     """
     path = Path(path)
+    if like is not None:
+        if to is not None:
+            raise UsageError("to", found=repr(to), expected="none beside like, whose format it is")
+        return _export_like(source, like, path, placement, force, samples, seed, read_options)
     form = _chosen(path, to)
     check_place(path, form, force=force)
     network = network_of(source, read_options)
@@ -74,6 +88,64 @@ def export(
             report = _unwritten(report)
             raise Discard
     return _at(report, path)
+
+
+def _export_like(
+    source: Any,
+    like: str | Path | Network,
+    path: Path,
+    placement: str | None,
+    force: bool,
+    samples: Any,
+    seed: int,
+    read_options: Mapping[str, Any],
+) -> Report:
+    """A copy of a legacy file with other values, read again and run by the legacy formula."""
+    legacy = like if isinstance(like, Network) else read(like, **read_options)
+    if path.suffix != legacy.source.path.suffix:
+        raise UsageError(
+            f"output {path}", found=f"the ending {path.suffix!r}", expected=f"that of {legacy.source.path.name}",
+            remedy=f"write to {path.with_suffix(legacy.source.path.suffix)}",
+        )  # fmt: skip
+    check_exists(path, is_file=True, force=force)
+    network = network_of(source, {})
+    outside = _is_outside(source, placement)
+    expected = aligned(network, legacy, outside=outside)
+    with drafted(path, force=force) as draft:
+        tell("writing the values back")
+        count = write_like(network, legacy, draft, outside=outside)
+        declared = {key: value for key, value in legacy.declarations.items() if value is not None}
+        written = read(draft, **declared)
+        tell("reading what was written and judging")
+        report = verify_traced(expected, legacy_port(written, expected, path), seed=seed)
+        report = _with_count(report, count, legacy)
+        if report.verdict == "mismatch" and not force:
+            report = _unwritten(report)
+            raise Discard
+    return _at(report, path)
+
+
+def _is_outside(source: Any, placement: str | None) -> bool | None:
+    """Whether the network leaves the scaling out, as the user or the record says; None where neither does.
+
+    Raises:
+        UsageError: a scaling that is folded into the layers, which cannot be taken out again without loss.
+    """
+    if placement is None and isinstance(source, str | Path) and is_saved(Path(source)):
+        placement = placement_of(Path(source))
+    if placement == "folded":
+        raise UsageError(
+            "what is to be written back", found="a port with the scaling folded into its layers",
+            expected="one with the scaling in layers of its own, or outside",
+            remedy="port the legacy file with --placement inside or outside, and train that",
+        )  # fmt: skip
+    return None if placement is None else placement == "outside"
+
+
+def _with_count(report: Report, count: int, legacy: Network) -> Report:
+    arrays = len(legacy.source.arrays)
+    note = f"{count} of {arrays} arrays changed in a copy of {legacy.source.path.name}, nothing else"
+    return replace(report, link_notes={**report.link_notes, "export": f"{note}; {report.link_notes['export']}"})
 
 
 def judge_file(
@@ -90,8 +162,6 @@ def judge_file(
         rows: of them.
         trusted: whether its code may be run.
     """
-    from porter.exports.judge import unjudged, verify_traced
-
     if form.opens is None or (form.holds_code and not trusted):
         reason = "nothing here runs it" if form.opens is None else "it was not compiled and run (--compile asks for it)"
         return unjudged(network, path, reason)
@@ -128,9 +198,19 @@ def check_place(path: Path, form: Format, *, force: bool) -> None:
             f"output {path}", found=f"the ending {path.suffix!r}", expected=f"{form.suffix}, for {form.name}",
             remedy=f"write to {path.with_suffix(form.suffix)}",
         )  # fmt: skip
+    check_exists(path, is_file=bool(form.suffix), force=force)
+
+
+def check_exists(path: Path, *, is_file: bool, force: bool) -> None:
+    """Refuse an output that there is no folder for, or that must not be overwritten.
+
+    Raises:
+        UsageError: no folder to put it in.
+        OutputExistsError: it exists and ``force`` is not given.
+    """
     if not path.parent.is_dir():
         raise UsageError(f"output {path}", found=f"no folder {path.parent}", remedy=f"make it: mkdir -p {path.parent}")
-    if path.exists() and (not force or (path.is_dir() and form.suffix)):
+    if path.exists() and (not force or (path.is_dir() and is_file)):
         raise OutputExistsError(
             f"output {path}",
             found="a folder of that name" if path.is_dir() else "a file of that name",

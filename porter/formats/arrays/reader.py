@@ -15,6 +15,7 @@ from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.said import EVERY, attribute_names
+from porter.formats.write_back import write_arrays
 from porter.network import Network
 from porter.network.weight_file import WeightFile
 from reference.programs import arrays as programs
@@ -89,5 +90,6 @@ READER = Family(
     matches,
     read,
     program,
+    write=write_arrays,
     example="porter port weights.npz --activation relu -o net.keras",
 )

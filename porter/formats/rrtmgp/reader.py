@@ -27,6 +27,7 @@ from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.rrtmgp.transforms import is_unscaled, with_transforms
+from porter.formats.write_back import write_arrays
 from porter.network import Network
 from porter.network.activations import parse_activation
 from porter.network.weight_file import WeightFile
@@ -212,5 +213,6 @@ READER = Family(
     matches,
     read,
     program,
+    write=write_arrays,
     example="porter port lw-g128-210809_absorption_BEST.nc -o absorption.keras",
 )

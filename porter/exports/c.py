@@ -1,0 +1,358 @@
+"""One C99 source file: weights as hexadecimal floats, no allocation, no dependencies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.exports.compiled import Compiler, open_source
+from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
+from porter.exports.registry import Format, WriteOptions, register
+from porter.network import Network
+from porter.ports.traced import TracedPort
+from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.composed.ensemble import PLAIN
+
+Array = NDArray[Any]
+
+PER_LINE = 5
+COMPILER = Compiler("C", ("cc", "gcc", "clang"), ("-std=c99", "-O2", "-DMAIN"), ("-lm",))
+
+# The body of each activation of one number z; F(name) is the function of the file's precision, R(number) its literal.
+FUNCTIONS: Mapping[str, str] = {
+    "tanh": "return F(tanh)(z);",
+    "relu6": "return z < 0 ? 0 : z > 6 ? 6 : z;",
+    "sigmoid": "const real small = F(exp)(-F(fabs)(z));\n    return (z >= 0 ? 1 : small) / (1 + small);",
+    "softsign": "return z / (1 + F(fabs)(z));",
+    "softplus": "return (z > 0 ? z : 0) + F(log1p)(F(exp)(-F(fabs)(z)));",
+    "selu": f"return R({SELU_SCALE!r}) * (z > 0 ? z : R({SELU_ALPHA!r}) * F(expm1)(z));",
+    "exponential": "return F(exp)(z);",
+    "gelu": "return z / 2 * F(erfc)(-z / R(1.4142135623730951));",
+    "gelu_tanh": f"return z * act_sigmoid(2 * (R({GELU_TANH_SCALE!r}) * (z + R(0.044715) * z * z * z)));",
+    "silu": "return z * act_sigmoid(z);",
+    "mish": "return z * F(tanh)((z > 0 ? z : 0) + F(log1p)(F(exp)(-F(fabs)(z))));",
+    "hard_sigmoid": "const real t = z / 6 + R(0.5);\n    return t < 0 ? 0 : t > 1 ? 1 : t;",
+    "hard_sigmoid_keras2": "const real t = R(0.2) * z + R(0.5);\n    return t < 0 ? 0 : t > 1 ? 1 : t;",
+    "hard_tanh": "return z < -1 ? -1 : z > 1 ? 1 : z;",
+    "relu": "const real bent = z >= threshold ? z : slope == 0 ? 0 : slope * (z - threshold);\n"
+    "    return z != z ? z : bent > largest ? largest : bent;",
+    "leaky_relu": "return z >= 0 ? z : slope * z;",
+    "elu": "return z > 0 ? z : alpha * F(expm1)(z);",
+    "thresholded_relu": "return z != z ? z : z > theta ? z : 0;",
+    "scaled_tanh": "return amplitude * F(tanh)(slope * z);",
+}
+ARGUMENTS: Mapping[str, tuple[tuple[str, str, float], ...]] = {
+    "relu": (
+        ("slope", "negative_slope", 0.0), ("threshold", "threshold", 0.0), ("largest", "max_value", float("inf")),
+    ),
+    "leaky_relu": (("slope", "negative_slope", 0.2),),
+    "elu": (("alpha", "alpha", 1.0),),
+    "thresholded_relu": (("theta", "theta", 1.0),),
+    "scaled_tanh": (("amplitude", "amplitude", 1.7159), ("slope", "slope", 2.0 / 3.0)),
+}  # fmt: skip
+"""Of an activation with parameters: its name in C, in the reference, and the value where none is given."""
+NEEDED = {"silu": ("sigmoid",), "gelu_tanh": ("sigmoid",)}
+TRANSFORMS: Mapping[str, str] = {
+    "identity": "{0}",
+    "cos_degrees": "F(cos)({0} * R(0.017453292519943295))",
+    "log10": "F(log10)({0})",
+    "ln": "F(log)({0})",
+    "pow10": "F(pow)(10, {0})",
+    "exp": "F(exp)({0})",
+    "root4": "F(sqrt)(F(sqrt)({0}))",
+    "pow8": "pow8({0})",
+    "relu_square": "relu_square({0})",
+}
+HELPERS: Mapping[str, str] = {
+    "pow8": "const real two = z * z, four = two * two;\n    return four * four;",
+    "relu_square": "return z > 0 ? z * z : z != z ? z : 0;",
+}
+
+
+def write(network: Network, path: Path, options: WriteOptions) -> None:
+    """One C file; with ``options.project`` a CMakeLists.txt beside it.
+
+    Raises:
+        UnbuildableError: a layer that cannot be held.
+    """
+    plan = make_plan(network, options, "C")
+    path.write_text("\n".join(_lines(plan, path.name)) + "\n", encoding="utf-8")
+    if options.project:
+        lines = _project(plan.identifier, path.name)
+        path.with_name("CMakeLists.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def literal(value: Any, is_double: bool) -> str:
+    """A number, exactly: ``0x1.8p+1``."""
+    number = float(value)
+    if not np.isfinite(number):
+        return "NAN" if np.isnan(number) else "-INFINITY" if number < 0 else "INFINITY"
+    text = re.sub(r"\.?0*p", "p", number.hex(), count=1)
+    return text if is_double else f"{text}f"
+
+
+def _lines(plan: Plan, file: str) -> Iterator[str]:
+    name, big = plan.identifier, plan.identifier.upper()
+    is_double, total = plan.precision == "float64", sum(piece.outputs for piece in plan.pieces)
+    yield "/*"
+    yield from (f" * {line}".replace("*/", "* /").rstrip() for line in _about(plan, file))
+    yield " */"
+    yield from ("#include <math.h>", "")
+    if is_double:
+        yield from ("typedef double real;", "#define F(name) name", "#define R(number) number")
+    else:
+        yield from ("typedef float real;", "#define F(name) name##f", "#define R(number) number##f")
+    yield from ("", f"#define {big}_INPUTS {plan.inputs}", f"#define {big}_OUTPUTS {plan.outputs}")
+    yield from (f"#define {big}_LAYERS {total}", "", f"void {name}(const real *inputs, real *outputs);")
+    yield from (f"void {name}_layers(const real *inputs, real *layers);", "")
+    for piece in plan.pieces:
+        yield from _arrays(piece, plan.dtype)
+    yield from _functions(plan)
+    for piece in plan.pieces:
+        yield from _function(piece, is_double)
+    yield from _whole(plan, total)
+    yield from _main(plan, total)
+
+
+def _about(plan: Plan, file: str) -> Iterator[str]:
+    yield from (*plan.about, "")
+    yield f"{plan.identifier}(inputs, outputs) takes {plan.inputs} numbers and gives {plan.outputs}."
+    yield f"{plan.identifier}_layers(inputs, layers) gives what every layer gives, one behind the other."
+    yield "Nothing is allocated and nothing is kept: both may be called from many threads at once."
+    yield f"cc -std=c99 -O2 -c {file}                  to link it to a program"
+    yield f"cc {file} -lm -DSELFTEST && ./a.out        rows of the reference, within what rounding allows"
+    yield f"cc {file} -lm -DMAIN && ./a.out < rows     rows of numbers on standard input"
+    yield "Compile without -ffast-math: with it, nothing is known of rounding and missing values."
+
+
+def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
+    layer, name = piece.layer, piece.identifier
+    if isinstance(layer, Dense):
+        yield f"/* {piece.name}: {piece.inputs} rows of {piece.outputs}, what each input adds to each unit */"
+        yield from _array(f"{name}_kernel", layer.kernel, dtype)
+        if layer.bias is not None:
+            yield from _array(f"{name}_bias", layer.bias, dtype)
+    elif isinstance(layer, Scaling):
+        yield from _array(f"{name}_scale", layer.scale, dtype)
+        yield from _array(f"{name}_offset", layer.offset, dtype)
+    elif isinstance(layer, Extremes):
+        for each in ("least", "greatest", "tolerance"):
+            yield from _array(f"{name}_{each}", getattr(layer, each), dtype)
+
+
+def _array(name: str, array: Array, dtype: np.dtype[Any], kind: str = "real") -> Iterator[str]:
+    values = np.asarray(array).astype(dtype)
+    is_double = dtype == np.float64
+    yield f"static const {kind} {name}[{values.size}] = {{"
+    for row in values.reshape(-1, values.shape[-1]):
+        numbers = [literal(value, is_double) for value in row]
+        for start in range(0, len(numbers), PER_LINE):
+            yield f"    {', '.join(numbers[start : start + PER_LINE])},"
+    yield from ("};", "")
+
+
+def _functions(plan: Plan) -> Iterator[str]:
+    needed = [each for name in plan.activations for each in (*NEEDED.get(name, ()), name)]
+    for name in dict.fromkeys(needed):
+        if name in FUNCTIONS:
+            arguments = "".join(f", real {each}" for each, _, _ in ARGUMENTS.get(name, ()))
+            yield from (f"static real act_{name}(real z{arguments})", "{", f"    {FUNCTIONS[name]}", "}", "")
+    used = {each for p in plan.pieces if isinstance(p.layer, Transform) for each in p.layer.functions}
+    for name in sorted(used & set(HELPERS)):
+        yield from (f"static real {name}(real z)", "{", f"    {HELPERS[name]}", "}", "")
+
+
+def _function(piece: Piece, is_double: bool) -> Iterator[str]:
+    layer, name, n = piece.layer, piece.identifier, piece.outputs
+    yield from (f"static void compute_{name}(const real *x, real *y)", "{")
+    if isinstance(layer, Dense):
+        start = f"{name}_bias[j]" if layer.bias is not None else "0"
+        yield "    int i, j;"
+        yield f"    for (j = 0; j < {n}; j++) y[j] = {start};"
+        yield f"    for (i = 0; i < {piece.inputs}; i++) {{"
+        yield "        const real a = x[i];"
+        yield f"        const real *row = {name}_kernel + i * {n};"
+        yield f"        for (j = 0; j < {n}; j++) y[j] += a * row[j];"
+        yield "    }"
+        yield from _activated(layer.activation, n, is_double)
+    elif isinstance(layer, Scaling):
+        yield "    int j;"
+        yield f"    for (j = 0; j < {n}; j++) y[j] = {name}_scale[j] * x[j] + {name}_offset[j];"
+    elif isinstance(layer, Transform):
+        for j, function in enumerate(layer.functions):
+            yield f"    y[{j}] = {TRANSFORMS[function].format(f'x[{j}]')};"
+    elif isinstance(layer, Extremes):
+        yield "    int j;"
+        yield f"    for (j = 0; j < {n}; j++) {{"
+        yield f"        const real low = {name}_least[j], high = {name}_greatest[j], slack = {name}_tolerance[j];"
+        yield "        const int is_near = x[j] >= low - slack && x[j] <= high + slack;"
+        yield "        y[j] = !is_near ? NAN : x[j] < low ? low : x[j] > high ? high : x[j];"
+        yield "    }"
+    elif isinstance(layer, Ensemble):
+        yield from _ensemble(layer)
+    yield from ("}", "")
+
+
+def _activated(activation: Activation, n: int, is_double: bool) -> Iterator[str]:
+    if activation.name == "softmax":
+        yield "    {"
+        yield "        real largest = y[0], sum = 0;"
+        yield f"        for (j = 1; j < {n}; j++) if (y[j] > largest || y[j] != y[j]) largest = y[j];"
+        yield f"        for (j = 0; j < {n}; j++) sum += y[j] = F(exp)(y[j] - largest);"
+        yield f"        for (j = 0; j < {n}; j++) y[j] /= sum;"
+        yield "    }"
+    elif activation.name != "linear":
+        given = [activation.parameters.get(key, value) for _, key, value in ARGUMENTS.get(activation.name, ())]
+        numbers = "".join(f", {literal(np.inf if each is None else each, is_double)}" for each in given)
+        yield f"    for (j = 0; j < {n}; j++) y[j] = act_{activation.name}(y[j]{numbers});"
+
+
+def _ensemble(layer: Ensemble) -> Iterator[str]:
+    n = layer.members
+    yield "    real mean = 0;"
+    yield "    int j;"
+    yield f"    for (j = 0; j < {n}; j++) mean += x[j];"
+    yield f"    mean /= {n};"
+    if layer.rule != PLAIN:
+        yield "    {"
+        yield "        real square = 0, sum = 0;"
+        yield "        int count = 0;"
+        yield f"        for (j = 0; j < {n}; j++) square += (x[j] - mean) * (x[j] - mean);"
+        yield f"        square = F(sqrt)(square / {n - 1});"
+        yield f"        for (j = 0; j < {n}; j++) if (F(fabs)(x[j] - mean) < square) {{ sum += x[j]; count++; }}"
+        yield "        mean = sum / count;"
+        yield "    }"
+    yield "    y[0] = mean;"
+
+
+def _whole(plan: Plan, total: int) -> Iterator[str]:
+    name = plan.identifier
+    yield from (f"void {name}_layers(const real *inputs, real *layers)", "{")
+    place, taken = 0, "inputs"
+    for piece in plan.pieces:
+        yield f"    compute_{piece.identifier}({taken}, layers + {place});"
+        taken, place = f"layers + {place}", place + piece.outputs
+    yield from (
+        "}",
+        "",
+        f"void {name}(const real *inputs, real *outputs)",
+        "{",
+        f"    real layers[{total}];",
+        "    int j;",
+    )
+    yield f"    {name}_layers(inputs, layers);"
+    yield f"    for (j = 0; j < {plan.outputs}; j++) outputs[j] = layers[{total - plan.outputs} + j];"
+    yield from ("}", "")
+
+
+def _main(plan: Plan, total: int) -> Iterator[str]:
+    name, rows = plan.identifier, len(plan.golden.inputs)
+    yield from ("#if defined(SELFTEST) || defined(MAIN)", "#include <stdio.h>", "#include <string.h>", "#endif", "")
+    yield "#ifdef SELFTEST"
+    for each in ("inputs", "outputs", "allowed"):
+        yield from _array(f"golden_{each}", getattr(plan.golden, each), np.dtype(np.float64), "double")
+    yield from ("int main(void)", "{", f"    real x[{plan.inputs}], y[{plan.outputs}];", "    int i, j, wrong = 0;")
+    yield f"    for (i = 0; i < {rows}; i++) {{"
+    yield f"        for (j = 0; j < {plan.inputs}; j++) x[j] = (real)golden_inputs[i * {plan.inputs} + j];"
+    yield f"        {name}(x, y);"
+    yield f"        for (j = 0; j < {plan.outputs}; j++) {{"
+    yield f"            const int k = i * {plan.outputs} + j;"
+    yield "            if (!(fabs((double)y[j] - golden_outputs[k]) <= golden_allowed[k])) wrong++;"
+    yield "        }"
+    yield "    }"
+    yield '    printf("selftest %s: ", wrong ? "FAILED" : "passed");'
+    yield f'    printf("{rows} rows, %d of {rows * plan.outputs} numbers off\\n", wrong);'
+    yield from ("    return wrong != 0;", "}", "#endif", "", "#if defined(MAIN) && !defined(SELFTEST)")
+    yield from ("static int tell(void)", "{", f'    puts("porter-program 1 {plan.precision}");')
+    yield f'    puts("input {plan.inputs} inputs");'
+    for piece in plan.pieces:
+        yield f'    puts("layer {piece.outputs} {_quoted(piece.name)}");'
+    yield from (f'    puts("output {_quoted(plan.pieces[-1].name)}");', "    return 0;", "}", "")
+    yield from ("int main(int count, char **words)", "{", f"    double row[{max(plan.inputs, total)}];")
+    yield f"    real x[{plan.inputs}], layers[{total}];"
+    yield "    int j;"
+    yield '    if (count > 1 && strcmp(words[1], "--layers") == 0) return tell();'
+    yield '    if (count > 1 && strcmp(words[1], "--trace") == 0) {'
+    yield f"        while (fread(row, sizeof(double), {plan.inputs}, stdin) == {plan.inputs}) {{"
+    yield f"            for (j = 0; j < {plan.inputs}; j++) x[j] = (real)row[j];"
+    yield f"            {name}_layers(x, layers);"
+    yield f"            for (j = 0; j < {total}; j++) row[j] = layers[j];"
+    yield f"            if (fwrite(row, sizeof(double), {total}, stdout) != {total}) return 1;"
+    yield from ("        }", "        return 0;", "    }", "    for (;;) {")
+    yield f'        for (j = 0; j < {plan.inputs}; j++) if (scanf("%lf", &row[j]) != 1) return j != 0;'
+    yield f"        for (j = 0; j < {plan.inputs}; j++) x[j] = (real)row[j];"
+    yield f"        {name}_layers(x, layers);"
+    digits = 17 if plan.precision == "float64" else 9
+    yield f"        for (j = {total - plan.outputs}; j < {total}; j++)"
+    yield f"            printf(\"%.{digits}g%c\", (double)layers[j], j + 1 < {total} ? ' ' : '\\n');"
+    yield from ("    }", "}", "#endif")
+
+
+def _quoted(name: str) -> str:
+    return name.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _project(name: str, file: str) -> Iterator[str]:
+    yield "cmake_minimum_required(VERSION 3.15)"
+    yield f"project({name} C)"
+    yield "set(CMAKE_C_STANDARD 99)"
+    yield f"add_library({name} {file})"
+    yield f"target_link_libraries({name} PUBLIC m)"
+    yield "enable_testing()"
+    yield f"add_executable({name}_selftest {file})"
+    yield f"target_compile_definitions({name}_selftest PRIVATE SELFTEST)"
+    yield f"target_link_libraries({name}_selftest m)"
+    yield f"add_test(NAME selftest COMMAND {name}_selftest)"
+
+
+def open_file(path: Path, *, trusted: bool) -> TracedPort:
+    """The file compiled and run; see ``open_source``."""
+    return open_source(path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to c")
+
+
+ARRAY = re.compile(r"static const real (\w+)_(kernel|bias)\[(\d+)\] = \{([^}]*)\}")
+
+
+def read_arrays(text: str) -> dict[str, tuple[Array, Array | None]]:
+    """Kernels and biases of the dense layers as the text has them, by the layers' identifiers."""
+    found: dict[tuple[str, str], Array] = {}
+    for name, role, size, body in ARRAY.findall(text):
+        words = [
+            word.strip().rstrip("fF") if "0x" not in word else word.strip().removesuffix("f")
+            for word in body.split(",")
+        ]
+        try:
+            values = [float.fromhex(word) if "0x" in word else float(word) for word in words if word]
+        except ValueError:
+            continue
+        if len(values) == int(size):
+            found[name, role] = np.array(values)
+    return with_shapes(found)
+
+
+def with_shapes(found: Mapping[tuple[str, str], Array]) -> dict[str, tuple[Array, Array | None]]:
+    """Kernels as (inputs, units), as their biases say, or those of the layers behind them."""
+    arrays: dict[str, tuple[Array, Array | None]] = {}
+    for (name, role), values in found.items():
+        bias = found.get((name, "bias"))
+        if role == "kernel" and bias is not None and values.size % len(bias) == 0:
+            arrays[name] = (values.reshape(-1, len(bias)), bias)
+    return arrays
+
+
+FORMAT = register(
+    Format(
+        "c",
+        ".c",
+        "one C99 file without dependencies, which allocates nothing",
+        write,
+        needs="a C compiler, to be judged",
+        opens=open_file,
+        holds_code=True,
+    )
+)

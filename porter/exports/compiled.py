@@ -1,0 +1,140 @@
+"""Source files compiled by the system's compiler in a folder that is thrown away, and run as programs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from porter.errors import PortError, UsageError
+from porter.exports.plan import as_identifier
+from porter.exports.program import ask
+from porter.ports.traced import TracedPort
+from reference.precision import Precision
+
+SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler of one language.
+
+    Attributes:
+        language: for people.
+        commands: under which it may be found, the first that is there is taken.
+        flags: that it is called with, before the file.
+        libraries: that it is called with, behind the file.
+        package: to install it from.
+    """
+
+    language: str
+    commands: tuple[str, ...]
+    flags: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
+    package: str = "gcc"
+
+    def find(self) -> str:
+        """Its command.
+
+        Raises:
+            PortError: none is installed.
+        """
+        found = next((path for each in self.commands if (path := shutil.which(each)) is not None), None)
+        if found is None:
+            raise PortError(
+                f"no compiler of {self.language}",
+                found=f"none of {', '.join(self.commands)} on the path",
+                expected="one, to compile and run the file",
+                remedy=f"apt-get install {self.package}, or your system's like of it",
+            )
+        return found
+
+
+def open_source(
+    path: Path, compiler: Compiler, read_arrays: Callable[[str], Mapping[str, Any]], *, trusted: bool, portable: str
+) -> TracedPort:
+    """A source file compiled, with what its program says of itself.
+
+    Args:
+        path: of the source.
+        compiler: of its language.
+        read_arrays: kernels and biases of the source's text, by the identifiers of layers.
+        trusted: whether its code may be run.
+        portable: how to write it anew.
+
+    Raises:
+        UsageError: its code may not be run.
+        PortError: no compiler; it does not compile; it is no such program.
+    """
+    if not trusted:
+        raise UsageError(
+            f"{path} is a program",
+            found="no word that it may be compiled and run",
+            remedy="say --compile (compile=True) if you trust it: its code runs on this machine",
+        )
+    command = compiler.find()
+    folder = Path(tempfile.mkdtemp(prefix="porter-"))
+    try:
+        binary = compile_source(path, command, compiler, folder)
+        program = ask((str(binary),), path.name)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    text = path.read_text(encoding="utf-8", errors="replace")
+    precision = Precision(program.precision, program.precision)
+    port = TracedPort(
+        path.name,
+        f"{version_of(command)} {' '.join(compiler.flags)}",
+        program.run,
+        program.outputs,
+        precision,
+        path=path,
+        weights=lambda: by_names(read_arrays(text), program.layers, np.dtype(program.precision)),
+        portable=portable,
+    )
+    weakref.finalize(port, shutil.rmtree, folder, ignore_errors=True)
+    return port
+
+
+def by_names(arrays: Mapping[str, Any], names: Sequence[str] | Mapping[str, Any], dtype: Any) -> dict[str, Any]:
+    """Arrays by the legacy names of their layers, as the program holds them."""
+
+    def held(array: Any) -> Any:
+        return None if array is None else np.asarray(array).astype(dtype).astype(np.float64)
+
+    known = {name: arrays.get(as_identifier(name)) for name in names}
+    return {name: (held(pair[0]), held(pair[1])) for name, pair in known.items() if pair is not None}
+
+
+def compile_source(path: Path, command: str, compiler: Compiler, folder: Path) -> Path:
+    """The program.
+
+    Raises:
+        PortError: it does not compile.
+    """
+    binary = folder / "program"
+    words = [command, *compiler.flags, str(path.resolve()), "-o", str(binary), *compiler.libraries]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=folder)
+    except subprocess.TimeoutExpired as error:
+        raise PortError(f"{path} does not compile", found=f"no end in {SECONDS:.0f} s") from error
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if "error" in line.lower()] or done.stderr.splitlines()
+        raise PortError(
+            f"{path} does not compile", found=(said or ["nothing said"])[0][:300],
+            expected=f"a file that {' '.join(words[:1])} {' '.join(compiler.flags)} takes",
+        )  # fmt: skip
+    return binary
+
+
+def version_of(command: str) -> str:
+    """The compiler and its version, for the report."""
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    return (done.stdout.splitlines() or [Path(command).name])[0].strip()

@@ -1,0 +1,348 @@
+"""One Fortran 2008 source file: a module, and a main that uses it; no allocation in the module, no dependencies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.exports.c import ARGUMENTS, NEEDED, with_shapes
+from porter.exports.compiled import Compiler, open_source
+from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
+from porter.exports.registry import Format, WriteOptions, register
+from porter.network import Network
+from porter.ports.traced import TracedPort
+from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.composed.ensemble import PLAIN
+
+Array = NDArray[Any]
+
+PER_LINE, PER_STATEMENT = 3, 120
+COMPILER = Compiler("Fortran", ("gfortran", "flang", "ifx", "ifort"), ("-O2",), package="gfortran")
+
+# The body of each activation of one number z, which gives y.
+FUNCTIONS: Mapping[str, tuple[str, ...]] = {
+    "tanh": ("y = tanh(z)",),
+    "relu6": ("y = z", "if (z < 0) y = 0", "if (z > 6) y = 6"),
+    "sigmoid": ("y = exp(-abs(z))", "if (z >= 0) then", "  y = 1 / (1 + y)", "else", "  y = y / (1 + y)", "end if"),
+    "softsign": ("y = z / (1 + abs(z))",),
+    "softplus": ("y = log1p(exp(-abs(z)))", "if (z > 0) y = z + y"),
+    "selu": ("y = z", f"if (.not. z > 0) y = {SELU_ALPHA!r}_wp * expm1(z)", f"y = {SELU_SCALE!r}_wp * y"),
+    "exponential": ("y = exp(z)",),
+    "gelu": ("y = z / 2 * erfc(-z / 1.4142135623730951_wp)",),
+    "gelu_tanh": (f"y = z * act_sigmoid(2 * ({GELU_TANH_SCALE!r}_wp * (z + 0.044715_wp * z * z * z)))",),
+    "silu": ("y = z * act_sigmoid(z)",),
+    "mish": ("y = log1p(exp(-abs(z)))", "if (z > 0) y = z + y", "y = z * tanh(y)"),
+    "hard_sigmoid": ("y = z / 6 + 0.5_wp", "if (y < 0) y = 0", "if (y > 1) y = 1"),
+    "hard_sigmoid_keras2": ("y = 0.2_wp * z + 0.5_wp", "if (y < 0) y = 0", "if (y > 1) y = 1"),
+    "hard_tanh": ("y = z", "if (z < -1) y = -1", "if (z > 1) y = 1"),
+    "relu": (
+        "y = z", "if (z < threshold) y = slope * (z - threshold)",
+        "if (z < threshold .and. .not. abs(slope) > 0) y = 0",
+        "if (y > largest) y = largest",
+    ),
+    "leaky_relu": ("y = z", "if (z < 0) y = slope * z"),
+    "elu": ("y = z", "if (.not. z > 0) y = alpha * expm1(z)"),
+    "thresholded_relu": ("y = z", "if (z <= theta) y = 0"),
+    "scaled_tanh": ("y = amplitude * tanh(slope * z)",),
+}  # fmt: skip
+HELPERS: Mapping[str, tuple[str, ...]] = {
+    # Kahan's way: exact to a few last bits where 1 + z or exp(z) loses the digits of a small z.
+    "log1p": ("w = 1 + z", "y = z", "if (abs(w - 1) > 0) y = log(w) * (z / (w - 1))"),
+    "expm1": (
+        "w = exp(z)", "y = w - 1", "if (abs(z) < 1) then", "  y = z",
+        "  if (abs(w - 1) > 0) y = (w - 1) * (z / log(w))", "end if",
+    ),
+    "pow8": ("w = z * z", "w = w * w", "y = w * w"),
+    "relu_square": ("y = z * z", "if (z < 0) y = 0"),
+}  # fmt: skip
+"""Functions of one number that the language does not have; ``w`` is a number of their own."""
+NEEDS_HELPER = {
+    "softplus": ("log1p",), "mish": ("log1p",), "elu": ("expm1",), "selu": ("expm1",),
+}  # fmt: skip
+TRANSFORMS: Mapping[str, str] = {
+    "identity": "{0}",
+    "cos_degrees": "cos({0} * 0.017453292519943295_wp)",
+    "log10": "log10({0})",
+    "ln": "log({0})",
+    "pow10": "10.0_wp ** {0}",
+    "exp": "exp({0})",
+    "root4": "sqrt(sqrt({0}))",
+    "pow8": "pow8({0})",
+    "relu_square": "relu_square({0})",
+}
+
+
+def write(network: Network, path: Path, options: WriteOptions) -> None:
+    """One Fortran file; with ``options.project`` an fpm.toml beside it.
+
+    Raises:
+        UnbuildableError: a layer that cannot be held.
+    """
+    plan = make_plan(network, options, "Fortran")
+    is_library = options.project or not options.main
+    path.write_text("\n".join(_lines(plan, path.name, not is_library)) + "\n", encoding="utf-8")
+    if options.project:
+        lines = (f'name = "{plan.identifier}"', "", "[build]", "auto-executables = false", "", "[library]")
+        path.with_name("fpm.toml").write_text("\n".join((*lines, 'source-dir = "."')) + "\n", encoding="utf-8")
+
+
+def literal(value: Any, is_double: bool, kind: str = "wp") -> str:
+    """A number of 17 or 9 digits, from which its kind's nearest is the number itself."""
+    number = float(value)
+    if not np.isfinite(number):
+        return f"huge(1.0_{kind})" if number > 0 else f"-huge(1.0_{kind})"
+    return f"{number:.{16 if is_double else 8}e}_{kind}"
+
+
+def _lines(plan: Plan, file: str, with_main: bool) -> Iterator[str]:
+    module = f"{plan.identifier}_network"
+    yield from (f"! {line}".rstrip() for line in _about(plan, file, module))
+    yield from (f"module {module}", "  use, intrinsic :: iso_fortran_env, only: real32, real64, int8, input_unit")
+    yield from ("  use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan", "  implicit none", "  private")
+    yield f"  integer, parameter, public :: wp = real{plan.precision[-2:]}"
+    yield f"  integer, parameter, public :: number_of_inputs = {plan.inputs}, number_of_outputs = {plan.outputs}"
+    total = sum(piece.outputs for piece in plan.pieces)
+    yield f"  integer, parameter, public :: number_of_layer_values = {total}"
+    yield from ("  public :: compute, compute_layers, run_program", "  integer :: i_", "")
+    for piece in plan.pieces:
+        yield from _arrays(piece, plan.dtype)
+    for name in ("inputs", "outputs", "allowed"):
+        array = getattr(plan.golden, name)
+        yield from _array(f"golden_{name}", array, np.dtype(np.float64), "real64")
+    yield from ("", "contains", "")
+    yield from _whole(plan)
+    for piece in plan.pieces:
+        yield from _subroutine(piece, plan.precision == "float64")
+    yield from _functions(plan)
+    yield from _program(plan, total)
+    yield f"end module {module}"
+    if with_main:
+        yield from _main(plan.identifier, module)
+
+
+def _main(name: str, module: str) -> Iterator[str]:
+    yield from ("", f"program {name}_main", f"  use {module}, only: run_program", "  call run_program()")
+    yield f"end program {name}_main"
+
+
+def _about(plan: Plan, file: str, module: str) -> Iterator[str]:
+    yield from (*plan.about, "")
+    yield f"use {module}, only: compute, compute_layers, wp"
+    yield f"call compute(inputs, outputs)         {plan.inputs} numbers to {plan.outputs}"
+    yield "call compute_layers(inputs, layers)   what every layer gives, one behind the other"
+    yield "Nothing is allocated and nothing is kept: both may be called from many threads at once."
+    yield f"gfortran -O2 {file} -o network && ./network < rows     rows of numbers on standard input"
+    yield "./network --selftest                  rows of the reference, within what rounding allows"
+    yield "Compile without -ffast-math: with it, nothing is known of rounding and missing values."
+
+
+def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
+    layer, name = piece.layer, piece.identifier
+    if isinstance(layer, Dense):
+        yield f"  ! {piece.name}: what each of {piece.inputs} inputs (second index) adds to each unit (first)"
+        yield from _array(f"{name}_kernel", layer.kernel, dtype)
+        if layer.bias is not None:
+            yield from _array(f"{name}_bias", layer.bias, dtype)
+    elif isinstance(layer, Scaling):
+        yield from _array(f"{name}_scale", layer.scale, dtype)
+        yield from _array(f"{name}_offset", layer.offset, dtype)
+    elif isinstance(layer, Extremes):
+        for each in ("least", "greatest", "tolerance"):
+            yield from _array(f"{name}_{each}", getattr(layer, each), dtype)
+
+
+def _array(name: str, array: Array, dtype: np.dtype[Any], kind: str = "wp") -> Iterator[str]:
+    """A variable that nothing assigns, in statements of few lines; a row of the array is a column here."""
+    values, is_double = np.asarray(array).astype(dtype), dtype == np.float64
+    shape = ",".join(str(size) for size in values.shape[::-1])
+    yield f"  real({kind}), save :: {name}({shape})"
+    for index, row in enumerate(np.atleast_2d(values), start=1):
+        place = f"i_,{index}" if values.ndim > 1 else "i_"
+        for start in range(0, len(row), PER_STATEMENT):
+            part = [literal(value, is_double, kind) for value in row[start : start + PER_STATEMENT]]
+            yield f"  data ({name}({place}), i_={start + 1},{start + len(part)}) / &"
+            lines = [", ".join(part[at : at + PER_LINE]) for at in range(0, len(part), PER_LINE)]
+            yield from (f"    {line}, &" for line in lines[:-1])
+            yield f"    {lines[-1]} /"
+
+
+def _whole(plan: Plan) -> Iterator[str]:
+    yield from ("  !> Inputs to outputs.", "  pure subroutine compute(inputs, outputs)")
+    yield "    real(wp), intent(in) :: inputs(number_of_inputs)"
+    yield "    real(wp), intent(out) :: outputs(number_of_outputs)"
+    yield "    real(wp) :: layers(number_of_layer_values)"
+    yield "    call compute_layers(inputs, layers)"
+    yield "    outputs = layers(number_of_layer_values - number_of_outputs + 1:)"
+    yield from ("  end subroutine compute", "", "  !> Inputs to what every layer gives, one behind the other.")
+    yield "  pure subroutine compute_layers(inputs, layers)"
+    yield "    real(wp), intent(in) :: inputs(number_of_inputs)"
+    yield "    real(wp), intent(out) :: layers(number_of_layer_values)"
+    place, taken = 0, "inputs"
+    for piece in plan.pieces:
+        given = f"layers({place + 1}:{place + piece.outputs})"
+        yield f"    call step_{piece.identifier}({taken}, {given})"
+        taken, place = given, place + piece.outputs
+    yield from ("  end subroutine compute_layers", "")
+
+
+def _subroutine(piece: Piece, is_double: bool) -> Iterator[str]:
+    layer, name = piece.layer, piece.identifier
+    yield f"  pure subroutine step_{name}(x, y)"
+    yield f"    real(wp), intent(in) :: x({piece.inputs})"
+    yield f"    real(wp), intent(out) :: y({piece.outputs})"
+    if isinstance(layer, Dense):
+        yield "    integer :: i"
+        yield f"    y = {f'{name}_bias' if layer.bias is not None else '0'}"
+        yield f"    do i = 1, {piece.inputs}"
+        yield f"      y = y + x(i) * {name}_kernel(:, i)"
+        yield "    end do"
+        yield from _activated(layer.activation, is_double)
+    elif isinstance(layer, Scaling):
+        yield f"    y = {name}_scale * x + {name}_offset"
+    elif isinstance(layer, Transform):
+        for j, function in enumerate(layer.functions, start=1):
+            yield f"    y({j}) = {TRANSFORMS[function].format(f'x({j})')}"
+    elif isinstance(layer, Extremes):
+        yield f"    y = max(min(x, {name}_greatest), {name}_least)"
+        yield f"    where (.not. (x >= {name}_least - {name}_tolerance .and. x <= {name}_greatest + {name}_tolerance))"
+        yield from ("      y = ieee_value(y, ieee_quiet_nan)", "    end where")
+    elif isinstance(layer, Ensemble):
+        yield from _ensemble(layer)
+    yield from (f"  end subroutine step_{name}", "")
+
+
+def _activated(activation: Activation, is_double: bool) -> Iterator[str]:
+    if activation.name == "softmax":
+        yield from ("    y = exp(y - maxval(y))", "    y = y / sum(y)")
+    elif activation.name != "linear":
+        given = [activation.parameters.get(key, value) for _, key, value in ARGUMENTS.get(activation.name, ())]
+        numbers = "".join(f", {literal(np.inf if each is None else each, is_double)}" for each in given)
+        yield f"    y = act_{activation.name}(y{numbers})"
+
+
+def _ensemble(layer: Ensemble) -> Iterator[str]:
+    n = layer.members
+    if layer.rule == PLAIN:
+        yield f"    y(1) = sum(x) / {n}"
+        return
+    yield "    real(wp) :: mean, deviation"
+    yield f"    mean = sum(x) / {n}"
+    yield f"    deviation = sqrt(sum((x - mean) ** 2) / {n - 1})"
+    yield "    y(1) = sum(x, mask=abs(x - mean) < deviation) / count(abs(x - mean) < deviation)"
+
+
+def _functions(plan: Plan) -> Iterator[str]:
+    needed = [each for name in plan.activations for each in (*NEEDED.get(name, ()), name)]
+    for name in dict.fromkeys(needed):
+        if name in FUNCTIONS:
+            yield from _function(f"act_{name}", [each for each, _, _ in ARGUMENTS.get(name, ())], FUNCTIONS[name])
+    used = {each for p in plan.pieces if isinstance(p.layer, Transform) for each in p.layer.functions}
+    helpers = {each for name in plan.activations for each in NEEDS_HELPER.get(name, ())} | (used & set(HELPERS))
+    for name in sorted(helpers):
+        yield from _function(name, [], HELPERS[name], with_own=True)
+
+
+def _function(name: str, arguments: list[str], body: tuple[str, ...], with_own: bool = False) -> Iterator[str]:
+    every = ", ".join(["z", *arguments])
+    yield from (f"  elemental function {name}({every}) result(y)", f"    real(wp), intent(in) :: {every}")
+    yield f"    real(wp) :: y{', w' if with_own else ''}"
+    yield from (f"    {line}" for line in body)
+    yield from (f"  end function {name}", "")
+
+
+def _program(plan: Plan, total: int) -> Iterator[str]:
+    rows = len(plan.golden.inputs)
+    digits = 17 if plan.precision == "float64" else 9
+    yield "  !> Rows on standard input to outputs; --selftest, --layers and --trace as porter verify asks for them."
+    yield "  subroutine run_program()"
+    yield from (
+        "    character(len=32) :: option",
+        "    real(wp) :: inputs(number_of_inputs), layers(number_of_layer_values)",
+    )
+    yield from ("    integer :: status, first", "    option = ''")
+    yield "    if (command_argument_count() > 0) call get_command_argument(1, option)"
+    yield from (
+        "    select case (option)",
+        "    case ('--layers')",
+        f"      print '(a)', 'porter-program 1 {plan.precision}'",
+    )
+    yield f"      print '(a)', 'input {plan.inputs} inputs'"
+    for piece in plan.pieces:
+        yield f"      print '(a)', 'layer {piece.outputs} {_quoted(piece.name)}'"
+    yield f"      print '(a)', 'output {_quoted(plan.pieces[-1].name)}'"
+    yield from ("    case ('--selftest')", "      call selftest()", "    case ('--trace')", "      call trace()")
+    yield from ("    case default", f"      first = {total - plan.outputs + 1}", "      do")
+    yield "        read (input_unit, *, iostat=status) inputs"
+    yield "        if (status /= 0) exit"
+    yield "        call compute_layers(inputs, layers)"
+    yield f"        print '(*(es{digits + 8}.{digits - 1}e3))', layers(first:)"
+    yield from ("      end do", "    end select", "  end subroutine run_program", "")
+    yield from ("  subroutine trace()", "    real(real64) :: row(number_of_inputs)")
+    yield "    real(wp) :: layers(number_of_layer_values)"
+    yield from (
+        "    integer :: source, drain, status",
+        "    open (newunit=source, file='/dev/stdin', access='stream', &",
+    )
+    yield "      form='unformatted', action='read')"
+    yield "    open (newunit=drain, file='/dev/stdout', access='stream', form='unformatted', action='write')"
+    yield from ("    do", "      read (source, iostat=status) row", "      if (status /= 0) exit")
+    yield from (
+        "      call compute_layers(real(row, wp), layers)",
+        "      write (drain) real(layers, real64)",
+        "    end do",
+    )
+    yield from ("  end subroutine trace", "", "  subroutine selftest()", "    real(wp) :: outputs(number_of_outputs)")
+    yield from ("    integer :: row, wrong", "    wrong = 0", f"    do row = 1, {rows}")
+    yield "      call compute(real(golden_inputs(:, row), wp), outputs)"
+    yield "      wrong = wrong + count(.not. &"
+    yield "        abs(real(outputs, real64) - golden_outputs(:, row)) <= golden_allowed(:, row))"
+    yield "    end do"
+    yield f"    print '(a,i0,a)', 'selftest: {rows} rows, ', wrong, ' of {rows * plan.outputs} numbers off'"
+    yield "    if (wrong > 0) error stop 'selftest FAILED'"
+    yield from ("    print '(a)', 'selftest passed'", "  end subroutine selftest", "")
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")
+
+
+def open_file(path: Path, *, trusted: bool) -> TracedPort:
+    """The file compiled and run; see ``open_source``."""
+    return open_source(path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to fortran")
+
+
+DECLARED = re.compile(r"^ *real\(wp\), save :: (\w+)_(kernel|bias)\(([\d,]+)\)", re.M)
+DATA = re.compile(r"^ *data \((\w+)_(kernel|bias)\([^)]*\), i_=\d+,\d+\) / &\n([^/]*)/", re.M)
+
+
+def read_arrays(text: str) -> dict[str, tuple[Array, Array | None]]:
+    """Kernels and biases of the dense layers as the text has them, by the layers' identifiers."""
+    sizes = {(name, role): np.prod([int(n) for n in shape.split(",")]) for name, role, shape in DECLARED.findall(text)}
+    parts: dict[tuple[str, str], list[float]] = {}
+    for name, role, body in DATA.findall(text):
+        words = (word.strip() for word in body.replace("&", " ").split(","))
+        try:
+            numbers = [float(word.removesuffix("_wp")) for word in words if word]
+        except ValueError:
+            continue
+        parts.setdefault((name, role), []).extend(numbers)
+    whole = {key: np.array(values) for key, values in parts.items() if len(values) == sizes.get(key)}
+    return with_shapes(whole)
+
+
+FORMAT = register(
+    Format(
+        "fortran",
+        ".f90",
+        "one Fortran 2008 file without dependencies, which allocates nothing",
+        write,
+        needs="a Fortran compiler, to be judged",
+        opens=open_file,
+        holds_code=True,
+    )
+)
