@@ -222,7 +222,7 @@ def port(
 @app.command()
 def verify(
     legacy: Annotated[Path, typer.Argument(metavar="LEGACY", help="The legacy file.")],
-    ported: Annotated[Path, typer.Argument(metavar="PORT", help="Any port of it: .keras or whole-model .h5.")],
+    ported: Annotated[Path, typer.Argument(metavar="PORT", help="Any port of it: .keras, whole-model .h5, .onnx.")],
     *,
     samples: Samples = None,
     placement: DeclaredPlacement = None,
@@ -264,7 +264,7 @@ def verify(
 
     def task(file: Path) -> Report:
         with console.working(file.name):
-            network = _network(file, reading)
+            network = _network(file, reading, by_keras=ported.suffix.lower() in KERAS_SUFFIXES)
             return porter.verify(
                 network,
                 ported,
@@ -296,12 +296,13 @@ def _listed(value: str | None) -> str | list[str] | None:
     return parts[0] if len(parts) == 1 else parts
 
 
-def _network(file: Path, reading: dict[str, Any]) -> Network:
+def _network(file: Path, reading: dict[str, Any], *, by_keras: bool = True) -> Network:
     """The network, read before the seconds that Keras takes to load, so that a refusal comes at once."""
     import porter
 
     network = porter.read(file, **reading)
-    console.load_keras()
+    if by_keras:
+        console.load_keras()
     tell("building and verifying")
     return network
 
