@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from porter.network import Network
     from porter.report.report import Report
 
+BY_KERAS = (".keras", ".h5", "")
+"""Endings of ports that Keras loads; a folder has none."""
+
 app = typer.Typer(
     name="porter",
     help="Port legacy neural networks into Keras and prove, layer by layer, that the port computes the same.",
@@ -264,7 +267,7 @@ def verify(
 
     def task(file: Path) -> Report:
         with console.working(file.name):
-            network = _network(file, reading, by_keras=ported.suffix.lower() in KERAS_SUFFIXES)
+            network = _network(file, reading, by_keras=ported.suffix.lower() in BY_KERAS)
             return porter.verify(
                 network,
                 ported,

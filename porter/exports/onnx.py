@@ -9,7 +9,7 @@ from typing import Any
 
 from porter.errors import UnbuildableError
 from porter.exports.onnx_chain import add_layer
-from porter.exports.onnx_site import Ends, OnnxSite, as_tensors, element_type
+from porter.exports.onnx_site import End, Ends, OnnxSite, as_tensors, element_type
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.graph import KerasNetwork
 from porter.network.placement import check_choice, check_unplaced, placed
@@ -53,10 +53,10 @@ def build_onnx(network: Network, *, dtype: str = "float32", layers: bool = False
 
 
 def _add_chain(site: OnnxSite, layers: tuple[Layer, ...]) -> Ends:
-    tensor, steps = "inputs", []
+    tensor, steps = "inputs", list[End]()
     for layer in layers:
         tensor = add_layer(site, layer, tensor)
-        steps.append((tensor, site.dtype))
+        steps.append((tensor, site.dtype, None))
     return Ends([("inputs", site.dtype, (_columns(layers[0]),))], steps[-1:], steps)
 
 
@@ -75,16 +75,11 @@ def _model(site: OnnxSite, network: Network, ends: Ends, layers: bool) -> Any:
     from onnx import helper
 
     given = [*ends.outputs, *(step for step in ends.steps if step not in ends.outputs)] if layers else ends.outputs
-    taken = [
-        helper.make_tensor_value_info(name, element_type(dtype), ["rows", *(size or f"{name}_{axis}"
-                                                                            for axis, size in enumerate(shape, 1))])
-        for name, dtype, shape in ends.inputs
-    ]  # fmt: skip
     graph = helper.make_graph(
         site.nodes,
         network.name,
-        taken,
-        [helper.make_tensor_value_info(name, element_type(dtype), None) for name, dtype in dict(given).items()],
+        [_info(end) for end in ends.inputs],
+        [_info(end) for end in {end[0]: end for end in given}.values()],
         as_tensors(site.arrays),
     )
     model = helper.make_model(
@@ -100,6 +95,15 @@ def _model(site: OnnxSite, network: Network, ends: Ends, layers: bool) -> Any:
             f"{network.name} as ONNX", found=f"a graph that onnx refuses: {str(error).strip().splitlines()[0]}"
         ) from error
     return model
+
+
+def _info(end: End) -> Any:
+    """What ONNX says of an input or output; the number of rows is left open, as every open axis is."""
+    from onnx import helper
+
+    name, dtype, shape = end
+    sides = None if shape is None else ["rows", *(side or f"{name}_{axis}" for axis, side in enumerate(shape, 1))]
+    return helper.make_tensor_value_info(name, element_type(dtype), sides)
 
 
 def describe_ends(network: Network) -> dict[str, str]:

@@ -11,7 +11,7 @@ from porter.errors import UnbuildableError
 from porter.exports.onnx_layers import LAYERS
 from porter.exports.onnx_operations import OPERATIONS
 from porter.exports.onnx_recurrent import RECURRENT
-from porter.exports.onnx_site import Ends, OnnxSite
+from porter.exports.onnx_site import End, Ends, OnnxSite
 from porter.exports.onnx_windows import WINDOWS
 from porter.exports.unit import Make, Shape, Unit
 from porter.formats.programs import build_program, follow
@@ -53,7 +53,7 @@ def add_graph(site: OnnxSite, network: KerasNetwork) -> Ends:
         if name in dtypes:  # an input that is an output as well
             site.enter("")
             name = site.add("Identity", name)
-        outputs.append((name, dtypes.get(tensors[ref], site.dtype)))
+        outputs.append((name, dtypes.get(tensors[ref], site.dtype), _shape(shapes, ref, "")))
     return Ends(inputs, outputs, steps)
 
 
@@ -77,7 +77,7 @@ def _check(network: KerasNetwork) -> None:
 
 def add_calls(
     site: OnnxSite, network: KerasNetwork, tensors: dict[Ref, str], shapes: Mapping[str, Shape], prefix: str = ""
-) -> list[tuple[str, str]]:
+) -> list[End]:
     """The calls of a network, whose inputs are among the tensors; those that they give are added.
 
     Args:
@@ -88,9 +88,9 @@ def add_calls(
         prefix: before the names of the steps, inside a wrapper.
 
     Returns:
-        Name and dtype of every step's tensor.
+        Name, dtype and shape of every step's tensor.
     """
-    steps: list[tuple[str, str]] = []
+    steps: list[End] = []
     for call in network.calls:
         layer: Any = network.layer(call.layer)
         site.enter(prefix + call.name)
@@ -107,11 +107,11 @@ def add_calls(
         if call.gives_mask is not None:
             mask = site.rename(_mask(site, call, layer, unit), f"{unit.name}:mask")
             tensors[Ref(call.name, mask=True)] = mask
-            steps.append((mask, "bool"))
+            steps.append((mask, "bool", shapes.get(mask)))
         for index, made in enumerate(makers()[layer.operation](site, unit)):
             name = unit.name if index == 0 else f"{unit.name}#{index}"
             tensors[Ref(call.name, index)] = site.rename(made, name)
-            steps.append((name, site.dtype))
+            steps.append((name, site.dtype, shapes.get(name)))
     return steps
 
 

@@ -1,4 +1,4 @@
-"""Recurrent layers in operations of ONNX: its own LSTM, GRU and RNN where they compute the same, else a Scan."""
+"""Recurrent layers in operations of ONNX: its own LSTM and GRU where they compute the same, else a Scan."""
 
 from __future__ import annotations
 
@@ -80,13 +80,15 @@ def run(
             expected="one that begins each call anew", remedy="hand the states in and out as inputs and outputs",
         )  # fmt: skip
     gates = () if p["kind"] == "SimpleRNN" else (p["recurrent_activation"],)
-    plain = mask is None and site.dtype == "float32" and all(name in KNOWN for name in (p["activation"], *gates))
+    # Its RNN computes tanh to a unit of 1 alone, as onnxruntime 1.32 has it.
+    plain = mask is None and site.dtype == "float32" and p["kind"] != "SimpleRNN"
+    plain = plain and all(name in KNOWN for name in (p["activation"], *gates))
     return (_by_own_operation if plain else _by_scan)(site, layer, x, given, mask)
 
 
 def _order(kind: str) -> list[int]:
     """Which gate of Keras' stands where in ONNX' arrays: i, o, f, c there and i, f, c, o here."""
-    return [0, 3, 1, 2] if kind == "LSTM" else [0, 1, 2] if kind == "GRU" else [0]
+    return [0, 3, 1, 2] if kind == "LSTM" else [0, 1, 2]
 
 
 def _by_own_operation(
@@ -106,8 +108,7 @@ def _by_own_operation(
     bias = layer.weights.get("bias")
     arrays.append("" if bias is None else site.real(_biases(bias, order)))
     begin = [site.add("Unsqueeze", state, site.whole([0])) for state in given]
-    names = [p["activation"]] if kind == "SimpleRNN" else [p["recurrent_activation"], p["activation"]]
-    names += [p["activation"]] if kind == "LSTM" else []
+    names = [p["recurrent_activation"], p["activation"]] + ([p["activation"]] if kind == "LSTM" else [])
     told = [KNOWN[name] for name in names]
     options: dict[str, Any] = {
         "hidden_size": int(p["units"]), "direction": "reverse" if p["go_backwards"] else "forward",
@@ -117,10 +118,9 @@ def _by_own_operation(
         options |= {"activation_alpha": [a for _, a, _ in told], "activation_beta": [b for _, _, b in told]}
     if kind == "GRU":
         options["linear_before_reset"] = int(p["reset_after"])
-    operation = {"SimpleRNN": "RNN"}.get(kind, kind)
     turned = site.transpose(x, [1, 0, 2])
     inputs = [turned, *arrays, *([""] if begin else []), *begin]
-    made = site.add_many(operation, inputs, 1 + STATES[kind], **options)
+    made = site.add_many(kind, inputs, 1 + STATES[kind], **options)
     sequence = site.transpose(site.add("Squeeze", made[0], site.whole([1])), [1, 0, 2])
     if p["go_backwards"]:
         sequence = turn_back(site, sequence)  # ONNX leaves each output at its own time
@@ -159,12 +159,11 @@ def _by_scan(
     ends = [site.add("Identity", tensor) for tensor in (*news, output, output)]
     body_nodes, site.nodes = site.nodes, outer
     kind_of = element_type(site.dtype)
-    taken = [helper.make_tensor_value_info(name, kind_of, None) for name in (*olds, last, part)]
+    taken = [helper.make_tensor_value_info(name, kind_of, [None, None]) for name in (*olds, last, part)]
     if mask is not None:
-        taken.append(helper.make_tensor_value_info(counts, element_type("bool"), None))
-    body = helper.make_graph(
-        body_nodes, f"{scope}/body", taken, [helper.make_tensor_value_info(name, kind_of, None) for name in ends]
-    )
+        taken.append(helper.make_tensor_value_info(counts, element_type("bool"), [None]))
+    given_back = [helper.make_tensor_value_info(name, kind_of, [None, None]) for name in ends]
+    body = helper.make_graph(body_nodes, f"{scope}/body", taken, given_back)
     along = [x] if mask is None else [x, mask]
     made = site.add_many(
         "Scan", [*begin, *along], count + 2, body=body, num_scan_inputs=len(along), scan_input_axes=[1] * len(along),

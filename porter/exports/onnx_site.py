@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+End = tuple[str, str, tuple[int | None, ...] | None]
 
 
 @dataclass
@@ -129,13 +130,13 @@ class Ends:
 
     Attributes:
         inputs: name, dtype and shape of a row (None where it is open) of each input.
-        outputs: name and dtype of each output.
+        outputs: the same of each output; None for the shape where it is to be found.
         steps: the same of every legacy step, in order.
     """
 
-    inputs: Sequence[tuple[str, str, tuple[int | None, ...]]]
-    outputs: Sequence[tuple[str, str]]
-    steps: Sequence[tuple[str, str]]
+    inputs: Sequence[End]
+    outputs: Sequence[End]
+    steps: Sequence[End]
 
 
 def element_type(dtype: str) -> int:

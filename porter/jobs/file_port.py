@@ -16,8 +16,15 @@ from porter.examination.domain import network_inputs
 from porter.examination.examine import END_TO_END_NUMBERS, END_TO_END_ROWS, examine
 from porter.examination.judging import cast
 from porter.exports.defaults import Defaults, hold_defaults
+from porter.exports.feeds import draw_rows_of
+from porter.exports.file_pairing import pair_file
+from porter.exports.judge import verify_traced
+from porter.exports.walk import as_feeds
 from porter.formats.programs import build_program
+from porter.jobs.function_port import verify_function
 from porter.network import Network
+from porter.network.graph import KerasNetwork
+from porter.network.placement import check_unplaced
 from porter.ports.file_graph import FileGraph
 from porter.ports.file_port import FilePort, as_port
 from porter.report.model import Finding
@@ -58,6 +65,9 @@ def verify_file(
     Returns:
         The report; its link "export" is what was judged.
     """
+    if isinstance(network, KerasNetwork):
+        check_unplaced(placement)
+        return _verify_graph(network, file, golden, seed)
     port = _port(network, file, rows, seed, placement, golden)
     case = examine(network, port, seed=seed, placement=placement, rows=rows, golden=golden)  # type: ignore[arg-type]
     report = build_report(case, diagnose(case), golden=golden, search=search, source=path)
@@ -66,6 +76,34 @@ def verify_file(
         if whole.verdict != "mismatch":
             return as_export(whole, file, opens=False)
     return as_export(_with_defaults(report, case, port), file)
+
+
+def _verify_graph(network: KerasNetwork, file: FileGraph, golden: Any, seed: int) -> Report:
+    """A file of a legacy Keras network: every step on what the file itself feeds it with."""
+    program = build_program(network)
+    given = None if golden is None else golden.inputs
+    drawn = draw_rows_of(network, program, given, np.random.default_rng(seed))
+    feeds = as_feeds(program.inputs, drawn)
+    paired = pair_file(file, program, feeds)
+    report = verify_traced(network, paired.traced(program.outputs), golden=golden, seed=seed)
+    notes = list(report.notes)
+    if not paired.by_name:
+        notes.append("the file's tensors were paired with the legacy layers by the numbers in them, not by their names")
+    notes.append(_usual_note(file, list(feeds.values())))
+    notes += file.notes
+    return replace(report, notes=tuple(notes))
+
+
+def _usual_note(file: FileGraph, inputs: list[Array]) -> str:
+    """What comes out where the runtime optimizes the file as it does unless it is told otherwise."""
+    tensors = file.trace(inputs)
+    own, usual = [tensors[key] for key in file.outputs], file.call(inputs)
+    told = f"with {file.defaults} the outputs of {len(inputs[0]):,} inputs"
+    pairs = list(zip(own, usual, strict=True))
+    if all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs):
+        return f"{told} are the same bits as without"
+    gap = max(float(np.nanmax(np.abs(a.astype(np.float64) - b), initial=0.0)) for a, b in pairs)
+    return f"{told} differ by up to {gap:.3g} from those without; that was not held against a bound"
 
 
 def _from_end_to_end(network: Network, port: FilePort, golden: Any, seed: int, rows: int) -> Report:
@@ -95,7 +133,7 @@ def check_unmended(path: Any) -> None:
 
 def _port(network: Network, file: FileGraph, rows: int, seed: int, placement: str | None, golden: Any) -> FilePort:
     program = build_program(network)
-    inputs = network_inputs(network, program, rows, np.random.default_rng(seed), placement == "outside", golden)
+    inputs = network_inputs(program, rows, np.random.default_rng(seed), placement == "outside", golden)
     few = inputs[:SEEN_ROWS]
     return as_port(file, inputs.shape[1], few, np.asarray(program(few)[0]))
 

@@ -184,7 +184,7 @@ class _Reader:
             )
 
     def _kept_in(self, taken: Sequence[int]) -> str | None:
-        """ "float16", where an operation's arrays are kept in it, and made float32 as the model is loaded."""
+        """The format of an operation's arrays where they are kept in float16, and made float32 as they are loaded."""
         makers = {int(each): operator for operator in self.main.operators for each in operator.outputs}
         stored = [makers[at].inputs[0] for at in taken if at in self.constants and at in makers]
         kinds = {DTYPES.get(self.main.tensors[int(at)].type) for at in stored}
