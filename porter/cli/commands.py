@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from porter.network import Network
     from porter.report.report import Report
 
+BY_KERAS = (".keras", ".h5", "")
+"""Endings of ports that Keras loads; a folder has none."""
+
 app = typer.Typer(
     name="porter",
     help="Port legacy neural networks into Keras and prove, layer by layer, that the port computes the same.",
@@ -222,7 +225,7 @@ def port(
 @app.command()
 def verify(
     legacy: Annotated[Path, typer.Argument(metavar="LEGACY", help="The legacy file.")],
-    ported: Annotated[Path, typer.Argument(metavar="PORT", help="Any port of it: .keras or whole-model .h5.")],
+    ported: Annotated[Path, typer.Argument(metavar="PORT", help="Any port of it: .keras, whole-model .h5, .onnx.")],
     *,
     samples: Samples = None,
     placement: DeclaredPlacement = None,
@@ -264,7 +267,7 @@ def verify(
 
     def task(file: Path) -> Report:
         with console.working(file.name):
-            network = _network(file, reading)
+            network = _network(file, reading, by_keras=ported.suffix.lower() in BY_KERAS)
             return porter.verify(
                 network,
                 ported,
@@ -296,12 +299,13 @@ def _listed(value: str | None) -> str | list[str] | None:
     return parts[0] if len(parts) == 1 else parts
 
 
-def _network(file: Path, reading: dict[str, Any]) -> Network:
+def _network(file: Path, reading: dict[str, Any], *, by_keras: bool = True) -> Network:
     """The network, read before the seconds that Keras takes to load, so that a refusal comes at once."""
     import porter
 
     network = porter.read(file, **reading)
-    console.load_keras()
+    if by_keras:
+        console.load_keras()
     tell("building and verifying")
     return network
 

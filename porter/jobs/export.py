@@ -20,8 +20,10 @@ from porter.exports.source import network_of
 from porter.formats import read
 from porter.formats.opened import os_reason
 from porter.formats.samples import load_samples
+from porter.jobs.file_port import verify_file
 from porter.jobs.saving import Discard
 from porter.network import Network
+from porter.ports.file_graph import FileGraph
 from porter.ports.traced import TracedPort
 from porter.progress import tell
 from porter.report.report import Report
@@ -169,6 +171,8 @@ def judge_file(
     opened = form.opens(path, trusted=trusted)
     if isinstance(opened, TracedPort):
         return verify_traced(network, opened, golden=golden, seed=seed, rows=rows)
+    if isinstance(opened, FileGraph):
+        return verify_file(network, opened, golden=golden, seed=seed, rows=rows, search=False, path=path)
     from porter.jobs.untraced import verify_untraced
 
     return verify_untraced(network, opened, form, golden=golden, seed=seed, rows=rows)

@@ -12,12 +12,14 @@ from porter.examination.examine import examine
 from porter.exports.judge import verify_traced
 from porter.exports.opening import open_port
 from porter.formats.samples import Samples, load_samples
+from porter.jobs.file_port import check_unmended, verify_file
 from porter.jobs.function_port import verify_function
 from porter.jobs.mending import check_remedy
 from porter.jobs.saving import staged, write_model
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.network.placement import PLACEMENTS, check_unplaced
+from porter.ports.file_graph import FileGraph
 from porter.ports.keras.graph import read_graph
 from porter.ports.keras.state import preserved
 from porter.ports.traced import TracedPort
@@ -74,6 +76,11 @@ def verify(
     golden = load_samples(samples, network)
     if isinstance(model, TracedPort):
         return verify_traced(network, model, golden=golden, seed=seed, rows=rows)
+    if isinstance(model, FileGraph):
+        check_unmended(apply)
+        return verify_file(
+            network, model, golden=golden, seed=seed, search=search, placement=placement, rows=rows, path=source
+        )
     if _is_function(model):
         return verify_function(network, model, golden=golden, seed=seed, rows=rows)
     with preserved(model):

@@ -45,6 +45,6 @@ def digest_of(path: Path) -> str:
 
 def versions() -> dict[str, str]:
     """The versions of whatever had a part in the numbers, as far as it is loaded."""
-    packages = ("porter", "keras", "tensorflow", "numpy", "h5py", "hypothesis")
+    packages = ("porter", "keras", "tensorflow", "numpy", "h5py", "hypothesis", "onnx", "onnxruntime")
     loaded = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
     return {"python": platform.python_version(), **loaded}

@@ -17,7 +17,6 @@ from porter.examination.rewriting.chains import Link, find_chain
 from porter.examination.rewriting.spans import Pieces
 from porter.examination.steadiness import trace_batches
 from porter.ports.blocks import Atom
-from porter.ports.keras.atoms import cut_pieces
 from porter.ports.keras.graph import PortGraph
 from reference.composed.forms import equivalent_forms
 from reference.composed.rewriting import Rescaled, Units, coarsest_unit, in_blocks, regauge
@@ -68,7 +67,7 @@ def rewrite(
         None where that says nothing better than ``judged``.
     """
     rng = np.random.default_rng(0)
-    atoms = tuple(cut_pieces(graph.nodes, graph.inputs[0], graph.outputs[0]))
+    atoms = graph.pieces
     declared = [atom.precision for atom in atoms if atom.precision is not None and atom.kind != "identity"]
     coarsest = max(declared, key=lambda each: each.format.unit, default=Precision("float32", "float32"))
     pieces = Pieces(atoms, coarsest)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError
 from porter.ports.blocks import Atom
-from porter.ports.keras.atoms import cut_atoms, in_batches
+from porter.ports.keras.atoms import cut_atoms, cut_pieces, in_batches
 from porter.ports.keras.nodes import Key, PortNode
 from porter.ports.runtime import Runtime, current_runtime
 
@@ -132,6 +132,11 @@ class PortGraph:
                 remedy="verify a model that takes one (rows, features) tensor and gives one",
             )
         return tuple(cut_atoms(self.nodes, self.inputs[0], self.outputs[0]))
+
+    @property
+    def pieces(self) -> tuple[Atom, ...]:
+        """The same, but layers that run beside each other stay one piece."""
+        return tuple(cut_pieces(self.nodes, self.inputs[0], self.outputs[0]))
 
 
 def read_port(path: str | Path) -> Any:

@@ -1,0 +1,245 @@
+"""Which tensor of a file stands for which step of a legacy graph: by its name, or by the numbers in it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import PortError
+from porter.examination.compare import compare_outputs
+from porter.examination.judging import cast
+from porter.ports.file_atoms import precision_of
+from porter.ports.file_graph import FileGraph, Key
+from porter.ports.traced import TracedPort
+from reference.precision import Precision
+from reference.rounding.bounds import allowed_error
+from reference.trace import LayerTrace, Program
+
+Array = NDArray[Any]
+Order = tuple[int, ...]
+
+NEAR = 1e-3
+"""Of the range of what a step gives: nearer than that, a tensor is taken to be meant as it."""
+AHEAD = 3
+"""Steps that may have been folded into one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a step's numbers are.
+
+    Attributes:
+        key: the tensor.
+        order: of its axes, to be those of the step.
+    """
+
+    key: Key
+    order: Order
+
+    def read(self, tensors: Mapping[Key, Array], shape: tuple[int, ...]) -> Array:
+        """The step's numbers in its own layout."""
+        return np.transpose(tensors[self.key], self.order).reshape(shape)
+
+
+@dataclass(frozen=True)
+class FilePairing:
+    """Steps and tensors.
+
+    Attributes:
+        file: the graph.
+        places: by step; steps that the file has no tensor for are left out.
+        shapes: of a row of each step.
+        by_name: whether every step was found by its name.
+        precisions: in which each step is computed.
+    """
+
+    file: FileGraph
+    places: Mapping[str, Place]
+    shapes: Mapping[str, tuple[int, ...]]
+    by_name: bool
+    precisions: Mapping[str, Precision] = field(default_factory=dict)
+
+    def traced(self, outputs: Sequence[str]) -> TracedPort:
+        """The file as a port that shows what its steps give."""
+        coarsest = max(self.precisions.values(), key=lambda one: one.format.unit)
+        return TracedPort(
+            name=self.file.name,
+            runtime=self.file.runtime,
+            run=self._run,
+            outputs=tuple(outputs),
+            precision=coarsest,
+            precisions=self.precisions,
+        )
+
+    def _run(self, inputs: Sequence[Array]) -> dict[str, Array]:
+        tensors = self.file.trace(inputs)
+        rows = len(inputs[0])
+        return {name: place.read(tensors, (rows, *self.shapes[name])) for name, place in self.places.items()}
+
+
+def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> FilePairing:
+    """Pair a file with a program.
+
+    Args:
+        file: the graph.
+        program: of the legacy network.
+        feeds: (rows, ...) by program input, in order.
+
+    Raises:
+        PortError: other inputs, or outputs of other shapes.
+    """
+    tensors = file.trace(list(feeds.values()))
+    given = {name: np.asarray(rows, np.float64) for name, rows in feeds.items()}
+    traces = program.trace(given)
+    shapes = {name: np.shape(trace.outputs)[1:] for name, trace in traces.items()}
+    named = _by_name(file, program, traces, tensors)
+    whole = len(named) == len(program.steps)
+    places = named if whole else _ByNumbers(file, program, tensors).pair(given, named)
+    for number, name in enumerate(program.outputs):
+        if name in shapes:
+            places = {**places, name: _end(file, number, program, traces[name], tensors)}
+    ordered = {step.name: places[step.name] for step in program.steps if step.name in places}
+    default = precision_of(tensors, file.keys) or Precision("float32", "float32")
+    precisions = {name: precision_of(tensors, [place.key]) or default for name, place in ordered.items()}
+    return FilePairing(file, ordered, shapes, whole, precisions)
+
+
+def _by_name(
+    file: FileGraph, program: Program, traces: Mapping[str, LayerTrace], tensors: Mapping[Key, Array]
+) -> dict[str, Place]:
+    keys = {name: key for key, name in file.names.items() if key in tensors}
+    found = {}
+    for step in program.steps:
+        shape = np.shape(traces[step.name].outputs)
+        key = keys.get(step.name)
+        if key is not None and tensors[key].shape == shape:
+            found[step.name] = Place(key, tuple(range(len(shape))))
+    return found
+
+
+def _end(file: FileGraph, number: int, program: Program, trace: LayerTrace, tensors: Mapping[Key, Array]) -> Place:
+    """Where an output of the network is: the file's own output of that number, in whatever layout."""
+    outputs = [key for key in file.outputs if tensors[key].size == np.size(trace.outputs)]
+    same = len(file.outputs) == len(program.outputs)
+    candidates = [file.outputs[number]] if same else outputs
+    fitting = list(_laid_out(candidates, tensors, np.asarray(trace.outputs)))
+    if not fitting:
+        found = ", ".join(str(tensors[key].shape) for key in file.outputs)
+        raise PortError(
+            f"the port {file.name}", found=f"outputs of shape {found}", expected=f"{np.shape(trace.outputs)}",
+            remedy="check that this is the port of that network",
+        )  # fmt: skip
+    return min(fitting, key=lambda one: _gap(one[1], np.asarray(trace.outputs, np.float64)))[0]
+
+
+def _gap(found: Array, expected: Array) -> float:
+    with np.errstate(all="ignore"):
+        gap = np.abs(np.asarray(found, np.float64) - expected)
+    return float(np.nanmax(gap, initial=0.0)) if not np.isnan(gap).all() else np.inf
+
+
+def _laid_out(keys: Sequence[Key], tensors: Mapping[Key, Array], expected: Array) -> Iterator[tuple[Place, Array]]:
+    """Each tensor of as many numbers, in each order of its axes that gives the step's shape; sides of 1 count not."""
+    wanted = tuple(side for side in expected.shape[1:] if side != 1)
+    for key in keys:
+        tensor = tensors[key]
+        if tensor.ndim == 0 or len(tensor) != len(expected) or tensor.size != expected.size:
+            continue
+        for order in itertools.permutations(range(1, tensor.ndim)) if tensor.ndim <= 5 else ():
+            sides = tuple(tensor.shape[axis] for axis in order if tensor.shape[axis] != 1)
+            if sides == wanted:
+                yield Place(key, (0, *order)), np.transpose(tensor, (0, *order)).reshape(expected.shape)
+        if tensor.ndim == 2 and wanted != tensor.shape[1:]:  # laid out in one row
+            yield Place(key, (0, 1)), tensor.reshape(expected.shape)
+
+
+class _ByNumbers:
+    """Step by step: the first tensor that is what the step makes of what the file itself feeds it with.
+
+    Where none is, the file may have folded the step into the next, whose numbers are then looked for; else the step is
+    given the tensor that stands in its place, so that what is wrong shows there.
+    """
+
+    def __init__(self, file: FileGraph, program: Program, tensors: Mapping[Key, Array]) -> None:
+        self._file, self._program, self._tensors = file, program, tensors
+        self._precision = precision_of(tensors, file.keys) or Precision("float32", "float32")
+        self._made = {key: at for at, node in enumerate(file.nodes) for key in node.outputs}
+
+    def pair(self, feeds: Mapping[str, Array], known: Mapping[str, Place]) -> dict[str, Place]:
+        """The tensors of all steps that have one.
+
+        Args:
+            feeds: (rows, ...) by program input.
+            known: those that were found otherwise.
+        """
+        places, values = dict(known), dict(feeds)
+        for step in self._program.steps:
+            fed = self._cast([values[name] for name in step.inputs])
+            trace = step(*fed)
+            place = places.get(step.name) or self._agreeing(step, fed, trace)
+            if place is None and not self._is_folded(step, values, trace):
+                place = self._in_its_place(step, places, trace)
+            values[step.name] = np.asarray(trace.outputs)
+            if place is not None:
+                places[step.name] = place
+                values[step.name] = np.asarray(place.read(self._tensors, np.shape(trace.outputs)))
+        return places
+
+    def _cast(self, fed: Sequence[Array]) -> tuple[Array, ...]:
+        compute = self._precision.compute
+        return tuple(
+            cast(each, compute).astype(np.float64) if np.asarray(each).dtype.kind == "f" else np.asarray(each)
+            for each in fed
+        )
+
+    def _agreeing(self, step: Any, fed: tuple[Array, ...], trace: LayerTrace) -> Place | None:
+        try:
+            allowed = allowed_error(step, fed, trace, self._precision)
+        except KeyError:  # no bound
+            return self._near(trace)
+        expected = np.asarray(trace.outputs, np.float64)
+        for place, found in _laid_out(self._file.keys, self._tensors, expected):
+            alike = (found.dtype == bool) == (np.asarray(trace.outputs).dtype == bool)
+            if alike and compare_outputs(expected, np.asarray(found, np.float64), allowed).is_parity:
+                return place
+        return None
+
+    def _near(self, trace: LayerTrace) -> Place | None:
+        """A tensor that is so near to what a step gives that it is meant to be it; this pairs, and judges nothing."""
+        expected = np.asarray(trace.outputs, np.float64)
+        span = float(np.ptp(expected)) if expected.size else 0.0
+        for place, found in _laid_out(self._file.keys, self._tensors, expected):
+            if span and _gap(np.asarray(found, np.float64), expected) <= NEAR * span:
+                return place
+        return None
+
+    def _is_folded(self, step: Any, values: Mapping[str, Array], trace: LayerTrace) -> bool:
+        """Whether what one of the next steps makes of this one is there."""
+        ahead = {**values, step.name: np.asarray(trace.outputs)}
+        after = self._program.steps[self._program.steps.index(step) + 1 :]
+        for other in after[:AHEAD]:
+            if not set(other.inputs) <= set(ahead):
+                return False
+            found = other(*self._cast([ahead[name] for name in other.inputs]))
+            if self._near(found) is not None:
+                return True
+            ahead[other.name] = np.asarray(found.outputs)
+        return False
+
+    def _in_its_place(self, step: Any, places: Mapping[str, Place], trace: LayerTrace) -> Place | None:
+        """The last tensor of the step's shape behind what it takes, before a second operation with arrays follows."""
+        taken = [places[name].key for name in step.inputs if name in places]
+        start = max((self._made.get(key, -1) for key in taken), default=-1) + 1
+        cores, keys = 0, list[Key]()
+        for node in self._file.nodes[start:]:
+            cores += node.is_core
+            if cores > 1:
+                break
+            keys += node.outputs
+        fitting = [place for place, _ in _laid_out(keys, self._tensors, np.asarray(trace.outputs))]
+        return fitting[-1] if fitting else None

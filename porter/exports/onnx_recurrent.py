@@ -1,0 +1,238 @@
+"""Recurrent layers in operations of ONNX: its own LSTM and GRU where they compute the same, else a Scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import UnbuildableError
+from porter.exports.onnx_layers import named_activation
+from porter.exports.onnx_site import OnnxSite, element_type
+from porter.exports.unit import Make, Unit
+from porter.network.graph import KerasLayer
+
+Array = NDArray[Any]
+
+STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}
+KNOWN: Mapping[str, tuple[str, float, float]] = {
+    "tanh": ("Tanh", 0.0, 0.0),
+    "sigmoid": ("Sigmoid", 0.0, 0.0),
+    "relu": ("Relu", 0.0, 0.0),
+    "hard_sigmoid_keras2": ("HardSigmoid", 0.2, 0.5),
+}
+"""ONNX' name of an activation of its recurrent operations, alpha and beta."""
+
+
+def recurrent(site: OnnxSite, unit: Unit) -> list[str]:
+    """SimpleRNN, LSTM and GRU: what is asked for of outputs and states."""
+    sequence, last, states = run(site, unit.layer, unit.inputs[0], unit.inputs[1:], unit.mask)
+    first = sequence if unit.parameters["return_sequences"] else last
+    return [first, *states][: max(unit.outputs, 1)]
+
+
+def bidirectional(site: OnnxSite, unit: Unit) -> list[str]:
+    """Two recurrent layers, one against time, its sequence turned back; then merged."""
+    mode, sides = unit.parameters["merge_mode"], []
+    half = (len(unit.inputs) - 1) // 2
+    for at, layer in enumerate(unit.layer.inner):
+        given = unit.inputs[1 + at * half : 1 + (at + 1) * half]
+        sequence, last, states = run(site, layer, unit.inputs[0], given, unit.mask)
+        if at and layer.parameters["return_sequences"]:
+            sequence = turn_back(site, sequence)
+        sides.append((sequence if layer.parameters["return_sequences"] else last, states))
+    (ahead, first), (behind, second) = sides
+    if mode is None:
+        return [ahead, behind, *first, *second][: max(unit.outputs, 1)]
+    if mode == "concat":
+        made = site.add("Concat", ahead, behind, axis=-1)
+    else:
+        made = site.add("Mul" if mode == "mul" else "Add", ahead, behind)
+        made = site.add("Div", made, site.real(2)) if mode == "ave" else made
+    return [made, *first, *second][: max(unit.outputs, 1)]
+
+
+def turn_back(site: OnnxSite, tensor: str) -> str:
+    """The second axis from its end."""
+    least = np.iinfo(np.int64).min + 1
+    ends = site.whole([-1]), site.whole([least]), site.whole([1]), site.whole([-1])
+    return site.add("Slice", tensor, *ends)
+
+
+def run(
+    site: OnnxSite, layer: KerasLayer, x: str, given: Sequence[str], mask: str | None
+) -> tuple[str, str, list[str]]:
+    """Every output in the order in which they are computed, the last of them, and the states after it.
+
+    Args:
+        site: where the nodes are gathered.
+        layer: the recurrent layer.
+        x: (rows, steps, inputs).
+        given: the states to begin with; none for zeros.
+        mask: (rows, steps), or None.
+    """
+    p = layer.parameters
+    if p.get("stateful"):
+        raise UnbuildableError(
+            f"{layer.name} as ONNX", found="a layer that keeps its state from call to call",
+            expected="one that begins each call anew", remedy="hand the states in and out as inputs and outputs",
+        )  # fmt: skip
+    gates = () if p["kind"] == "SimpleRNN" else (p["recurrent_activation"],)
+    # Its RNN computes tanh to a unit of 1 alone, as onnxruntime 1.32 has it.
+    plain = mask is None and site.dtype == "float32" and p["kind"] != "SimpleRNN"
+    plain = plain and all(name in KNOWN for name in (p["activation"], *gates))
+    return (_by_own_operation if plain else _by_scan)(site, layer, x, given, mask)
+
+
+def _order(kind: str) -> list[int]:
+    """Which gate of Keras' stands where in ONNX' arrays: i, o, f, c there and i, f, c, o here."""
+    return [0, 3, 1, 2] if kind == "LSTM" else [0, 1, 2]
+
+
+def _by_own_operation(
+    site: OnnxSite, layer: KerasLayer, x: str, given: Sequence[str], mask: str | None
+) -> tuple[str, str, list[str]]:
+    del mask
+    p, kind = layer.parameters, layer.parameters["kind"]
+    order = _order(kind)
+
+    def rows(array: Array) -> Array:
+        """(n, gates * units) to (gates * units, n), the gates in ONNX' order."""
+        parts = np.split(array, len(order), axis=-1)
+        return np.concatenate([parts[at].T for at in order])
+
+    kernel, inner = (rows(layer.weights[role])[np.newaxis] for role in ("kernel", "recurrent_kernel"))
+    arrays = [site.real(kernel), site.real(inner)]
+    bias = layer.weights.get("bias")
+    arrays.append("" if bias is None else site.real(_biases(bias, order)))
+    begin = [site.add("Unsqueeze", state, site.whole([0])) for state in given]
+    names = [p["recurrent_activation"], p["activation"]] + ([p["activation"]] if kind == "LSTM" else [])
+    told = [KNOWN[name] for name in names]
+    options: dict[str, Any] = {
+        "hidden_size": int(p["units"]), "direction": "reverse" if p["go_backwards"] else "forward",
+        "activations": [name for name, _, _ in told],
+    }  # fmt: skip
+    if any(alpha or beta for _, alpha, beta in told):
+        options |= {"activation_alpha": [a for _, a, _ in told], "activation_beta": [b for _, _, b in told]}
+    if kind == "GRU":
+        options["linear_before_reset"] = int(p["reset_after"])
+    turned = site.transpose(x, [1, 0, 2])
+    inputs = [turned, *arrays, *([""] if begin else []), *begin]
+    made = site.add_many(kind, inputs, 1 + STATES[kind], **options)
+    sequence = site.transpose(site.add("Squeeze", made[0], site.whole([1])), [1, 0, 2])
+    if p["go_backwards"]:
+        sequence = turn_back(site, sequence)  # ONNX leaves each output at its own time
+    states = [site.add("Squeeze", state, site.whole([0])) for state in made[1:]]
+    return sequence, states[0], states
+
+
+def _biases(bias: Array, order: Sequence[int]) -> Array:
+    """(1, 2 gates units): of the input's product, then of the state's."""
+    both = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
+    parts = [np.split(one, len(order)) for one in both]
+    return np.concatenate([one[at] for one in parts for at in order])[np.newaxis]
+
+
+def _by_scan(
+    site: OnnxSite, layer: KerasLayer, x: str, given: Sequence[str], mask: str | None
+) -> tuple[str, str, list[str]]:
+    """One time step after the other, in the layer's own formula."""
+    from onnx import helper
+
+    p, kind = layer.parameters, layer.parameters["kind"]
+    count = STATES[kind]
+    begin = list(given) or [_zeros(site, x, int(p["units"]))] * count
+    begin = [*begin, _zeros(site, x, int(p["units"]))]  # and the output before the first
+    outer, site.nodes = site.nodes, []
+    scope = site.scope
+    olds = [f"{scope}/state{at}" for at in range(count)]
+    last, part, counts = f"{scope}/before", f"{scope}/step", f"{scope}/counts"
+    news = _cell(site, layer, part, olds)
+    output = news[0]
+    if mask is not None:
+        column = site.add("Unsqueeze", counts, site.whole([1]))
+        nothing = site.real(0) if p["zero_output_for_mask"] else last
+        output = site.add("Where", column, news[0], nothing)
+        news = [site.add("Where", column, new, old) for new, old in zip(news, olds, strict=True)]
+    ends = [site.add("Identity", tensor) for tensor in (*news, output, output)]
+    body_nodes, site.nodes = site.nodes, outer
+    kind_of = element_type(site.dtype)
+    taken = [helper.make_tensor_value_info(name, kind_of, [None, None]) for name in (*olds, last, part)]
+    if mask is not None:
+        taken.append(helper.make_tensor_value_info(counts, element_type("bool"), [None]))
+    given_back = [helper.make_tensor_value_info(name, kind_of, [None, None]) for name in ends]
+    body = helper.make_graph(body_nodes, f"{scope}/body", taken, given_back)
+    along = [x] if mask is None else [x, mask]
+    made = site.add_many(
+        "Scan", [*begin, *along], count + 2, body=body, num_scan_inputs=len(along), scan_input_axes=[1] * len(along),
+        scan_input_directions=[int(p["go_backwards"])] * len(along), scan_output_axes=[1],
+    )  # fmt: skip
+    return made[-1], made[count], made[:count]
+
+
+def _zeros(site: OnnxSite, x: str, units: int) -> str:
+    """(rows, units)."""
+    from onnx import numpy_helper
+
+    rows = site.slice(site.add("Shape", x), [0], [1], [0])
+    value = numpy_helper.from_array(np.zeros(1, site.dtype))
+    return site.add("ConstantOfShape", site.add("Concat", rows, site.whole([units]), axis=0), value=value)
+
+
+def _cell(site: OnnxSite, layer: KerasLayer, x: str, states: Sequence[str]) -> list[str]:
+    """The states after one time step; the first is the output."""
+    kind = layer.parameters["kind"]
+    return {"SimpleRNN": _simple, "LSTM": _lstm, "GRU": _gru}[kind](site, layer, x, states)
+
+
+def _product(site: OnnxSite, x: str, matrix: Array, bias: Array | None = None) -> str:
+    made = site.add("MatMul", x, site.real(matrix))
+    return made if bias is None else site.add("Add", made, site.real(bias))
+
+
+def _simple(site: OnnxSite, layer: KerasLayer, x: str, states: Sequence[str]) -> list[str]:
+    w = layer.weights
+    z = site.add("Add", _product(site, x, w["kernel"], w.get("bias")), _product(site, states[0], w["recurrent_kernel"]))
+    return [named_activation(site, z, layer.parameters["activation"])]
+
+
+def _lstm(site: OnnxSite, layer: KerasLayer, x: str, states: Sequence[str]) -> list[str]:
+    p, w = layer.parameters, layer.weights
+    h, c = states
+    z = site.add("Add", _product(site, x, w["kernel"], w.get("bias")), _product(site, h, w["recurrent_kernel"]))
+    i, f, g, o = _parts(site, z, 4, int(p["units"]))
+    gate = {name: named_activation(site, part, p["recurrent_activation"]) for name, part in zip("ifo", (i, f, o),
+                                                                                             strict=True)}  # fmt: skip
+    kept = site.add("Mul", gate["f"], c)
+    fresh = site.add("Add", kept, site.add("Mul", gate["i"], named_activation(site, g, p["activation"])))
+    return [site.add("Mul", gate["o"], named_activation(site, fresh, p["activation"])), fresh]
+
+
+def _gru(site: OnnxSite, layer: KerasLayer, x: str, states: Sequence[str]) -> list[str]:
+    p, w, units = layer.parameters, layer.weights, int(layer.parameters["units"])
+    h, bias = states[0], layer.weights.get("bias")
+    own, inner = (bias, None) if bias is None or bias.ndim == 1 else (bias[0], bias[1])
+    matrix = w["recurrent_kernel"]
+    first = _parts(site, _product(site, x, w["kernel"], own), 3, units)
+    both = _product(site, h, matrix[:, : 2 * units], None if inner is None else inner[: 2 * units])
+    update, reset = (
+        named_activation(site, site.add("Add", mine, other), p["recurrent_activation"])
+        for mine, other in zip(first[:2], _parts(site, both, 2, units), strict=True)
+    )
+    last = matrix[:, 2 * units :]
+    if p["reset_after"]:
+        candidate = site.add("Mul", reset, _product(site, h, last, None if inner is None else inner[2 * units :]))
+    else:
+        candidate = _product(site, site.add("Mul", reset, h), last)
+    fresh = named_activation(site, site.add("Add", first[2], candidate), p["activation"])
+    rest = site.add("Sub", site.real(1), update)
+    return [site.add("Add", site.add("Mul", update, h), site.add("Mul", rest, fresh))]
+
+
+def _parts(site: OnnxSite, tensor: str, count: int, units: int) -> list[str]:
+    return site.add_many("Split", [tensor, site.whole([units] * count)], count, axis=-1)
+
+
+RECURRENT: Mapping[str, Make] = {"Bidirectional": bidirectional, "Recurrent": recurrent}

@@ -1,0 +1,216 @@
+"""A file of another format as a port: judged by its own runtime, piece by piece where it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.diagnosis.diagnose import diagnose
+from porter.errors import UsageError
+from porter.examination.case import Case
+from porter.examination.domain import network_inputs
+from porter.examination.examine import END_TO_END_NUMBERS, END_TO_END_ROWS, examine
+from porter.examination.judging import cast
+from porter.exports.defaults import Defaults, hold_defaults
+from porter.exports.feeds import draw_rows_of
+from porter.exports.file_pairing import pair_file
+from porter.exports.judge import verify_traced
+from porter.exports.walk import as_feeds
+from porter.formats.programs import build_program
+from porter.jobs.function_port import verify_function
+from porter.network import Network
+from porter.network.graph import KerasNetwork
+from porter.network.placement import check_unplaced
+from porter.ports.file_graph import FileGraph
+from porter.ports.file_port import FilePort, as_port
+from porter.report.model import Finding
+from porter.report.report import Report
+from porter.verdict.build import build_report
+from reference.operations.dense import Dense
+from reference.rounding.bounds import end_to_end
+from reference.trace import chain
+
+Array = NDArray[Any]
+
+SEEN_ROWS = 64
+
+
+def verify_file(
+    network: Network,
+    file: FileGraph,
+    *,
+    golden: Any = None,
+    seed: int = 0,
+    search: bool = True,
+    placement: str | None = None,
+    rows: int = 2000,
+    path: Any = None,
+) -> Report:
+    """Judge a file of another format.
+
+    Args:
+        network: the legacy network.
+        file: as its format's reader has it.
+        golden: golden samples, or None.
+        seed: of the probes and the search.
+        search: whether Hypothesis searches the inputs for a larger error, of a chain.
+        placement: where the file has the scaling; None to find out.
+        rows: how many random rows inside the documented range, of a chain.
+        path: of the file, for the report.
+
+    Returns:
+        The report; its link "export" is what was judged.
+    """
+    if isinstance(network, KerasNetwork):
+        check_unplaced(placement)
+        return _verify_graph(network, file, golden, seed)
+    port = _port(network, file, rows, seed, placement, golden)
+    case = examine(network, port, seed=seed, placement=placement, rows=rows, golden=golden)  # type: ignore[arg-type]
+    report = build_report(case, diagnose(case), golden=golden, search=search, source=path)
+    if report.verdict == "mismatch" and (case.pairing.merges or case.pairing.extra):
+        whole = _from_end_to_end(network, port, golden, seed, rows)
+        if whole.verdict != "mismatch":
+            return as_export(whole, file, opens=False)
+    return as_export(_with_defaults(report, case, port), file)
+
+
+def _verify_graph(network: KerasNetwork, file: FileGraph, golden: Any, seed: int) -> Report:
+    """A file of a legacy Keras network: every step on what the file itself feeds it with."""
+    program = build_program(network)
+    given = None if golden is None else golden.inputs
+    drawn = draw_rows_of(network, program, given, np.random.default_rng(seed))
+    feeds = as_feeds(program.inputs, drawn)
+    paired = pair_file(file, program, feeds)
+    report = verify_traced(network, paired.traced(program.outputs), golden=golden, seed=seed)
+    notes = list(report.notes)
+    if not paired.by_name:
+        notes.append("the file's tensors were paired with the legacy layers by the numbers in them, not by their names")
+    notes.append(_usual_note(file, list(feeds.values())))
+    notes += file.notes
+    return replace(report, notes=tuple(notes))
+
+
+def _usual_note(file: FileGraph, inputs: list[Array]) -> str:
+    """What comes out where the runtime optimizes the file as it does unless it is told otherwise."""
+    tensors = file.trace(inputs)
+    own, usual = [tensors[key] for key in file.outputs], file.call(inputs)
+    told = f"with {file.defaults} the outputs of {len(inputs[0]):,} inputs"
+    pairs = list(zip(own, usual, strict=True))
+    if all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs):
+        return f"{told} are the same bits as without"
+    gap = max(float(np.nanmax(np.abs(a.astype(np.float64) - b), initial=0.0)) for a, b in pairs)
+    return f"{told} differ by up to {gap:.3g} from those without; that was not held against a bound"
+
+
+def _from_end_to_end(network: Network, port: FilePort, golden: Any, seed: int, rows: int) -> Report:
+    """The outputs alone: for a file whose operations are arranged otherwise than the legacy steps."""
+
+    def run(rows: Array) -> Array:
+        return np.asarray(port(rows)[0])
+
+    run.__name__ = port.file.name
+    report = verify_function(network, run, golden=golden, seed=seed, rows=rows)
+    told = "its operations are arranged otherwise than the legacy steps, so that none can be compared alone"
+    return replace(report, notes=(told, *report.notes))
+
+
+def check_unmended(path: Any) -> None:
+    """Refuse to mend a file that is no Keras model.
+
+    Raises:
+        UsageError: a place for a mended copy.
+    """
+    if path is not None:
+        raise UsageError(
+            f"a mended copy at {path}", found="a port that is no Keras model", expected="no --apply (apply=)",
+            remedy="write the file anew from the legacy file",
+        )  # fmt: skip
+
+
+def _port(network: Network, file: FileGraph, rows: int, seed: int, placement: str | None, golden: Any) -> FilePort:
+    program = build_program(network)
+    inputs = network_inputs(program, rows, np.random.default_rng(seed), placement == "outside", golden)
+    few = inputs[:SEEN_ROWS]
+    return as_port(file, inputs.shape[1], few, np.asarray(program(few)[0]))
+
+
+def _with_defaults(report: Report, case: Case, port: FilePort) -> Report:
+    """The report with what comes out where the runtime optimizes the file as it does unless it is told otherwise."""
+    widest = max(step.width[1] for step in case.program.steps if isinstance(step, Dense))
+    count = min(END_TO_END_ROWS, END_TO_END_NUMBERS // widest + 1)
+    rows = cast(case.inputs[:count], port.input_dtypes[0]).astype(np.float64)
+    held = hold_defaults(port, rows, *_whole_bound(case, rows))
+    return with_defaults(report, held, port.file, case.judged[-1].name, len(rows))
+
+
+def _whole_bound(case: Case, rows: Array) -> tuple[Array, Array | None]:
+    """What the reference makes of some rows, and the end-to-end bound; None where not every step is in the port.
+
+    Scalings that the port has in its layers are judged in them, with what that rounds.
+    """
+    present = [one for one in case.judged if one.pair.block is not None]
+    absent = [one for one in case.judged if one.pair.block is None and not one.verdict.startswith("folded")]
+    if absent or any(one.rewritten or one.gauge is not None for one in case.judged):
+        return rows, None
+    names = [case.program.inputs[0], *(one.name for one in present)]
+    steps = [replace(one.step, name=one.name, inputs=(names[at],)) for at, one in enumerate(present)]
+    precisions = {one.name: one.pair.block.precision for one in present if one.pair.block is not None}
+    program = chain(steps, case.program.inputs[0])
+    return np.asarray(program(rows)[0]), np.asarray(end_to_end(program, rows, precisions)[names[-1]])
+
+
+def with_defaults(report: Report, held: Defaults, file: FileGraph, layer: str, count: int) -> Report:
+    """The same with a note, and a finding where rounding does not explain what the optimizations change.
+
+    Args:
+        report: of the file as it stands.
+        held: what was seen.
+        file: which was run.
+        layer: row name of the last step.
+        count: of rows.
+    """
+    told = f"with {file.defaults} the outputs of {count:,} inputs"
+    if held.same:
+        return replace(report, notes=(*report.notes, f"{told} are the same bits as without"))
+    if held.exceeding is None:
+        note = f"{told} differ by up to {held.largest:.3g} from those without; no bound could be held against that"
+        return replace(report, notes=(*report.notes, note))
+    if not held.exceeding:
+        note = f"{told} differ by up to {held.largest:.3g} from those without, within the end-to-end bound"
+        return replace(report, notes=(*report.notes, note))
+    message = f"{layer}: {told} are further from the reference than rounding explains, and without them they are not"
+    if report.verdict == "mismatch":
+        return report
+    found = Finding(
+        "call.overridden", layer, (), message, f"{held.exceeding:,} elements; {held.largest:.3g} at most from without",
+        "run it with the optimizations off",
+    )  # fmt: skip
+    return replace(
+        report, verdict="mismatch", findings=(*report.findings, found), links={**report.links, "build": "mismatch"}
+    )
+
+
+def as_export(report: Report, file: FileGraph, *, opens: bool = True) -> Report:
+    """The report with what was judged under the link "export": no Keras model had a part in it.
+
+    Args:
+        report: with the verdict on the file under "build".
+        file: which was run.
+        opens: whether its steps were judged one by one.
+    """
+    how = "as its operations stand, each step run alone as well" if opens else "as a whole"
+    notes: Mapping[str, str] = {
+        **report.link_notes,
+        "build": "no Keras model was given",
+        "save": "no Keras model was given",
+        "export": f"{file.name}, run by {file.runtime} {how}: {report.link_notes['build']}",
+    }
+    links = {**report.links, "build": "not checked", "save": "not checked", "export": report.links["build"]}
+    return replace(
+        report, links=links, link_notes=notes, notes=(*report.notes, *file.notes),
+        provenance={**report.provenance, "runtime": file.runtime},
+    )  # fmt: skip

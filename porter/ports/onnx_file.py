@@ -1,0 +1,353 @@
+"""An ONNX file, read as data by ``onnx`` and run by ``onnxruntime``: as it stands, in parts, and optimized."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import PortError, first_line
+from porter.ports.blocks import Kind
+from porter.ports.file_graph import FileGraph, FileInput, FileNode, Key
+from porter.ports.packages import require
+
+Array = NDArray[Any]
+
+ACTIVATIONS = {
+    "Celu", "Clip", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSoftmax", "Mish", "PRelu",
+    "Relu", "Selu", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "ThresholdedRelu",
+}  # fmt: skip
+AFFINE = {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
+IDENTITY = {"Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+"""Operations that hand the numbers of a row on, in their order."""
+CORES = {
+    "Attention", "Conv", "ConvTranspose", "DeformConv", "Einsum", "GRU", "Gemm", "LSTM", "MatMul", "MatMulInteger",
+    "QLinearConv", "QLinearMatMul", "RNN",
+}  # fmt: skip
+CONDITIONS = {
+    "And", "Equal", "Greater", "GreaterOrEqual", "If", "IsInf", "IsNaN", "Less", "LessOrEqual", "Loop", "Not", "Or",
+    "Sign", "Where", "Xor",
+}  # fmt: skip
+QUANTIZED = {
+    "ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
+}  # fmt: skip
+DEFAULTS = "onnxruntime's own optimizations (ORT_ENABLE_ALL)"
+KEPT_SESSIONS = 128
+
+
+def open_onnx(path: Path, *, trusted: bool = False) -> FileGraph:
+    """Read a file.
+
+    Args:
+        path: of the file; arrays that lie beside it are read where their names say nothing but a name.
+        trusted: without meaning here: nothing in such a file is code.
+
+    Raises:
+        MissingPackageError: no ``onnx``, or no ``onnxruntime``.
+        PortError: no such file, or none that is understood.
+    """
+    del trusted
+    require("onnx", "onnx")
+    require("onnxruntime", "onnx")
+    return _Reader(_load(Path(path)), Path(path).name).graph()
+
+
+def _load(path: Path) -> Any:
+    import onnx
+    from onnx import external_data_helper, inliner
+
+    if not path.is_file():
+        raise PortError(f"the port {path}", found="no such file", remedy="give the path of an .onnx file")
+    try:
+        model = onnx.load(path, load_external_data=False)
+        if not model.graph.node or not model.graph.output:
+            raise ValueError("a graph without operations or outputs")
+        _check_places(model, path)
+        external_data_helper.load_external_data_for_model(model, str(path.parent))
+        return inliner.inline_local_functions(model) if model.functions else model
+    except PortError:
+        raise
+    except Exception as error:  # protobuf's, onnx' and the system's own kinds
+        raise PortError(
+            f"the port {path}", found=f"onnx cannot read it: {first_line(error)}", expected="a whole ONNX model",
+            remedy="check that the file is complete",
+        ) from error  # fmt: skip
+
+
+def _check_places(model: Any, path: Path) -> None:
+    """Arrays may lie in files beside the model, and nowhere else."""
+    from onnx import external_data_helper
+
+    for tensor in external_data_helper._get_all_tensors(model):
+        if not external_data_helper.uses_external_data(tensor):
+            continue
+        place = next((each.value for each in tensor.external_data if each.key == "location"), "")
+        beside = path.parent / place
+        if Path(place).name != place or beside.is_symlink() or not beside.is_file():
+            raise PortError(
+                f"the port {path}", found=f"an array {tensor.name!r} in {place!r}",
+                expected="arrays inside the file, or in files beside it",
+                remedy="save it as one file: onnx.save(model, path, save_as_external_data=False)",
+            )  # fmt: skip
+
+
+class _Reader:
+    """A model, taken apart once: which tensors are constant, and who makes which."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model, self.name = model, name
+        graph = model.graph
+        self.constants = {each.name: each for each in graph.initializer}
+        self.constant_names = set(self.constants) | {each.values.name for each in graph.sparse_initializer}
+        self.maker: dict[str, int] = {}
+        for at, node in enumerate(graph.node):
+            self.maker.update((name, at) for name in node.output if name)
+            if all(name in self.constant_names for name in taken_by(node)) and node.op_type not in RANDOM:
+                self.constant_names |= set(node.output)
+        self.given = [each for each in graph.input if each.name not in self.constants]
+        self.runner = _Runner(model, self.maker, self.constants)
+        self.keys: dict[str, Key] = {}
+
+    def key(self, name: str) -> Key:
+        return self.keys.setdefault(name, len(self.keys))
+
+    def graph(self) -> FileGraph:
+        import onnxruntime
+
+        inputs = tuple(self._input(each) for each in self.given)
+        nodes = tuple(self._nodes())
+        outputs = tuple(self.key(each.name) for each in self.model.graph.output)
+        named = {key: name for name, key in self.keys.items()}
+        batches = {
+            shape.dim[0].dim_value for each in self.given for shape in [each.type.tensor_type.shape] if shape.dim
+        }
+        kinds = {node.op_type for node in self.model.graph.node}
+
+        def run(given: Mapping[Key, Array], wanted: Sequence[Key]) -> dict[Key, Array]:
+            found = self.runner.run({named[key]: rows for key, rows in given.items()}, [named[key] for key in wanted])
+            return {self.keys[name]: values for name, values in found.items()}
+
+        def whole(fed: Sequence[Array]) -> list[Array]:
+            return self.runner.whole({each.name: rows for each, rows in zip(inputs, fed, strict=True)})
+
+        return FileGraph(
+            name=self.name,
+            runtime=f"onnxruntime {onnxruntime.__version__}",
+            inputs=inputs,
+            outputs=outputs,
+            nodes=nodes,
+            names=named,
+            run=run,
+            whole=whole,
+            defaults=DEFAULTS,
+            batch=batches.pop() if len(batches) == 1 and max(batches) > 0 else None,
+            approximates="quantized" if kinds & QUANTIZED else "",
+            metadata={each.key: each.value for each in self.model.metadata_props},
+        )
+
+    def _input(self, each: Any) -> FileInput:
+        from onnx import helper
+
+        kind = each.type.tensor_type
+        if not kind.elem_type:
+            raise PortError(f"the port {self.name}", found=f"an input {each.name!r} that is no tensor")
+        shape = tuple(dim.dim_value or None for dim in kind.shape.dim[1:])
+        return FileInput(self.key(each.name), each.name, helper.tensor_dtype_to_np_dtype(kind.elem_type).name, shape)
+
+    def _nodes(self) -> Iterator[FileNode]:
+        graph = self.model.graph
+        uses: dict[str, int] = {each.name: 2 for each in graph.output}  # an output is never merged away
+        for node in graph.node:
+            for name in taken_by(node):
+                uses[name] = uses.get(name, 0) + 1
+        merged: set[int] = set()
+        for at, node in enumerate(graph.node):
+            if at in merged or set(node.output) <= self.constant_names:
+                continue
+            behind = self._bias_behind(at, uses)
+            if behind is not None:
+                merged.add(behind)
+            yield self._node(at, behind)
+
+    def _bias_behind(self, at: int, uses: Mapping[str, int]) -> int | None:
+        """The Add of a constant row right behind a product with a constant, which nothing else takes."""
+        node = self.model.graph.node[at]
+        if node.op_type != "MatMul" or not self._is_matrix(node) or uses.get(node.output[0], 0) != 1:
+            return None
+        for later in range(at + 1, len(self.model.graph.node)):
+            other = self.model.graph.node[later]
+            if node.output[0] in other.input:
+                rest = [name for name in other.input if name != node.output[0]]
+                is_bias = other.op_type == "Add" and len(rest) == 1 and rest[0] in self.constant_names
+                return later if is_bias and self._value(rest[0]).size == self._value(node.input[1]).shape[1] else None
+        return None
+
+    def _is_matrix(self, node: Any) -> bool:
+        name = node.input[1] if len(node.input) > 1 else ""
+        return name in self.constant_names and self._value(name).ndim == 2
+
+    def _node(self, at: int, behind: int | None) -> FileNode:
+        node = self.model.graph.node[at]
+        ends = node if behind is None else self.model.graph.node[behind]
+        taken = tuple(dict.fromkeys(self.key(name) for name in taken_by(node) if name not in self.constant_names))
+        parameters = self._parameters(node, ends if behind is not None else None)
+        own = node.domain in ("", "ai.onnx")
+        kind: Kind = "dense" if parameters is not None else self._kind(node) if own else "other"
+        return FileNode(
+            name=node.name or f"{node.op_type}_{at}",
+            operation=node.op_type,
+            kind=kind,
+            inputs=taken,
+            outputs=tuple(self.key(name) for name in ends.output if name),
+            parameters=parameters,
+            is_core=node.op_type in CORES or not own,
+            is_conditional=node.op_type in CONDITIONS,
+        )
+
+    def _kind(self, node: Any) -> Kind:
+        if node.op_type in IDENTITY:
+            return "identity"
+        if node.op_type in ACTIVATIONS:
+            return "activation"
+        constants = sum(name in self.constant_names for name in node.input)
+        return "affine" if node.op_type in AFFINE and constants else "other"
+
+    def _parameters(self, node: Any, bias: Any | None) -> Any:
+        """What reads kernel and bias of a product with a constant matrix on its right; None for anything else."""
+        if node.op_type == "MatMul" and self._is_matrix(node):
+            constant = None if bias is None else next(name for name in bias.input if name in self.constant_names)
+            return lambda: (self._wide(node.input[1]), None if constant is None else self._wide(constant).ravel())
+        if node.op_type != "Gemm" or not self._is_matrix(node):
+            return None
+        options = {each.name: each.i if each.name.startswith("trans") else each.f for each in node.attribute}
+        plain = not options.get("transA") and options.get("alpha", 1.0) == 1 == options.get("beta", 1.0)
+        row = node.input[2] if len(node.input) > 2 else ""
+        if not plain or (row and row not in self.constant_names):
+            return None
+        turned = bool(options.get("transB"))
+
+        def read() -> tuple[Array, Array | None]:
+            kernel = self._wide(node.input[1])
+            kernel = kernel.T if turned else kernel
+            return kernel, np.broadcast_to(self._wide(row), (1, kernel.shape[1]))[0] if row else None
+
+        return read
+
+    def _wide(self, name: str) -> Array:
+        return self._value(name).astype(np.float64)
+
+    def _value(self, name: str) -> Array:
+        from onnx import numpy_helper
+
+        if name in self.constants:
+            return np.asarray(numpy_helper.to_array(self.constants[name]))
+        return self.runner.run({}, [name])[name]
+
+
+RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+
+
+def taken_by(node: Any) -> Iterator[str]:
+    """The tensors that an operation takes, those that graphs inside it take from outside too."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for graph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+            own = {each.name for each in (*graph.input, *graph.initializer)}
+            own |= {name for inner in graph.node for name in inner.output}
+            yield from (name for inner in graph.node for name in taken_by(inner) if name not in own)
+
+
+class _Runner:
+    """Sessions of parts of a model, each made once."""
+
+    def __init__(self, model: Any, maker: Mapping[str, int], constants: Mapping[str, Any]) -> None:
+        self._model, self._maker, self._constants = model, maker, constants
+        self._sessions: OrderedDict[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], Any] = OrderedDict()
+
+    def run(self, given: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
+        """Some tensors in, others out, the operations run as they stand."""
+        ready = {name: given[name] for name in wanted if name in given}
+        asked = [name for name in wanted if name not in given]
+        if not asked:
+            return ready
+        key = tuple((name, rows.dtype.name) for name, rows in given.items()), tuple(asked)
+        if key not in self._sessions:
+            self._sessions[key] = self._session(dict(key[0]), asked)
+            while len(self._sessions) > KEPT_SESSIONS:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(key)
+        session, needed = self._sessions[key]
+        found = session.run(asked, {name: np.ascontiguousarray(given[name]) for name in needed})
+        return {**ready, **dict(zip(asked, map(np.asarray, found), strict=True))}
+
+    def _session(self, given: Mapping[str, str], wanted: Sequence[str]) -> tuple[Any, list[str]]:
+        from onnx import helper
+
+        nodes, constants, taken = self._between(given, wanted)
+        graph = helper.make_graph(
+            nodes,
+            "part",
+            [_typed(name, given[name]) for name in taken],
+            [helper.make_empty_tensor_value_info(name) for name in wanted],
+            constants,
+        )
+        graph.sparse_initializer.extend(self._model.graph.sparse_initializer)
+        part = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
+        return _session(part.SerializeToString(), optimized=False), taken
+
+    def _between(self, given: Mapping[str, str], wanted: Sequence[str]) -> tuple[list[Any], list[Any], list[str]]:
+        """The operations between some tensors and others, the constants that they take, and which are needed.
+
+        Raises:
+            PortError: they need an input of the model that is not given.
+        """
+        needed: set[int] = set()
+        constants: set[str] = set()
+        taken: set[str] = set()
+        pending = list(wanted)
+        while pending:
+            name = pending.pop()
+            if name in given:
+                taken.add(name)
+            elif name in self._constants:
+                constants.add(name)
+            elif name in self._maker:
+                at = self._maker[name]
+                if at not in needed:
+                    needed.add(at)
+                    pending += taken_by(self._model.graph.node[at])
+            elif name not in {each.values.name for each in self._model.graph.sparse_initializer}:
+                raise PortError("a part of an ONNX graph", found=f"it takes {name!r}, which nothing gives")
+        nodes = [self._model.graph.node[at] for at in sorted(needed)]
+        return nodes, [self._constants[name] for name in sorted(constants)], [name for name in given if name in taken]
+
+    @functools.cached_property
+    def _usual(self) -> Any:
+        return _session(self._model.SerializeToString(), optimized=True)
+
+    def whole(self, given: Mapping[str, Array]) -> list[Array]:
+        """The outputs, as anybody gets them who loads the file."""
+        return [np.asarray(each) for each in self._usual.run(None, dict(given))]
+
+
+def _typed(name: str, dtype: str) -> Any:
+    import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
+    from onnx import helper
+
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), None)
+
+
+def _session(model: bytes, *, optimized: bool) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
