@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.examination.numbers import column_order, describe_permutation, match_vectors
+from porter.examination.pasting import quoted
 from reference.operations.scaling import Scaling
 
 Array = NDArray[Any]
@@ -168,16 +169,8 @@ def _divided(step: Scaling) -> Affine:
 
 
 def _cause(step: Scaling, code: str, message: str) -> Cause:
-    scale, offset = step.affine
-    remedy = (
-        f"keras.layers.Rescaling(scale=scale, offset=offset) with ndarrays: "
-        f"scale = [{_numbers(scale)}], offset = [{_numbers(offset)}]"
-    )
+    remedy = f"keras.layers.Rescaling in its place, with the scale and offset of network.layer({quoted(step.name)})"
     return Cause(code, step.name, message, remedy)
-
-
-def _numbers(values: Array) -> str:
-    return ", ".join(f"{value:.9g}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
 
 
 def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: float, tried: int) -> ScalingReading:

@@ -53,7 +53,7 @@ def verify(
         rows: how many random rows inside the documented range; of a legacy Keras network, whose layers are wider, as
             many as keep within bounds.
         apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity;
-            wrong arrays are replaced in a copy, and any other mistake makes porter build the whole port anew.
+            they are run on a copy of the port; where that does not restore it, porter builds the whole port anew.
         compile: whether a port that is a program may be compiled where it has to be, and run: its code runs here.
         **options: ``read``'s options, where ``legacy`` is a path.
 
@@ -101,8 +101,8 @@ def _verify_dense(
     case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
     report = build_report(case, named, golden=golden, search=search, source=source)
-    if named:
-        report, mended = check_remedy(report, case, named)
+    if report.findings:
+        report, mended = check_remedy(report, case)
         if apply is not None:
             _save(mended, apply, report)
     return report
@@ -121,9 +121,9 @@ def _verify_keras(
     from porter.jobs.graphs.verify import examine_legacy
 
     check_unplaced(placement)
-    report, named, judged = examine_legacy(network, model, samples=golden, seed=seed, source=source)
+    report, judged = examine_legacy(network, model, samples=golden, seed=seed, source=source)
     if report.findings:
-        report, mended = check_legacy_remedy(report, network, model, named, judged, seed)
+        report, mended = check_legacy_remedy(report, network, model, judged, seed)
         if apply is not None:
             _save(mended, apply, report)
     return report

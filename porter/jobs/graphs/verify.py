@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
-from porter.diagnosis.diagnose import Named
 from porter.diagnosis.graphs.diagnose import diagnose_legacy
 from porter.diagnosis.graphs.telling import telling_mistakes
 from porter.errors import PortError
@@ -99,7 +98,7 @@ def examine_legacy(
     wide: bool = True,
     diagnosed: bool = True,
     source: str | Path | None = None,
-) -> tuple[Report, list[Named], Sequence[Judged]]:
+) -> tuple[Report, Sequence[Judged]]:
     """Judge a port of a legacy Keras network, layer by layer.
 
     Args:
@@ -112,7 +111,7 @@ def examine_legacy(
         source: path of the port, where it came from a file.
 
     Returns:
-        The report, which never raises for a mismatch; what is wrong, and every step as it was judged.
+        The report, which never raises for a mismatch, and every step as it was judged.
 
     Raises:
         PortError: a port with other inputs, or one that breaks down when it is called.
@@ -139,7 +138,7 @@ def examine_legacy(
     if golden is not None and reading is not None:
         precisions = {one.step.name: one.precision for one in found.judged}
         report = with_samples(report, reading, hold_legacy(network, graph, golden, precisions, reading.fit))
-    return report, named, found.judged
+    return report, found.judged
 
 
 def _with_doubts(report: Report, doubts: Sequence[str]) -> Report:
