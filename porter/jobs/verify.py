@@ -14,6 +14,7 @@ from porter.exports.opening import open_port
 from porter.formats.samples import Samples, load_samples
 from porter.jobs.function_port import verify_function
 from porter.jobs.mending import check_remedy
+from porter.jobs.physical import in_other_units
 from porter.jobs.saving import staged, write_model
 from porter.network import Network
 from porter.network.graph import KerasNetwork
@@ -101,6 +102,9 @@ def _verify_dense(
     case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
     report = build_report(case, named, golden=golden, search=search, source=source)
+    if report.findings:
+        other = in_other_units(report, case, rows, source) if golden is None else None
+        report, case = (report, case) if other is None else other
     if report.findings:
         report, mended = check_remedy(report, case)
         if apply is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from porter.diagnosis.diagnose import Named
@@ -20,6 +19,7 @@ from porter.report.report import Report
 from porter.verdict.illustration import collect_pictures
 from porter.verdict.notes import build_notes
 from porter.verdict.provenance import verification
+from porter.verdict.rows import agree
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 
@@ -41,7 +41,7 @@ def build_report(
     unsearched = why_unsearched(case) if search else ""
     searched = search_inputs(case) if search and not unsearched else None
     findings = _findings(case, reading, named, held)
-    rows = _rows(case, findings)
+    rows = agree((_row(case, one) for one in case.judged), findings)
     question = _open_question(case)
     verdict = _verdict(case, reading, findings, question, searched)
     return Report(
@@ -68,15 +68,6 @@ def build_report(
         counterexample=searched.as_dict() if searched is not None and searched.row is not None else None,
         pictures=collect_pictures(case, named),
         telling_inputs=tuple(each.as_dict() for each in reading.telling),
-    )
-
-
-def _rows(case: Case, findings: Sequence[Finding]) -> tuple[LayerRow, ...]:
-    """One a step; none at parity at which a mistake is named, as one of its neighbour or of what stands behind it."""
-    named = {finding.layer for finding in findings if finding.code != "reading.contradicted"}
-    rows = (_row(case, one) for one in case.judged)
-    return tuple(
-        replace(row, verdict="mismatch") if row.verdict == "parity" and row.layer in named else row for row in rows
     )
 
 

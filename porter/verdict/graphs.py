@@ -22,6 +22,7 @@ from porter.report.model import Finding, LayerRow, Verdict
 from porter.report.report import Report
 from porter.verdict.notes import runtime_notes
 from porter.verdict.provenance import verification
+from porter.verdict.rows import agree
 from reference.rounding.recurrent_steps import is_stepped
 
 Array = NDArray[Any]
@@ -73,7 +74,7 @@ def build_legacy_report(
             "save": "the port was judged as it was given; porter.port saves, loads and judges again",
             "export": "no exported file was given",
         },
-        layers=rows,
+        layers=agree(rows, findings),
         claims=network.claims,
         findings=findings,
         notes=tuple(notes),
@@ -157,6 +158,7 @@ def with_samples(report: Report, reading: Reading, held: Held | None) -> Report:
         findings, verdict, build = (held_finding(held, last.layer, last.port_layer),), "mismatch", "mismatch"
     return replace(
         report, verdict=verdict, findings=findings, claims=reading.claims, link_notes=notes,
+        layers=agree(report.layers, findings),
         links={**report.links, "reading": reading.verdict, "build": build},
         telling_inputs=tuple(each.as_dict() for each in reading.telling),
     )  # fmt: skip
