@@ -29,6 +29,7 @@ from benchmarks.equivalents import equivalents
 from benchmarks.networks import draw_legacy, fits, trained
 from benchmarks.oracle import differs
 from benchmarks.pairs import draw_pair
+from benchmarks.pasted import paste
 from benchmarks.plants import ANY, PLANTS, REPEATS, Expected, Planted
 from benchmarks.ports import Builder, Legacy, PortSpec, faithful
 
@@ -147,29 +148,32 @@ class Bench:
         }
         start = time.process_time()
         try:
-            report = porter.verify(self.network, self.build(spec), search=False, rows=ROWS, **options)
+            model = self.build(spec)
+            report = porter.verify(self.network, model, search=False, rows=ROWS, **options)
         except Exception:
             return None, {
                 **record,
                 "verdict": "error",
                 "remedy": False,
+                "pasted": False,
                 "error": traceback.format_exc(limit=-2).strip(),
             }
         record["findings"] = [(f.code, f.layer, f.message[:160]) for f in report.findings[:6]]
         record["notes"] = [] if report.verdict == "parity" else list(report.notes[:3])
-        remedied = report.after_remedy
+        remedied, seconds = report.after_remedy, round(time.process_time() - start, 3)
         return report, {
             **record,
+            **paste(report, self.network, model, search=False, rows=ROWS, **options),
             "verdict": report.verdict,
             "remedy": remedied == "parity",
-            "seconds": round(time.process_time() - start, 3),
+            "seconds": seconds,
         }
 
 
 # --- all networks ---------------------------------------------------------------------------------------------------
 
 
-MEASURES = ("faults", "networks", "plants", "pairs", "ports", "equivalents", "oracle")
+MEASURES = ("faults", "pasted", "networks", "plants", "pairs", "ports", "equivalents", "oracle")
 
 
 def fingerprint(names: Sequence[str] = MEASURES) -> str:

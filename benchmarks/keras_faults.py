@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.faults import ROOT, Record, collect, fingerprint, matches
 from benchmarks.keras_networks import KINDS, LegacyKeras, draw_keras
 from benchmarks.keras_plants import ANY, PLANTS, KerasPort, Planted, can_be_built, of_kind, with_dropout
+from benchmarks.pasted import paste
 
 DTYPES = ("float32", "float32", "float64", "float32", "mixed_float16", "mixed_bfloat16")
 """Policies of the ports with mistakes, in turn."""
@@ -37,7 +38,7 @@ PAIRS = 4
 """Of two mistakes in different layers, for each network; and as many in the same layer."""
 TRIES = 30
 UNPAIRED = {"port_rounded", "one_weight_6", "training_mode"}
-OWN = ("keras_faults", "keras_networks", "keras_plants")
+OWN = ("keras_faults", "pasted", "keras_networks", "keras_plants")
 BEGIN, END = "<!-- keras faults: begin -->", "<!-- keras faults: end -->"
 
 
@@ -69,12 +70,13 @@ class KerasBench:
             report = porter.verify(self.network, model)
         except Exception:
             error = traceback.format_exc(limit=-3).strip()
-            return None, {**record, "verdict": "error", "remedy": False, "error": error}
+            return None, {**record, "verdict": "error", "remedy": False, "pasted": False, "error": error}
         record["findings"] = [(f.code, f.layer, f.message[:160]) for f in report.findings[:6]]
         record["notes"] = [] if report.verdict == "parity" else list(report.notes[:3])
+        seconds = round(time.process_time() - start, 3)
         return report, {
-            **record, "verdict": report.verdict, "remedy": report.after_remedy == "parity",
-            "seconds": round(time.process_time() - start, 3),
+            **record, **paste(report, self.network, model), "verdict": report.verdict,
+            "remedy": report.after_remedy == "parity", "seconds": seconds,
         }  # fmt: skip
 
     def differs(self, before: KerasPort, planted: Planted) -> bool:

@@ -21,6 +21,7 @@ COLUMNS = (
     "cause named first",
     "all named",
     "remedy restores parity",
+    "pasted as printed",
 )
 KINDS = {
     "single": "One mistake",
@@ -51,7 +52,7 @@ def plant_rows(records: Iterable[Record], kind: str) -> list[tuple[str, ...]]:
         true = [record for record in group if record["true"]]
         shares = [
             rate(sum(record[key] for record in true), len(true))
-            for key in ("detected", "layer", "first", "all", "remedy")
+            for key in ("detected", "layer", "first", "all", "remedy", "pasted")
         ]
         if group:
             rows.append((name, f"{len(group):,}", f"{len(true):,}", *shares))

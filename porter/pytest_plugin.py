@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VERIFY_OPTIONS = ("seed", "search", "placement", "rows")
 CHECKS = pytest.StashKey[list[dict[str, Any]]]()
+UNRECORDED = pytest.StashKey[list[str]]()
 MARKER = "parity(**options): compares a port with its legacy network; the options are those of parity.check"
 
 
@@ -31,7 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the three options."""
     group = parser.getgroup("parity", "parity of ports with their legacy networks")
     group.addoption(
-        "--parity-record", action="store_true", help="write the golden file of every check that has none yet"
+        "--parity-record",
+        action="store_true",
+        help="write the golden file of every check that has none yet; refused where CI is set",
     )
     group.addoption(
         "--parity-update", action="store_true", help="write every golden file anew; refused where CI is set"
@@ -42,18 +45,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker; refuse to rewrite golden files where nobody looks at the difference.
+    """Name the marker; refuse to write golden files where nobody looks at them.
 
     Raises:
-        pytest.UsageError: ``--parity-update`` where the environment variable CI is set.
+        pytest.UsageError: ``--parity-update`` or ``--parity-record`` where the environment variable CI is set.
     """
     config.addinivalue_line("markers", MARKER)
-    if config.getoption("parity_update") and os.environ.get("CI"):
-        raise pytest.UsageError(
-            "--parity-update is refused where CI is set: golden files are rewritten by hand, and the difference is "
-            "looked at; run it outside of CI and commit the files"
-        )
-    if config.getoption("parity_report") and not hasattr(config, "workerinput"):
+    for option in ("update", "record"):
+        if config.getoption(f"parity_{option}") and _is_ci():
+            raise pytest.UsageError(
+                f"--parity-{option} is refused where CI is set: golden files are written by hand, and what they hold "
+                "is looked at; run it outside of CI and commit the files"
+            )
+    if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Collector(config), "parity-report")
 
 
@@ -72,6 +76,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call":
         vars(report)["parity"] = item.stash.get(CHECKS, [])
+        vars(report)["parity_unrecorded"] = item.stash.get(UNRECORDED, [])
     return report
 
 
@@ -79,6 +84,10 @@ def pytest_runtest_makereport(
 def parity(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Parity:
     """Check ports against their legacy networks: ``parity.check(legacy, port=..., samples=...)``."""
     return Parity(request.node, tmp_path_factory)
+
+
+class UnrecordedWarning(pytest.PytestWarning):
+    """A check that has no golden file: the port was held against its legacy network alone."""
 
 
 class Parity:
@@ -89,15 +98,24 @@ class Parity:
         self._checks: list[dict[str, Any]] = item.stash.setdefault(CHECKS, [])
 
     def check(
-        self, legacy: Any, *, port: Any, samples: Any = None, golden: str | Path | None = None, **options: Any
+        self,
+        legacy: Any,
+        *,
+        port: Any,
+        samples: Any = None,
+        golden: str | Path | Literal[False] | None = None,
+        **options: Any,
     ) -> Report:
-        """Verify a port, and hold it against its golden file where it has one.
+        """Verify a port, and hold it against its golden file.
+
+        Where that file does not exist, a warning and a line in pytest's summary say so; under CI it is an error.
 
         Args:
             legacy: path of the legacy network, relative to pytest's root directory, or a ``porter.Network``.
             port: path of the port, likewise, or a keras.Model.
             samples: golden samples of the original software, as for ``porter.verify``.
-            golden: golden file of the port; by default ``parity/<module>/<test>.npz`` beside the test's file.
+            golden: golden file of the port; by default ``parity/<module>/<test>.npz`` beside the test's file. False:
+                the check needs none, and holds the port against the legacy network alone.
             **options: ``porter.verify``'s and ``porter.read``'s; those of the marker ``parity`` hold where none are
                 given here. A suite runs often, so that the search is left out unless ``search=True`` asks for it.
 
@@ -106,7 +124,7 @@ class Parity:
 
         Raises:
             ParityError: anything else; the message has layer, cause, errors, and the path of the HTML report.
-            PorterError: a file that cannot be read, or a golden file of another network.
+            PorterError: a file that cannot be read, a golden file of another network, or none where CI is set.
         """
         __tracebackhide__ = True
         from porter.errors import ParityError
@@ -115,14 +133,36 @@ class Parity:
         for marker in self._item.iter_markers("parity"):
             options = {**marker.kwargs, **options}
         options = {"search": False, **options}
+        marked = options.pop("golden", None)
+        golden = marked if golden is None else golden
+        recorded = None if golden is False else self._golden(golden)
         legacy, port, samples = self._place(legacy), self._place(port), self._place(samples)
         with _without_foreign_warnings():
             report = verify(legacy, port, samples=samples, **options)
-            report, history = self._hold_against_golden(report, legacy, port, self._golden(golden), options)
+            report, history = self._hold_against_golden(report, legacy, port, recorded, options)
         page = self._show(report, legacy, history)
         if report.verdict != "parity":
             raise ParityError(_message(report, page))
+        if recorded is not None and not recorded.exists():
+            self._say_unrecorded(recorded)
         return report
+
+    def _say_unrecorded(self, path: Path) -> None:
+        """A check without its golden file cannot show that the port left what it once gave."""
+        from porter.errors import PorterError
+
+        if _is_ci():
+            raise PorterError(
+                "the check has no golden file",
+                found=f"nothing at {path}",
+                expected="what the port gave when it was recorded",
+                remedy="pytest --parity-record writes it outside of CI: commit it; or say golden=False",
+            )
+        self._item.stash.setdefault(UNRECORDED, []).append(self._item.nodeid)
+        told = (
+            f"no golden file at {path}: the port was held against its legacy network alone (--parity-record writes it)"
+        )
+        self._item.warn(UnrecordedWarning(told))
 
     def _place(self, path: Any) -> Any:
         """A relative path means one from pytest's root directory, wherever pytest is started."""
@@ -135,8 +175,10 @@ class Parity:
         return self._item.path.parent / "parity" / self._item.path.stem / f"{_slug(self._item.name)}{number}.npz"
 
     def _hold_against_golden(
-        self, report: Report, legacy: Any, port: Any, path: Path, options: Mapping[str, Any]
+        self, report: Report, legacy: Any, port: Any, path: Path | None, options: Mapping[str, Any]
     ) -> tuple[Report, list[Mapping[str, Any]]]:
+        if path is None:
+            return report, []
         config = self._item.config
         update = config.getoption("parity_update")
         writes = update or (config.getoption("parity_record") and not path.exists())
@@ -233,6 +275,10 @@ def _message(report: Report, page: Path | None) -> str:
     return "\n".join([*lines, "", f"report: {page}"])
 
 
+def _is_ci() -> bool:
+    return bool(os.environ.get("CI"))
+
+
 def _slug(name: str) -> str:
     """A file name for a test: readable, and unique by a digest where letters had to go."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[-80:]
@@ -240,23 +286,30 @@ def _slug(name: str) -> str:
 
 
 class _Collector:
-    """Gathers what all workers found, and writes the page over all checks."""
+    """Gathers what all workers found; says what has no golden file, and writes the page over all checks."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._checks: list[dict[str, Any]] = []
+        self._unrecorded: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the checks of a test that has run."""
         self._checks += getattr(report, "parity", [])
+        self._unrecorded += getattr(report, "parity_unrecorded", [])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the page and say where it is."""
-        if not self._checks:
+        if self._unrecorded:
+            count, tests = len(self._unrecorded), ", ".join(dict.fromkeys(self._unrecorded))
+            told = "1 check has" if count == 1 else f"{count} checks have"
+            terminalreporter.write_line(f"parity: {told} no golden file; --parity-record writes it: {tests}")
+        folder = self._config.getoption("parity_report")
+        if not self._checks or not folder:
             return
         from porter.report.html import write_text
         from porter.report.overview import render_overview
 
-        page = self._config.rootpath / self._config.getoption("parity_report") / "index.html"
+        page = self._config.rootpath / folder / "index.html"
         write_text(page, render_overview(self._checks))
         terminalreporter.write_line(f"parity report: {page}")

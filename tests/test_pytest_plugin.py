@@ -51,10 +51,11 @@ def suite(pytester, root, fixtures, ports, monkeypatch):
     shutil.copy(fixtures / FILE, pytester.path / "nets" / "bare.h5")
     shutil.copytree(ports, pytester.path / "models")
 
-    def run(*arguments, text=SUITE, port="right", subprocess=False):
+    def run(*arguments, text=SUITE, port="right", subprocess=False, warned=False):
         pytester.makepyfile(test_nets=text.replace("{port}", port))
         runner = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
-        return runner("-W", "error", *PLUGIN, *arguments)
+        quiet = () if warned else ("-W", "default::porter.pytest_plugin.UnrecordedWarning")
+        return runner("-W", "error", *quiet, *PLUGIN, *arguments)
 
     run.path = pytester.path
     run.golden = pytester.path / "parity" / "test_nets" / "test_bare.npz"
@@ -166,15 +167,53 @@ def test_what_is_wrong_is_not_recorded(suite, option):
     assert not suite.golden.exists()
 
 
-def test_update_is_refused_where_nobody_looks(suite, monkeypatch):
+@pytest.mark.parametrize("option", ["--parity-record", "--parity-update"])
+def test_recording_is_refused_where_nobody_looks(suite, monkeypatch, option):
     suite("--parity-record")
     recorded = suite.golden.read_bytes()
     monkeypatch.setenv("CI", "true")
-    result = suite("--parity-update")
+    result = suite(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--parity-update is refused where CI is set*"])
+    result.stderr.fnmatch_lines([f"*{option} is refused where CI is set*"])
     assert suite.golden.read_bytes() == recorded
-    suite("--parity-record").assert_outcomes(passed=1)
+    suite().assert_outcomes(passed=1)
+
+
+def test_a_check_without_a_golden_file_says_so(suite):
+    result = suite()
+    result.assert_outcomes(passed=1, warnings=1)
+    told = "parity: 1 check has no golden file; --parity-record writes it: test_nets.py::test_bare"
+    result.stdout.fnmatch_lines([told])
+    suite("--parity-record")
+    result = suite()
+    result.assert_outcomes(passed=1, warnings=0)
+    result.stdout.no_fnmatch_line("*no golden file*")
+
+
+def test_the_warning_is_of_a_class_that_a_suite_can_make_an_error(suite):
+    result = suite(warned=True)
+    result.stdout.fnmatch_lines(["*UnrecordedWarning: no golden file at *test_bare.npz*"])
+    assert result.ret != pytest.ExitCode.OK
+
+
+def test_without_a_golden_file_a_check_fails_under_ci(suite, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    result = suite()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*the check has no golden file*", "E*--parity-record writes it outside of CI*"])
+
+
+@pytest.mark.parametrize("place", ["call", "marker"])
+def test_a_check_may_say_that_it_needs_none(suite, monkeypatch, place):
+    monkeypatch.setenv("CI", "true")
+    text = SUITE.replace("rows=50", "rows=50, golden=False")
+    if place == "marker":
+        text = "    import pytest\n\n    pytestmark = pytest.mark.parity(golden=False)\n" + SUITE
+    result = suite(text=text)
+    result.assert_outcomes(passed=1, warnings=0)
+    monkeypatch.delenv("CI")
+    suite("--parity-record", text=text).assert_outcomes(passed=1)
+    assert not suite.golden.exists()
 
 
 def test_a_golden_file_may_lie_elsewhere_and_a_test_may_check_twice(suite):

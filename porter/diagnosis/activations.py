@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from porter.codes import Cause
 from porter.examination.compare import Comparison
 from porter.examination.judging import judge_values
+from porter.examination.pasting import activated
 from porter.examination.suspect import Suspect
 from reference.activations import FUNCTIONS, Activation
 from reference.composed.forms import equivalent_forms
@@ -182,12 +183,14 @@ def replacement(own: Activation, found: Activation) -> tuple[str, str]:
 
 
 def _remedy(suspect: Suspect, own: Activation) -> str:
-    units = suspect.own.kernel.shape[1]
-    name = suspect.block.names[0].split("/")[-1]
-    return (
-        f'keras.layers.Dense({units}, activation="{own}", name="{name}")\n'
-        f"or, if the port is right and the file is read wrongly, say so for {suspect.name} with activation="
-    )
+    """The file's activation in the layer that applies the port's, which may be one of its own."""
+    apart = [atom for atom in suspect.block.atoms if atom.kind == "activation"]
+    read = f"or, if the port is right and the file is read wrongly, say so for {suspect.name} with activation="
+    if len(apart) > 1 or (not apart and suspect.block.dense is None):
+        return f"apply {own} in {', '.join(suspect.block.names)}\n{read}"
+    name = apart[0].names[0] if apart else suspect.holder
+    has_own = bool(apart) and not apart[0].description.startswith("Activation")
+    return f"{activated(name, own.name, own.parameters, has_own)}\n{read}"
 
 
 def _approximated(

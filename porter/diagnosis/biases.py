@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.examination.numbers import describe_entries, describe_permutation, match_vectors, rounded, rounding_rules
+from porter.examination.pasting import remade
 from porter.examination.suspect import Suspect
 
 Array = NDArray[Any]
@@ -54,7 +55,8 @@ def explain_bias(suspect: Suspect, columns: Array | None) -> BiasReading:
 
 def _remedy(suspect: Suspect) -> str:
     if suspect.bias is None:
-        return f"build the layer with use_bias=True, then {suspect.assign('bias')}"
+        again = remade(suspect.holder, {"use_bias": "True"}, weights=False)
+        return f"{again}\n{suspect.assign('kernel', 'bias')}"
     return suspect.assign("bias")
 
 

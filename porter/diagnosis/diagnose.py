@@ -14,10 +14,11 @@ from porter.diagnosis.ensembles import explain_ensemble
 from porter.diagnosis.extremes import explain_extremes
 from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_cause
 from porter.diagnosis.scalings import explain_scaling
-from porter.diagnosis.transforms import explain_transform
+from porter.diagnosis.transforms import explain_transform, transform_remedy
 from porter.examination.case import Case, Judged
 from porter.examination.judging import cast, judge
 from porter.examination.numbers import column_order, describe_permutation
+from porter.examination.pasting import quoted, reached, swapped, taken_out
 from porter.examination.probes import FAR
 from porter.examination.suspect import Stored, Suspect
 from porter.ports.blocks import Atom, Block
@@ -78,14 +79,31 @@ def _causes(case: Case, one: Judged, diagnoses: dict[str, Diagnosis]) -> Sequenc
         return _absent(case, one)
     if one.verdict != "mismatch":
         return []
-    if not isinstance(step, Scaling):
-        return [_explain_other(step, block, case.inputs)]
+    return [
+        _explain_scaling(case, one, block) if isinstance(step, Scaling) else _explain_other(step, block, case.inputs)
+    ]
+
+
+def _explain_scaling(case: Case, one: Judged, block: Block) -> Cause:
+    step = one.pair.step
     if FAR in one.probes:
-        return [_far_cause(one, block)]
+        return _far_cause(one, block)
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
     reading = explain_scaling(step, block.run, block.precision.format.unit, others)
     stray = None if reading.explained else _stray_atom(case, one, block)
-    return [reading.cause if stray is None else stray_cause(one.name, stray, is_linear=stray.kind == "activation")]
+    if stray is not None:
+        return stray_cause(one.name, stray, is_linear=stray.kind == "activation")
+    return replace(reading.cause, remedy=_rescaled(one.name, block))
+
+
+def _rescaled(name: str, block: Block) -> str:
+    """The file's scaling in the place of the first layer of a block, and nothing in that of the others."""
+    first, *others = block.names or (name,)
+    own = f"network.layer({quoted(name)})"
+    layer = (
+        f"keras.layers.Rescaling({own}.scale, {own}.offset, name={quoted(first)}, dtype={reached(first)}.dtype_policy)"
+    )
+    return "\n".join([swapped(first, layer), *([taken_out(others)] if others else [])])
 
 
 def _explain_other(step: Any, block: Block | None, inputs: Array) -> Cause:
@@ -105,12 +123,13 @@ def _absent(case: Case, one: Judged) -> Sequence[Cause]:
     if isinstance(step, Scaling):
         return _absent_scaling(case, one)
     if isinstance(step, Dense):
-        remedy = f"porter.build(network) has it: Dense({step.width[1]}) between its neighbours"
+        remedy = (
+            f"put Dense({step.width[1]}) between its neighbours, with the arrays of network.layer({quoted(one.name)})"
+        )
         return [Cause("layers.missing", one.name, "no layer of the port computes it", remedy)]
     if isinstance(step, Extremes | Ensemble):
         return [_explain_other(step, None, case.inputs)]
-    remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
-    return [Cause("transform.replaced", one.name, "the port has no such step", remedy)]
+    return [Cause("transform.replaced", one.name, "the port has no such step", transform_remedy(step))]
 
 
 def _stray_atom(case: Case, one: Judged, block: Block) -> Atom | None:
@@ -134,7 +153,7 @@ def _far_cause(one: Judged, block: Block) -> Cause:
         if judge(one.step, rest.run, one.probes[FAR], block.precision, is_far=True).is_parity:
             return stray_cause(one.name, atom, is_linear=atom.kind == "activation")
     message = "it scales as the file does in the documented range, and far outside of it something else comes out"
-    return Cause("unexplained", one.name, message, f"rebuild {', '.join(block.names)} as porter.build(network) has it")
+    return Cause("unexplained", one.name, message, f"make {', '.join(block.names)} as the file has it")
 
 
 def _absent_scaling(case: Case, one: Judged) -> Sequence[Cause]:
@@ -145,7 +164,7 @@ def _absent_scaling(case: Case, one: Judged) -> Sequence[Cause]:
     has_other = any(other.pair.block is not None or other.verdict.startswith("folded") for other in others)
     if case.declared_placement is None and not has_other:
         return []
-    remedy = f'keras.layers.Rescaling(scale, offset, name="{one.name}"), as porter.build(network) has it'
+    remedy = f"put keras.layers.Rescaling there, with the scale and offset of network.layer({quoted(one.name)})"
     return [Cause("scaling.missing", one.name, "the port has no such step", remedy)]
 
 
@@ -156,10 +175,12 @@ def _extra_blocks(case: Case) -> list[Named]:
         one = case[source.name if source is not None else _in_front(case, block)]
         names = ", ".join(block.names)
         if source is not None:
-            cause = Cause("layers.repeated", source.name, f"{names} has its arrays a second time", f"take {names} out")
+            cause = Cause(
+                "layers.repeated", source.name, f"{names} has its arrays a second time", taken_out(block.names)
+            )
         else:
             cause = Cause(
-                "unexplained", one.name, f"{names}, behind it, has no counterpart in the file", f"take {names} out"
+                "unexplained", one.name, f"{names}, behind it, has no counterpart in the file", taken_out(block.names)
             )
         named.append(Named(cause, one))
     return named
@@ -202,7 +223,7 @@ def _strays(case: Case) -> list[Named]:
         else:
             names = ", ".join(block.names)
             message = f"{names} picks the inputs in another order: {describe_permutation(order, 'inputs')}"
-            cause = Cause("inputs.permuted", one.name, message, f"take {names} out")
+            cause = Cause("inputs.permuted", one.name, message, taken_out(block.names))
         named.append(Named(cause, one))
     return named
 
@@ -210,7 +231,7 @@ def _strays(case: Case) -> list[Named]:
 def _unaccounted(case: Case) -> Named:
     one = case.judged[-1]
     message = "the port as a whole gives something else, although every layer is right by itself"
-    remedy = "look for an operation between the layers, or rebuild the port with porter.build(network)"
+    remedy = "look for an operation between the layers"
     return Named(Cause("unexplained", one.name, message, remedy), one)
 
 

@@ -12,7 +12,7 @@ from reference.composed.ensemble import PLAIN, WITHIN, Ensemble
 
 def explain_ensemble(step: Ensemble, block: Block | None) -> Cause:
     """Name what is done otherwise; where ``block`` is None the port has no such step."""
-    remedy = f"take the {step.rule} of the {step.members} members, as porter.build(network) does"
+    remedy = f"take the {step.rule} of the {step.members} members"
     if block is None:
         return Cause("merge.replaced", step.name, "the port does not make its members one", remedy)
     rows = cast(step.probes(), block.precision.compute)

@@ -11,7 +11,7 @@ def word_evidence(found: Comparison, weights_differ: int, diagnosis: Diagnosis |
 
     Args:
         found: the layer as it was judged.
-        weights_differ: how many exposed weights are not the cast of the stored ones.
+        weights_differ: how many weights that the port shows are not the file's, rounded to its dtype.
         diagnosis: what was found to be wrong with the layer, or None for a mistake of structure.
         detail: figures of the cause's own.
     """
@@ -23,7 +23,9 @@ def word_evidence(found: Comparison, weights_differ: int, diagnosis: Diagnosis |
             f"allowed {found.allowed:.3g}; rtol={found.rtol:.2g} would have passed it"
         )
     if weights_differ:
-        parts.append(f"{weights_differ:,} exposed weights are not the cast of the stored ones")
+        verb, whose = ("is", "its dtype") if weights_differ == 1 else ("are", "their dtype")
+        weights = "weight" if weights_differ == 1 else "weights"
+        parts.append(f"{weights_differ:,} {weights} of the port {verb} not the file's, rounded to {whose}")
     if diagnosis is not None and diagnosis.is_explained:
         after = diagnosis.after
         parts.append(

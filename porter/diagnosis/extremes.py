@@ -14,7 +14,7 @@ def explain_extremes(step: Extremes, block: Block | None) -> Cause:
     """Name what is done otherwise; where ``block`` is None the port has no such step."""
     remedy = (
         f"clamp to [{step.least.tolist()}, {step.greatest.tolist()}] within {step.tolerance.tolist()}, and give NaN "
-        "further outside, as porter.build(network) does"
+        "further outside"
     )
     if block is None:
         return Cause("transform.replaced", step.name, "the port has no such step", remedy)

@@ -16,6 +16,7 @@ from porter.diagnosis.kernels import KernelReading, explain_kernel
 from porter.diagnosis.recovery import recover_affine
 from porter.examination.compare import Comparison
 from porter.examination.numbers import column_order, describe_permutation
+from porter.examination.pasting import taken_out
 from porter.examination.suspect import Stored, Suspect
 from porter.ports.blocks import Atom
 from reference.activations import Activation
@@ -127,6 +128,9 @@ def _merged(
         bias_causes = tuple(cause for cause in bias_causes if not cause.message.startswith("the bias was "))
     elif bias_causes and not causes and bias_causes[0].message.startswith("the bias was "):
         bias_causes = (replace(bias_causes[0], code="kernel.precision"),)
+    if causes and bias_reading.causes and not bias_causes:  # the bias is put right with what accounts for it
+        lines = dict.fromkeys((causes[0].remedy, bias_reading.causes[0].remedy))
+        causes[0] = replace(causes[0], remedy="\n".join(lines))
     return (*causes, *bias_causes, *activation_causes)
 
 
@@ -202,7 +206,9 @@ def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:
 def _cast_cause(suspect: Suspect, casts: Sequence[Atom]) -> Cause:
     names = ", ".join(dict.fromkeys(name for atom in casts for name in atom.names))
     message = f"{names} (Cast) behind it rounds what passes through it; the file has nothing there"
-    return Cause("precision.port", suspect.name, message, f"take {names} out")
+    return Cause(
+        "precision.port", suspect.name, message, taken_out(dict.fromkeys(n for each in casts for n in each.names))
+    )
 
 
 def _reorder_cause(suspect: Suspect, atom: Atom) -> Cause | None:
@@ -214,7 +220,7 @@ def _reorder_cause(suspect: Suspect, atom: Atom) -> Cause | None:
     code, what = ("outputs.permuted", "outputs") if suspect.is_last else ("units.permuted", "units")
     name = ", ".join(atom.names)
     message = f"{name} puts the {what} in another order: {describe_permutation(order, what)}"
-    return Cause(code, suspect.name, message, f"take {name} out")
+    return Cause(code, suspect.name, message, taken_out(atom.names))
 
 
 def stray_cause(layer: str, atom: Atom, is_linear: bool, where: str = "behind") -> Cause:
@@ -232,9 +238,9 @@ def stray_cause(layer: str, atom: Atom, is_linear: bool, where: str = "behind") 
         return Cause("mode.training", layer, message, f"call {name} without training=True")
     if is_linear and atom.kind in ("activation", "other"):
         message = f"{name} ({atom.description}) is applied where there is no activation"
-        return Cause("activation.added", layer, message, f"take {name} out")
+        return Cause("activation.added", layer, message, taken_out(atom.names))
     message = f"{name} ({atom.description}) stands {where} it; the file has nothing there"
-    return Cause("unexplained", layer, message, f"take {name} out")
+    return Cause("unexplained", layer, message, taken_out(atom.names))
 
 
 def _unexplained(suspect: Suspect, before: Comparison) -> Diagnosis:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.examination.numbers import column_order, describe_permutation, match_vectors
+from porter.examination.pasting import quoted
 from reference.operations.scaling import Scaling
 
 Array = NDArray[Any]
@@ -47,6 +48,10 @@ def explain_scaling(
     grid = _grid(step)
     order = column_order(run, grid[3], grid[4])
     if order is None:
+        constant = _constant_columns(run, grid, unit)
+        if constant:
+            message = f"{len(constant)} of {len(scale)} columns are constant (the first: column {constant[0]})"
+            return ScalingReading(_cause(step, "scaling.range", message), 1, True)
         return ScalingReading(_cause(step, "unexplained", "an output does not follow its own input alone"), 1, False)
     if not np.array_equal(order, np.arange(len(scale))):
         return _permuted(step, run, grid, order, unit)
@@ -58,6 +63,15 @@ def explain_scaling(
         if len(affine[0]) == len(scale) and fits(affine, grid, found, unit):
             return ScalingReading(_cause(step, code, message), tried, True)
     return _measured(step, measured, grid, found, unit, tried)
+
+
+def _constant_columns(run: Callable[[Array], Array], grid: Array, unit: float) -> list[int]:
+    """The columns that give one number whatever they take, where all others are affine; none where one is not."""
+    found = np.asarray(run(grid)).astype(np.float64)
+    if found.shape != grid.shape or not _is_affine(_measure(grid, found), grid, found, unit):
+        return []
+    far = np.asarray(run(np.concatenate([grid, 1e3 * grid, -1e3 * grid]).astype(np.float32))).astype(np.float64)
+    return [int(column) for column in np.flatnonzero(np.ptp(far, axis=0) == 0)]
 
 
 def _permuted(step: Scaling, run: Callable[[Array], Array], grid: Array, order: Array, unit: float) -> ScalingReading:
@@ -86,7 +100,7 @@ def _grid(step: Scaling) -> Array:
 def _measure(grid: Array, found: Array) -> Affine:
     with np.errstate(all="ignore"):
         scale = (found[1] - found[0]) / (grid[1] - grid[0])
-    return scale, found[0] - scale * grid[0]
+        return scale, found[0] - scale * grid[0]
 
 
 def fits(affine: Affine, grid: Array, found: Array, unit: float) -> bool:
@@ -124,7 +138,8 @@ def candidates(step: Scaling, others: tuple[Scaling, ...]) -> Iterator[tuple[str
         if rule != step.rule:
             with np.errstate(all="ignore"):
                 yield "scaling.range", f"the rule is {rule} for {step.rule}", replace(step, rule=rule).affine
-    yield "scaling.range", "mean and standard deviation of a uniform range for minimum and maximum", _uniform(step)
+    if step.rule != "mean-std":
+        yield "scaling.range", "mean and standard deviation of a uniform range for minimum and maximum", _uniform(step)
     yield "scaling.inverted", "the step is applied the other way round", replace(step, inverse=not step.inverse).affine
     with np.errstate(all="ignore"):
         swapped = replace(step, first=step.second, second=step.first).affine
@@ -154,8 +169,6 @@ _SWAPPED = {
 
 def _uniform(step: Scaling) -> Affine:
     """(x - mean) / std of a uniform distribution over the range, or its inverse."""
-    if step.rule == "mean-std":
-        return step.affine
     mean, deviation = (step.first + step.second) / 2, (step.second - step.first) / np.sqrt(12)
     return (deviation, mean) if step.inverse else (1 / deviation, -mean / deviation)
 
@@ -168,16 +181,8 @@ def _divided(step: Scaling) -> Affine:
 
 
 def _cause(step: Scaling, code: str, message: str) -> Cause:
-    scale, offset = step.affine
-    remedy = (
-        f"keras.layers.Rescaling(scale=scale, offset=offset) with ndarrays: "
-        f"scale = [{_numbers(scale)}], offset = [{_numbers(offset)}]"
-    )
+    remedy = f"keras.layers.Rescaling in its place, with the scale and offset of network.layer({quoted(step.name)})"
     return Cause(code, step.name, message, remedy)
-
-
-def _numbers(values: Array) -> str:
-    return ", ".join(f"{value:.9g}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
 
 
 def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: float, tried: int) -> ScalingReading:
@@ -188,7 +193,9 @@ def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: 
         message = "the step is not affine, column by column"
         return ScalingReading(replace(_cause(step, "unexplained", message)), tried, False)
     pairs, own = np.stack([scale, offset], 1), np.stack([own_scale, own_offset], 1)
-    order = match_vectors(pairs.astype(np.float16).astype(np.float64), own, "float16") if len(scale) > 1 else None
+    with np.errstate(over="ignore"):
+        few = pairs.astype(np.float16).astype(np.float64)
+    order = match_vectors(few, own, "float16") if len(scale) > 1 else None
     if order is not None and not np.array_equal(order[0], np.arange(len(scale))):
         message = f"its ranges stand in another order, the columns do not: {describe_permutation(order[0], 'ranges')}"
         explained = fits((own_scale[order[0]], own_offset[order[0]]), grid, found, unit)

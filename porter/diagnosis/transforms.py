@@ -26,6 +26,37 @@ OTHERS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
+IN_KERAS: Mapping[str, str] = {
+    "identity": "x itself",
+    "cos_degrees": "keras.ops.cos(keras.ops.deg2rad(x))",
+    "sin_degrees": "keras.ops.sin(keras.ops.deg2rad(x))",
+    "cos of radians": "keras.ops.cos(x)",
+    "degrees to radians": "keras.ops.deg2rad(x)",
+    "log10": "keras.ops.log10(x)",
+    "ln": "keras.ops.log(x)",
+    "log2": "keras.ops.log2(x)",
+    "log1p": "keras.ops.log1p(x)",
+    "pow10": "keras.ops.power(10.0, x)",
+    "pow2": "keras.ops.power(2.0, x)",
+    "exp": "keras.ops.exp(x)",
+    "root4": "keras.ops.sqrt(keras.ops.sqrt(x))",
+    "pow8": "keras.ops.power(x, 8)",
+    "relu_square": "keras.ops.square(keras.ops.relu(x))",
+}
+"""How a person writes the same in Keras."""
+
+
+def transform_remedy(step: Transform) -> str:
+    """What the port has to apply, column by column."""
+    columns: dict[str, list[str]] = {}
+    for column, name in enumerate(step.functions):
+        columns.setdefault(IN_KERAS[name], []).append(str(column))
+    if len(columns) == 1:
+        return f"apply {next(iter(columns))} to every column"
+    told = (f"{name} to column{'s'[: len(where) > 1]} {', '.join(where)}" for name, where in columns.items())
+    return f"apply {'; '.join(told)}"
+
+
 def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
     """Name the columns whose function is another, and which it is.
 
@@ -39,15 +70,16 @@ def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
     rows = np.concatenate([rows, np.linspace(0.1, 2.0, 16)[:, None].repeat(n, axis=1)])
     fed = cast(rows, block.precision.compute).astype(np.float64)
     found = np.asarray(block.run(cast(rows, block.precision.compute))).astype(np.float64)
-    remedy = f"apply {', '.join(dict.fromkeys(step.functions))} as porter.build(network) does"
+    remedy = transform_remedy(step)
     if found.shape != fed.shape:
         return Cause("transform.replaced", step.name, f"it gives {found.shape[1]} columns for {n}", remedy)
     unit = block.precision.format.unit
     for column, name in enumerate(step.functions):
         if not follows(FUNCTIONS[name], fed[:, column], found[:, column], unit):
             other = next((o for o, f in OTHERS.items() if follows(f, fed[:, column], found[:, column], unit)), None)
-            what = f"is {other}" if other is not None else "is none of those that were tried"
-            return Cause("transform.replaced", step.name, f"the function of column {column} {what}, for {name}", remedy)
+            what = f"is {IN_KERAS[other]}" if other is not None else "is none of those that were tried"
+            message = f"the function of column {column} {what}, for {IN_KERAS[name]}"
+            return Cause("transform.replaced", step.name, message, remedy)
     return Cause(
         "transform.replaced", step.name, "it differs by more than rounding, function by function alike", remedy
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from porter.codes import Cause
 from porter.examination.judging import Refused, cast, judge_values, run_piece
 from porter.examination.pairing import Pairing
+from porter.examination.pasting import taken_out
 from porter.examination.probes import FAR_MAGNITUDES, FILL_VALUES
 from porter.ports.blocks import Atom, Block
 from reference.precision import FORMATS, round_to
@@ -93,7 +94,7 @@ def _surplus(step: Any, block: Block, rows: Array | None) -> Iterator[Cause]:
         if atom.description:
             name += f" ({atom.description})"
         message = f"{name} changes what it gives by little; the file has nothing there"
-        yield Cause("unexplained", step.name, message, f"take {', '.join(atom.names)} out", told)
+        yield Cause("unexplained", step.name, message, taken_out(atom.names), told)
 
 
 def _is_better(step: Any, fed: Array, wanted: Array, without: Array, whole: Array, block: Block) -> bool:
@@ -146,7 +147,7 @@ def _not_idle(pairing: Pairing, atoms: Sequence[Atom], atom: Atom, tensors: Mapp
         "precision.port" if is_cast else "unexplained",
         near.step.name,
         f"{name} {where} it {'rounds' if is_cast else 'changes'} what passes through it; the file has nothing there",
-        f"take {', '.join(atom.names)} out",
+        taken_out(atom.names),
         told,
     )
 
@@ -221,7 +222,7 @@ def _loses_nan(name: str, step: Any, block: Block, tensors: Mapping[int, Array])
     if lost.is_core or lost.kind == "activation":
         return f"{name}: {names} makes a number of a missing value (NaN), which the legacy network hands on"
     message = f"{names} ({lost.description}) makes a number of a missing value (NaN), which the file's formula hands on"
-    return Cause("unexplained", name, message, f"take {names} out")
+    return Cause("unexplained", name, message, taken_out(lost.names))
 
 
 def _losing_atom(atoms: Sequence[Atom], rows: Array, wanted: Array) -> Atom | None:

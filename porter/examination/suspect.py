@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from porter.examination.compare import Comparison, merge_comparisons
 from porter.examination.judging import cast, judge_values, rows_at_a_time
 from porter.examination.numbers import equal_within_ulp, swapped_bytes
+from porter.examination.pasting import quoted, reached
 from porter.examination.probes import blocks
 from porter.ports.blocks import Atom, Block
 from reference.activations import Activation
@@ -125,9 +126,21 @@ class Suspect:
 
     def assign(self, *what: str) -> str:
         """Python that gives the port's layer the arrays of the file, in Keras' layout; ``what``: kernel, bias."""
-        names = "dense" if self.block.dense is None else self.block.dense.names[0]
-        layer = "model" + "".join(f'.get_layer("{name}")' for name in names.split("/"))
-        return "; ".join(f'{layer}.{part}.assign(network.layer("{self.name}").{part})' for part in what)
+        layer, own = reached(self.holder), f"network.layer({quoted(self.name)})"
+        return "; ".join(f"{layer}.{part}.assign({self._values(own, part)})" for part in what)
+
+    @property
+    def holder(self) -> str:
+        """Name of the port's layer that multiplies by the kernel, whether it is Keras' own or somebody's."""
+        cores = [atom for atom in self.block.atoms if atom.is_core]
+        held = self.block.dense or next(iter(cores), self.block.atoms[0])
+        return held.names[0]
+
+    def _values(self, own: str, part: str) -> str:
+        """What a variable should hold, as Python; a port may have a bias where the file has none."""
+        if part == "bias" and self.own.bias is None:
+            return f"0 * {reached(self.holder)}.bias"
+        return f"{own}.{part}"
 
     def variant(self, kernel: Array, bias: Array | None, activation: Activation | None = None) -> Dense:
         """The legacy step with other contents: kernel (inputs, units), bias (units,)."""

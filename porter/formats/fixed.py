@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.errors import KernelShapeError, OptionContradictionError, WidthError
 from porter.formats import scalings
 from porter.formats.options import ReadOptions, one_a_layer
-from porter.formats.said import BY_THE_FILE
+from porter.formats.said import BY_THE_FILE, with_hints
 from porter.network import Claim, Dense, Evidence, Layer, Network, Scaling
 from porter.network.activations import format_activation, parse_activation
 from porter.network.weight_file import WeightFile
@@ -121,7 +121,7 @@ def assemble(
         family=source.format,
         source=source,
         layers=inside,
-        claims=(*claims, *of_scaling),
+        claims=with_hints((*claims, *of_scaling), source.attributes),
         declarations=options.declarations(),
         input_range=scalings.documented_range(before[0]) if before else None,
     )

@@ -24,7 +24,14 @@ from porter.formats.opened import OpenedFile
 from porter.formats.options import HIDDEN, OUTPUT, ReadOptions, one_a_layer
 from porter.formats.orientation import solve
 from porter.formats.registry import Family
-from porter.formats.said import BY_THE_FILE, attribute_names, checked_spelling, said_activations
+from porter.formats.said import (
+    BY_THE_FILE,
+    attribute_names,
+    checked_spelling,
+    hinting_names,
+    said_activations,
+    with_hints,
+)
 from porter.formats.write_back import write_arrays
 from porter.network import Claim, Dense, Layer, Network, Scaling
 from porter.network.activations import format_activation, parse_activation
@@ -55,12 +62,13 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     hdf5 = opened.hdf5
     layout = locate(str(opened.path), hdf5.datasets, hdf5.groups)
     said_names = attribute_names(hdf5.stored_attributes)
+    unread = dict.fromkeys(hinting_names(hdf5.stored_attributes))
     source = WeightFile(
         path=opened.path,
         format=FAMILY,
         sha256=opened.sha256,
         arrays={name: hdf5.read(name) for name in hdf5.datasets},
-        attributes={**hdf5.fixed_attributes(), **{name: hdf5.attribute(name) for name in said_names}},
+        attributes={**unread, **hdf5.fixed_attributes(), **{name: hdf5.attribute(name) for name in said_names}},
     )
     return interpret(source, layout, options)
 
@@ -105,7 +113,7 @@ def interpret(
         family=source.format,
         source=source,
         layers=(*before, *dense, *after),
-        claims=(*solved.claims, *activation_claims, *scaling_claims),
+        claims=with_hints((*solved.claims, *activation_claims, *scaling_claims), source.attributes),
         declarations=options.declarations(),
         input_range=scalings.documented_range(before[0]) if before else None,
     )

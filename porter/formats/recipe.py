@@ -23,7 +23,7 @@ from porter.formats.members import Layout
 from porter.formats.npz import NpzError, read_npz
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
-from porter.formats.said import attribute_names, said_activations
+from porter.formats.said import attribute_names, hinting_names, said_activations
 from porter.formats.scalings import HOW_TO_PROVE, KINDS
 from porter.network import Network
 from porter.network.activations import parse_activation
@@ -343,7 +343,8 @@ class Stored:
         if not opened.is_npz:
             hdf5 = opened.hdf5
             said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
-            return cls(opened, tuple(hdf5.datasets), hdf5.read, {**hdf5.fixed_attributes(), **said})
+            unread = dict.fromkeys(hinting_names(hdf5.stored_attributes))
+            return cls(opened, tuple(hdf5.datasets), hdf5.read, {**unread, **hdf5.fixed_attributes(), **said})
         try:
             arrays = read_npz(opened.path, lambda name: True)
         except NpzError as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from porter.errors import StoredTypeError, UnknownActivationError
+from porter.network import Claim
 from porter.network.activations import parse_activation
 
 BY_THE_FILE = "declared by the file"
@@ -19,6 +22,41 @@ EVERY = frozenset((*OF_A_LAYER, *OF_ALL, *OF_HIDDEN, *OF_OUTPUT))
 def attribute_names(stored: Iterable[str]) -> list[str]:
     """Those of the attributes' full names that may name an activation."""
     return [name for name in stored if name.rpartition("@")[2].lower() in EVERY]
+
+
+HINTS = {
+    "activation": re.compile(r"activ|nonlin|transfer|squash"),
+    "scaling": re.compile(r"scal|normali[sz]|standardi[sz]|min_?max|z_?score"),
+    "orientation": re.compile(r"orient|transpos|layout|major"),
+}
+"""What the name of an attribute has in it that may say such a convention."""
+SILENT = re.compile(r"the files? do(es)? not say|for nothing says it|for neither file nor recipe says it")
+
+
+def hinting_names(stored: Iterable[str]) -> list[str]:
+    """Those of the attributes' full names that may say a convention, in whatever words."""
+    return [name for name in stored if any(hint.search(name.rpartition("@")[2].lower()) for hint in HINTS.values())]
+
+
+def with_hints(claims: Iterable[Claim], attributes: Iterable[str]) -> tuple[Claim, ...]:
+    """The claims, none of which says that the file does not say what one of its attributes may say.
+
+    Args:
+        claims: of the reading.
+        attributes: full names of all that the file has.
+    """
+    names = {kind: [name for name in attributes if hint.search(name.rpartition("@")[2].lower())]
+             for kind, hint in HINTS.items()}  # fmt: skip
+    return tuple(_with_hint(claim, names.get(claim.convention, [])) for claim in claims)
+
+
+def _with_hint(claim: Claim, names: list[str]) -> Claim:
+    if claim.evidence != "assumed" or not names or not SILENT.search(claim.detail):
+        return claim
+    listed = ", ".join(repr(name) for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    verb = "is" if len(names) == 1 else "are"
+    told = f"the file may say it in its attribute{'s' * (len(names) > 1)} {listed}, which {verb} not understood"
+    return replace(claim, detail=SILENT.sub(lambda match: told, claim.detail))
 
 
 def said_activations(

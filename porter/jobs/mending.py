@@ -1,73 +1,126 @@
-"""The remedies of a report, applied: a port in which every named mistake is put right."""
+"""The remedies of a report, tried on a copy of the port as they are printed."""
 
 from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from porter.diagnosis.diagnose import Named
-from porter.errors import PorterError
+from porter.errors import PorterError, first_line
 from porter.examination.case import Case
 from porter.examination.examine import examine
-from porter.network import Dense
+from porter.examination.pasting import as_python, built, commented, has_code
 from porter.network.placement import PLACEMENTS
 from porter.ports.keras.graph import read_graph
+from porter.report.model import Finding
 from porter.report.report import Report
 from reference.precision import Precision
 
-IN_PLACE = ("kernel.", "bias.", "biases.", "units.", "inputs.", "outputs.", "layers.swapped", "precision.port")
-"""Mistakes that are put right by giving the port's own layers the arrays of the file."""
 CHECKED_ROWS = 256
 
 
-def mends(case: Case, named: Sequence[Named]) -> Iterator[Any]:
-    """Mended copies of the port, the one that changes least first; the port itself is left as it is.
+@dataclass(frozen=True)
+class Anew:
+    """How the whole port is built from the file, for what cannot be put right in its own layers.
 
-    Wrong arrays are replaced in a copy. A wrong activation, scaling or structure cannot be: then the whole port is
-    built anew from the file, with the port's placement and dtype.
-
-    Yields:
-        keras.Model
-
-    Raises:
-        UnbuildableError: Keras' own layers cannot express the network as asked.
+    Attributes:
+        code: as it is printed.
+        build: the same, done; raises PorterError where Keras' own layers cannot express the network.
     """
-    if named and all(_in_place(case, one) for one in named):
-        copied = copy_model(case.graph.model)
-        mended = None if copied is None else _assigned(copied, case, named)
-        if mended is not None:
-            yield mended
-    yield _rebuilt(case)
+
+    code: str
+    build: Callable[[], Any]
 
 
-def check_remedy(report: Report, case: Case, named: Sequence[Named]) -> tuple[Report, Any]:
+def check_remedy(report: Report, case: Case) -> tuple[Report, Any]:
     """Verify the mended port again, and say so in the report.
 
     Returns:
-        The report with ``after_remedy``, and the mended keras.Model, or None where none can be made.
+        The report with ``after_remedy`` and remedies that can be pasted, and the mended keras.Model, or None where
+        none can be made.
     """
-    return with_remedy(report, mends(case, named), lambda model: _verdict_on(case, model))
+    return with_remedies(report, case.network, case.graph.model, _anew(case), lambda model: _verdict_on(case, model))
 
 
-def with_remedy(report: Report, mended: Iterator[Any], judge: Callable[[Any], str]) -> tuple[Report, Any]:
-    """The report with the verdict on the first mended port at parity, else on the last, and that port."""
-    model, verdict = None, None
+def with_remedies(
+    report: Report, network: Any, model: Any, anew: Anew, judge: Callable[[Any], str]
+) -> tuple[Report, Any]:
+    """The report whose remedies are Python that was run, and what came of it.
+
+    What is printed is run on a copy of the port. Where that does not restore parity, or the port cannot be copied, the
+    whole port is built anew from the file, and the remedies say so.
+
+    Args:
+        report: with findings.
+        network: the legacy network.
+        model: the port; it stays as it is.
+        anew: how it is built from the file.
+        judge: verdict on a mended port.
+    """
+    if not any(map(_is_of_build, report.findings)):
+        return replace(report, findings=tuple(map(_as_python, report.findings))), None
     drawn = random.getstate()  # Keras seeds the initializers of new layers from it
     try:
-        for model in mended:
-            verdict = judge(model)
-            if verdict == "parity":
-                break
-    except PorterError:
-        return report, None
+        mended = _paste(report, network, model)
+        verdict = None if mended is None else judge(mended)
+        if verdict == "parity":
+            return replace(report, after_remedy=verdict, findings=tuple(map(_as_python, report.findings))), mended
+        mended = anew.build()
+        verdict = judge(mended)
+    except PorterError as error:
+        told = f"the port cannot be built anew from the file: {first_line(error)}"
+        return replace(report, findings=tuple(_explained(each, told) for each in report.findings)), None
     finally:
         random.setstate(drawn)
-    return replace(report, after_remedy=verdict), model
+    findings = tuple(_built_anew(each, anew.code) for each in report.findings)
+    return replace(report, after_remedy=verdict, findings=findings), mended
+
+
+def _paste(report: Report, network: Any, model: Any) -> Any | None:
+    """A copy of the port on which every remedy was run as printed; None where there is nothing to run or it raises.
+
+    The Python is all written by porter, and names in it are literals.
+    """
+    remedies = dict.fromkeys(as_python(each.remedy) for each in report.findings if _is_of_build(each))
+    if not any(map(has_code, remedies)):
+        return None
+    copied = copy_model(model)
+    if copied is None:
+        return None
+    import keras
+
+    import porter
+
+    space = {"model": copied, "network": network, "keras": keras, "porter": porter}
+    try:
+        for remedy in remedies:
+            exec(compile(remedy, "<remedy>", "exec"), space)
+    except Exception:  # a layer that takes no such arrays or arguments, or none of that name
+        return None
+    return space["model"]
+
+
+def _is_of_build(finding: Finding) -> bool:
+    """Whether a remedy changes the port, and not how the file is read."""
+    return not finding.code.startswith("reading.")
+
+
+def _as_python(finding: Finding) -> Finding:
+    return replace(finding, remedy=as_python(finding.remedy))
+
+
+def _built_anew(finding: Finding, code: str) -> Finding:
+    """What to change, told, and the port built anew."""
+    if not _is_of_build(finding):
+        return _as_python(finding)
+    return replace(finding, remedy="\n".join((commented(finding.remedy), code)))
+
+
+def _explained(finding: Finding, told: str) -> Finding:
+    """What to change, told, and why there is no line to paste."""
+    return replace(finding, remedy=commented(f"{finding.remedy}\n{told}"))
 
 
 def _verdict_on(case: Case, model: Any) -> str:
@@ -76,14 +129,6 @@ def _verdict_on(case: Case, model: Any) -> str:
     if again.unaccounted or any(one.verdict == "mismatch" for one in again.judged):
         return "mismatch"
     return "parity" if again.is_parity else "inconclusive"
-
-
-def _in_place(case: Case, one: Named) -> bool:
-    block = case[one.cause.layer].pair.block
-    folded = case[one.cause.layer].step is not case[one.cause.layer].pair.step
-    shown = block is not None and block.dense is not None and block.dense.weights is not None and not folded
-    lacks_bias = shown and block.dense.bias is None and one.cause.code.startswith(("bias", "layers"))  # type: ignore[union-attr]
-    return shown and not lacks_bias and one.cause.code.startswith(IN_PLACE)
 
 
 def copy_model(model: Any) -> Any | None:
@@ -100,32 +145,11 @@ def copy_model(model: Any) -> Any | None:
     return copied
 
 
-def _assigned(model: Any, case: Case, named: Sequence[Named]) -> Any | None:
-    """The copy, its suspect layers holding the arrays of the file; None where one of them takes no arrays."""
-    wanted = {one.cause.layer for one in named} | {one.judged.name for one in named}
-    for layer in case.network.layers:
-        block = case[layer.name].pair.block
-        if isinstance(layer, Dense) and layer.name in wanted and block is not None and block.dense is not None:
-            try:
-                _assign(model, block.dense.names[0], layer)
-            except Exception:  # an adapter may stand in for the kernel, and takes none
-                return None
-    return model
-
-
-def _assign(model: Any, path: str, layer: Dense) -> None:
-    target = model
-    for name in path.split("/"):
-        target = target.get_layer(name)
-    target.kernel.assign(layer.kernel)
-    if target.bias is not None:
-        target.bias.assign(np.zeros(layer.kernel.shape[1]) if layer.bias is None else layer.bias)
-
-
-def _rebuilt(case: Case) -> Any:
+def _anew(case: Case) -> Anew:
     from porter.ports.keras.build import build
 
-    return build(case.network, placement=_placement(case), dtype=_policy(case))
+    placement, dtype = _placement(case), _policy(case)
+    return Anew(built(placement, dtype), lambda: build(case.network, placement=placement, dtype=dtype))
 
 
 def _placement(case: Case) -> str:

@@ -15,6 +15,7 @@ from porter.formats.samples import Samples, load_samples
 from porter.jobs.file_port import check_unmended, verify_file
 from porter.jobs.function_port import verify_function
 from porter.jobs.mending import check_remedy
+from porter.jobs.physical import in_other_units
 from porter.jobs.saving import staged, write_model
 from porter.network import Network
 from porter.network.graph import KerasNetwork
@@ -55,7 +56,7 @@ def verify(
         rows: how many random rows inside the documented range; of a legacy Keras network, whose layers are wider, as
             many as keep within bounds.
         apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity;
-            wrong arrays are replaced in a copy, and any other mistake makes porter build the whole port anew.
+            they are run on a copy of the port; where that does not restore it, porter builds the whole port anew.
         compile: whether a port that is a program may be compiled where it has to be, and run: its code runs here.
         **options: ``read``'s options, where ``legacy`` is a path.
 
@@ -108,8 +109,11 @@ def _verify_dense(
     case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
     report = build_report(case, named, golden=golden, search=search, source=source)
-    if named:
-        report, mended = check_remedy(report, case, named)
+    if report.findings:
+        other = in_other_units(report, case, rows, source) if golden is None else None
+        report, case = (report, case) if other is None else other
+    if report.findings:
+        report, mended = check_remedy(report, case)
         if apply is not None:
             _save(mended, apply, report)
     return report
@@ -128,9 +132,9 @@ def _verify_keras(
     from porter.jobs.graphs.verify import examine_legacy
 
     check_unplaced(placement)
-    report, named, judged = examine_legacy(network, model, samples=golden, seed=seed, source=source)
+    report, judged = examine_legacy(network, model, samples=golden, seed=seed, source=source)
     if report.findings:
-        report, mended = check_legacy_remedy(report, network, model, named, judged, seed)
+        report, mended = check_legacy_remedy(report, network, model, judged, seed)
         if apply is not None:
             _save(mended, apply, report)
     return report

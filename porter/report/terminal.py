@@ -81,9 +81,12 @@ def _title(console: Console, title: str) -> None:
 def _verdict(console: Console, report: ReportData) -> None:
     console.print(_text(report.verdict.upper(), f"bold {style(report.verdict)}"))
     console.print(_text(wording.headline(report)))
-    mended = wording.mended(report)
+    mended, setting = wording.mended(report), wording.setting(report)
     if mended is not None:
         console.print(_text(mended))
+    if setting is not None:
+        _title(console, "Before a remedy is pasted")
+        _unbroken(console, None, setting)
 
 
 def _findings(console: Console, report: ReportData) -> None:
@@ -114,9 +117,10 @@ def _fact(console: Console, name: str, text: str) -> None:
     console.print(Padding(grid, (0, 0, 0, 2)))
 
 
-def _unbroken(console: Console, name: str, code: str) -> None:
+def _unbroken(console: Console, name: str | None, code: str) -> None:
     for index, line in enumerate(code.splitlines()):
-        console.print(_text(f"  {'' if index else name:<{FACT}}  {line}"), soft_wrap=True)
+        lead = f"{'' if index else name:<{FACT}}  " if name is not None else ""
+        console.print(_text(f"  {lead}{line}"), soft_wrap=True)
 
 
 def _layers(console: Console, rows: tuple[LayerRow, ...]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from textwrap import dedent
 from typing import Any
 
+from porter.examination.pasting import is_code
 from porter.network import Claim
 from porter.report.json import plain
 from porter.report.model import Finding, LayerRow, ReportData
@@ -29,6 +29,18 @@ EVIDENCE: Mapping[str, str] = {
 }
 
 PROOF = "To prove it, give golden samples of the original software (--samples); or declare it."
+
+READING = (
+    "activation",
+    "output_activation",
+    "orientation",
+    "scaling",
+    "kind",
+    "physical",
+    "backend",
+    "exact_activations",
+)
+"""Declarations that are options of ``porter.read`` under the same names."""
 
 LISTED = 12
 """How many values of a list are shown to a person."""
@@ -121,18 +133,28 @@ def figures(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
 def remedy_blocks(finding: Finding) -> list[tuple[bool, str]]:
     """(whether it is code to paste, text), in order."""
     lines = [line for line in finding.remedy.splitlines() if line.strip()]
-    return [(code, dedent("\n".join(block))) for code, block in groupby(lines, key=_is_code)]
+    return [
+        (code, dedent("\n".join(line if code else line.removeprefix("# ") for line in block)))
+        for code, block in groupby(lines, key=_is_code)
+    ]
+
+
+def setting(report: ReportData) -> str | None:
+    """Python that makes ``model`` and ``network``, on which remedies are pasted; None where there are none to paste."""
+    if not any(code for finding in report.findings for code, _ in remedy_blocks(finding)):
+        return None
+    told = report.provenance.get("declarations", {})
+    declared = "".join(f", {key}={value!r}" for key, value in told.items() if key in READING)
+    path, port = report.provenance.get("legacy"), report.provenance.get("port")
+    lines = ["import keras", "import porter", f"network = porter.read({str(path)!r}{declared})"]
+    if port is None:
+        return "\n".join([*lines, "# model is the keras.Model that was given to porter.verify"])
+    return "\n".join([*lines, f"model = keras.models.load_model({str(port)!r}, compile=False)"])
 
 
 def _is_code(line: str) -> bool:
     """Indented, or a line of Python (which a recipe's lines are as well); sentences are neither."""
-    if line[0].isspace():
-        return True
-    try:
-        ast.parse(line)
-    except (SyntaxError, ValueError):
-        return False
-    return True
+    return line[0].isspace() or is_code(line)
 
 
 def _row(report: ReportData, finding: Finding) -> LayerRow | None:

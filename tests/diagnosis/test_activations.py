@@ -109,9 +109,9 @@ def test_candidates_come_once_and_never_the_own_one():
     assert len(found) == len(set(found))
 
 
-def test_the_remedy_names_the_units_and_the_activation():
+def test_the_remedy_names_the_layer_and_the_activation():
     (cause,) = explained("tanh", "relu").causes
-    assert 'Dense(8, activation="tanh"' in cause.remedy
+    assert 'get_layer("dense").activation = keras.activations.get("tanh")' in cause.remedy
 
 
 def test_a_curve_beyond_all_bounds_is_fitted_in_silence():

@@ -87,5 +87,6 @@ def test_a_layer_without_bias_in_the_file(file):
 def test_the_remedy_builds_a_bias_where_there_is_none(file):
     (absent,) = explained(file, None).causes
     (zero,) = explained(file, np.zeros(6)).causes
-    assert absent.remedy.startswith("build the layer with use_bias=True, then model.get_layer")
+    assert '"use_bias": True' in absent.remedy
+    assert absent.remedy.endswith('model.get_layer("dense").bias.assign(network.layer("Layer2").bias)')
     assert zero.remedy == 'model.get_layer("dense").bias.assign(network.layer("Layer2").bias)'

@@ -104,3 +104,30 @@ def test_what_is_not_affine_is_unexplained(function):
 
 def test_the_remedy_has_the_figures():
     assert "Rescaling" in explained(FORWARD, port((np.ones(4), np.zeros(4)))).cause.remedy
+
+
+def test_a_wrong_column_beside_an_offset_of_about_zero():
+    """The offset of a range about zero is what rounding leaves of it, and no line goes through such figures."""
+    half, rounded_away = np.array([1e-3, 7.0, 300.0, 2.0]), np.array([3e-11, -2e-8, 0.0, 1e-9])
+    step = Scaling("Norm_in", (), rounded_away - half, rounded_away + half, "[-1,1]")
+    for column in range(4):
+        for factor in (1.01, -1.0, 3.0):
+            scale, offset = (part.copy() for part in step.affine)
+            scale[column] *= factor
+            found = explained(step, port((scale, offset)))
+            assert found.cause.code == "scaling.range", (column, factor)
+            assert f"1 of 4 columns are scaled otherwise (the first: column {column}" in found.cause.message
+            assert found.explained
+
+
+def test_a_column_that_is_constant():
+    scale, offset = FORWARD.affine
+    found = explained(FORWARD, port((scale * [1, 1, 0, 1], offset)))
+    assert found.cause.code == "scaling.range"
+    assert "1 of 4 columns are constant (the first: column 2)" in found.cause.message
+
+
+def test_a_scaling_by_mean_and_deviation_is_not_called_one_of_a_uniform_range():
+    scale, offset = SPREAD.affine
+    message = explained(SPREAD, port((scale * [1, 1, 1.0001, 1], offset))).cause.message
+    assert "uniform" not in message and "column 2" in message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porter.diagnosis.transforms import OTHERS, explain_transform
+from porter.diagnosis.transforms import IN_KERAS, OTHERS, explain_transform
 from porter.ports.blocks import Atom, Block
 from reference.operations.transforms import FUNCTIONS, Transform
 from reference.precision import Precision
@@ -38,7 +38,7 @@ def explained(*functions, step=STEP):
 def test_another_function_is_named_with_its_column(functions, column, other):
     cause = explained(*functions)
     assert (cause.code, cause.layer) == ("transform.replaced", "Transform_in")
-    assert f"column {column} is {other}, for {STEP.functions[column]}" in cause.message
+    assert f"column {column} is {IN_KERAS[other]}, for {IN_KERAS[STEP.functions[column]]}" in cause.message
 
 
 def test_the_first_wrong_column_is_the_one_that_is_named():
@@ -47,7 +47,10 @@ def test_the_first_wrong_column_is_the_one_that_is_named():
 
 def test_another_function_behind_the_network():
     step = Transform("Transform_out", (), ("pow10",) * 3)
-    assert "column 0 is exp, for pow10" in explained("exp", "exp", "exp", step=step).message
+    assert (
+        "column 0 is keras.ops.exp(x), for keras.ops.power(10.0, x)"
+        in explained("exp", "exp", "exp", step=step).message
+    )
 
 
 def test_the_right_functions_are_not_called_others():

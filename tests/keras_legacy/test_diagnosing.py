@@ -81,7 +81,7 @@ def test_two_mistakes_in_one_layer_are_both_named(tmp_path: Path) -> None:
     wrong = change(hand_made(legacy, conv_1={"activation": "tanh"}), "conv_1", kernel=lambda k: k.swapaxes(0, 1))
     findings = porter.verify(legacy, wrong).findings
     assert [finding.code for finding in findings] == ["kernel.axes", "activation.replaced"]
-    assert "tanh for relu" in findings[1].message and "\"activation\": 'relu'" in findings[1].remedy
+    assert "tanh for relu" in findings[1].message and '"activation": "relu"' in findings[1].remedy
 
 
 def test_a_mistake_beside_the_known_one_is_not_covered_by_it(tmp_path: Path) -> None:

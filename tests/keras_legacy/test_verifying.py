@@ -104,7 +104,7 @@ def test_one_weight_is_found(tmp_path: Path, rng: np.random.Generator) -> None:
     wrong.get_layer("rnn_1").set_weights(arrays)
     report = porter.verify(network, wrong)
     assert [(finding.code, finding.layer) for finding in report.findings] == [("kernel.values", "rnn_1")]
-    assert "1 exposed weights are not the cast" in report.findings[0].evidence
+    assert "1 weight of the port is not the file's, rounded to its dtype" in report.findings[0].evidence
 
 
 def test_theano_pads_elsewhere(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -65,6 +65,12 @@ def test_the_remedy_restores_parity(records: list[Record]) -> None:
     assert_share(records, "remedy", 0.99)
 
 
+def test_what_is_printed_restores_parity_when_it_is_pasted(records: list[Record]) -> None:
+    assert_share(records, "pasted", 1.0)
+    in_place = sum(not record["anew"] for record in records)
+    assert in_place >= 0.7 * len(records), f"{len(records) - in_place} of {len(records)} ask for a port built anew"
+
+
 @pytest.mark.parametrize("number", range(len(KINDS)))
 def test_no_port_that_is_right_is_flagged(number: int) -> None:
     dtype = ("float32", "float64", "mixed_float16", "mixed_bfloat16")[number % 4]

@@ -110,6 +110,24 @@ def test_the_remedy_restores_parity(records: list[Record]) -> None:
     assert_share(records, "remedy", 0.99)
 
 
+def test_what_is_printed_restores_parity_when_it_is_pasted(records: list[Record]) -> None:
+    assert_share(records, "pasted", 1.0)
+    in_place = sum(not record["anew"] for record in records)
+    assert in_place >= 0.7 * len(records), f"{len(records) - in_place} of {len(records)} ask for a port built anew"
+
+
+def test_a_remedy_of_every_kind_of_mistake_is_pasted(records: list[Record]) -> None:
+    codes = {code for record in records for code, *_ in record["findings"]}
+    assert codes >= {
+        "kernel.transposed", "kernel.reshaped", "kernel.flipped", "kernel.augmented", "kernel.values",
+        "kernel.precision", "kernel.unset", "bias.missing", "bias.negated", "bias.values", "activation.replaced",
+        "activation.missing", "activation.added", "activation.parameter", "units.permuted", "inputs.permuted",
+        "outputs.permuted", "biases.swapped", "layers.swapped", "layers.missing", "layers.repeated",
+        "scaling.missing", "scaling.range", "scaling.inverted", "scaling.swapped", "scaling.repeated",
+        "transform.replaced", "mode.training", "precision.port",
+    }  # fmt: skip
+
+
 def test_a_missing_output_relu_that_no_input_shows_is_always_found(records: list[Record]) -> None:
     assert_share(single(records, "output_relu_missing"), "first", 1.0)
 

@@ -18,6 +18,7 @@ from porter.diagnosis.matching import UNCHANGED, Layout, Match, match_layouts, n
 from porter.examination.graphs.slots import NEUTRAL, Slot, put
 from porter.examination.graphs.suspect import Suspect, wanted_in
 from porter.examination.numbers import describe_entries, describe_permutation, match_vectors, rounded
+from porter.examination.pasting import remade
 
 Array = NDArray[Any]
 
@@ -66,7 +67,8 @@ def _absent(suspect: Suspect, slot: Slot) -> list[ArrayReading]:
     if slot.array is None or neutral is None or (slot.array == neutral).all():
         return []
     code = "bias.missing" if slot.is_added else "kernel.unset"
-    remedy = suspect.configure(**{{"bias": "use_bias", "beta": "center"}.get(slot.variable, "scale"): True})
+    argument = {"bias": "use_bias", "beta": "center"}.get(slot.variable, "scale")
+    remedy = f"{remade(suspect.layer, {argument: 'True'}, weights=False)}\n{suspect.assign_all()}"
     message = f"the layer has no {slot.what}; the file has one"
     return [ArrayReading(slot, (Cause(code, suspect.name, message, remedy),), 1)]
 
@@ -235,7 +237,7 @@ def _in_one_order(causes: Sequence[Cause]) -> tuple[Cause, ...]:
         return tuple(causes)
     told = ", ".join(cause.message.removeprefix("its ").replace(" is the file's ", " is ") for cause in exchanged)
     message = f"its arrays stand in another order than the file's: {told}"
-    one = replace(exchanged[0], message=message, remedy="; ".join(cause.remedy for cause in exchanged))
+    one = replace(exchanged[0], message=message, remedy="\n".join(cause.remedy for cause in exchanged))
     return (one, *(cause for cause in causes if cause not in exchanged))
 
 
@@ -260,7 +262,7 @@ def _worded(group: Sequence[tuple[ArrayReading, Cause]]) -> Cause:
             (" has ", " have "),
         ):
             message = message.replace(single, several, 1)
-    return replace(first, message=message, remedy="; ".join(dict.fromkeys(cause.remedy for _, cause in group)))
+    return replace(first, message=message, remedy="\n".join(dict.fromkeys(cause.remedy for _, cause in group)))
 
 
 def effective(suspect: Suspect, readings: Sequence[ArrayReading]) -> Any:

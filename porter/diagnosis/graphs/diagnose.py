@@ -46,7 +46,7 @@ def _unaccounted(layer: str, code: str) -> Cause:
         message = "the model called as a whole gives other numbers than its layers one by one, which are right"
         return Cause(code, layer, message, "call the functional model itself, without a call or __call__ of its own")
     message = "the port as a whole gives something else, although every layer is right by itself"
-    remedy = "look for an operation between the layers, or rebuild the port with porter.build(network)"
+    remedy = "look for an operation between the layers"
     return Cause(code, layer, message, remedy)
 
 

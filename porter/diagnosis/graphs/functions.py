@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.diagnosis.activations import candidates, fitted, replacement
 from porter.examination.graphs.suspect import Suspect, Variant
+from porter.examination.pasting import quoted, remade
 from reference.activations import Activation
 from reference.operations.elementwise import Elementwise, PReLU
 from reference.precision import FORMATS, Precision
@@ -72,7 +73,7 @@ def slopes(suspect: Suspect, step: Any) -> Iterator[Variant]:
     plain = Elementwise(step.name, step.inputs, Activation("linear"), step.dtype)
     for other in (*candidates(Activation("linear")), *fitted(*_curve(suspect, plain))):
         message = f"the activation is {other} for the learned slopes"
-        remedy = f'keras.layers.PReLU(name="{suspect.name}")'
+        remedy = f"keras.layers.PReLU in its place, with the slopes of {suspect.name}"
         yield Variant("activation.replaced", message, remedy, replace(plain, activation=other))
     yield Variant("activation.missing", "the learned slopes are left out", "", plain)
 
@@ -108,8 +109,8 @@ def remedy_of(suspect: Suspect, argument: str, own: Activation) -> str:
     """A line of Keras that gives the layer its activation, or where to take it from."""
     if own.name in KERAS_NAMES and not own.parameters:
         return suspect.configure(**{argument: own.name})
-    name = suspect.layers[-1] if suspect.layers else suspect.name
-    return f'porter.build(network).get_layer("{name}")  # {argument} {own}'
+    layer = f"porter.build(network).get_layer({quoted(suspect.name.split('#')[0].split('@')[0])})"
+    return remade(suspect.layer, {argument: f"{layer}.{argument}"})
 
 
 def _curve(suspect: Suspect, plain: Any) -> tuple[Array, Array]:

@@ -49,7 +49,7 @@ def modes(suspect: Suspect, step: Any) -> Iterator[Variant]:
     """Another way to make several tensors one."""
     for mode in MODES if isinstance(step, Merge) else ():
         if mode != step.mode:
-            remedy = f'keras.layers.{step.mode.capitalize()}(name="{suspect.name}")'
+            remedy = suspect.configure(f"keras.layers.{step.mode.capitalize()}")
             message = f"its inputs are made one by {mode} for {step.mode}"
             yield Variant("merge.replaced", message, remedy, replace(step, mode=mode))
     for axis in (1, 2, 3) if isinstance(step, Merge) and step.mode == "concatenate" else ():
@@ -66,7 +66,7 @@ def moves(suspect: Suspect, step: Any) -> Iterator[Variant]:
     name = suspect.name
 
     def variant(code: str, message: str, **changes: Any) -> Variant:
-        remedy = f'porter.build(network).get_layer("{name}") has it as the file does'
+        remedy = f"porter.build(network) has {name} as the file does"
         return Variant(code, message, remedy, replace(step, function=partial(function, **{**given, **changes})))
 
     if function is flatten:

@@ -79,7 +79,7 @@ def halves(suspect: Suspect, step: Any) -> Iterator[Variant]:
     for mode in ("concat", "sum", "mul", "ave"):
         if mode != step.merge_mode and step.merge_mode is not None:
             message = f"its directions are made one by {mode!r} for {step.merge_mode!r}"
-            remedy = f'keras.layers.Bidirectional(..., merge_mode="{step.merge_mode}", name="{suspect.name}")'
+            remedy = suspect.configure(merge_mode=step.merge_mode)
             yield Variant("merge.replaced", message, remedy, replace(step, merge_mode=mode))
     if step.merge_mode == "concat":
         remedy = "concatenate the forward outputs, then the backward ones"

@@ -105,7 +105,7 @@ def pooling_kinds(suspect: Suspect, step: Any) -> Iterator[Variant]:
     if isinstance(step, GlobalPooling | Pooling):
         kind: Any = "average" if step.kind == "max" else "max"
         message = f"it takes the {_said(kind)} for the {_said(step.kind)}"
-        remedy = f'keras.layers.{_class(suspect, step)}(..., name="{suspect.name}")'
+        remedy = suspect.configure(f"keras.layers.{_class(suspect, step)}")
         yield Variant("pooling", message, remedy, replace(step, kind=kind))
 
 
@@ -140,7 +140,7 @@ def _counted(suspect: Suspect, step: Pooling) -> Iterator[Variant]:
     amounts = _own_amounts(suspect, step)
     if amounts is not None:
         message = "the padding counts: zeros are among the numbers of a window"
-        remedy = f'keras.layers.{_class(suspect, step)}(..., padding="same"), and no zeros before it'
+        remedy = f'keras.layers.{_class(suspect, step)} with padding="same", and no zeros before it'
         yield Variant("pooling", message, remedy, replace(step, padding="valid"), _padder(step, amounts))
 
 

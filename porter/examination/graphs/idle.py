@@ -12,6 +12,7 @@ from porter.codes import Cause
 from porter.examination.graphs.kinds import applies_activation, can_compute
 from porter.examination.graphs.pairing import KerasPairing
 from porter.examination.graphs.pieces import Piece, Pieces, split
+from porter.examination.pasting import taken_out
 from porter.ports.keras.nodes import PortNode
 from reference.trace import Program
 
@@ -38,7 +39,7 @@ def find_idle(pairing: KerasPairing, program: Program, row_of: Callable[[Piece],
             name = piece.node.name
             message = f"{name} ({piece.kind}), behind it, changes numbers that are special or far away"
             code = "activation.added" if piece.is_activation else "unexplained"
-            causes.append(Cause(code, row_of(piece), message, f"take {name} out"))
+            causes.append(Cause(code, row_of(piece), message, taken_out([name])))
     return causes
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from porter.codes import Cause
+from porter.examination.pasting import literal, remade
 from porter.ports.keras.graph import PortGraph
 from reference.operations.attention import Attention
 from reference.operations.embedding import Mask, Masking
@@ -75,7 +76,7 @@ def _with_value(program: Program, mask: Mask, value: float) -> Altered:
         for step in program.steps
     )
     message = f"time steps of {value!r} are masked for those of {mask.value!r}"
-    remedy = f'keras.layers.Masking({mask.value!r}, name="{_layer_of(mask)}")'
+    remedy = remade(_layer_of(mask), {"mask_value": literal(mask.value)})
     cause = Cause("mask.value", _layer_of(mask), message, remedy)
     return Altered(replace(program, steps=steps), (cause,), names & {step.name for step in program.steps})
 
@@ -89,10 +90,10 @@ def _dropped(program: Program, mask: Mask, alone: bool = False) -> Altered:
         found = _bypassed(found, product)
     found = _without_masks(found, {mask.name})
     if mask.kind == "nonzero":
-        message, remedy = "the word 0 is not masked", f'keras.layers.Embedding(..., mask_zero=True, name="{layer}")'
+        message, remedy = "the word 0 is not masked", remade(layer, {"mask_zero": "True"})
     else:
         message = f"time steps of {mask.value!r} are not masked" + (", only set to zero" if alone else "")
-        remedy = f'keras.layers.Masking({mask.value!r}, name="{layer}"), and layers behind it that hand masks on'
+        remedy = f"keras.layers.Masking of {mask.value!r} for {layer}, and layers behind it that hand masks on"
     lost &= {step.name for step in program.steps}
     return Altered(found, (Cause("mask.missing", layer, message, remedy),), frozenset(lost))
 

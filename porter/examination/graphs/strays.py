@@ -14,6 +14,7 @@ from porter.examination.graphs.pairing import KerasPairing, Pair
 from porter.examination.graphs.pieces import Piece
 from porter.examination.graphs.states import recurrent_layers
 from porter.examination.graphs.surplus import find_surplus
+from porter.examination.pasting import taken_out
 from reference.operations.recurrent import Part
 from reference.rounding.recurrent_steps import directions, is_stepped
 from reference.trace import Program
@@ -53,10 +54,10 @@ def find_lost_states(pairing: KerasPairing, program: Program) -> list[Cause]:
 def _state(layer: str, wanted: bool) -> Cause:
     if wanted:
         message = "its state is lost between calls; the file's layer begins each call where the last one ended"
-        remedy = "stateful=True, and keras.Input(batch_shape=...) with as many rows as the file has"
+        remedy = "make it with stateful=True, behind a keras.Input whose batch_shape has as many rows as the file's"
         return Cause("state.missing", layer, message, remedy)
     message = "it begins each call where the last one ended; the file's layer begins anew"
-    return Cause("call.unsteady", layer, message, "stateful=False")
+    return Cause("call.unsteady", layer, message, "make it with stateful=False")
 
 
 def _step_causes(pairing: KerasPairing, step: Any) -> Iterator[Cause]:
@@ -125,10 +126,10 @@ def _stray(pairing: KerasPairing, program: Program, piece: Piece) -> Cause:
         message = f"{name} has its arrays, and takes another tensor"
         return Cause("graph.edge", source, message, f"connect {name} as the file does")
     if source is not None:
-        return Cause("layers.repeated", source, f"{name} has its arrays a second time", f"take {name} out")
+        return Cause("layers.repeated", source, f"{name} has its arrays a second time", taken_out([name]))
     message = f"{name} ({piece.kind}), behind it, has no counterpart in the file"
     code = "activation.added" if piece.is_activation else "unexplained"
-    return Cause(code, row, message, f"take {name} out")
+    return Cause(code, row, message, taken_out([name]))
 
 
 def _row_in_front(pairing: KerasPairing, program: Program, piece: Piece) -> str:

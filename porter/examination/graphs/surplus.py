@@ -18,6 +18,7 @@ from porter.examination.graphs.pieces import Piece, Pieces
 from porter.examination.graphs.probes import make_paired_suspect
 from porter.examination.graphs.states import recurrent_layers
 from porter.examination.graphs.suspect import Suspect
+from porter.examination.pasting import taken_out
 from porter.ports.keras.nodes import Key
 from reference.trace import Program
 
@@ -65,7 +66,7 @@ def _surplus(port: Pieces, pair: Pair, suspect: Suspect, foreign: list[Piece]) -
             if _does_without(port, pair, suspect, piece, stand_in):
                 name = piece.node.name
                 message = f"{name} ({piece.kind}) changes what passes through it; the file has nothing there"
-                yield Cause("unexplained", pair.step.name, message, f"take {name} out")
+                yield Cause("unexplained", pair.step.name, message, taken_out([name]))
                 break
 
 

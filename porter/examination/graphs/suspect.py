@@ -14,6 +14,7 @@ from porter.examination.graphs.slots import NEUTRAL, Path, Slot, slots
 from porter.examination.graphs.states import Recurrence
 from porter.examination.judging import compare_step
 from porter.examination.numbers import equal_within_ulp
+from porter.examination.pasting import literal, quoted, reached, remade
 from reference.precision import Precision
 from reference.trace import Program
 
@@ -156,21 +157,20 @@ class Suspect:
         path = self.name.split("#")[0].split("@")[0]
         inner = {"forward": ".inner[0]", "backward": ".inner[1]", "inner": ".inner[0]"}
         place = "".join(inner.get(field, "") for field in slot.path[:-1])
-        return (
-            f'model.get_layer("{self._layer}"){slot.attribute}.assign('
-            f'network.layer("{path}"){place}.weights["{slot.variable}"])'
-        )
+        own = f"network.layer({quoted(path)}){place}.weights[{quoted(slot.variable)}]"
+        return f"{reached(self.layer)}{slot.attribute}.assign({own})"
 
-    def configure(self, **arguments: Any) -> str:
-        """Python that makes the port's layer again with other arguments."""
-        told = ", ".join(f'"{key}": {value!r}' for key, value in arguments.items())
-        return (
-            f'layer = model.get_layer("{self._layer}"); '
-            f"layer = type(layer).from_config({{**layer.get_config(), {told}}})"
-        )
+    def assign_all(self) -> str:
+        """The same for every array that the file has."""
+        return "\n".join(self.assign(slot) for slot in self.slots if slot.array is not None)
+
+    def configure(self, kind: str | None = None, **arguments: Any) -> str:
+        """Python that makes the port's layer again with other arguments, and of another class where one is given."""
+        return remade(self.layer, {key: literal(value) for key, value in arguments.items()}, kind)
 
     @property
-    def _layer(self) -> str:
+    def layer(self) -> str:
+        """The port's layer that computes it, or the file's name of it."""
         return self.layers[-1] if self.layers else self.name
 
     def rewired(self, sources: Sequence[str]) -> Any:

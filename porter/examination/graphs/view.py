@@ -9,6 +9,7 @@ from typing import Any
 
 from porter.errors import PortError
 from porter.examination.graphs.slots import slots
+from porter.ports.keras.nodes import calls_of
 from porter.ports.keras.state import preserved
 
 STEADY = ("CenterCrop", "Resizing")
@@ -72,11 +73,7 @@ def operations_of(model: Any) -> list[Any]:
 
 def trains(model: Any) -> bool:
     """Whether any call in it was built in training mode."""
-    return any(
-        is_trained(node, operation)
-        for operation in operations_of(model)
-        for node in getattr(operation, "_inbound_nodes", ())
-    )
+    return any(is_trained(node, operation) for operation in operations_of(model) for node in calls_of(model, operation))
 
 
 def is_trained(node: Any, operation: Any) -> bool:

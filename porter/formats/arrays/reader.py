@@ -14,7 +14,7 @@ from porter.formats.npz import NpzError, names_in, read_npz
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
-from porter.formats.said import EVERY, attribute_names
+from porter.formats.said import EVERY, attribute_names, hinting_names
 from porter.formats.write_back import write_arrays
 from porter.network import Network
 from porter.network.weight_file import WeightFile
@@ -54,7 +54,7 @@ def _from_hdf5(opened: OpenedFile) -> tuple[dict[str, Array], dict[str, Any]]:
     hdf5 = opened.hdf5
     said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
     arrays = {name: hdf5.read(name) for name in hdf5.datasets}
-    return arrays, {**hdf5.fixed_attributes(), **said}
+    return arrays, {**dict.fromkeys(hinting_names(hdf5.stored_attributes)), **hdf5.fixed_attributes(), **said}
 
 
 def _from_npz(opened: OpenedFile) -> tuple[dict[str, Array], dict[str, Any]]:

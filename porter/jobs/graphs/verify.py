@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
-from porter.diagnosis.diagnose import Named
 from porter.diagnosis.graphs.diagnose import diagnose_legacy
 from porter.diagnosis.graphs.telling import telling_mistakes
 from porter.errors import PortError
@@ -102,7 +101,7 @@ def examine_legacy(
     wide: bool = True,
     diagnosed: bool = True,
     source: str | Path | None = None,
-) -> tuple[Report, list[Named], Sequence[Judged]]:
+) -> tuple[Report, Sequence[Judged]]:
     """Judge a port of a legacy Keras network, layer by layer.
 
     Args:
@@ -115,7 +114,7 @@ def examine_legacy(
         source: path of the port, where it came from a file.
 
     Returns:
-        The report, which never raises for a mismatch; what is wrong, and every step as it was judged.
+        The report, which never raises for a mismatch, and every step as it was judged.
 
     Raises:
         PortError: a port with other inputs, or one that breaks down when it is called.
@@ -142,7 +141,7 @@ def examine_legacy(
     held = None if golden is None else hold_legacy(network, graph, golden, precisions, reading.fit)
     provenance = verification(network, port=source, seed=seed, placement=None, rows=rows)
     report = assemble(judgement, reading, held, provenance, has_samples=golden is not None)
-    return report, named, found.judged
+    return report, found.judged
 
 
 def _examine(

@@ -19,6 +19,7 @@ from porter.network.placement import check_choice
 from porter.ports.keras.builders.layers import Apply, Site, masked_value, named
 from porter.ports.keras.builders.table import OPERATIONS
 from porter.ports.keras.names import DTYPES, legal_name, name_operations
+from porter.ports.keras.nodes import calls_of
 
 Array = NDArray[Any]
 LARGEST = 2**30
@@ -242,17 +243,17 @@ def pairs(network: KerasNetwork, model: Any) -> dict[str, Any]:
     for call in network.calls:
         number = numbers[call.layer]
         numbers[call.layer] += 1
-        outputs = _outputs(operations, legal_name(call.layer), number)
+        outputs = _outputs(model, operations, legal_name(call.layer), number)
         for index, output in enumerate(outputs[: call.outputs]):
             found[call.name if index == 0 else f"{call.name}#{index}"] = output
         mask = legal_name(f"{call.name}_mask")
         if call.gives_mask is not None and mask in operations:  # a mask that no layer uses is not in the port
-            found[f"{call.name}:mask"] = _outputs(operations, mask, 0)[0]
+            found[f"{call.name}:mask"] = _outputs(model, operations, mask, 0)[0]
     return found
 
 
-def _outputs(operations: Mapping[str, Any], name: str, number: int) -> list[Any]:
-    nodes = getattr(operations.get(name), "_inbound_nodes", [])
+def _outputs(model: Any, operations: Mapping[str, Any], name: str, number: int) -> list[Any]:
+    nodes = calls_of(model, operations.get(name))
     if number >= len(nodes):
         raise PortError(
             f"the port has no call {number + 1} of a layer {name!r}",

@@ -123,6 +123,17 @@ class PortNode:
         return str(self.node.outputs[0].dtype) if own is None else str(own)
 
 
+def calls_of(model: Any, operation: Any) -> list[Any]:
+    """Keras' records of the calls of an operation in a model, in order; it may have been called in others, too."""
+    every = list(getattr(operation, "_inbound_nodes", ()))
+    functional = getattr(model, "_functional", None) or model
+    known = getattr(functional, "_nodes_by_depth", None)
+    if known is None:
+        return every
+    own = {id(node) for nodes in known.values() for node in nodes}
+    return [node for node in every if id(node) in own]
+
+
 def _is_keras(kind: type) -> bool:
     """Whether a class is Keras' own, so that its name says what it does."""
     return kind.__module__.startswith("keras.")

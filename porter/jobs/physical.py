@@ -1,0 +1,84 @@
+"""A port in physical units judged against a network in its own, or the other way round: said, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from porter.diagnosis.diagnose import diagnose
+from porter.errors import PorterError, UnknownKindError
+from porter.examination.case import Case
+from porter.examination.examine import examine
+from porter.formats import read
+from porter.formats.scalings import KINDS
+from porter.network import Network, Transform
+from porter.report.model import Verdict
+from porter.report.report import Report
+from porter.verdict.build import build_report
+
+TELLING = ("unexplained", "transform.replaced", "graph.edge", "activation.added", "inputs.permuted", "scaling.")
+"""Beginnings of the codes under which what stands in front of a network or behind it is told."""
+
+
+def in_other_units(report: Report, case: Case, rows: int, source: str | Path | None) -> tuple[Report, Case] | None:
+    """The report and the case of a port that is told better once the network is read in the other units, or None.
+
+    A port that is right so is not at parity with the network as it was read: the verdict is open. Any other mistake of
+    it is told as one. The first note says what to declare.
+
+    Args:
+        report: with findings.
+        case: that it was made of.
+        rows: random rows inside the documented range.
+        source: path of the port, where it came from a file.
+    """
+    if not any(finding.code.startswith(TELLING) for finding in report.findings):
+        return None
+    for network, said in _otherwise(case.network):
+        try:
+            other = examine(network, case.graph, seed=case.seed, placement=case.declared_placement, rows=rows)
+            found = build_report(other, diagnose(other), golden=None, search=False, source=source)
+        except PorterError:
+            continue
+        if found.verdict != "inconclusive" and not any(each.code.startswith(TELLING) for each in found.findings):
+            return _open(found, said), other
+    return None
+
+
+def _open(found: Report, said: str) -> Report:
+    verdict: Verdict = "inconclusive" if found.verdict == "parity" else found.verdict
+    return replace(found, verdict=verdict, links={**found.links, "build": verdict}, notes=(said, *found.notes))
+
+
+def _otherwise(network: Network) -> Iterator[tuple[Network, str]]:
+    """The same file read in the other units, and what a person has to say for it."""
+    declared = {key: value for key, value in network.declarations.items() if key != "physical"}
+    if any(isinstance(layer, Transform) for layer in network.layers):
+        told = (
+            "the port takes and gives the network's own units, and not physical ones: read the file without --physical "
+            "(physical=True)"
+        )
+        yield from _same(network, told, declared)
+        return
+    told = "the port takes and gives physical units: say --physical{} (physical=True{})"
+    try:
+        yield from _same(network, told.format("", ""), {**declared, "physical": True})
+    except UnknownKindError:  # the name of the file does not say it
+        for kind in KINDS:
+            more = told.format(f" --kind {kind}", f', kind="{kind}"')
+            yield from _same(network, more, {**declared, "physical": True, "kind": kind})
+
+
+def _same(network: Network, told: str, options: dict[str, Any]) -> Iterator[tuple[Network, str]]:
+    try:
+        other = read(network.source.path, **options)
+    except UnknownKindError:
+        if "kind" in options:
+            return
+        raise
+    except (PorterError, OSError, TypeError):  # moved, or read with more than options
+        return
+    if other.source.sha256 == network.source.sha256 and other.layers != network.layers:
+        yield other, told
