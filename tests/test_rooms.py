@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -14,6 +15,9 @@ ORDER = (
     "verdict", "exports", "jobs", "strategies", "testing", "hypothesis_plugin", "pytest_plugin", "cli", "__main__",
 )  # fmt: skip
 """Each may import those before it; the package itself imports ``errors`` alone, and looks the rest up by name."""
+
+LEFT_OUT = ("errors", "codes", "progress", "hypothesis_plugin", "pytest_plugin", "__main__")
+"""Of the picture: what all use, and what is a door alone."""
 
 KNOW_NO_LIBRARY = ("network", "examination", "diagnosis", "report", "verdict", "reading")
 LOOK_INTO_KERAS = {
@@ -63,6 +67,49 @@ def upward(graph):
 def graph(root):
     paths = modules(root, "porter") | modules(root, "reference")
     return {name: imports_of(path.read_text(), paths.keys()) - {name} for name, path in paths.items()}
+
+
+def rooms_of(graph):
+    """Which room imports which."""
+    found = {}
+    for name, others in graph.items():
+        if name.startswith("porter."):
+            found.setdefault(room_of(name), set()).update(room_of(x) for x in others if x.startswith("porter."))
+    return {room: others - {room} for room, others in found.items()}
+
+
+def reduced(rooms):
+    """The arrows of the picture: those between rooms that no way over another room replaces."""
+    reach = {}
+    for room in sorted(rooms, key=ORDER.index):
+        reach[room] = set(rooms[room]).union(*(reach[other] for other in rooms[room]))
+    drawn = {room for room in rooms if room not in LEFT_OUT}
+    return sorted(
+        (room, other) for room in drawn for other in rooms[room] & drawn
+        if not any(other in reach[between] for between in rooms[room] & drawn)
+    )  # fmt: skip
+
+
+def picture(arrows):
+    return "".join(["```mermaid\nflowchart LR\n", *(f"  {room} --> {other}\n" for room, other in arrows), "```\n"])
+
+
+def test_the_picture_shows_the_rooms_as_they_are(graph, root):
+    """``PORTER_UPDATE_GOLDEN=1`` draws it anew."""
+    path = root / "CONTRIBUTING.md"
+    begin, end = "<!-- rooms: begin -->\n", "<!-- rooms: end -->"
+    before, _, rest = path.read_text().partition(begin)
+    found, _, after = rest.partition(end)
+    wanted = picture(reduced(rooms_of(graph)))
+    if os.environ.get("PORTER_UPDATE_GOLDEN"):
+        path.write_text(before + begin + wanted + end + after)
+    assert found == wanted
+
+
+def test_the_picture_leaves_out_what_follows():
+    assert reduced({"network": set(), "formats": {"network"}, "ports": {"formats", "network"}}) == [
+        ("formats", "network"), ("ports", "formats"),
+    ]  # fmt: skip
 
 
 def test_every_module_stands_in_a_room(graph):
