@@ -16,7 +16,8 @@ from porter.examination.compare import Comparison, compare_outputs, merge_compar
 from porter.examination.probes import FAR, blocks
 from porter.examination.threads import PROCESSORS, threads
 from reference.operations.elementwise import Elementwise
-from reference.operations.embedding import Embedding, Mask, Masking
+from reference.operations.embedding import Embedding
+from reference.operations.masking import Mask, Masking
 from reference.precision import Precision, round_to
 from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
 

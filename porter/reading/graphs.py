@@ -16,7 +16,7 @@ from porter.reading.arithmetic import Fit
 from porter.reading.check import Question, Reading, judge_reading
 from porter.reading.held import Held, hold
 from porter.reading.readings import Formula, Other
-from reference.operations.elementwise import Replacement
+from reference.operations.replacement import Replacement
 from reference.precision import Precision
 from reference.rounding.bounds import has_bound
 

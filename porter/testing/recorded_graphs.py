@@ -15,8 +15,9 @@ from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph import read_graph
 from porter.ports.keras.nodes import Key
 from porter.testing.recorded import INPUT, RecordedLayer, View
-from reference.operations.elementwise import Replacement
-from reference.operations.embedding import Embedding, Mask
+from reference.operations.embedding import Embedding
+from reference.operations.masking import Mask
+from reference.operations.replacement import Replacement
 from reference.rounding.bounds import has_bound
 
 Array = NDArray[Any]

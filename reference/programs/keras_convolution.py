@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.operations.convolution import (
-    Convolution,
-    DepthwiseConvolution,
-    LocalConvolution,
-    SeparableConvolution,
-    TransposedConvolution,
-)
-from reference.operations.pooling import GlobalPooling, Pooling
+from reference.operations.convolution import Convolution
+from reference.operations.depthwise_convolution import DepthwiseConvolution
+from reference.operations.global_pooling import GlobalPooling
+from reference.operations.local_convolution import LocalConvolution
+from reference.operations.pooling import Pooling
+from reference.operations.separable_convolution import SeparableConvolution
+from reference.operations.transposed_convolution import TransposedConvolution
 from reference.programs.keras_call import Call, UnsupportedError, activation_named
 from reference.windows import Padding
 

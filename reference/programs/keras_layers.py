@@ -13,8 +13,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.operations.elementwise import Elementwise, PReLU
-from reference.operations.embedding import Embedding, Masking
+from reference.operations.elementwise import Elementwise
+from reference.operations.embedding import Embedding
+from reference.operations.masking import Masking
+from reference.operations.prelu import PReLU
 from reference.operations.shaping import (
     crop,
     identity,

@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import reference.rounding.layers  # noqa: F401 - registers the bounds of these steps
-from reference.operations.elementwise import Replacement
-from reference.operations.embedding import Mask
-from reference.operations.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
+from reference.operations.bidirectional import Bidirectional
+from reference.operations.masking import Mask
+from reference.operations.part import Part
+from reference.operations.recurrent import Recurrent
+from reference.operations.replacement import Replacement
+from reference.operations.time_distributed import TimeDistributed
 from reference.programs.keras_call import Call, Era, UnsupportedError
 from reference.programs.keras_layers import build
 from reference.programs.keras_operations import CLASSES, Arguments, arguments_of, build_operation

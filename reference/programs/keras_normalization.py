@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reference.operations.normalization import BatchNormalization, LayerNormalization
+from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.layer_normalization import LayerNormalization
 from reference.programs.keras_call import Call, Era, UnsupportedError
 
 

@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.operations.recurrent import ConvLSTMCell, GRUCell, LSTMCell, Recurrent, SimpleCell
+from reference.operations.conv_lstm_cell import ConvLSTMCell
+from reference.operations.gru_cell import GRUCell
+from reference.operations.lstm_cell import LSTMCell
+from reference.operations.recurrent import Recurrent
+from reference.operations.simple_cell import SimpleCell
 from reference.programs.keras_call import Call, UnsupportedError, activation_named
 from reference.programs.keras_convolution import dilation_of, kernel_of, padding_of, strides_of
 from reference.programs.keras_weights import CONV_LSTMS, use_bias

@@ -9,14 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from reference.operations.attention import Attention
-from reference.operations.merging import Dot, Merge
-from reference.operations.shaping import (
-    BilinearUpsampling,
-    Rearrangement,
-    flatten,
-    repeat_elements,
-    reshape,
-)
+from reference.operations.bilinear_upsampling import BilinearUpsampling
+from reference.operations.dot import Dot
+from reference.operations.merging import Merge
+from reference.operations.shaping import Rearrangement, flatten, repeat_elements, reshape
 from reference.programs.keras_call import Call, UnsupportedError
 from reference.programs.keras_convolution import numbers
 

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.operations.convolution import (
-    Convolution,
-    DepthwiseConvolution,
-    LocalConvolution,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from reference.operations.convolution import Convolution
+from reference.operations.depthwise_convolution import DepthwiseConvolution
 from reference.operations.einsum_dense import EinsumDense
+from reference.operations.local_convolution import LocalConvolution
+from reference.operations.separable_convolution import SeparableConvolution
+from reference.operations.transposed_convolution import TransposedConvolution
 from reference.precision import Format, Precision
 from reference.rounding.functions import activation_error
 from reference.rounding.sums import both_units, contraction_error, kept_sum_error, own_format, sum_error

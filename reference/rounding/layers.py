@@ -16,28 +16,35 @@ from numpy.typing import NDArray
 from reference.operations.affine import Affine
 from reference.operations.arithmetic import Arithmetic, Reduction, Stack
 from reference.operations.attention import Attention
-from reference.operations.convolution import (
-    Convolution,
-    DepthwiseConvolution,
-    LocalConvolution,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.bidirectional import Bidirectional
+from reference.operations.bilinear_upsampling import BilinearUpsampling
+from reference.operations.convolution import Convolution
 from reference.operations.dense import Dense
+from reference.operations.depthwise_convolution import DepthwiseConvolution
+from reference.operations.dot import Dot
 from reference.operations.einsum_dense import EinsumDense
-from reference.operations.elementwise import Elementwise, PReLU
-from reference.operations.embedding import Embedding, Mask, Masking
+from reference.operations.elementwise import Elementwise
+from reference.operations.embedding import Embedding
 from reference.operations.encoding import CategoryEncoding, Discretization
+from reference.operations.global_pooling import GlobalPooling
 from reference.operations.group_normalization import GroupNormalization
-from reference.operations.merging import Dot, Merge
+from reference.operations.layer_normalization import LayerNormalization
+from reference.operations.local_convolution import LocalConvolution
+from reference.operations.masking import Mask, Masking
+from reference.operations.merging import Merge
 from reference.operations.multi_head_attention import MultiHeadAttention
-from reference.operations.normalization import BatchNormalization, LayerNormalization
-from reference.operations.pooling import GlobalPooling, Pooling, average_pool
-from reference.operations.recurrent import Bidirectional, Part, Recurrent, TimeDistributed
+from reference.operations.part import Part
+from reference.operations.pooling import Pooling, average_pool
+from reference.operations.prelu import PReLU
+from reference.operations.recurrent import Recurrent
 from reference.operations.resizing import CenterCrop, Resized
-from reference.operations.shaping import BilinearUpsampling, Rearrangement
+from reference.operations.separable_convolution import SeparableConvolution
+from reference.operations.shaping import Rearrangement
 from reference.operations.standardization import Standardization
+from reference.operations.time_distributed import TimeDistributed
 from reference.operations.timewise import TimewiseDense
+from reference.operations.transposed_convolution import TransposedConvolution
 from reference.operations.unit_normalization import UnitNormalization
 from reference.precision import Precision, round_to
 from reference.rounding.arithmetic import arithmetic_error, reduction_error, stack_error

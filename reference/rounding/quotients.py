@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.operations.merging import Dot, batch_dot
-from reference.operations.normalization import BatchNormalization, LayerNormalization
+from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.dot import Dot, batch_dot
+from reference.operations.layer_normalization import LayerNormalization
 from reference.precision import Format, Precision
 from reference.rounding.sums import (
     RSQRT,

@@ -8,8 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import Activation
-from reference.operations.convolution import convolve
-from reference.operations.recurrent import Bidirectional, ConvLSTMCell, GRUCell, Part, Recurrent, SimpleCell
+from reference.operations.bidirectional import Bidirectional
+from reference.operations.conv_lstm_cell import ConvLSTMCell
+from reference.operations.convolving import convolve
+from reference.operations.gru_cell import GRUCell
+from reference.operations.part import Part
+from reference.operations.recurrent import Recurrent
+from reference.operations.simple_cell import SimpleCell
 from reference.precision import Format, Precision
 from reference.rounding.functions import activation_error
 from reference.rounding.sums import kept_sum_error, own_format

@@ -16,7 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.composed.together import Together
-from reference.operations.recurrent import Bidirectional, Part, Recurrent, States, TimeDistributed, merge_directions
+from reference.operations.bidirectional import Bidirectional, merge_directions
+from reference.operations.cell import States
+from reference.operations.part import Part
+from reference.operations.recurrent import Recurrent
+from reference.operations.time_distributed import TimeDistributed
 from reference.precision import Precision, round_to
 from reference.rounding.recurrent import merged_error, one_step
 from reference.rounding.sums import own_format

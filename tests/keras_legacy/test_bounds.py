@@ -17,8 +17,8 @@ from porter.ports.keras.builders.layers import OPERATIONS
 from porter.ports.keras.builders.site import Site
 from porter.ports.keras.graph_model import connect
 from reference.operations.attention import Attention
-from reference.operations.merging import Dot
-from reference.operations.normalization import BatchNormalization
+from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.dot import Dot
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error, inevitable_overflow
 

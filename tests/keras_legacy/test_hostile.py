@@ -19,7 +19,8 @@ from porter.formats.programs import build_program, follow
 from porter.jobs.provenance import is_saved_model
 from reference.operations.merging import merge
 from reference.operations.pooling import max_pool
-from reference.operations.recurrent import Recurrent, SimpleCell
+from reference.operations.recurrent import Recurrent
+from reference.operations.simple_cell import SimpleCell
 from tests.keras_legacy.files import dense, layer, model, write
 
 BILLION = 10**9

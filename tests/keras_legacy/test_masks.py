@@ -16,7 +16,7 @@ from porter.examination.graphs.mask_mistakes import altered_masks
 from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put_value
 from porter.formats.programs import build_program
 from porter.ports.keras.graph import read_graph
-from reference.operations.embedding import Mask
+from reference.operations.masking import Mask
 from tests.keras_legacy.files import dense, layer, model, write
 
 STEPS, FEATURES, VALUE = 9, 4, -1.5

@@ -145,7 +145,10 @@ def test_states_of_a_port_are_within_the_bound_of_one_step(kind: str, dtype: str
 def step_of(made: Any, kind: str) -> Any:
     """The reference's layer with a Keras layer's arrays."""
     from reference.activations import Activation
-    from reference.operations.recurrent import GRUCell, LSTMCell, Recurrent, SimpleCell
+    from reference.operations.gru_cell import GRUCell
+    from reference.operations.lstm_cell import LSTMCell
+    from reference.operations.recurrent import Recurrent
+    from reference.operations.simple_cell import SimpleCell
 
     weights = [np.asarray(weight, np.float64) for weight in made.get_weights()]
     tanh, sigmoid = Activation("tanh"), Activation("sigmoid")

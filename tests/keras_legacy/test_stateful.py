@@ -60,7 +60,7 @@ def test_the_state_is_kept_from_call_to_call(tmp_path: Path) -> None:
 
 def cell_of(gru: Any) -> Any:
     from reference.activations import Activation
-    from reference.operations.recurrent import GRUCell
+    from reference.operations.gru_cell import GRUCell
 
     return GRUCell(*gru.weights.values(), Activation("tanh"), Activation("sigmoid"))
 

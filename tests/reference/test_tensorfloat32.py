@@ -9,9 +9,11 @@ import pytest
 
 import reference.rounding.layers  # noqa: F401 - registers the bounds
 from reference.activations import Activation
-from reference.operations.convolution import Convolution, SeparableConvolution
-from reference.operations.merging import Dot
-from reference.operations.recurrent import LSTMCell, Recurrent
+from reference.operations.convolution import Convolution
+from reference.operations.dot import Dot
+from reference.operations.lstm_cell import LSTMCell
+from reference.operations.recurrent import Recurrent
+from reference.operations.separable_convolution import SeparableConvolution
 from reference.precision import Precision, round_to
 from reference.rounding.bounds import allowed_error
 

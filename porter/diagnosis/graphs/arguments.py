@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from porter.examination.graphs.suspect import Suspect, Variant
 from reference.operations.affine import Affine
 from reference.operations.arithmetic import REDUCTIONS, Reduction
+from reference.operations.bilinear_upsampling import BilinearUpsampling
 from reference.operations.encoding import CategoryEncoding, Discretization, Mode
 from reference.operations.group_normalization import GroupNormalization
 from reference.operations.resizing import Resized
-from reference.operations.shaping import BilinearUpsampling, Rearrangement, repeat_elements
+from reference.operations.shaping import Rearrangement, repeat_elements
 from reference.operations.standardization import Standardization
 from reference.operations.unit_normalization import UnitNormalization
 

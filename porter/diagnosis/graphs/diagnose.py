@@ -10,7 +10,7 @@ from porter.diagnosis.diagnose import Named, same_once, whole_port
 from porter.diagnosis.graphs.explain import FileLayer, explain_step
 from porter.diagnosis.graphs.graph import has_kernel
 from porter.diagnosis.layers import Diagnosis, share_out
-from reference.operations.recurrent import Part
+from reference.operations.part import Part
 
 
 def diagnose_legacy(judged: Sequence[Any]) -> list[Named]:

@@ -13,7 +13,8 @@ from porter.diagnosis.activations import candidates, fitted, replacement
 from porter.examination.graphs.suspect import Suspect, Variant
 from porter.examination.pasting import quoted, remade
 from reference.activations import Activation
-from reference.operations.elementwise import Elementwise, PReLU
+from reference.operations.elementwise import Elementwise
+from reference.operations.prelu import PReLU
 from reference.precision import FORMATS, Precision
 from reference.rounding.bounds import allowed_error, register
 from reference.rounding.functions import activation_error

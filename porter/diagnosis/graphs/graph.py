@@ -10,9 +10,10 @@ from typing import Any
 
 from porter.examination.graphs.slots import slots
 from porter.examination.graphs.suspect import Suspect, Variant
-from reference.operations.elementwise import Elementwise, PReLU
+from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.elementwise import Elementwise
 from reference.operations.merging import Merge
-from reference.operations.normalization import BatchNormalization
+from reference.operations.prelu import PReLU
 from reference.operations.shaping import Rearrangement, crop, flatten, identity, pad, permute
 
 MODES = ("add", "subtract", "multiply", "average", "maximum", "minimum")

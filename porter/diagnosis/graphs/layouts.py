@@ -14,7 +14,9 @@ from porter.diagnosis.graphs.graph import flattened_from
 from porter.diagnosis.matching import Layout
 from porter.examination.graphs.slots import Slot, slots, take
 from porter.examination.graphs.suspect import Suspect
-from reference.operations.recurrent import ConvLSTMCell, GRUCell, LSTMCell
+from reference.operations.conv_lstm_cell import ConvLSTMCell
+from reference.operations.gru_cell import GRUCell
+from reference.operations.lstm_cell import LSTMCell
 
 Array = NDArray[Any]
 Option = tuple[str, str, Array]

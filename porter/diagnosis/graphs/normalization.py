@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.graphs.suspect import Suspect, Variant
-from reference.operations.normalization import BatchNormalization, LayerNormalization
+from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.layer_normalization import LayerNormalization
 
 Array = NDArray[Any]
 

@@ -13,7 +13,9 @@ from porter.diagnosis.activations import candidates
 from porter.diagnosis.graphs.functions import remedy_of
 from porter.examination.graphs.suspect import Suspect, Variant
 from reference.activations import Activation
-from reference.operations.recurrent import Bidirectional, GRUCell, Recurrent
+from reference.operations.bidirectional import Bidirectional
+from reference.operations.gru_cell import GRUCell
+from reference.operations.recurrent import Recurrent
 
 Array = NDArray[Any]
 

@@ -18,7 +18,8 @@ from porter.examination.graphs.slots import put
 from porter.examination.graphs.states import FIRST
 from porter.examination.graphs.suspect import Seen, Suspect
 from reference.activations import Activation
-from reference.operations.embedding import Embedding, Mask, Masking
+from reference.operations.embedding import Embedding
+from reference.operations.masking import Mask, Masking
 from reference.precision import round_to
 from reference.rounding.bounds import allowed_error, platform_allowance
 

@@ -14,7 +14,9 @@ from porter.diagnosis.graphs.normalization import epsilons
 from porter.diagnosis.graphs.recurrence import directions, exchanged_functions, halves, inner_functions, reset_gates
 from porter.diagnosis.graphs.windows import dilations, paddings, pooling_kinds, pooling_windows, strides
 from porter.examination.graphs.suspect import Suspect, Variant
-from reference.operations.recurrent import Bidirectional, Part, TimeDistributed
+from reference.operations.bidirectional import Bidirectional
+from reference.operations.part import Part
+from reference.operations.time_distributed import TimeDistributed
 
 Family = Callable[[Suspect, Any], Iterator[Variant]]
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.graphs.suspect import Suspect, Variant
-from reference.operations.pooling import GlobalPooling, Pooling
-from reference.operations.recurrent import ConvLSTMCell
+from reference.operations.conv_lstm_cell import ConvLSTMCell
+from reference.operations.global_pooling import GlobalPooling
+from reference.operations.pooling import Pooling
 from reference.windows import count_before, count_outputs
 
 Array = NDArray[Any]

@@ -17,9 +17,10 @@ from porter.examination.graphs.steps import OWN_ROWS
 from porter.examination.judging import compare_step
 from porter.ports.keras.nodes import Key
 from reference.composed.together import Together
-from reference.operations.elementwise import Replacement
-from reference.operations.embedding import Embedding, Mask, Masking
+from reference.operations.embedding import Embedding
 from reference.operations.encoding import CategoryEncoding
+from reference.operations.masking import Mask, Masking
+from reference.operations.replacement import Replacement
 from reference.operations.shaping import Rearrangement
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error, has_bound, inevitable_overflow, platform_allowance

@@ -12,17 +12,16 @@ from porter.examination.graphs.steps import arrays_of
 from porter.examination.probes import FAR_MAGNITUDES, FILL_VALUES, far_rows
 from reference.composed.together import Together
 from reference.operations.affine import Affine
-from reference.operations.convolution import (
-    Convolution,
-    DepthwiseConvolution,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.convolution import Convolution
 from reference.operations.dense import Dense
+from reference.operations.depthwise_convolution import DepthwiseConvolution
 from reference.operations.einsum_dense import EinsumDense
-from reference.operations.elementwise import Elementwise, PReLU
-from reference.operations.normalization import BatchNormalization
+from reference.operations.elementwise import Elementwise
+from reference.operations.prelu import PReLU
+from reference.operations.separable_convolution import SeparableConvolution
 from reference.operations.timewise import TimewiseDense
+from reference.operations.transposed_convolution import TransposedConvolution
 from reference.precision import Precision
 
 Array = NDArray[Any]

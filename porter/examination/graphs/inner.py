@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.examination.compare import Comparison, merge_comparisons
 from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph_model import pairs
-from reference.operations.recurrent import TimeDistributed
+from reference.operations.time_distributed import TimeDistributed
 from reference.trace import Program
 
 Array = NDArray[Any]

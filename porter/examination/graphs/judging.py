@@ -36,8 +36,8 @@ from porter.ports.runtime import current_runtime
 from reference.composed.forms import equivalent_forms
 from reference.composed.together import Together
 from reference.operations.dense import Dense
-from reference.operations.elementwise import Replacement
-from reference.operations.embedding import Mask
+from reference.operations.masking import Mask
+from reference.operations.replacement import Replacement
 from reference.operations.timewise import TimewiseDense
 from reference.precision import Precision, round_to
 from reference.rounding.bounds import has_bound

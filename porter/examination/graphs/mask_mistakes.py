@@ -10,9 +10,11 @@ from porter.codes import Cause
 from porter.examination.pasting import literal, remade
 from porter.ports.keras.graph import PortGraph
 from reference.operations.attention import Attention
-from reference.operations.embedding import Mask, Masking
-from reference.operations.pooling import GlobalPooling
-from reference.operations.recurrent import Bidirectional, Part, Recurrent
+from reference.operations.bidirectional import Bidirectional
+from reference.operations.global_pooling import GlobalPooling
+from reference.operations.masking import Mask, Masking
+from reference.operations.part import Part
+from reference.operations.recurrent import Recurrent
 from reference.trace import Program
 
 MOST = 8

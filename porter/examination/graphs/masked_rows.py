@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.operations.embedding import Mask, Masking
+from reference.operations.masking import Mask, Masking
 
 Array = NDArray[Any]
 

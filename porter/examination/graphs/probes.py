@@ -22,9 +22,10 @@ from porter.examination.graphs.view import operations_of, unchanged, variables_o
 from porter.examination.probes import FAR
 from porter.ports.keras.nodes import Key
 from reference.composed.together import Together
-from reference.operations.convolution import LocalConvolution
-from reference.operations.embedding import Embedding, Mask, Masking
-from reference.operations.recurrent import TimeDistributed
+from reference.operations.embedding import Embedding
+from reference.operations.local_convolution import LocalConvolution
+from reference.operations.masking import Mask, Masking
+from reference.operations.time_distributed import TimeDistributed
 from reference.precision import Precision, round_to
 from reference.rounding.recurrent_steps import is_stepped
 from reference.trace import Program

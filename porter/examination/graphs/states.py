@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.graphs.walking import Rows, as_array, cut, in_order, is_walked, join, quick_call, walk
-from reference.operations.recurrent import Recurrent, States
+from reference.operations.cell import States
+from reference.operations.recurrent import Recurrent
 from reference.precision import Precision
 from reference.rounding.bounds import inevitable_overflow
 from reference.rounding.recurrent_steps import Stepped, directions, held, step_through

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.operations.recurrent import TimeDistributed
+from reference.operations.time_distributed import TimeDistributed
 from reference.trace import Program
 
 Array = NDArray[Any]

@@ -15,7 +15,7 @@ from porter.examination.graphs.pieces import Piece
 from porter.examination.graphs.states import recurrent_layers
 from porter.examination.graphs.surplus import find_surplus
 from porter.examination.pasting import taken_out
-from reference.operations.recurrent import Part
+from reference.operations.part import Part
 from reference.rounding.recurrent_steps import directions, is_stepped
 from reference.trace import Program
 

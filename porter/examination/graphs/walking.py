@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.operations.recurrent import States
+from reference.operations.cell import States
 from reference.rounding.recurrent_steps import Stepped
 
 Array = NDArray[Any]
