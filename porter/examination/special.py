@@ -20,6 +20,9 @@ SINGLE = (np.nan, np.inf, -np.inf, 0.0, *FILL_VALUES, *FAR_MAGNITUDES, *(-each f
 DIGITS, BINADES = 7, 60
 """Every number of so many binary digits behind the point, from 2 ** -60 to 2 ** 60."""
 
+MOST = 2**20
+"""Numbers beyond which no row is spent on one of them."""
+
 
 @cache
 def _dense() -> Array:
@@ -47,8 +50,16 @@ def special_rows(shape: tuple[int, ...], dtype: str, reach: Reach = UNBOUNDED, h
     with np.errstate(invalid="ignore"):
         kept = np.isnan(single) | ((single >= reach[0]) & (single <= reach[1]))
     dense = dense[(dense >= reach[0]) & (dense <= reach[1])]
+    if width * len(single) > MOST:  # images, of which a row holds them all
+        numbers = np.concatenate([single[kept], dense])
+        rows = np.resize(numbers, (max(1, -(-len(numbers) // width)), width))
+        return _as_dtype(rows, shape, dtype, held)
     dense = np.resize(dense, (max(1, -(-len(dense) // width)), width)) if len(dense) else np.zeros((0, width))
     rows = np.concatenate([np.repeat(single[kept][:, np.newaxis], width, axis=1), dense])
+    return _as_dtype(rows, shape, dtype, held)
+
+
+def _as_dtype(rows: Array, shape: tuple[int, ...], dtype: str, held: str | None) -> Array:
     with np.errstate(over="ignore"):
         rounded = rows if held is None else round_to(rows, held)
         return np.asarray(rounded.astype(_numpy(dtype)).reshape(-1, *shape))
