@@ -22,8 +22,8 @@ LEFT_OUT = ("errors", "codes", "progress", "hypothesis_plugin", "pytest_plugin",
 KNOW_NO_LIBRARY = ("network", "examination", "diagnosis", "report", "verdict", "reading")
 LOOK_INTO_KERAS = {
     f"porter.examination.graphs.{name}" for name in (
-        "agreement", "alignment", "feeds", "idle", "inner", "judging", "kinds", "lengths", "pairing", "pieces",
-        "predictable", "probes", "stateful", "strays", "surplus", "whole",
+        "agreement", "alignment", "feeds", "idle", "inner", "judging", "kinds", "lengths", "otherwise", "pairing",
+        "pieces", "predictable", "probes", "stateful", "strays", "surplus", "whole",
     )
 } | {"porter.reading.graphs"}  # fmt: skip
 """They take a Keras model apart, or run a part of one."""

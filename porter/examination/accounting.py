@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +13,14 @@ from porter.codes import Cause
 from porter.examination.judging import Refused, cast, judge_values, run_piece
 from porter.examination.pairing import Pairing
 from porter.examination.pasting import taken_out
-from porter.examination.probes import FAR_MAGNITUDES, FILL_VALUES
+from porter.examination.probes import wide_rows
+from porter.examination.special import UNBOUNDED, Reach, special_rows
 from porter.ports.blocks import Atom, Block
 from reference.precision import FORMATS, round_to
 
 Array = NDArray[Any]
+ProbesOf = Callable[[Any, Block], Mapping[str, Array]]
+"""Probes for one step alone, by name."""
 
 OWN_ROUNDING = 4.0
 """Unit roundoffs that an operation may cost which does nothing, as a multiplication by 1 written as a scaling does."""
@@ -40,6 +43,10 @@ class Account:
 
 SURPLUS = 4.0
 """How many times the mean error without a piece the error with it is, where the piece is none of the step's own."""
+NEARER = 2.0
+"""How many times the error with a piece the error without it is, where the piece is there to make it smaller."""
+NEARLY = 2.0**-8
+"""Of the largest number that an operation takes, what it may change at most for one that nearly hands on."""
 
 
 def take_account(
@@ -48,6 +55,9 @@ def take_account(
     atoms: Sequence[Atom],
     tensors: Mapping[int, Array],
     ordinary: Mapping[str, Array],
+    probes_of: ProbesOf,
+    *,
+    is_rewritten: bool = False,
 ) -> Account:
     """Hold every piece of a port that no step was paired with, and every way to treat a missing value, against nothing.
 
@@ -57,12 +67,16 @@ def take_account(
         atoms: of the port, in order.
         tensors: a trace of the port on ordinary rows.
         ordinary: by step at parity, (rows, n) of what the port hands it.
+        probes_of: draws probes for a step alone.
+        is_rewritten: whether the port was judged along its own way, where many pieces together may compute a step.
     """
     causes = [cause for atom in _unclaimed(pairing, atoms) for cause in _not_idle(pairing, atoms, atom, tensors)]
     notes = []
     for pair in pairing.pairs:
         if pair.block is not None:
-            causes.extend(_surplus(steps[pair.step.name], pair.block, ordinary.get(pair.step.name)))
+            step, rows = steps[pair.step.name], ordinary.get(pair.step.name)
+            found = [] if is_rewritten else list(_surplus(step, pair.block, rows))
+            causes.extend(found or _nearly_idle(step, pair.block, rows, atoms, tensors, probes_of))
             swallowed = _loses_nan(pair.step.name, steps[pair.step.name], pair.block, tensors)
             if isinstance(swallowed, Cause):
                 causes.append(swallowed)
@@ -95,6 +109,98 @@ def _surplus(step: Any, block: Block, rows: Array | None) -> Iterator[Cause]:
             name += f" ({atom.description})"
         message = f"{name} changes what it gives by little; the file has nothing there"
         yield Cause("unexplained", step.name, message, taken_out(atom.names), told)
+
+
+def _nearly_idle(
+    step: Any,
+    block: Block,
+    rows: Array | None,
+    atoms: Sequence[Atom],
+    tensors: Mapping[int, Array],
+    probes_of: ProbesOf,
+) -> Iterator[Cause]:
+    """Pieces of a block that nearly hand on what is usual and do more to other numbers, and that its step needs not."""
+    active = [atom for atom in block.atoms if atom.kind not in ("identity", "merge")]
+    if rows is None or not len(rows) or len(active) < 2:
+        return
+    for atom in active:
+        if atom.is_core or not _nearly_hands_on(atom, tensors[atom.entry]):
+            continue
+        told = what_it_changes(atom, tensors[atom.entry], reach=_reach(atoms, atom), may_refuse=True)
+        rest = replace(block, atoms=tuple(each for each in block.atoms if each is not atom))
+        if told is None or not _does_without(step, rest, {"ordinary rows": rows, **probes_of(step, block)}):
+            continue
+        if _is_nearer(step, block, rest, rows):
+            continue
+        names = ", ".join(atom.names)
+        message = f"{names} ({atom.description}) changes what passes through it; the file has nothing there"
+        yield Cause("unexplained", step.name, message, taken_out(atom.names), told)
+
+
+def _nearly_hands_on(atom: Atom, ordinary: Array) -> bool:
+    """Whether a piece changes ordinary numbers by little, beside the largest of them."""
+    if str(ordinary.dtype) not in FORMATS:
+        return False
+    try:
+        found = run_piece(atom.run, ordinary)
+    except Refused:
+        return False
+    if found.size != ordinary.size:
+        return False
+    given, made = ordinary.astype(np.float64), np.asarray(found, np.float64).reshape(ordinary.shape)
+    with np.errstate(invalid="ignore"):
+        change = np.abs(made - given)
+    return bool(np.all(change <= NEARLY * np.max(np.abs(given), initial=0.0)))
+
+
+def _does_without(step: Any, rest: Block, sets: Mapping[str, Array]) -> bool:
+    """Whether the rest of a block keeps the step's bound on every probe that it can be run on."""
+    for name, probes in sets.items():
+        fed = cast(probes, rest.precision.compute)
+        try:
+            actual = run_piece(rest.run, fed)
+        except Refused:
+            continue
+        if not judge_values(step, fed, actual, rest.precision, name, is_far=name != "basis probes").is_parity:
+            return False
+    return True
+
+
+def _is_nearer(step: Any, block: Block, rest: Block, rows: Array) -> bool:
+    """Whether a whole block comes much nearer to its step than the rest of it, so that it is there for something."""
+    fed = cast(rows, block.precision.compute)
+    wanted = np.asarray(step(fed.astype(np.float64)).outputs, np.float64)
+    whole, without = (_run_block(each, fed, wanted.shape) for each in (block, rest))
+    if whole is None or without is None:
+        return True
+    with np.errstate(invalid="ignore"):
+        far, near = np.abs(whole - wanted), np.abs(without - wanted)
+    held = np.isfinite(far) & np.isfinite(near)
+    return bool(NEARER * far[held].sum() < near[held].sum())
+
+
+def _reach(atoms: Sequence[Atom], atom: Atom) -> Reach:
+    """Between which numbers a piece gets its input, whatever the last layer in front of it is fed with."""
+    at = next(number for number, each in enumerate(atoms) if each.key == atom.key)
+    first = next((number for number in range(at - 1, -1, -1) if atoms[number].is_core), None)
+    if first is None or any(each.kind == "merge" for each in atoms[first:at]):
+        return UNBOUNDED
+    width, precision = atoms[first].width[0], atoms[first].precision
+    if width is None or precision is None:
+        return UNBOUNDED
+    rows = wide_rows(width, np.random.default_rng(0))
+    values = cast(np.concatenate([size * rows for size in (1e-3, 1.0, 1e3)]), precision.compute)
+    try:
+        for each in atoms[first:at]:
+            values = run_piece(each.run, values)
+    except Refused:
+        return UNBOUNDED
+    low, high = np.nanmin(values.astype(np.float64)), np.nanmax(values.astype(np.float64))
+    return (-np.inf if low < -REACHABLE else float(low)), (np.inf if high > REACHABLE else float(high))
+
+
+REACHABLE = 1e2
+"""Beyond this a layer that was fed with numbers of a thousand has no end."""
 
 
 def _is_better(step: Any, fed: Array, wanted: Array, without: Array, whole: Array, block: Block) -> bool:
@@ -152,26 +258,35 @@ def _not_idle(pairing: Pairing, atoms: Sequence[Atom], atom: Atom, tensors: Mapp
     )
 
 
-def what_it_changes(atom: Atom, ordinary: Array, compute: str | None = None, held: str | None = None) -> str | None:
+def what_it_changes(
+    atom: Atom,
+    ordinary: Array,
+    compute: str | None = None,
+    held: str | None = None,
+    reach: Reach = UNBOUNDED,
+    may_refuse: bool = False,
+) -> str | None:
     """An input on which a piece gives something else than it takes; None where it hands on everything.
 
-    Tried on ordinary rows, infinities, no number, fill values, every magnitude of both signs; in a batch of one and of
-    none.
+    Tried on ordinary rows, infinities, no number, fill values, numbers of every size and both signs; in a batch of one
+    and of none.
 
     Args:
         atom: a piece of a port.
         ordinary: (rows, n) what the port hands it.
         compute: a format to which it may round; None for that of its input alone.
         held: the format of the numbers that come to it, where its input could hold more; or None.
+        reach: the smallest and the largest number that can come to it.
+        may_refuse: whether it may raise on what is special, which nobody overlooks.
     """
     if str(ordinary.dtype) not in FORMATS:
         return None  # words are looked up by the step behind
-    rows, unit = _special_rows(ordinary, held), FORMATS[str(ordinary.dtype)].unit
+    rows, unit = _special_rows(ordinary, held, reach), FORMATS[str(ordinary.dtype)].unit
     for part in (rows, rows[:1], rows[:0]):
         try:
             found = run_piece(atom.run, part)
         except Refused as error:
-            return f"it cannot be run on {len(part)} rows: {error}"
+            return None if may_refuse else f"it cannot be run on {len(part)} rows: {error}"
         if found.size != part.size:
             return f"it makes {found.shape} of {part.shape}"
         wide, given = np.asarray(found, np.float64).reshape(part.shape), np.asarray(part, np.float64)
@@ -190,14 +305,10 @@ def _differs(found: Array, given: Array, unit: float) -> Array:
         return ~(same | (np.abs(found - given) <= OWN_ROUNDING * unit * np.abs(given)))
 
 
-def _special_rows(ordinary: Array, held: str | None) -> Array:
-    """Ordinary rows, then one value in every column of a row."""
-    dtype = ordinary.dtype
+def _special_rows(ordinary: Array, held: str | None, reach: Reach) -> Array:
+    """Ordinary rows, then those of special numbers."""
     rows = ordinary.reshape(len(ordinary), -1)[-8:]
-    values = [np.nan, np.inf, -np.inf, 0.0, *FILL_VALUES, *FAR_MAGNITUDES, *(-each for each in FAR_MAGNITUDES)]
-    with np.errstate(over="ignore"):
-        special = (np.array(values) if held is None else round_to(np.array(values), held)).astype(dtype)
-    return np.concatenate([rows, np.repeat(special[:, np.newaxis], rows.shape[1], axis=1)])
+    return np.concatenate([rows, special_rows(rows.shape[1:], str(ordinary.dtype), reach, held)])
 
 
 def _unexercised(atoms: Sequence[Atom], tensors: Mapping[int, Array]) -> Iterator[str]:

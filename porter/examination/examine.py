@@ -91,10 +91,17 @@ def examine(
     if rewritten is not None:
         judged, pairing, atoms = rewritten.judged, rewritten.pairing, rewritten.atoms
     whole = "unknown" if folds or rewritten is not None else _whole(judging, judged, graph, inputs)
-    right = {one.name for one in judged if rewritten is None and one.verdict == "parity"}
-    ordinary = {name: rows for name, rows in walk.ordinary.items() if name in right}
-    account = take_account(pairing, {one.name: one.step for one in judged}, atoms, walk.few, ordinary)
+    account = take_account(
+        pairing,
+        {one.name: one.step for one in judged},
+        atoms,
+        walk.few,
+        _ordinary(judged, walk, inputs, rewritten is not None),
+        _probes_of,
+        is_rewritten=rewritten is not None,
+    )
     causes, doubts = walk.steadiness.tell(judged[-1].name, whole, any(atom.is_training for atom in graph.atoms))
+    otherwise = () if causes else walk.steadiness.judge(judged, atoms)
     if outside:
         judged = _with_outside(program, judged)
     found = placement if placement is not None else "folded" if folds else _found_placement(pairing)
@@ -111,9 +118,18 @@ def examine(
         seed,
         whole,
         walk.reached,
-        replace(account, causes=(*account.causes, *causes), notes=(*account.notes, *walk.steadiness.notes)),
+        replace(account, causes=(*account.causes, *causes, *otherwise), notes=(*account.notes, *walk.steadiness.notes)),
         doubts,
     )
+
+
+def _ordinary(judged: Sequence[Judged], walk: _Walk, inputs: Array, is_rewritten: bool) -> dict[str, Array]:
+    """By step at parity, (rows, n) of what the port hands it."""
+    right = {one.name: one.pair.block for one in judged if one.verdict == "parity" and one.pair.block is not None}
+    if not is_rewritten:
+        return {name: rows for name, rows in walk.ordinary.items() if name in right}
+    tensors = walk.graph.trace([cast(inputs[-FEW:], walk.graph.input_dtypes[0])])
+    return {name: port_rows(tensors[block.entry], block.precision) for name, block in right.items()}
 
 
 def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs: Array) -> str:
@@ -181,7 +197,7 @@ class _Walk:
     """The port's own trace over the network's inputs, each step judged on the port's own input to it."""
 
     def __init__(self, graph: PortGraph, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]) -> None:
-        self._graph, self._steps, self._pairing, self._folds = graph, steps, pairing, folds
+        self.graph, self._steps, self._pairing, self._folds = graph, steps, pairing, folds
         # A layer that has the output scaling in it gives what that scaling gives.
         self._ends = {pair.step.name: pair.step.name for pair in pairing.pairs}
         if "Norm_out" in folds:
@@ -199,16 +215,17 @@ class _Walk:
         """Judge every step: on the network's inputs, and then, while its bound is at hand, on its own probes."""
         self.steadiness.begin(inputs)
         for size in SIZES:
-            self._judge_alone(cast(inputs[-size:], self._graph.input_dtypes[0]))
+            self._judge_alone(cast(inputs[-size:], self.graph.input_dtypes[0]))
+        self.steadiness.watch(inputs, sum(int(np.prod(each.shape[1:])) for each in self.few.values()))
         expected, actual, judged = [], [], []
         end = WALKED_NUMBERS // _widest(program) + 1
         size = rows_at_a_time(max(inputs.shape[1], _widest(program)))
         for start, part in blocks(inputs, size):
-            fed = cast(part, self._graph.input_dtypes[0])
-            tensors = self._graph.trace([fed])
+            fed = cast(part, self.graph.input_dtypes[0])
+            tensors = self.graph.trace([fed])
             if not self.few:  # a port of one size of batch alone
                 self.few = {key: values[-SIZES[-1] :] for key, values in tensors.items()}
-            whole, walked = self._graph(fed)[0], tensors[self._graph.outputs[0]]
+            whole, walked = self.graph(fed)[0], tensors[self.graph.outputs[0]]
             self.steadiness.hold_together(whole, walked)
             if start < end:
                 expected.append(self._walk(program, fed[: end - start].astype(np.float64), tensors))
@@ -227,13 +244,13 @@ class _Walk:
     def _judge_alone(self, fed: Array) -> None:
         """Every step on a batch of few rows: a port may be wrong for one row and right for many."""
         try:
-            tensors = self._graph.trace([fed])
-            whole = self._graph(fed)[0]
+            tensors = self.graph.trace([fed])
+            whole = self.graph(fed)[0]
         except Exception as error:  # a port of one size of batch alone may raise anything
             self.steadiness.refuse(len(fed), error)
             return
         self.few = tensors
-        self.steadiness.hold_together(whole, tensors[self._graph.outputs[0]])
+        self.steadiness.hold_together(whole, tensors[self.graph.outputs[0]])
         for pair in self._pairing.pairs:
             if pair.block is not None:
                 probes = f"inputs of the network in a batch of {len(fed)}"
@@ -377,6 +394,11 @@ def _verdict_of(
     if tried and not shown:
         return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
     return "parity", ""
+
+
+def _probes_of(step: Any, block: Block) -> dict[str, Array]:
+    """Probes for one step alone, the same every time."""
+    return _own_probes(step, block, np.random.default_rng(0), None)
 
 
 def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | None) -> dict[str, Array]:

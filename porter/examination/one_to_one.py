@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError
 from porter.examination.judging import cast
-from porter.ports.keras.graph import PortGraph
+from porter.ports.keras.graph import QUIET, PortGraph
 from porter.ports.keras.nodes import Key, PortNode
 
 Array = NDArray[Any]
@@ -44,6 +44,11 @@ class OneToOne(PortGraph):
         """The same as a person calls it, without a word on training."""
         whole, parts = self._taken_apart(*feeds)
         return (whole.call_plainly(*parts)[self.picked],)
+
+    def outputs_of(self, tensors: Sequence[Any], mode: Mapping[str, bool] = QUIET) -> list[Any]:
+        """The output that is looked at, as a tensor."""
+        parts = [tensors[0][:, start:stop] for start, stop in pairwise(self.edges)]
+        return [super().outputs_of(parts, mode)[self.picked]]
 
     def _taken_apart(self, rows: Array) -> tuple[PortGraph, list[Array]]:
         """The port as it is, and what its inputs are fed with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.errors import first_line
-from porter.examination.judging import cast, rows_at_a_time
+from porter.examination.conduct import Conduct, Trace, watch
+from porter.examination.judging import cast, judge_values, port_rows, rows_at_a_time
+from porter.ports.blocks import Atom
 from porter.ports.keras.graph import PortGraph
 
 Array = NDArray[Any]
@@ -36,6 +39,7 @@ class Steadiness:
     _first: Array | None = field(default=None, init=False)
     _apart: bool = field(default=False, init=False)
     _changed: float = field(default=0.0, init=False)
+    _conduct: Conduct = field(default_factory=Conduct, init=False)
     notes: list[str] = field(default_factory=list, init=False)
 
     def begin(self, inputs: Array) -> None:
@@ -74,6 +78,35 @@ class Steadiness:
                 error = np.abs(last.astype(np.float64) - self._first.astype(np.float64))
             self._changed = float(np.nanmax(error, initial=0.0)) or float("nan")
 
+    def watch(self, inputs: Array, numbers: int) -> None:
+        """The port in batches of other sizes, again and again, and as a graph, where it has code of its own.
+
+        Args:
+            inputs: (rows, n) of the network.
+            numbers: how many the layers compute for one row.
+        """
+        trains = any(atom.is_training for atom in self.graph.atoms)
+        fed = cast(inputs, self.graph.input_dtypes[0])
+        self._conduct = watch(self.graph, [fed], numbers, trains=trains)
+        self.notes.extend(self._conduct.notes)
+        for trace in self._conduct.traces:
+            self.hold_together(trace.whole[0], trace.values[self.graph.outputs[0]])
+
+    def judge(self, judged: Sequence[Any], atoms: Sequence[Atom]) -> tuple[Cause, ...]:
+        """The mistakes of steps, and of what stands beside them, that show in those other calls alone.
+
+        Args:
+            judged: every step as it was judged in the usual ones.
+            atoms: the port's pieces.
+        """
+        found: dict[str, Cause] = {}
+        for trace in self._conduct.traces:
+            for layer, names in _wrong_in(trace, judged, atoms):
+                message = f"{names} gives other numbers for the same rows: {trace.probes}"
+                remedy = "take out what depends on the number of rows, on their places, or on the way it is called"
+                found.setdefault(layer, Cause("call.unsteady", layer, message, remedy))
+        return tuple(found.values())
+
     def tell(self, layer: str, whole: str, trains: bool) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
         """The mistakes, and what leaves the verdict open.
 
@@ -82,11 +115,12 @@ class Steadiness:
             whole: what the port as a whole is within the end-to-end bound: "parity", "mismatch" or "unknown".
             trains: whether a call in it was built in training mode, in which the whole and the parts differ anyway.
         """
-        if self._changed:
-            message = f"the port gives other numbers for the same rows when it is called again (by {self._changed:.3g})"
+        if self._changed or self._conduct.is_unsteady:
+            by = f" (by {self._changed:.3g})" if self._changed else ""
+            message = f"the port gives other numbers for the same rows when it is called again{by}"
             remedy = "take out what is random or keeps a state between calls"
             return (Cause("call.unsteady", layer, message, remedy),), ()
-        doubts = own_calls(self.graph.model)
+        doubts = (*own_calls(self.graph.model), *self._conduct.doubts)
         if not self._apart or trains or whole == "parity":
             return (), doubts
         message = "the model called as a whole gives other numbers than its layers one by one"
@@ -113,6 +147,29 @@ def trace_batches(graph: PortGraph, inputs: Array) -> list[tuple[str, dict[int, 
             tensors = graph.trace([cast(inputs[-size:], graph.input_dtypes[0])])
             found.append((f"inputs of the network in a batch of {size}", tensors))
     return found
+
+
+def _wrong_in(trace: Trace, judged: Sequence[Any], atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
+    """Steps that a trace contradicts, with the names of what computes them."""
+    last = judged[0].name
+    blocks = {}
+    for one in judged:
+        block = one.pair.block
+        if block is None:
+            continue
+        blocks.update(dict.fromkeys((atom.key for atom in block.atoms), one.name))
+        rows = trace.rows(block.entry, block.leaving)
+        if one.verdict != "mismatch" and len(rows):
+            fed = port_rows(trace.values[block.entry][rows], block.precision)
+            actual = trace.values[block.leaving][rows]
+            if judge_values(one.step, fed, actual, block.precision, trace.probes).exceeding:
+                yield one.name, ", ".join(block.names)
+    for atom in atoms:
+        last = blocks.get(atom.key, last)
+        if atom.key not in blocks and atom.kind != "merge" and len(trace.rows(atom.entry, atom.key)):
+            given, made = trace.values[atom.entry], trace.values[atom.key]
+            if given.shape != made.shape or not np.array_equal(given, made, equal_nan=True):
+                yield last, ", ".join(atom.names)
 
 
 def own_calls(model: Any) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from porter.examination.examine import examine
 from porter.exports.judge import verify_traced
 from porter.exports.opening import open_port
 from porter.formats.samples import Samples, load_samples
+from porter.jobs.escape import no_escape
 from porter.jobs.file_port import check_unmended, verify_file
 from porter.jobs.function_port import verify_function
 from porter.jobs.mending import check_remedy
@@ -75,16 +76,17 @@ def verify(
     model = open_port(port, trusted=compile) if isinstance(port, str | Path) else port
     source = port if isinstance(port, str | Path) else None
     golden = load_samples(samples, network)
-    if isinstance(model, TracedPort):
-        return verify_traced(network, model, golden=golden, seed=seed, rows=rows)
-    if isinstance(model, FileGraph):
-        check_unmended(apply)
-        return verify_file(
-            network, model, golden=golden, seed=seed, search=search, placement=placement, rows=rows, path=source
-        )
-    if _is_function(model):
-        return verify_function(network, model, golden=golden, seed=seed, rows=rows)
-    with preserved(model):
+    with no_escape():
+        if isinstance(model, TracedPort):
+            return verify_traced(network, model, golden=golden, seed=seed, rows=rows)
+        if isinstance(model, FileGraph):
+            check_unmended(apply)
+            return verify_file(
+                network, model, golden=golden, seed=seed, search=search, placement=placement, rows=rows, path=source
+            )
+        if _is_function(model):
+            return verify_function(network, model, golden=golden, seed=seed, rows=rows)
+    with no_escape(), preserved(model):
         if isinstance(network, KerasNetwork):
             return _verify_keras(network, model, golden, seed, placement, apply, source)
         return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source)

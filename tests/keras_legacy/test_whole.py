@@ -14,10 +14,10 @@ from porter.ports.keras.state import take_snapshot
 from tests.keras_legacy.files import dense, layer, model, write
 
 
-def network(path: Path) -> Any:
+def network(path: Path, activation: str = "tanh") -> Any:
     rng = np.random.default_rng(8)
     config = model([
-        layer("Dense", "front", units=5, activation="tanh", use_bias=True, batch_input_shape=[None, 4]),
+        layer("Dense", "front", units=5, activation=activation, use_bias=True, batch_input_shape=[None, 4]),
         layer("Dense", "end", units=2, activation="linear", use_bias=True),
     ])  # fmt: skip
     weights = {"front": dense(rng, "front", 4, 5), "end": dense(rng, "end", 5, 2)}
@@ -49,10 +49,10 @@ class Drifting(keras.layers.Layer):
         return x + 1e-3 * self.count
 
 
-def by_hand(legacy: Any, names: bool, between: Any = None, kind: Any = keras.Model) -> Any:
+def by_hand(legacy: Any, names: bool, between: Any = None, kind: Any = keras.Model, activation: str = "tanh") -> Any:
     x = h = keras.Input((4,))
     made = [
-        keras.layers.Dense(5, "tanh", name="front" if names else None),
+        keras.layers.Dense(5, activation, name="front" if names else None),
         keras.layers.Dense(2, name="end" if names else None),
     ]
     h = made[0](h)
@@ -111,13 +111,34 @@ RIGHT = {
 @pytest.mark.parametrize("names", [True, False])
 @pytest.mark.parametrize("what", [*HIDDEN, *RIGHT])
 def test_what_does_nothing_on_ordinary_rows_is_asked_on_special_values(tmp_path: Path, names: bool, what: str) -> None:
-    legacy = network(tmp_path)
-    report = porter.verify(legacy, by_hand(legacy, names, (HIDDEN | RIGHT)[what]))
+    activation = "relu" if what in HIDDEN else "tanh"
+    legacy = network(tmp_path, activation)
+    report = porter.verify(legacy, by_hand(legacy, names, (HIDDEN | RIGHT)[what], activation=activation))
     assert report.verdict == ("mismatch" if what in HIDDEN else "parity")
     # What numbers far away show is told at the step that they show it at; no number at the one it stands behind.
     where = {"nan_to_num": "front", "clip": "end", "cap": "end"}
     assert [finding.layer for finding in report.findings] == ([where[what]] if what in HIDDEN else [])
     assert all(what.split("_", maxsplit=1)[0] in str(report).lower() or what == "cap" for _ in report.findings)
+
+
+IDEMPOTENT = {
+    ("relu", "relu again"): keras.ops.relu,
+    ("relu", "its size"): keras.ops.abs,
+    ("tanh", "a clip that it never reaches"): lambda x: keras.ops.clip(x, -100, 100),
+    ("sigmoid", "a cap that it never reaches"): lambda x: keras.ops.minimum(x, 2.0),
+}
+
+
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize(("activation", "what"), IDEMPOTENT)
+def test_what_changes_nothing_that_the_layer_in_front_gives_is_right(
+    tmp_path: Path, names: bool, activation: str, what: str
+) -> None:
+    legacy, second = network(tmp_path, activation), IDEMPOTENT[activation, what]
+    assert porter.verify(legacy, by_hand(legacy, names, second, activation=activation)).verdict == "parity"
+    # Where it can change something, it is told.
+    legacy = network(tmp_path, "linear")
+    assert porter.verify(legacy, by_hand(legacy, names, second, activation="linear")).verdict == "mismatch"
 
 
 def test_what_does_not_fit_the_ports_dtype_is_uncompared_and_told(tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison
 from porter.examination.graphs.suspect import Suspect
 from reference.precision import Precision
+
+Compare = Callable[[Any, tuple[NDArray[Any], ...], NDArray[Any], str], Comparison]
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Judged:
         would_show: codes of the mistakes that would have exceeded the bound, where they were tried: at small layers.
         form: how the port writes its activation, where that is another way to write the same.
         is_far: whether nothing but rows far outside of what a network reaches shows what is wrong.
+        compare: how it is compared, where that is not the suspect's own way.
     """
 
     step: Any
@@ -46,3 +52,4 @@ class Judged:
     would_show: tuple[str, ...] = ()
     form: str = ""
     is_far: bool = False
+    compare: Compare | None = None

@@ -14,7 +14,7 @@ from porter.errors import PortError
 from porter.examination.compare import Comparison, merge_comparisons
 from porter.examination.graphs.gauges import with_gauges
 from porter.examination.graphs.inner import compare_inside, holds_model
-from porter.examination.graphs.judged import Judged
+from porter.examination.graphs.judged import Compare, Judged
 from porter.examination.graphs.pairing import KerasPairing, Pair
 from porter.examination.graphs.pieces import LEAST_ROWS
 from porter.examination.graphs.predictable import is_predictable
@@ -45,12 +45,17 @@ from reference.rounding.recurrent_steps import is_stepped
 from reference.trace import LayerTrace, Program
 
 Array = NDArray[Any]
-Compare = Callable[[Any, tuple[Array, ...], Array, str], Comparison]
 Telling = Callable[[Suspect], tuple[tuple[str, ...], tuple[str, ...]]]
 """The codes of the mistakes tried on a step, and of those that would have exceeded its bound."""
 
 NEVER_MASKED = "no probe holds what is masked"
 SAYS_NOTHING = "the bound says nothing here"
+
+
+def compare_seen(one: Judged, part: Seen) -> Comparison:
+    """A judged step on rows that the port was fed with afterwards."""
+    assert one.suspect is not None
+    return _compare(replace(one.suspect, seen=(part,)), one.suspect.compare if one.compare is None else one.compare)
 
 
 def judge_by_name(
@@ -76,7 +81,7 @@ def judge_by_name(
     Raises:
         PortError: a port that breaks down when it is called.
     """
-    tensors = _named(network, model, program)
+    tensors = named_tensors(network, model, program)
     if tensors is None:
         return None
     values = _trace_port(model, program, tensors, feeds)
@@ -156,7 +161,7 @@ def _marked(judged: list[Judged], code: str) -> list[Judged]:
     return [*judged[:-1], replace(judged[-1], whole_differs=code)] if code else judged
 
 
-def _named(network: KerasNetwork, model: Any, program: Program) -> dict[str, Any] | None:
+def named_tensors(network: KerasNetwork, model: Any, program: Program) -> dict[str, Any] | None:
     """The tensor of every step, by the names of the layers; None where the port bears others."""
     try:
         tensors = pairs(network, model)
@@ -184,7 +189,8 @@ def _judge_named(
     precision, names = _precision(port.tensors[step.name]), _names(step, port.model)
     suspect = make_suspect(step, port, precision, names, rng)
     compare = suspect.compare if not holds_model(step) else _inside(step, network, port.model, precision)
-    return _judge(step, suspect, port.reference[step.name], port.values[step.name], compare, telling)
+    one = _judge(step, suspect, port.reference[step.name], port.values[step.name], compare, telling)
+    return replace(one, compare=compare) if holds_model(step) else one
 
 
 def _judge_paired(

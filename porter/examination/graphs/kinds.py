@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,15 @@ def has_same_numbers(step: Any, piece: Piece) -> bool:
         tuple(weight.shape) == own.shape and np.mean(np.asarray(weight, np.float32) == own.astype(np.float32)) > 0.5
         for weight in getattr(piece.operation, "weights", ())
     )
+
+
+def computes(step: Any, piece: Piece, beside: Sequence[Piece]) -> bool:
+    """Whether a piece is of the kind that the step is, and no piece beside it has the step's numbers in its stead."""
+    if not can_compute(step, piece):
+        return False
+    if not piece.has_weights or has_same_numbers(step, piece):
+        return True
+    return not any(has_same_numbers(step, other) for other in beside if other.operation is not piece.operation)
 
 
 def fits(step: Any, piece: Piece) -> bool:

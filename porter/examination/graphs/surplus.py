@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from porter.codes import Cause
 from porter.examination.accounting import OWN_ROUNDING, SURPLUS
 from porter.examination.compare import Comparison
 from porter.examination.graphs.idle import MOVES
-from porter.examination.graphs.kinds import applies_activation, can_compute
+from porter.examination.graphs.kinds import applies_activation, computes
 from porter.examination.graphs.pairing import KerasPairing, Pair
 from porter.examination.graphs.pieces import Piece, Pieces
 from porter.examination.graphs.probes import make_paired_suspect
 from porter.examination.graphs.states import recurrent_layers
 from porter.examination.graphs.suspect import Suspect
 from porter.examination.pasting import taken_out
+from porter.ports.keras.foreign import is_own
 from porter.ports.keras.nodes import Key
 from reference.trace import Program
 
@@ -38,22 +39,23 @@ def find_surplus(pairing: KerasPairing, program: Program) -> list[Cause]:
     causes = []
     for step in program.steps:
         pair = pairing[step.name]
-        foreign = [at for at in pair.pieces if not _is_own(pair, pairing.port.pieces[at])]
+        pieces = [pairing.port.pieces[at] for at in pair.pieces]
+        foreign = [piece for piece in pieces if not _is_own(pair, piece, pieces)]
         if pair.key is None or not foreign or len(pair.pieces) < 2:
             continue
         suspect = make_paired_suspect(pairing, step.name, program, None)
-        causes += list(_surplus(pairing.port, pair, suspect, [pairing.port.pieces[at] for at in foreign]))
+        causes += list(_surplus(pairing.port, pair, suspect, foreign))
     return causes
 
 
-def _is_own(pair: Pair, piece: Piece) -> bool:
+def _is_own(pair: Pair, piece: Piece, beside: Sequence[Piece]) -> bool:
     """Whether a piece may be what the step does, or moves numbers for it."""
-    if piece.kind in MOVES or piece.node.kind == "identity":
+    if (piece.kind in MOVES and is_own(piece.operation)) or piece.node.kind == "identity":
         return True
     parts = getattr(pair.step, "steps", (pair.step,))
     if piece.is_activation and applies_activation(parts[-1]):
         return True
-    return any(can_compute(part, piece) for part in parts)
+    return any(computes(part, piece, beside) for part in parts)
 
 
 def _surplus(port: Pieces, pair: Pair, suspect: Suspect, foreign: list[Piece]) -> Iterator[Cause]:
@@ -93,7 +95,7 @@ def _changes(given: Array, made: Array) -> bool:
     """Whether a piece does more to its numbers than a rounding."""
     if given.shape != made.shape:
         return True
-    limit = OWN_ROUNDING * float(np.finfo(made.dtype).eps) * np.abs(given) if made.dtype.itemsize > 2 else 0.0
+    limit = OWN_ROUNDING * float(np.finfo(made.dtype).eps) / 2 * np.abs(given) if made.dtype.itemsize > 2 else 0.0
     return bool(np.any(~np.isclose(given, made, rtol=0, atol=limit, equal_nan=True)))
 
 

@@ -22,6 +22,7 @@ from porter.examination.graphs.idle import is_harmless
 from porter.examination.graphs.judged import Judged
 from porter.examination.graphs.judging import judge_by_name, judge_paired, with_whole
 from porter.examination.graphs.mask_mistakes import Altered, altered_masks
+from porter.examination.graphs.otherwise import call_otherwise
 from porter.examination.graphs.pairing import KerasPairing, check_ends, pair_port
 from porter.examination.graphs.stateful import batch_rows, is_fixed
 from porter.examination.graphs.strays import find_lost_states, find_structure, find_unaccounted
@@ -55,11 +56,13 @@ class Examined:
         judged: one a step.
         structure: mistakes of the graph itself.
         notes: how it was paired.
+        pairing: what computes each step, where that was not told by the names.
     """
 
     judged: Sequence[Judged]
     structure: Sequence[Finding] = ()
     notes: Sequence[str] = ()
+    pairing: KerasPairing | None = None
 
     @property
     def is_parity(self) -> bool:
@@ -133,10 +136,17 @@ def examine_legacy(
         # Something in it takes batches of its own size alone.
         feeds = {name: np.resize(each, (rows, *each.shape[1:])) for name, each in feeds.items()}
         found = _examine(network, graph, feeds, None)
+    doubts: tuple[str, ...] = own_calls(model)
+    if found.is_parity:
+        causes, conduct = call_otherwise(network, build_program(network), graph, feeds, found.judged, found.pairing)
+        names = {one.step.name: one.names for one in found.judged}
+        structure = [name_finding(cause, names[cause.layer]) for cause in causes]
+        doubts = (*doubts, *conduct.doubts)
+        found = replace(found, structure=structure, notes=(*found.notes, *conduct.notes))
     named = diagnose_legacy(found.judged) if diagnosed else []
     fed, rows = note_of(graph, feeds), len(next(iter(feeds.values())))
     told = found.notes if fed is None else (*found.notes, fed)
-    judgement = judgement_of(found.judged, named, rows, found.structure, told, own_calls(model))
+    judgement = judgement_of(found.judged, named, rows, found.structure, told, doubts)
     precisions = {one.step.name: one.precision for one in found.judged}
     held = None if golden is None else hold_legacy(network, graph, golden, precisions, reading.fit)
     provenance = verification(network, port=source, seed=seed, placement=None, rows=rows)
@@ -251,5 +261,5 @@ def _examine_program(
         placed = _placed(judged, _told(pairing, find_unaccounted(pairing, program)))
         judged, structure = list(placed.judged), list(placed.structure)
     # A mistake of the graph makes the whole differ as a matter of course.
-    paired = Examined(judged if structure else with_whole(judged, pairing, feeds), structure, pairing.notes)
+    paired = Examined(judged if structure else with_whole(judged, pairing, feeds), structure, pairing.notes, pairing)
     return paired if by_name is None or paired.is_parity else by_name

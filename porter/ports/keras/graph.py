@@ -86,9 +86,18 @@ class PortGraph:
             key: ops.convert_to_tensor(feed, dtype=dtype)
             for key, feed, dtype in zip(self.inputs, feeds, self.input_dtypes, strict=True)
         }
+        return {key: ops.convert_to_numpy(value) for key, value in self.compute(values.values()).items()}
+
+    def compute(self, tensors: Iterable[Any]) -> dict[Key, Any]:
+        """Every tensor of the graph, as tensors: in eager mode, or inside a graph of the backend.
+
+        Args:
+            tensors: (rows, ...) for each input, in its dtype.
+        """
+        values = dict(zip(self.inputs, tensors, strict=True))
         for node in self.nodes:
             node.compute(values)
-        return {key: ops.convert_to_numpy(value) for key, value in values.items()}
+        return values
 
     def __call__(self, *feeds: Array) -> tuple[Array, ...]:
         """The model's own outputs, called as a whole (not ``predict``, which rounds float64 inputs).
@@ -109,13 +118,18 @@ class PortGraph:
         return self._call(feeds, {})
 
     def _call(self, feeds: Sequence[Array], mode: Mapping[str, bool] = QUIET) -> tuple[Array, ...]:
-        from keras import ops, tree
+        from keras import ops
 
         inputs = [
             ops.convert_to_tensor(feed, dtype=dtype) for feed, dtype in zip(feeds, self.input_dtypes, strict=True)
         ]
-        results = tree.flatten(self.model(tree.pack_sequence_as(self.structure, inputs), **mode))
-        return tuple(ops.convert_to_numpy(result) for result in results)
+        return tuple(ops.convert_to_numpy(result) for result in self.outputs_of(inputs, mode))
+
+    def outputs_of(self, tensors: Sequence[Any], mode: Mapping[str, bool] = QUIET) -> list[Any]:
+        """The model's own outputs, as tensors."""
+        from keras import tree
+
+        return list(tree.flatten(self.model(tree.pack_sequence_as(self.structure, list(tensors)), **mode)))
 
     @cached_property
     def atoms(self) -> tuple[Atom, ...]:

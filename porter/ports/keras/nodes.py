@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from porter.ports.blocks import Kind
+from porter.ports.keras.foreign import is_own
 
 Array = NDArray[Any]
 Key = int
@@ -97,7 +98,7 @@ class PortNode:
         if name == "Dense":
             return "dense"
         if name in INACTIVE:
-            return "other" if self.is_training else "identity"
+            return "other" if self.is_training or not is_own(self.operation) else "identity"
         if name == "Activation" and self.operation.activation is keras.activations.linear:
             return "identity"
         if name in ACTIVATIONS:

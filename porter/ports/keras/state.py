@@ -22,8 +22,12 @@ class Snapshot:
     @property
     def moved(self) -> tuple[str, ...]:
         """Paths of the variables that hold other bits now."""
-        changed = (variable for variable, before in self.kept if not _same_bits(_array(variable), before))
-        return tuple(str(getattr(variable, "path", getattr(variable, "name", ""))) for variable in changed)
+        return tuple(str(getattr(each, "path", getattr(each, "name", ""))) for each in self.changed)
+
+    @property
+    def changed(self) -> tuple[Any, ...]:
+        """The variables that hold other bits now."""
+        return tuple(variable for variable, before in self.kept if not _same_bits(_array(variable), before))
 
     def restore(self) -> None:
         """Put back every variable that has moved."""
