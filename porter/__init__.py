@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from porter.jobs.provenance import read_provenance
     from porter.jobs.saving import save_model
     from porter.jobs.verify import verify
+    from porter.learning.drift import drift
+    from porter.learning.training import finetune
     from porter.network import Claim, Network
     from porter.ports.keras.build import build
     from porter.report.model import Finding, LayerRow
@@ -48,7 +50,9 @@ __all__ = [
     "UsageError",
     "__version__",
     "build",
+    "drift",
     "export",
+    "finetune",
     "load_weights",
     "port",
     "read",
@@ -66,7 +70,9 @@ _LAZY = {
     "Network": "porter.network",
     "Report": "porter.report.report",
     "build": "porter.ports.keras.build",
+    "drift": "porter.learning.drift",
     "export": "porter.jobs.export",
+    "finetune": "porter.learning.training",
     "load_weights": "porter.jobs.load",
     "port": "porter.jobs.port",
     "read": "porter.formats",

@@ -241,7 +241,3 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_end(self, logs: Any = None) -> None:
         """Take the bar away."""
         self.bar.stop()
-
-    def __del__(self) -> None:
-        if hasattr(self, "bar"):
-            self.bar.stop()

@@ -3,159 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.errors import UsageError
-from porter.learning import checks, run_folder
-from porter.learning.data import Chosen, Data, load_data
+from porter.learning import run_folder
+from porter.learning.data import Chosen
 from porter.learning.errors import RunError, missing
 from porter.learning.freezing import Freeze, freeze, moved, snapshot
 from porter.learning.plan import Plan, compile_model, plain_loss, plain_optimizer, read_plan
+from porter.learning.preparing import Training, Tuned, prepare
+from porter.learning.results import make_report, make_result, write_results
 from porter.learning.run_folder import RunFolder
-from porter.learning.splits import Split, split_rows
 from porter.learning.start import Start, open_start
-from porter.learning.units import convert
 from porter.progress import tell
 
-Array = NDArray[Any]
-
 VALIDATION_BATCH = 4096
-TRAINABLE = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
-
-
-@dataclass
-class Tuned:
-    """What came of a training.
-
-    Attributes:
-        model: keras.Model, with the best weights where training may stop early.
-        history: name of each loss and metric to its value after each epoch.
-        epoch: numbers of the epochs, from 0.
-        best_epoch: whose weights the model has, counted as in ``epoch``.
-        stopped_epoch: the last one where training stopped early; None where all were run.
-        frozen: names of the layers that were to stay.
-        moved: those of them that did not: none, or something is wrong.
-        problems: what was noticed in the data, one sentence each.
-        data: the rows, in the model's units.
-        split: which part each belongs to.
-        report: how far the model has moved, a ``porter.Report``.
-        run: the run folder, or None.
-    """
-
-    model: Any
-    history: dict[str, list[float]]
-    epoch: list[int]
-    best_epoch: int
-    stopped_epoch: int | None
-    frozen: tuple[str, ...]
-    moved: tuple[str, ...]
-    problems: tuple[str, ...]
-    data: Data
-    split: Split
-    report: Any = None
-    run: Path | None = None
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training on its way.
-
-    Attributes:
-        start: the model and what is known about it.
-        data: in the model's units.
-        split: of its rows.
-        plan: how it is trained.
-        problems: of the data.
-        folder: of the run, or None.
-        callbacks: the user's own.
-        progress: whether a bar is shown.
-        tensorboard: whether events are written.
-    """
-
-    start: Start
-    data: Data
-    split: Split
-    plan: Plan
-    problems: tuple[str, ...] = ()
-    folder: RunFolder | None = None
-    callbacks: Sequence[Any] = field(default=())
-    progress: bool = False
-    tensorboard: bool = False
-
-    def part(self, name: str) -> tuple[Array, Array]:
-        """Inputs and targets of a part, in the dtypes that the model takes and gives."""
-        rows = self.split.parts()[name]
-        dtypes = self.start.model.inputs[0].dtype, self.start.model.outputs[0].dtype
-        return self.data.inputs[rows].astype(dtypes[0]), self.data.targets[rows].astype(dtypes[1])
-
-
-def prepare(
-    model: Any,
-    data: Any,
-    plan: Plan,
-    *,
-    inputs: Chosen = None,
-    targets: Chosen = None,
-    group: str | int | None = None,
-    units: str = "model",
-    legacy: Any = None,
-    placement: str | None = None,
-    drop_missing: bool = False,
-    **reading: Any,
-) -> Training:
-    """Everything that is checked before anything is trained; the arguments are those of ``finetune``."""
-    start = open_start(model, legacy=legacy, placement=placement, **reading)
-    _check_model(start.model)
-    samples = load_data(data, _widths(start.model), inputs=inputs, targets=targets, group=group)
-    problems = []
-    if drop_missing:
-        samples, dropped = checks.drop_missing(samples)
-        problems += [f"{dropped:,} rows with missing numbers were left out"] if dropped else []
-    _check_shape(start.model, samples)
-    samples = convert(samples, units, start.ends)
-    found = checks.check_data(samples, start.limits)
-    checks.refuse(found, samples.source)
-    split = split_rows(samples, validation=plan.validation, test=plan.test, seed=plan.seed)
-    found += checks.check_split(samples, split)
-    checks.refuse(found, samples.source)
-    return Training(start, samples, split, plan, (*problems, *(problem.text for problem in found)))
-
-
-def _check_model(model: Any) -> None:
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise UsageError(
-            "the model", found=f"{len(model.inputs)} inputs and {len(model.outputs)} outputs", expected="one of each",
-            remedy="train it with model.fit, and hold the result against the original with porter.drift",
-        )  # fmt: skip
-    policies = {layer.dtype_policy.name for layer in model.layers if layer.weights}
-    odd = sorted(policies - set(TRAINABLE))
-    if odd:
-        raise UsageError(
-            "the model", found=f"layers of {', '.join(odd)}", expected=f"one of {', '.join(TRAINABLE)}",
-            remedy="tune it in float32 and compress it afterwards (porter compress)",
-        )  # fmt: skip
-
-
-def _widths(model: Any) -> tuple[int, int]:
-    shapes = model.inputs[0].shape[1:], model.outputs[0].shape[1:]
-    return tuple(int(np.prod([1 if n is None else n for n in shape])) for shape in shapes)  # type: ignore[return-value]
-
-
-def _check_shape(model: Any, data: Data) -> None:
-    for what, array, shape in (
-        ("inputs", data.inputs, model.inputs[0].shape[1:]),
-        ("targets", data.targets, model.outputs[0].shape[1:]),
-    ):
-        fits = len(array.shape) == len(shape) + 1
-        if not fits or any(wanted not in (None, n) for n, wanted in zip(array.shape[1:], shape, strict=True)):
-            raise UsageError(
-                f"data {data.source}: {what}", found=f"rows of shape {array.shape[1:]}", expected=f"{tuple(shape)}"
-            )
 
 
 def finetune(
@@ -339,14 +205,18 @@ def _restart(model: Any, config: dict[str, Any]) -> Start:
 
 
 def train(training: Training, output: Path | None, *, force: bool) -> Tuned:
-    """Train as planned, check what was to stay, write what was asked for."""
+    """Train as planned, check what was to stay, report how far the rest moved, and write what was asked for.
+
+    Raises:
+        RunError: training diverged.
+    """
     import keras
 
     from porter.learning.callbacks import Backup, Batches, newest_backup, sow
 
     model, plan, folder = training.start.model, training.plan, training.folder
     frozen = freeze(model, plan.freeze)
-    before = snapshot(model)
+    before, initial = snapshot(model), _copy(model)
     batches = Batches(*training.part("train"), plan.batch_size, plan.seed)
     compile_model(model, plan, len(batches))
     sow(model, plan.seed)
@@ -354,14 +224,40 @@ def train(training: Training, output: Path | None, *, force: bool) -> Tuned:
     parts = [history, *_callbacks(training, batches), *training.callbacks]
     backup = None if folder is None else Backup(folder.backup, parts, history)
     if folder is not None and newest_backup(folder.backup) is not None:
-        run_folder.cut_log(folder, _epochs_done(folder))
+        run_folder.cut_log(folder, _state(folder)[0])
     callbacks = parts if backup is None else [*parts, backup]
     tell("training")
-    if not _finished(folder, plan):
-        _fit(training, batches, callbacks)
-    else:
+    if _finished(folder, plan):
         _take_up(model, callbacks)
-    return _finish(training, output, history, parts, frozen, moved(before, model, frozen), before, force)
+    else:
+        _fit(training, batches, callbacks)
+    _check_finite(model)
+    tell("comparing the tuned network with the one it came from")
+    tuned = make_result(training, history, parts, frozen, moved(before, model, frozen))
+    tuned.report = make_report(training, initial, tuned)
+    write_results(training, tuned, output, force=force)
+    return tuned
+
+
+def _copy(model: Any) -> Any:
+    """The model as it is, apart from what becomes of it; None of a model that cannot be copied by its configuration."""
+    import keras
+
+    try:
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+    except (NotImplementedError, ValueError, TypeError):
+        return None
+    return copy
+
+
+def _check_finite(model: Any) -> None:
+    lost = [weight.path for weight in model.weights if not np.isfinite(np.asarray(weight)).all()]
+    if lost:
+        raise RunError(
+            "training diverged", found=f"numbers that are not finite in {', '.join(lost[:3])}",
+            expected="finite weights", remedy="lower the learning rate, or look for outliers in the targets",
+        )  # fmt: skip
 
 
 def _fit(training: Training, batches: Any, callbacks: list[Any]) -> None:
@@ -370,8 +266,19 @@ def _fit(training: Training, batches: Any, callbacks: list[Any]) -> None:
     given = {} if len(held[0]) == 0 else {"validation_data": held, "validation_batch_size": VALIDATION_BATCH}
     try:
         model.fit(batches, epochs=plan.epochs, verbose=0, callbacks=callbacks, shuffle=False, **given)
+    except BaseException:
+        _let_go(callbacks)
+        raise
     finally:
         model._initial_epoch = None  # or Keras would begin the next training there, too
+
+
+def _let_go(callbacks: list[Any]) -> None:
+    """Close what callbacks close at the end of a training that did not get there."""
+    for callback in callbacks:
+        for name, end in (("csv_file", "close"), ("bar", "stop")):
+            if getattr(callback, name, None) is not None:
+                getattr(getattr(callback, name), end)()
 
 
 def _take_up(model: Any, callbacks: list[Any]) -> None:
@@ -398,10 +305,6 @@ def _state(folder: RunFolder | None) -> tuple[int, bool]:
         return 0, False
     path, epochs = found[-1]
     return epochs, bool(json.loads((path / STATE).read_text(encoding="utf-8"))["stopped"])
-
-
-def _epochs_done(folder: RunFolder) -> int:
-    return _state(folder)[0]
 
 
 def _finished(folder: RunFolder | None, plan: Plan) -> bool:
@@ -438,18 +341,3 @@ def _tensorboard(folder: RunFolder | None) -> Any:
     if importlib.util.find_spec("tensorboard") is None:
         raise missing("tensorboard", "train", "--tensorboard")
     return keras.callbacks.TensorBoard(str(folder.events))
-
-
-def _finish(
-    training: Training, output: Path | None, history: Any, parts: list[Any], frozen: tuple[str, ...],
-    astray: tuple[str, ...], before: Any, force: bool,
-) -> Tuned:  # fmt: skip
-    stopping = next((one for one in parts if type(one).__name__ == "EarlyStopping"), None)
-    epochs = list(history.epoch)
-    stopped = None if stopping is None or not stopping.stopped_epoch else int(stopping.stopped_epoch)
-    best = epochs[-1] if stopping is None else int(stopping.best_epoch)
-    folder = training.folder
-    return Tuned(
-        training.start.model, dict(history.history), epochs, best, stopped, frozen, astray, training.problems,
-        training.data, training.split, None, None if folder is None else folder.path,
-    )  # fmt: skip
