@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from porter.jobs.verify import verify
     from porter.learning.drift import drift
     from porter.learning.training import finetune
+    from porter.learning.trunk import trunk
     from porter.network import Claim, Network
     from porter.ports.keras.build import build
     from porter.report.model import Finding, LayerRow
@@ -58,6 +59,7 @@ __all__ = [
     "read",
     "read_provenance",
     "save_model",
+    "trunk",
     "verify",
     "write_recipe",
 ]
@@ -78,6 +80,7 @@ _LAZY = {
     "read": "porter.formats",
     "read_provenance": "porter.jobs.provenance",
     "save_model": "porter.jobs.saving",
+    "trunk": "porter.learning.trunk",
     "verify": "porter.jobs.verify",
     "write_recipe": "porter.formats.recipe_writing",
 }

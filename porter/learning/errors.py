@@ -24,3 +24,7 @@ class MissingExtraError(PorterError):
 def missing(package: str, extra: str, what: str) -> MissingExtraError:
     """The refusal for want of a package, in one line."""
     return MissingExtraError(f"{what} needs {package}: pip install 'keras-porter[{extra}]'")
+
+
+class TrunkError(PorterError):
+    """Layers to build upon whose arrays are not those of the file."""
