@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.learning.data import Data
 from porter.learning.errors import DataError
 from porter.learning.splits import Split
-from porter.probes import FILL_VALUES
+from porter.examination.probes import FILL_VALUES
 
 Array = NDArray[Any]
 

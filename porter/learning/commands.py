@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from porter import console
-from porter.cli import Force, Html, Json, Kind, Physical, Recipe, Seed, app
+from porter.cli import console
+from porter.cli.commands import Force, Html, Json, Kind, Physical, Recipe, Seed, app
 
 if TYPE_CHECKING:
     from porter.learning.drift_report import DriftReport

@@ -18,8 +18,8 @@ from porter.learning.freezing import FIXED, Freeze, chosen_names, frozen_layers,
 from porter.learning.layers_compared import compare_outputs, compare_weights, pair_layers
 from porter.learning.start import Start, open_start
 from porter.learning.units import convert
-from porter.port_graph import read_graph
-from porter.probes import draw_rows
+from porter.ports.keras.graph import read_graph
+from porter.examination.probes import draw_rows
 from porter.report.model import Finding, LayerRow
 
 Array = NDArray[Any]
@@ -79,7 +79,7 @@ def drift(
 def _open_before(legacy: Any, after: Start, placement: str | None, reading: Mapping[str, Any]) -> Start:
     """The first model, built as the second was where it is a legacy file."""
     from porter.network import Network
-    from porter.provenance import is_saved_model
+    from porter.jobs.provenance import is_saved_model
 
     if not isinstance(legacy, Network) and (not isinstance(legacy, str | Path) or is_saved_model(legacy)):
         return open_start(legacy, placement=placement, **reading)
@@ -317,7 +317,7 @@ def _finding(change: LayerDrift) -> Finding:
 
 
 def _provenance(before: Start, after: Start, data: Data | None, seed: int, rows: int) -> dict[str, Any]:
-    from porter.provenance import versions
+    from porter.verdict.provenance import versions
 
     told: dict[str, Any] = {"legacy": before.name, "tuned": after.name, "seed": seed, "rows": rows}
     if before.network is not None:

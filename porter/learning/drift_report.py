@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from porter.errors import ParityError
-from porter.report.model import Report
+from porter.report.report import Report
 
 
 @dataclass(frozen=True)

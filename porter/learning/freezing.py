@@ -22,7 +22,7 @@ TABLE = "logistic_table"
 
 def layers_of(model: Any) -> dict[str, Any]:
     """Every layer by its name, with the enclosing models' names before it, in the order of computation."""
-    from porter.port_graph import read_graph
+    from porter.ports.keras.graph import read_graph
 
     try:
         nodes = read_graph(model).nodes
@@ -130,6 +130,6 @@ def moved(before: dict[str, list[Array]], model: Any, names: Sequence[str]) -> t
 
 
 def _same(before: list[Array], after: list[Array]) -> bool:
-    from porter.port import same_bits
+    from porter.jobs.job import same_bits
 
     return len(before) == len(after) and all(map(same_bits, before, after))

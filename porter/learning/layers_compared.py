@@ -75,7 +75,7 @@ def _shapes(layer: Any) -> list[tuple[int, ...]]:
 
 def compare_weights(pair: LayerPair, frozen: bool) -> LayerDrift:
     """What became of the arrays of one layer."""
-    from porter.port import same_bits
+    from porter.jobs.job import same_bits
 
     if pair.layer is None or pair.tuned_layer is None:
         return LayerDrift(pair.name, pair.tuned_name, frozen, None, 0, 0, None, 0.0, None)
@@ -122,7 +122,7 @@ def compare_outputs(
         drawn: (rows, ...) inputs.
         samples: (rows, ...) further inputs, or None.
     """
-    from porter.port_graph import read_graph
+    from porter.ports.keras.graph import read_graph
 
     try:
         graphs = read_graph(models[0]), read_graph(models[1])

@@ -50,8 +50,8 @@ def open_start(
         UsageError: a legacy file given twice.
         PorterError: a file that cannot be read.
     """
-    from porter.port import as_network
-    from porter.provenance import is_saved_model, read_provenance
+    from porter.jobs.port import as_network
+    from porter.jobs.provenance import is_saved_model, read_provenance
 
     is_path = isinstance(model, str | Path)
     record = (read_provenance(model) or {}) if is_path and is_saved_model(model) else {}
@@ -60,13 +60,13 @@ def open_start(
     if isinstance(model, Network) or (is_path and not is_saved_model(model)):
         if network is not None:
             raise UsageError("legacy", found="a legacy file beside a model that is one itself", expected="one of them")
-        from porter.keras_model import build
+        from porter.ports.keras.build import build
 
         network = as_network(model, reading)
         placement = "inside" if placement is None else placement
         model = build(network, placement=placement, dtype=dtype)
     elif is_path:
-        from porter.port_graph import read_port
+        from porter.ports.keras.graph import read_port
 
         model = read_port(model)
     placement = placement or record.get("options", {}).get("placement")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from porter.formats.opened import check_path, open_file, os_reason
 from porter.learning.errors import DataError
-from porter.npz import SIGNATURE, NpzError, read_npz
+from porter.formats.npz import SIGNATURE, NpzError, read_npz
 
 Array = NDArray[Any]
 
@@ -68,7 +68,7 @@ def read_table(path: str | Path) -> Table:
 
 
 def _digest(path: Path) -> str:
-    from porter.provenance import digest_of
+    from porter.verdict.provenance import digest_of
 
     return digest_of(path)
 

@@ -114,7 +114,7 @@ def finetune(
     )  # fmt: skip
     target = None if output is None else Path(output)
     if target is not None:
-        from porter.saving import check_output
+        from porter.jobs.saving import check_output
 
         check_output(target, force=force)
     training = prepare(
@@ -132,7 +132,7 @@ def _begin(
     place: Path, training: Training, output: Path | None, legacy: Any, reading: dict[str, Any], force: bool
 ) -> RunFolder:
     """Make the run folder with all that a resume needs; what it cannot hold is said when it is missed."""
-    from porter.saving import write_model
+    from porter.jobs.saving import write_model
 
     folder = run_folder.create(place, force=force)
     write_model(training.start.model, folder.start)
@@ -171,7 +171,7 @@ def resume_run(path: str | Path, *, callbacks: Sequence[Any] = (), progress: boo
     Raises:
         RunError: no run, or one that needs what a folder cannot hold.
     """
-    from porter.saving import load_model
+    from porter.jobs.saving import load_model
 
     folder, config = run_folder.read_config(path)
     if config["plan"]["loss"] is None:
@@ -195,7 +195,7 @@ def resume_run(path: str | Path, *, callbacks: Sequence[Any] = (), progress: boo
 
 def _restart(model: Any, config: dict[str, Any]) -> Start:
     """The start as it was; the legacy file is read again where it is still the same."""
-    from porter.provenance import digest_of
+    from porter.verdict.provenance import digest_of
 
     legacy, record = config["legacy"], config["record"]
     known = legacy is not None and Path(legacy).is_file() and digest_of(Path(legacy)) == config["legacy_sha256"]

@@ -88,7 +88,7 @@ def prove_arrays(model: Any, legacy: Any, **reading: Any) -> tuple[ArrayProof, .
         TrunkError: an array that no array of the file is, under the name of its layer or, where the file knows no such
             name, at all.
     """
-    from porter.port import as_network
+    from porter.jobs.port import as_network
 
     network = as_network(legacy, reading)
     stored = dict(network.source.arrays)

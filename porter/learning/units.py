@@ -13,7 +13,7 @@ from porter.errors import UsageError
 from porter.learning.data import Data
 from porter.learning.errors import DataError
 from porter.network import Network, Scaling, Transform
-from reference.transforms import FUNCTIONS
+from reference.operations.transforms import FUNCTIONS
 
 Array = NDArray[Any]
 Limits = tuple[Array | None, Array | None]
