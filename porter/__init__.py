@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from porter.jobs.provenance import read_provenance
     from porter.jobs.saving import save_model
     from porter.jobs.verify import verify
+    from porter.learning.compress import compress
     from porter.learning.drift import drift
     from porter.learning.training import finetune
     from porter.learning.trunk import trunk
@@ -51,6 +52,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "build",
+    "compress",
     "drift",
     "export",
     "finetune",
@@ -72,6 +74,7 @@ _LAZY = {
     "Network": "porter.network",
     "Report": "porter.report.report",
     "build": "porter.ports.keras.build",
+    "compress": "porter.learning.compress",
     "drift": "porter.learning.drift",
     "export": "porter.jobs.export",
     "finetune": "porter.learning.training",

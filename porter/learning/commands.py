@@ -13,6 +13,7 @@ from porter.cli.commands import Force, Html, Json, Kind, Physical, Recipe, Seed,
 
 if TYPE_CHECKING:
     from porter.learning.drift_report import DriftReport
+    from porter.report.model import Report
 
 Model = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="A saved port (.keras, .h5), or a legacy file, ported first.")
@@ -139,6 +140,61 @@ def drift(
     _show(report, as_json, html)
 
 
+@app.command()
+def compress(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model (.keras, .h5), or a legacy file.")],
+    *,
+    budget: Annotated[str, typer.Option(metavar="SHARE", help="Largest error, of each output's range: 0.5% or 0.005.")],
+    output: Tuned = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="A|B|...", help="units, prune, weights, distill, float16, int8; else all.")
+    ] = None,
+    samples: Samples = None,
+    inputs: Inputs = None,
+    targets: Targets = None,
+    units: Units = "model",
+    legacy: Legacy = None,
+    placement: Placement = None,
+    kind: Kind = None,
+    physical: Physical = False,
+    recipe: Recipe = None,
+    epochs: Annotated[int, typer.Option(min=0, help="Of training after each change.")] = 20,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+    html: Html = None,
+) -> None:
+    """Make a network smaller, as far as a budget of error allows."""
+    share = _share(budget)
+    console.load_keras()
+    from porter.learning.compress import compress as shrink
+    from porter.learning.compression_report import render_compression
+
+    with console.working(model.name):
+        made = shrink(
+            model, budget=share, method=method, output=output, force=force, samples=samples, inputs=inputs,
+            targets=targets, units=units, legacy=legacy, placement=placement, epochs=epochs, seed=seed,
+            **_reading(kind=kind, physical=physical, recipe=recipe),
+        )  # fmt: skip
+    _write_page(made.report, html)
+    text = render_compression(made.report, console.width(), console.in_color())
+    console.write(made.report.to_json() if as_json else text)
+    raise typer.Exit(1 if made.model is None else 0)
+
+
+def _share(text: str) -> float:
+    """A share of a range: "0.5%" or "0.005"."""
+    from porter.errors import UsageError
+
+    number, percent, rest = text.strip().partition("%")
+    try:
+        if rest:
+            raise ValueError
+        return float(number) / (100 if percent else 1)
+    except ValueError as error:
+        raise UsageError("--budget", found=repr(text), expected="0.5% or 0.005") from error
+
+
 def _reading(**options: Any) -> dict[str, Any]:
     """The options of ``porter.read`` that were given."""
     return {name: value for name, value in options.items() if value not in (None, False)}
@@ -146,17 +202,23 @@ def _reading(**options: Any) -> dict[str, Any]:
 
 def _show(report: DriftReport | None, as_json: bool, html: Path | None) -> None:
     """Print the report, write its page, and leave with its status."""
-    from porter.errors import UsageError
     from porter.learning.drift_text import render_drift
 
     if report is None:
         console.notice("the model cannot be copied by its configuration: how far it has moved was not compared")
         raise typer.Exit(1)
-    if html is not None:
-        try:
-            report.to_html(html)
-        except OSError as error:
-            raise UsageError(f"--html {html}", found=str(error.strerror), expected="a file that can be written"
-            ) from error  # fmt: skip
+    _write_page(report, html)
     console.write(report.to_json() if as_json else render_drift(report, console.width(), console.in_color()))
     raise typer.Exit(0 if report.verdict in ("parity", "drift") else 1)
+
+
+def _write_page(report: Report, html: Path | None) -> None:
+    from porter.errors import UsageError
+
+    if html is None:
+        return
+    try:
+        report.to_html(html)
+    except OSError as error:
+        found = str(error.strerror)
+        raise UsageError(f"--html {html}", found=found, expected="a file that can be written") from error

@@ -94,20 +94,21 @@ def outputs(figure: Any, rows: Sequence[OutputDrift]) -> None:
     axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 
 
-def tried(figure: Any, errors: Array, sizes: Array, names: Sequence[str], fits: Sequence[bool], budget: float) -> None:
-    """Size against error of everything that was tried, the budget as a line."""
+def tried(
+    figure: Any, errors: Array, values: Array, names: Sequence[str], fits: Sequence[bool], budget: float, label: str
+) -> None:
+    """Size or speed against error of everything that was tried, (trials,) each, the budget as a line."""
     axes = figure.subplots()
     for k, name in enumerate(names):
-        axes.plot(100 * errors[k], sizes[k], marker="o" if fits[k] else "x", color=ISOLATED if fits[k] else CUMULATIVE)
-        axes.annotate(
-            name, (100 * errors[k], sizes[k]), xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK
-        )
+        place = (100 * errors[k], values[k])
+        axes.plot(*place, marker="o" if fits[k] else "x", color=ISOLATED if fits[k] else CUMULATIVE, linestyle="")
+        axes.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK)
     axes.axvline(100 * budget, color=ALLOWED, linestyle="--", linewidth=1)
-    axes.set_xscale("symlog", linthresh=1e-4)
-    axes.set_yscale("log")
-    for axis, suffix in ((axes.xaxis, " %"), (axes.yaxis, "")):
-        axis.set_major_formatter(lambda value, _, suffix=suffix: f"{value:g}{suffix}")
-        axis.set_minor_formatter(lambda value, _: "")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    axes.xaxis.set_minor_formatter(lambda value, _: "")
+    axes.set_ylim(0, 1.15 * values.max())
+    axes.set_xlim(right=axes.get_xlim()[1] * 8)
     axes.grid()
     axes.set_xlabel("largest error, of the output's range")
-    axes.set_ylabel("kilobytes")
+    axes.set_ylabel(label)
