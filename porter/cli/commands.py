@@ -331,9 +331,6 @@ def _finish(outcomes: list[Outcome], as_json: bool, text: Callable[[], str]) -> 
     raise typer.Exit(worst_status(outcomes))
 
 
-import porter.learning.commands  # noqa: E402, F401  (registers its commands on the app)
-
-
 def main() -> None:
     """Run the command line; a refusal is a message and status 2."""
     for stream in (sys.stdout, sys.stderr):

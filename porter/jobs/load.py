@@ -13,7 +13,7 @@ from porter.errors import UsageError
 from porter.formats.keras_legacy.decode import decode_store, is_keras_hdf5
 from porter.formats.keras_legacy.errors import NotAModelError, WeightsError
 from porter.formats.keras_legacy.fields import Fields, reading
-from porter.formats.keras_legacy.spec import Spec
+from porter.formats.keras_legacy.layers import Spec
 from porter.formats.keras_legacy.options import KerasOptions
 from porter.formats.keras_legacy.reader import decode, known_backend, version_of
 from porter.formats.keras_legacy.roles import Stored

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.examination.probes import FILL_VALUES
 from porter.learning.data import Data
 from porter.learning.errors import DataError
 from porter.learning.splits import Split
-from porter.examination.probes import FILL_VALUES
 
 Array = NDArray[Any]
 

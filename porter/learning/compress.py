@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import UsageError
+from porter.examination.probes import draw_rows
+from porter.examination.rewriting.reduced import describe
+from porter.examination.rewriting.reduction import Reduction, reduce_chain
 from porter.learning import shrinking
 from porter.learning.chain import Chain, read_chain, rebuild
 from porter.learning.compression_report import CompressionReport, Trial
@@ -24,11 +27,8 @@ from porter.learning.shrinking import Lesson
 from porter.learning.start import Start, open_start
 from porter.learning.units import convert
 from porter.network import Dense
-from porter.port_graph import read_graph
-from porter.probes import draw_rows
+from porter.ports.keras.graph import read_graph
 from porter.progress import tell
-from porter.rewriting.reduced import describe
-from porter.rewriting.reduction import Reduction, reduce_chain
 
 Array = NDArray[Any]
 
@@ -115,7 +115,7 @@ def compress(
     if not 0 <= budget < 1:
         raise UsageError("budget", found=f"{budget:g}", expected="a share of the outputs' range, from 0 to below 1")
     if output is not None:
-        from porter.saving import check_output
+        from porter.jobs.saving import check_output
 
         check_output(output, force=force)
     start = open_start(model, legacy=legacy, placement=placement, **reading)
@@ -175,7 +175,7 @@ def _inputs(start: Start, known: Array | None, rows: int, rng: np.random.Generat
 
 def _reference(start: Start, rows: Array) -> Array:
     """What the original formula gives; of a network whose program takes other units, what the port gives."""
-    from porter.programs import build_program
+    from porter.formats.programs import build_program
 
     network = start.network
     assert network is not None
@@ -309,7 +309,7 @@ def packed_size(model: Any) -> int:
 
 def write_packed(model: Any, path: Path) -> None:
     """Save a model as Keras does, and pack what it lays into the archive as it is; Keras reads either."""
-    from porter.saving import write_model
+    from porter.jobs.saving import write_model
 
     bare = path.with_name(f"bare_{path.name}")
     write_model(_without_optimizer(model), bare)
@@ -349,7 +349,7 @@ def _speed(model: Any, inputs: Array) -> float:
 def _report(
     job: _Job, trials: list[Trial], best: Trial | None, reductions: Sequence[Reduction], seed: int
 ) -> CompressionReport:
-    from porter.provenance import versions
+    from porter.verdict.provenance import versions
 
     removed = tuple(sentence for reduction in reductions for sentence in describe(reduction))
     notes = [f"errors: on {len(job.inputs):,} inputs that nothing was trained on, of the documented range, its ends, "
@@ -373,7 +373,7 @@ def _proven(job: _Job, report: CompressionReport, small: Any, is_legacy: bool) -
     if not is_legacy:
         note = "what was left out follows from the arrays of the model; no legacy file was given to verify against"
         return replace(report, notes=(note, *report.notes))
-    from porter.verify import verify
+    from porter.jobs.verify import verify
 
     judged = verify(job.start.network, small, search=False)  # type: ignore[arg-type]
     if judged.verdict != "parity":
@@ -384,9 +384,10 @@ def _proven(job: _Job, report: CompressionReport, small: Any, is_legacy: bool) -
 
 
 def _save(job: _Job, model: Any, report: CompressionReport, path: Path, *, force: bool) -> None:
-    from porter.provenance import SCHEMA_VERSION, versions, write_provenance
+    from porter.jobs.provenance import SCHEMA_VERSION, write_provenance
+    from porter.jobs.saving import staged
     from porter.report.json import plain
-    from porter.saving import staged
+    from porter.verdict.provenance import versions
 
     start, network = job.start, job.start.network
     source = start.record.get("source", {"name": start.name})

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from porter.errors import ParityError
-from porter.report.model import Report
+from porter.report.report import Report
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PorterError, UsageError
+from porter.examination.probes import draw_rows
 from porter.learning.bootstrap import compare_errors
 from porter.learning.data import Chosen, Data, load_data
-from porter.learning.drift_report import DriftReport, LayerDrift, OutputDrift, headline
+from porter.learning.drift_model import LayerDrift, OutputDrift
+from porter.learning.drift_report import DriftReport
 from porter.learning.freezing import FIXED, Freeze, chosen_names, frozen_layers, layers_of
 from porter.learning.layers_compared import compare_outputs, compare_weights, pair_layers
 from porter.learning.start import Start, open_start
 from porter.learning.units import convert
 from porter.ports.keras.graph import read_graph
-from porter.examination.probes import draw_rows
 from porter.report.model import Finding, LayerRow
 
 Array = NDArray[Any]
@@ -78,8 +79,8 @@ def drift(
 
 def _open_before(legacy: Any, after: Start, placement: str | None, reading: Mapping[str, Any]) -> Start:
     """The first model, built as the second was where it is a legacy file."""
-    from porter.network import Network
     from porter.jobs.provenance import is_saved_model
+    from porter.network import Network
 
     if not isinstance(legacy, Network) and (not isinstance(legacy, str | Path) or is_saved_model(legacy)):
         return open_start(legacy, placement=placement, **reading)
@@ -325,6 +326,3 @@ def _provenance(before: Start, after: Start, data: Data | None, seed: int, rows:
     if data is not None:
         told["samples"] = {"source": Path(data.source).name, "sha256": data.sha256, "rows": len(data)}
     return told | {"versions": versions()}
-
-
-__all__ = ["compare_models", "drift", "headline"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from porter.learning import drift_plots
-from porter.learning.drift_report import DriftReport, headline
+from porter.learning.drift_model import DriftData, headline
 from porter.learning.drift_text import WORDS
 from porter.report import plots
 from porter.report.html import environment, write_text
@@ -20,7 +20,7 @@ PAPER = {"var(--ink)": "#1b1f24", "var(--line)": "#d5dae0", "var(--isolated)": "
 """The page's colours, for a picture that stands alone."""
 
 
-def render_page(report: DriftReport) -> str:
+def render_page(report: DriftData) -> str:
     """One page: the verdict, layers, outputs, where the two differ, pictures.
 
     Nothing is loaded from anywhere and no script runs. Every text is escaped.
@@ -40,7 +40,7 @@ def render_page(report: DriftReport) -> str:
     return environment().get_template("drift.html").render(context)
 
 
-def draw(report: DriftReport) -> tuple[list[Picture], str | None]:
+def draw(report: DriftData) -> tuple[list[Picture], str | None]:
     """The pictures, and why there are none."""
     try:
         import matplotlib
@@ -50,7 +50,7 @@ def draw(report: DriftReport) -> tuple[list[Picture], str | None]:
         return list(_pictures(report)), None
 
 
-def _pictures(report: DriftReport) -> Iterator[Picture]:
+def _pictures(report: DriftData) -> Iterator[Picture]:
     if report.history:
         yield _training(report.history["values"], report.history["best_epoch"])
     if any(change.norm or change.cumulative for change in report.changes):

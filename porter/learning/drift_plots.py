@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.learning.drift_report import LayerDrift, OutputDrift
+from porter.learning.drift_model import LayerDrift, OutputDrift
 from porter.report.plots import ALLOWED, CUMULATIVE, INK, ISOLATED, LINE
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from porter.learning.drift_report import DriftReport, LayerDrift, OutputDrift, headline
+from porter.learning.drift_model import DriftData, LayerDrift, OutputDrift, headline
 from porter.report.terminal import HEAD
 from porter.report.wording import flatten, plural, printable
 
@@ -28,7 +28,7 @@ WORDS = {"parity": "UNCHANGED", "mismatch": "MOVED", "inconclusive": "INCONCLUSI
 """Parity is a word about ports; a tuned network that has not moved is unchanged."""
 
 
-def render_drift(report: DriftReport, width: int = 80, color: bool = False) -> str:
+def render_drift(report: DriftData, width: int = 80, color: bool = False) -> str:
     """The report in plain words, the verdict first.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError
-from porter.learning.drift_report import LayerDrift
+from porter.learning.drift_model import LayerDrift
 from porter.learning.freezing import FIXED, weights_of
 
 Array = NDArray[Any]

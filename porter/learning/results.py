@@ -85,9 +85,9 @@ def write_results(training: Training, tuned: Tuned, output: Path | None, *, forc
 def save_tuned(training: Training, tuned: Tuned, path: Path, *, force: bool) -> None:
     """Save the model with a record that says from where it came and how it was trained; it claims no parity."""
     from porter.jobs.provenance import SCHEMA_VERSION, write_provenance
-    from porter.verdict.provenance import versions
-    from porter.report.json import plain
     from porter.jobs.saving import staged, write_model
+    from porter.report.json import plain
+    from porter.verdict.provenance import versions
 
     start, network = training.start, training.start.network
     source = start.record.get("source", {"name": start.name})

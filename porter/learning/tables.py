@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.formats.npz import SIGNATURE, NpzError, read_npz
 from porter.formats.opened import check_path, open_file, os_reason
 from porter.learning.errors import DataError
-from porter.formats.npz import SIGNATURE, NpzError, read_npz
 
 Array = NDArray[Any]
 

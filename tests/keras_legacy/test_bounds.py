@@ -13,8 +13,7 @@ import pytest
 import reference.rounding.layers  # noqa: F401 - registers the bounds
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.network.graph import KerasLayer
-from porter.ports.keras.builders.layers import OPERATIONS
-from porter.ports.keras.builders.site import Site
+from porter.ports.keras.builders.layers import OPERATIONS, Site
 from porter.ports.keras.graph_model import connect
 from reference.operations.attention import Attention
 from reference.operations.merging import Dot

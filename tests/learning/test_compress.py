@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import porter
-from porter import cli
+from porter.cli import commands as cli
 from porter.errors import UsageError
+from porter.examination.rewriting.reduction import reduce_chain
 from porter.learning import shrinking
 from porter.learning.compress import compress
 from porter.learning.errors import CompressionError
 from porter.network import Dense
-from porter.rewriting.reduction import reduce_chain
 from reference.activations import Activation
 
 RELU = {"activation": "relu", "output_activation": "linear"}
@@ -186,9 +186,9 @@ def test_dead_units_of_a_relu_network_are_reported_as_parity(keras, tmp_path):
 
 def own_measure(network, path, budget, spans):
     """Of a saved model, on rows that compress never saw: the largest error over the outputs' range."""
-    from porter.probes import draw_rows
-    from porter.programs import build_program
-    from porter.saving import load_model
+    from porter.examination.probes import draw_rows
+    from porter.formats.programs import build_program
+    from porter.jobs.saving import load_model
 
     rows = draw_rows(network.input_range, network.widths[0], 500, np.random.default_rng(12345)).astype(np.float32)
     low, high = network.input_range.astype(np.float32).T

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.network import Dense, Network
 from porter.examination.probes import draw_rows
+from porter.examination.rewriting.reduction import Reduction, reduce_chain
 from porter.formats.programs import build_program
-from porter.rewriting.reduction import Reduction, reduce_chain
+from porter.network import Dense, Network
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
 

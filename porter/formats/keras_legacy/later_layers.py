@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porter.formats.keras_legacy.errors import UnknownModeError
 from porter.formats.keras_legacy.fields import Fields
-from porter.formats.keras_legacy.spec import Spec, Translation, simple
+from porter.formats.keras_legacy.layers import Spec, Translation, simple
 
 Array = NDArray[Any]
 

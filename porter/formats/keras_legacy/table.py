@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from porter.formats.keras_legacy import later_layers, layers
-from porter.formats.keras_legacy.spec import Spec, Translation
+from porter.formats.keras_legacy.layers import Spec, Translation
 from porter.network.graph import KerasLayer
 
 TABLE: Mapping[str, Callable[[Spec], Translation]] = {**layers.TABLE, **later_layers.TRANSLATIONS}

@@ -19,8 +19,7 @@ from porter.formats.keras_legacy.errors import (
 )
 from porter.formats.keras_legacy.fields import Fields
 from porter.formats.keras_legacy.later_layers import REFUSED
-from porter.formats.keras_legacy.recurrent import CONV_LSTMS
-from porter.formats.keras_legacy.spec import Spec
+from porter.formats.keras_legacy.layers import CONV_LSTMS, Spec
 from porter.formats.keras_legacy.operations import OPERATIONS, CallArguments, Place, read_arguments, translate_operation
 from porter.formats.keras_legacy.roles import BATCH_NORMALIZATIONS, Stored, roles_of
 from porter.formats.keras_legacy.table import TABLE, translate

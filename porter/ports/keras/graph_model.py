@@ -16,7 +16,7 @@ from porter.errors import PortError, UnbuildableError, first_line
 from porter.formats.keras_legacy.errors import WeightsMissingError
 from porter.network.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
 from porter.network.placement import check_choice
-from porter.ports.keras.builders.site import Apply, Site, masked_value, named
+from porter.ports.keras.builders.layers import Apply, Site, masked_value, named
 from porter.ports.keras.builders.table import OPERATIONS
 from porter.ports.keras.names import DTYPES, legal_name, name_operations
 from porter.ports.keras.nodes import calls_of

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from porter.network.graph import KerasLayer
-from porter.ports.keras.builders.site import Apply, Site, in_a_row
+from porter.ports.keras.builders.layers import Apply, Site, in_a_row
 from porter.ports.keras.names import legal_name
 
 

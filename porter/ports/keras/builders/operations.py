@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from porter.formats.keras_legacy.operations import Place
 from porter.network.graph import KerasLayer
-from porter.ports.keras.builders.site import Apply, Site, named
+from porter.ports.keras.builders.layers import Apply, Site, named
 from porter.ports.keras.names import legal_name
 
 Parameters = Mapping[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from porter.network.graph import KerasLayer
 from porter.ports.keras.builders import later_layers, layers, operations
-from porter.ports.keras.builders.site import Apply, Site
+from porter.ports.keras.builders.layers import Apply, Site
 
 OPERATIONS: Mapping[str, Callable[[KerasLayer, Site], Apply]] = {
     **layers.OPERATIONS,

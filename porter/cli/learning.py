@@ -13,7 +13,7 @@ from porter.cli.commands import Force, Html, Json, Kind, Physical, Recipe, Seed,
 
 if TYPE_CHECKING:
     from porter.learning.drift_report import DriftReport
-    from porter.report.model import Report
+    from porter.report.report import Report
 
 Model = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="A saved port (.keras, .h5), or a legacy file, ported first.")
