@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from porter.jobs.provenance import read_provenance
     from porter.jobs.saving import save_model
     from porter.jobs.verify import verify
+    from porter.learning.compress import compress
+    from porter.learning.drift import drift
+    from porter.learning.training import finetune
+    from porter.learning.trunk import trunk
     from porter.network import Claim, Network
     from porter.ports.keras.build import build
     from porter.report.model import Finding, LayerRow
@@ -48,12 +52,16 @@ __all__ = [
     "UsageError",
     "__version__",
     "build",
+    "compress",
+    "drift",
     "export",
+    "finetune",
     "load_weights",
     "port",
     "read",
     "read_provenance",
     "save_model",
+    "trunk",
     "verify",
     "write_recipe",
 ]
@@ -66,12 +74,16 @@ _LAZY = {
     "Network": "porter.network",
     "Report": "porter.report.report",
     "build": "porter.ports.keras.build",
+    "compress": "porter.learning.compress",
+    "drift": "porter.learning.drift",
     "export": "porter.jobs.export",
+    "finetune": "porter.learning.training",
     "load_weights": "porter.jobs.load",
     "port": "porter.jobs.port",
     "read": "porter.formats",
     "read_provenance": "porter.jobs.provenance",
     "save_model": "porter.jobs.saving",
+    "trunk": "porter.learning.trunk",
     "verify": "porter.jobs.verify",
     "write_recipe": "porter.formats.recipe_writing",
 }

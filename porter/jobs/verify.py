@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UnbuildableError, UsageError
 from porter.examination.examine import examine
+from porter.examination.rewriting.reduced import describe, reduced_to
 from porter.exports.judge import verify_traced
 from porter.exports.opening import open_port
 from porter.formats.samples import Samples, load_samples
@@ -22,7 +24,7 @@ from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.network.placement import PLACEMENTS, check_unplaced
 from porter.ports.file_graph import FileGraph
-from porter.ports.keras.graph import read_graph
+from porter.ports.keras.graph import PortGraph, read_graph
 from porter.ports.keras.state import preserved
 from porter.ports.traced import TracedPort
 from porter.report.report import Report
@@ -108,17 +110,29 @@ def _verify_dense(
     apply: str | Path | None,
     source: str | Path | None,
 ) -> Report:
-    case = examine(network, read_graph(model), seed=seed, placement=placement, rows=rows, golden=golden)
+    graph = read_graph(model)
+    reduced = reduced_to(network, _kernel_shapes(graph))
+    network = network if reduced is None else reduced[0]
+    case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
     report = build_report(case, named, golden=golden, search=search, source=source)
     if report.findings:
         other = in_other_units(report, case, rows, source) if golden is None else None
         report, case = (report, case) if other is None else other
+    if reduced is not None:
+        told = (f"equivalent form, for all inputs: {sentence}" for sentence in describe(reduced[1]))
+        report = replace(report, notes=(*told, *report.notes))
     if report.findings:
         report, mended = check_remedy(report, case)
         if apply is not None:
             _save(mended, apply, report)
     return report
+
+
+def _kernel_shapes(graph: PortGraph) -> list[tuple[int, ...]]:
+    """Of the port's dense layers, in their order."""
+    layers = (node.operation for node in graph.nodes if node.kind == "dense")
+    return [tuple(layer.kernel.shape) for layer in layers if layer.built and hasattr(layer, "kernel")]
 
 
 def _verify_keras(

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from porter.network import Claim
 
-Verdict = Literal["parity", "mismatch", "inconclusive"]
+Verdict = Literal["parity", "mismatch", "inconclusive", "drift"]
+"""Of these, "drift" is that of a ``DriftReport`` alone: what was free to move has moved, and nothing else has."""
 
 
 @dataclass(frozen=True)

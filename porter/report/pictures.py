@@ -81,7 +81,7 @@ def _general(report: ReportData) -> Iterator[Picture]:
     compared = [row for row in report.layers if row.isolated is not None]
     if any(row.isolated or row.cumulative for row in compared):
         caption = "Error by layer. What is judged is the isolated error, against the allowed one."
-        yield _picture(lambda figure: plots.by_layer(figure, compared), caption, 3.2)
+        yield picture(lambda figure: plots.by_layer(figure, compared), caption, 3.2)
     scaled = {name: plots.positive(errors) for name, errors in arrays.get("scaled_errors", {}).items()}
     scaled = {name: errors for name, errors in scaled.items() if errors.size}
     if scaled:
@@ -89,7 +89,7 @@ def _general(report: ReportData) -> Iterator[Picture]:
         rows = {name: scaled[name] for name in reversed(scaled) if name in shown}
         caption = "How the errors of each layer are spread, as multiples of the allowed error; 1 is the bound."
         caption += f" The worst {MOST_LAYERS} of {len(scaled)} layers." if len(scaled) > MOST_LAYERS else ""
-        yield _picture(lambda figure: plots.spread(figure, rows), caption, 1.2 + 0.38 * len(rows))
+        yield picture(lambda figure: plots.spread(figure, rows), caption, 1.2 + 0.38 * len(rows))
     if "outputs" in arrays:
         yield from _outputs(arrays["outputs"])
 
@@ -99,7 +99,7 @@ def _outputs(outputs: Mapping[str, Array]) -> Iterator[Picture]:
     if expected.shape != actual.shape or not expected.size:
         return
     expected, actual = _scaled(expected, actual)
-    yield _picture(
+    yield picture(
         lambda figure: plots.scatter(figure, expected, actual),
         "Legacy against port at the outputs, each output scaled to its own range.",
         3.6,
@@ -108,7 +108,7 @@ def _outputs(outputs: Mapping[str, Array]) -> Iterator[Picture]:
     worst = np.where(np.isfinite(error), error, 0).max(axis=0)
     if expected.shape[1] > 1 and worst.any():
         caption = "Largest error of each output, relative to its own range."
-        yield _picture(lambda figure: plots.by_output(figure, worst), caption, 2.8)
+        yield picture(lambda figure: plots.by_output(figure, worst), caption, 2.8)
 
 
 def _by_finding(report: ReportData) -> Iterator[tuple[Finding, Picture]]:
@@ -127,16 +127,17 @@ def _kernel_picture(kernel: Mapping[str, Array]) -> Picture:
     caption = "The kernel, (inputs, units): as the file has it, as the port has it, and the difference."
     if stored.shape != found.shape:
         caption = "The kernel, (inputs, units): as the file has it and as the port has it; the shapes differ."
-    return _picture(lambda figure: plots.kernels(figure, stored, found), caption, 2.6)
+    return picture(lambda figure: plots.kernels(figure, stored, found), caption, 2.6)
 
 
 def _activation_picture(curve: Mapping[str, Array]) -> Picture:
     z, expected, actual = (np.ravel(np.asarray(curve[side], np.float64)) for side in ("z", "expected", "actual"))
     caption = "The activation: the curve of the legacy layer, and what the port's layer gave for the same values."
-    return _picture(lambda figure: plots.activation(figure, z, expected, actual), caption, 3.0)
+    return picture(lambda figure: plots.activation(figure, z, expected, actual), caption, 3.0)
 
 
-def _picture(paint: Callable[[Any], None], caption: str, height: float) -> Picture:
+def picture(paint: Callable[[Any], None], caption: str, height: float) -> Picture:
+    """A picture that ``paint`` draws on a matplotlib figure; the style is that of ``draw``."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, height), layout="constrained")

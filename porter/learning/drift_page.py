@@ -1,0 +1,93 @@
+"""A drift report as one self-contained HTML page, with its pictures; and pictures of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from porter.learning import drift_plots
+from porter.learning.drift_model import DriftData, headline
+from porter.learning.drift_text import WORDS
+from porter.report import plots
+from porter.report.html import environment, write_text
+from porter.report.pictures import MISSING, STYLE, Picture, picture
+from porter.report.wording import flatten
+
+MOST_OUTPUTS = 40
+PAPER = {"var(--ink)": "#1b1f24", "var(--line)": "#d5dae0", "var(--isolated)": "#0b62b8",
+         "var(--cumulative)": "#b35c00", "var(--allowed)": "#6b7280"}  # fmt: skip
+"""The page's colours, for a picture that stands alone."""
+
+
+def render_page(report: DriftData) -> str:
+    """One page: the verdict, layers, outputs, where the two differ, pictures.
+
+    Nothing is loaded from anywhere and no script runs. Every text is escaped.
+    """
+    shown, missing = draw(report)
+    context = {
+        "report": report,
+        "word": WORDS[report.verdict],
+        "mood": {"parity": "good", "mismatch": "bad", "drift": "moved"}.get(report.verdict, "doubt"),
+        "headline": headline(report),
+        "pictures": shown,
+        "missing": missing,
+        "known": bool(report.outputs) and report.outputs[0].legacy is not None,
+        "has_samples": any(change.on_samples is not None for change in report.changes),
+        "provenance": flatten(report.provenance),
+    }
+    return environment().get_template("drift.html").render(context)
+
+
+def draw(report: DriftData) -> tuple[list[Picture], str | None]:
+    """The pictures, and why there are none."""
+    try:
+        import matplotlib
+    except ImportError:
+        return [], MISSING
+    with matplotlib.rc_context(STYLE):
+        return list(_pictures(report)), None
+
+
+def _pictures(report: DriftData) -> Iterator[Picture]:
+    if report.history:
+        yield _training(report.history["values"], report.history["best_epoch"])
+    if any(change.norm or change.cumulative for change in report.changes):
+        caption = "How far each layer has moved: its arrays, and its outputs over their range. A star: meant to stay."
+        yield picture(lambda figure: drift_plots.layers(figure, report.changes), caption, 3.2)
+    rows = [row for row in report.outputs[1:] if row.legacy is not None][:MOST_OUTPUTS]
+    if rows:
+        caption = "Root-mean-square error of each output on the samples; the line is the 95 % interval of the change."
+        yield picture(lambda figure: drift_plots.outputs(figure, rows), caption, 3.2)
+    found = report.pictures.get("regions")
+    if found is not None and found["grid"].max() > 0:
+        caption = "Where in the range of each input the two differ: mean over the outputs, each over its range."
+        height = 1.4 + 0.24 * min(len(found["grid"]), drift_plots.MOST_INPUTS)
+        yield picture(lambda figure: drift_plots.regions(figure, **found), caption, height)
+
+
+def _training(history: Mapping[str, Any], best: int) -> Picture:
+    caption = "Loss and metrics after each epoch, training against validation; the dashed line is the best epoch."
+    return picture(lambda figure: drift_plots.training(figure, history, best), caption, 2.8)
+
+
+def write_history_plot(path: Path, history: Mapping[str, Any], best: int) -> bool:
+    """Write the plot of a training as SVG of its own; whether it could be drawn."""
+    return write_picture(path, lambda: _training(history, best))
+
+
+def write_picture(path: Path, make: Callable[[], Picture]) -> bool:
+    """Write a picture as SVG in colours of its own; whether it could be drawn."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    with matplotlib.rc_context(STYLE):
+        svg = str(make().svg)
+    for drawn, color in PAPER.items():
+        svg = svg.replace(drawn, color)
+    for drawn, name in plots.COLORS.items():
+        svg = svg.replace(drawn, PAPER[name])
+    write_text(path, svg)
+    return True

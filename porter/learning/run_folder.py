@@ -1,0 +1,183 @@
+"""The folder of a run: everything that is needed to go on with it, and everything that came of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from porter.errors import OutputExistsError, UsageError, first_line
+from porter.learning.data import Data
+from porter.learning.errors import RunError
+from porter.learning.splits import PARTS, Split
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of what a run keeps.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """What was asked for."""
+        return self.path / "config.json"
+
+    @property
+    def start(self) -> Path:
+        """The model before the first step."""
+        return self.path / "start.keras"
+
+    @property
+    def data(self) -> Path:
+        """The rows, in the model's units, and which part each belongs to."""
+        return self.path / "data.npz"
+
+    @property
+    def backup(self) -> Path:
+        """What a resume takes up."""
+        return self.path / "backup"
+
+    @property
+    def best(self) -> Path:
+        """Keras' checkpoint of the best epoch so far."""
+        return self.path / "best.keras"
+
+    @property
+    def checkpoint(self) -> Path:
+        """TensorFlow's own checkpoints."""
+        return self.path / "checkpoint"
+
+    @property
+    def log(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def plot(self) -> Path:
+        """Loss and metrics against epochs."""
+        return self.path / "history.svg"
+
+    @property
+    def events(self) -> Path:
+        """What TensorBoard shows."""
+        return self.path / "tensorboard"
+
+    @property
+    def tuned(self) -> Path:
+        """The tuned model."""
+        return self.path / "tuned.keras"
+
+    def report(self, suffix: str) -> Path:
+        """The report, as text, JSON or a page."""
+        return self.path / f"report.{suffix}"
+
+
+def create(path: Path, *, force: bool) -> RunFolder:
+    """An empty run folder.
+
+    Raises:
+        OutputExistsError: there is one, and ``force`` is not given.
+        UsageError: something else has that name, or it cannot be made.
+    """
+    folder = RunFolder(path)
+    if folder.config.exists() and not force:
+        raise OutputExistsError(
+            f"run folder {path}", found="a run of that name", expected="none, for nothing is overwritten unasked",
+            remedy=f"go on with it (porter finetune --resume {path}), take another name, or give --force (force=True)",
+        )  # fmt: skip
+    if path.exists() and not folder.config.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"run folder {path}", found="something else of that name", expected="a new or empty folder")
+    try:
+        if path.exists():
+            shutil.rmtree(path)
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"run folder {path}", found=error.strerror, expected="a folder that can be made") from error
+    return folder
+
+
+def write_config(folder: RunFolder, config: Mapping[str, Any]) -> None:
+    """Written last of what a run begins with, so that a folder with it is one that can be resumed."""
+    _write(folder.config, json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_config(path: str | Path) -> tuple[RunFolder, dict[str, Any]]:
+    """What a run was asked for.
+
+    Raises:
+        RunError: no run folder, or one that was never begun.
+    """
+    folder = RunFolder(Path(path))
+    try:
+        config = json.loads(folder.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is no run that can be resumed", found=first_line(error), expected="the folder of porter finetune",
+            remedy="name the folder that porter finetune made (tuned.run), or start anew",
+        ) from error  # fmt: skip
+    if not isinstance(config, dict) or config.get("schema_version") != SCHEMA_VERSION:
+        raise RunError(f"{folder.config}", found="another version", expected=f"schema version {SCHEMA_VERSION}")
+    return folder, config
+
+
+def write_rows(folder: RunFolder, data: Data, split: Split) -> None:
+    """The rows and their parts."""
+    arrays: dict[str, Any] = {} if data.groups is None else {"groups": _storable(data.groups)}
+    arrays |= {"input_names": np.array(data.input_names), "target_names": np.array(data.target_names)}
+    arrays |= {"source": np.array(data.source), "sha256": np.array(data.sha256)}
+    np.savez_compressed(folder.data, inputs=data.inputs, targets=data.targets, **(arrays | split.parts()))
+
+
+def _storable(groups: Any) -> Any:
+    return groups.astype(str) if groups.dtype.kind == "O" else groups
+
+
+def read_rows(folder: RunFolder) -> tuple[Data, Split]:
+    """What ``write_rows`` wrote.
+
+    Raises:
+        RunError: it is not there, or damaged.
+    """
+    try:
+        with np.load(folder.data, allow_pickle=False) as stored:
+            x_names, y_names = (tuple(map(str, stored[key])) for key in ("input_names", "target_names"))
+            groups = stored.get("groups", None)
+            source, digest = (str(stored[key]) for key in ("source", "sha256"))
+            data = Data(stored["inputs"], stored["targets"], x_names, y_names, groups, source, digest)
+            return data, Split(*(stored[part] for part in PARTS))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise RunError(f"{folder.data} cannot be read", found=first_line(error), remedy="start anew") from error
+
+
+def cut_log(folder: RunFolder, epochs: int) -> None:
+    """Take out of the log what was written after the backup that is taken up."""
+    if not folder.log.exists():
+        return
+    with folder.log.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    kept = [row for row in rows[:1]] + [row for row in rows[1:] if row and row[0].isdigit() and int(row[0]) < epochs]
+    lines = "".join(",".join(row) + "\r\n" for row in kept if kept and len(row) == len(kept[0]))
+    _write(folder.log, "" if len(kept) < 2 else lines)
