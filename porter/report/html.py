@@ -53,8 +53,10 @@ class Bar:
     @property
     def told(self) -> str:
         """The ratio in few digits, which never show 1 for what is not."""
-        if self.ratio in (0, 1) or not math.isfinite(self.ratio):
-            return {0: "0", 1: "1"}.get(self.ratio, "beyond all bounds")
+        if not math.isfinite(self.ratio):
+            return "beyond all bounds"
+        if self.ratio in (0, 1):
+            return f"{self.ratio:g}"
         if not 1e-3 <= self.ratio < 1e4:
             return f"{self.ratio:.1e}"
         shown = f"{self.ratio:.3g}" if 0.9 < self.ratio < 1.1 else f"{self.ratio:.2g}"
