@@ -146,7 +146,7 @@ def test_claims_are_those_of_the_reading(parity, network):
 
 def test_json_has_the_attribute_names_as_keys(mismatch):
     record = json.loads(mismatch.to_json())
-    shown = {field.name for field in fields(Report)} - {"pictures"}
+    shown = {field.name for field in fields(Report)} - {"pictures", "when"}
     assert shown <= set(record)
     assert record["findings"][0].keys() >= {field.name for field in fields(Finding)}
     assert record["layers"][0].keys() >= {field.name for field in fields(LayerRow)}

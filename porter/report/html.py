@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import re
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from markupsafe import escape as escape_html
 
 from porter.report import wording
-from porter.report.model import LayerRow, ReportData
-from porter.report.pictures import draw
+from porter.report.model import Finding, LayerRow, ReportData
+from porter.report.pictures import Pictures, draw
+from porter.report.plots import positive
 from porter.report.wording import number, printable
 
+NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)")
 MOODS = {
     "parity": "good",
     "proven": "good",
@@ -43,23 +50,46 @@ class Bar:
         """Whether the error is more than the allowed one."""
         return not self.ratio <= 1
 
+    @property
+    def told(self) -> str:
+        """The ratio in few digits, which never show 1 for what is not."""
+        if not math.isfinite(self.ratio):
+            return "beyond all bounds"
+        if self.ratio in (0, 1):
+            return f"{self.ratio:g}"
+        if not 1e-3 <= self.ratio < 1e4:
+            return f"{self.ratio:.1e}"
+        shown = f"{self.ratio:.3g}" if 0.9 < self.ratio < 1.1 else f"{self.ratio:.2g}"
+        if float(shown) == 1:
+            return "> 0.999" if self.ratio < 1 else "> 1.00"
+        return shown if self.ratio < 100 else f"{self.ratio:.0f}"
+
 
 def render_html(report: ReportData) -> str:
-    """One page: the verdict, the findings with their remedies, layers, pictures, chain, conventions, provenance.
+    """One page: what was verified, the verdict and the layers; then findings with their remedies, and all else.
 
-    Nothing is loaded from anywhere and no script runs. Every text is escaped. Pictures are drawn where matplotlib is
-    installed; where it is not, the page says so.
+    Nothing is loaded from anywhere, and no script runs but the page's own, named by its hash: it copies what is to be
+    pasted, opens what is folded for print, and gives the frame of a notebook the page's height. Every text is escaped.
+    Pictures are drawn where matplotlib is installed; where it is not, the page says so.
     """
     pictures = draw(report)
-    cards = [
-        (finding, wording.remedy_blocks(finding), wording.figures(report, finding), pictures.of(finding))
-        for finding in report.findings
-    ]
+    templates = environment()
+    script = templates.get_template("page.js").render()
     context = {
         "report": report,
         "headline": wording.headline(report),
+        "tally": wording.tally(report),
+        "sides": wording.sides(report),
+        "dtypes": wording.dtypes(report),
+        "typical": _typical(report),
+        "overall": max(_typical(report).values(), default=None) if report.verdict == "parity" else None,
         "mended": wording.mended(report),
-        "cards": cards,
+        "setting": wording.setting(report),
+        "several": len(report.findings) > 1,
+        "cards": _cards(report, pictures),
+        "of_layer": _of_layer(report),
+        "script": Markup(script),  # the template's own text
+        "script_hash": f"sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         "rows": list(zip(report.layers, bars(report.layers), strict=True)),
         "pictures": pictures,
         "share": wording.share,
@@ -69,7 +99,44 @@ def render_html(report: ReportData) -> str:
         "counterexample": wording.flatten(report.counterexample or {}),
         "provenance": wording.flatten(report.provenance),
     }
-    return environment().get_template("page.html").render(context)
+    return templates.get_template("page.html").render(context)
+
+
+def _of_layer(report: ReportData) -> dict[str, list[tuple[int, Finding]]]:
+    """Findings with their numbers, by layer."""
+    found: dict[str, list[tuple[int, Finding]]] = {}
+    for place, finding in enumerate(report.findings, start=1):
+        found.setdefault(finding.layer, []).append((place, finding))
+    return found
+
+
+def _cards(report: ReportData, pictures: Pictures) -> list[tuple[Any, ...]]:
+    """One a layer, in the order of their first findings: what its findings share, and each of them."""
+    cards = []
+    for layer, findings in _of_layer(report).items():
+        told = [
+            (place, each, wording.cause_of(each), wording.remedy_blocks(each), wording.figures(report, each),
+             pictures.of(each))
+            for place, each in findings
+        ]  # fmt: skip
+        shared = next((facts for _, each in findings if (facts := wording.measured(report, each))), [])
+        cards.append((layer, findings[0][1].port_layer, shared, told))
+    return cards
+
+
+def _typical(report: ReportData) -> dict[str, float]:
+    """The largest error over allowed error of each layer on inputs of the network, where it was measured."""
+    found = {name: positive(values) for name, values in report.pictures.get("scaled_errors", {}).items()}
+    return {name: float(values.max()) if values.size else 0.0 for name, values in found.items()}
+
+
+def figures(text: object) -> Markup:
+    """A text whose numbers are not broken at the end of a line."""
+    parts = NUMBER.split(printable(text))
+    return Markup("").join(
+        Markup('<span class="n">{}</span>').format(part) if at % 2 else escape_html(part)
+        for at, part in enumerate(parts)
+    )
 
 
 def render_frame(report: ReportData) -> str:
@@ -117,6 +184,7 @@ def environment() -> Environment:
         finalize=lambda value: value if isinstance(value, Markup) else printable(value),
     )
     templates.filters |= {
+        "figures": figures,
         "mood": mood,
         "number": number,
         "evidence": wording.EVIDENCE.__getitem__,

@@ -14,13 +14,14 @@ import numpy as np
 from porter.report.model import ReportData
 
 SCHEMA_VERSION = 1
+LEFT_OUT = ("pictures", "when")
 
 
 def render_json(report: ReportData) -> str:
     """The report as strict JSON: the keys are the attributes' names, beside ``schema_version``.
 
     JSON has no non-finite numbers; they are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``. What was
-    not measured is null. ``pictures`` are left out. The form is that of ``schema()``.
+    not measured is null. ``pictures`` and ``when`` are left out. The form is that of ``schema()``.
     """
     content = {"schema_version": SCHEMA_VERSION} | _attributes(report)
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -33,7 +34,7 @@ def schema() -> dict[str, Any]:
 
 
 def _attributes(record: Any) -> dict[str, Any]:
-    return {item.name: plain(getattr(record, item.name)) for item in fields(record) if item.name != "pictures"}
+    return {item.name: plain(getattr(record, item.name)) for item in fields(record) if item.name not in LEFT_OUT}
 
 
 def plain(value: Any) -> Any:

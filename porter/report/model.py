@@ -93,6 +93,7 @@ class ReportData:
         telling_inputs: one for each two readings of the file that the golden samples cannot tell apart: ``layer``,
             ``convention``, ``reading``, ``other``, and an ``input`` to be run through the original software, with the
             ``outputs`` that it has as the file is read and the ``other_outputs``.
+        when: the time of the verification, in UTC; not part of the JSON, which is the same for the same files.
     """
 
     verdict: Verdict
@@ -107,3 +108,4 @@ class ReportData:
     after_remedy: str | None = None
     pictures: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     telling_inputs: tuple[Mapping[str, Any], ...] = ()
+    when: str | None = field(default=None, compare=False)

@@ -80,14 +80,19 @@ def _general(report: ReportData) -> Iterator[Picture]:
     arrays = report.pictures
     compared = [row for row in report.layers if row.isolated is not None]
     if any(row.isolated or row.cumulative for row in compared):
-        caption = "Error by layer. What is judged is the isolated error, against the allowed one."
+        caption = (
+            "Error by layer, at the worst element of all probes. The isolated error is judged, against the allowed one."
+        )
         yield picture(lambda figure: plots.by_layer(figure, compared), caption, 3.2)
     scaled = {name: plots.positive(errors) for name, errors in arrays.get("scaled_errors", {}).items()}
     scaled = {name: errors for name, errors in scaled.items() if errors.size}
     if scaled:
         shown = sorted(scaled, key=lambda name: -scaled[name].max())[:MOST_LAYERS]
         rows = {name: scaled[name] for name in reversed(scaled) if name in shown}
-        caption = "How the errors of each layer are spread, as multiples of the allowed error; 1 is the bound."
+        caption = (
+            "How the isolated errors of each layer are spread on inputs of the network, as multiples of the allowed "
+        )
+        caption += "error; 1 is the bound. Probes of single layers, which the table has too, are not in it."
         caption += f" The worst {MOST_LAYERS} of {len(scaled)} layers." if len(scaled) > MOST_LAYERS else ""
         yield picture(lambda figure: plots.spread(figure, rows), caption, 1.2 + 0.38 * len(rows))
     if "outputs" in arrays:

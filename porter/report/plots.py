@@ -15,14 +15,20 @@ Array = NDArray[Any]
 
 # Drawn in these colours, shown in the page's own, so that a picture follows light, dark and print.
 INK, LINE, ISOLATED, CUMULATIVE, ALLOWED = "#010101", "#020202", "#030303", "#040404", "#050505"
+LEGACY, PORT, BEYOND = "#060606", "#070707", "#080808"
 COLORS = {
     INK: "var(--ink)",
     LINE: "var(--line)",
     ISOLATED: "var(--isolated)",
     CUMULATIVE: "var(--cumulative)",
     ALLOWED: "var(--allowed)",
+    LEGACY: "var(--legacy)",
+    PORT: "var(--port)",
+    BEYOND: "var(--bad)",
 }
 MOST_POINTS = 1500
+MOST_CIRCLES = 40
+"""Entries up to which each that differs is circled: one in thousands, off by little, shows no colour of its own."""
 
 
 def by_layer(figure: Any, rows: list[LayerRow]) -> None:
@@ -73,7 +79,7 @@ def spread(figure: Any, layers: Mapping[str, Array]) -> None:
     least = np.floor(min(-1.0, *(values.min() for values in decades.values())))
     most = np.ceil(max(0.0, *(values.max() for values in decades.values())))
     bins = np.linspace(least, most, 1 + int(most - least) * max(1, round(60 / (most - least))))
-    colors = np.where(bins[:-1] < -1e-9, ISOLATED, CUMULATIVE)
+    colors = np.where(bins[:-1] < -1e-9, ISOLATED, BEYOND)
     for place, values in enumerate(decades.values()):
         counts, _ = np.histogram(values, bins)
         seen = counts > 0
@@ -99,8 +105,8 @@ def scatter(figure: Any, expected: Array, actual: Array) -> None:
     # The worst points always, of the others as many as a page can hold.
     order = np.argsort(-np.abs(y - x), kind="stable")
     kept = np.concatenate([order[: MOST_POINTS // 3], order[MOST_POINTS // 3 :: max(1, order.size // MOST_POINTS)]])
-    axes.axline((0, 0), slope=1, color=ALLOWED, linewidth=1)
-    axes.plot(x[kept], y[kept], linestyle="", marker="o", markersize=2.5, color=ISOLATED, alpha=0.6, mew=0)
+    axes.axline((0, 0), slope=1, color=LEGACY, linewidth=1)
+    axes.plot(x[kept], y[kept], linestyle="", marker="o", markersize=2.5, color=PORT, alpha=0.6, mew=0)
     axes.grid()
     axes.set_xlabel("legacy (0 to 1: the output's range)")
     axes.set_ylabel("port")
@@ -111,8 +117,8 @@ def by_output(figure: Any, worst: Array) -> None:
     axes = figure.subplots()
     place = np.arange(worst.size)
     heights = _log_heights(axes, worst)
-    axes.vlines(place, axes.get_ylim()[0], heights, color=ISOLATED, linewidth=3 if worst.size < 60 else 1)
-    axes.plot(place, heights, linestyle="", marker="o", markersize=3, color=ISOLATED)
+    axes.vlines(place, axes.get_ylim()[0], heights, color=CUMULATIVE, linewidth=3 if worst.size < 60 else 1)
+    axes.plot(place, heights, linestyle="", marker="o", markersize=3, color=CUMULATIVE)
     axes.grid(axis="y")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("output")
@@ -130,6 +136,8 @@ def kernels(figure: Any, stored: Array, found: Array) -> None:
     for place, (title, part) in zip(axes, parts.items(), strict=True):
         image = place.imshow(part, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
         place.set_title(title)
+        if title == "difference" and 0 < len(few := _few_entries(stored, found)) <= MOST_CIRCLES:
+            place.plot(few[:, 1], few[:, 0], linestyle="", marker="o", markersize=9, mfc="none", mec=BEYOND, mew=1.4)
         place.xaxis.get_major_locator().set_params(integer=True)
         place.yaxis.get_major_locator().set_params(integer=True)
     axes[0].set_xlabel("unit")
@@ -137,12 +145,18 @@ def kernels(figure: Any, stored: Array, found: Array) -> None:
     figure.colorbar(image, ax=list(axes), shrink=0.9)
 
 
+def _few_entries(stored: Array, found: Array) -> Array:
+    """(count, 2) places of the entries that differ by more than float32 rounds."""
+    with np.errstate(invalid="ignore"):
+        return np.argwhere(~(np.abs(found - stored) <= 2e-7 * np.abs(stored)))
+
+
 def activation(figure: Any, z: Array, expected: Array, actual: Array) -> None:
     """An activation's curve and the points that the port gave, each (points,)."""
     axes = figure.subplots()
     order = np.argsort(z, kind="stable")[:: max(1, z.size // MOST_POINTS)]
-    axes.plot(z[order], expected[order], color=ALLOWED, linewidth=2.2, label="legacy")
-    axes.plot(z[order], actual[order], linestyle="", marker="o", markersize=3, color=CUMULATIVE, label="port")
+    axes.plot(z[order], expected[order], color=LEGACY, linewidth=2.2, label="legacy")
+    axes.plot(z[order], actual[order], linestyle="", marker="o", markersize=3, color=PORT, label="port")
     axes.grid()
     axes.set_xlabel("preactivation")
     axes.set_ylabel("output")

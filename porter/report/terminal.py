@@ -81,6 +81,9 @@ def _title(console: Console, title: str) -> None:
 def _verdict(console: Console, report: ReportData) -> None:
     console.print(_text(report.verdict.upper(), f"bold {style(report.verdict)}"))
     console.print(_text(wording.headline(report)))
+    tally = wording.tally(report)
+    if tally is not None and len(report.findings) > 1:
+        console.print(_text(f"{tally}."))
     mended, setting = wording.mended(report), wording.setting(report)
     if mended is not None:
         console.print(_text(mended))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -29,6 +30,9 @@ EVIDENCE: Mapping[str, str] = {
 }
 
 PROOF = "To prove it, give golden samples of the original software (--samples); or declare it."
+
+REDUCED = ("float16", "bfloat16")
+"""Formats whose rounding is coarser than that of float32, the usual one."""
 
 READING = (
     "activation",
@@ -92,7 +96,9 @@ def headline(report: ReportData) -> str:
 
 def _parity(report: ReportData) -> str:
     assumed = sum(claim.evidence == "assumed" for claim in report.claims)
-    sentence = "The port computes what the legacy formula computes, within rounding, wherever it was compared."
+    reduced = [dtype for dtype in dtypes(report) if dtype in REDUCED]
+    within = f", within the rounding of {series(reduced)}" if reduced else ", within rounding"
+    sentence = f"The port computes what the legacy formula computes{within}, wherever it was compared."
     if assumed:
         sentence += f" That formula rests on {plural(assumed, 'assumed convention')}: see below."
     return sentence
@@ -108,6 +114,32 @@ def _inconclusive(report: ReportData) -> str:
     return "Parity is neither shown nor refuted; the notes say what is missing."
 
 
+def dtypes(report: ReportData) -> list[str]:
+    """In which the layers compute, each once, in their order."""
+    return list(dict.fromkeys(row.dtype for row in report.layers if row.dtype is not None))
+
+
+def sides(report: ReportData) -> tuple[str, str] | None:
+    """Names of the legacy file and of the port, without their folders; None where nothing says them."""
+    legacy, port = report.provenance.get("legacy"), report.provenance.get("port")
+    if not isinstance(legacy, str):
+        return None
+    return Path(legacy).name, Path(port).name if isinstance(port, str) else "a model in memory"
+
+
+def tally(report: ReportData) -> str | None:
+    """``"5 mistakes in 4 of 7 layers"``; None where there is none."""
+    if not report.findings:
+        return None
+    layers = len({finding.layer for finding in report.findings})
+    return f"{plural(len(report.findings), 'mistake')} in {layers} of {plural(len(report.layers), 'layer')}"
+
+
+def cause_of(finding: Finding) -> str:
+    """What is wrong, without the layer, which stands beside it."""
+    return finding.message.removeprefix(f"{finding.layer}: ")
+
+
 def mended(report: ReportData) -> str | None:
     """What becomes of the port once every remedy is applied; None where that was not tried."""
     if report.after_remedy is None:
@@ -119,15 +151,29 @@ def mended(report: ReportData) -> str | None:
 def facts(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
     """The facts of a finding, always in this order; those that were not measured are left out."""
     port = f" (port: {', '.join(finding.port_layer)})" if finding.port_layer else ""
-    cause = finding.message if finding.certain else f"{finding.message} (another explanation is left)"
-    row = None if finding.code.startswith("reading.") else _row(report, finding)  # the row judges the build
-    told = [("layer", finding.layer + port), *_measured(row), ("cause", cause), *_evidence(finding)]
-    return [*told, ("remedy", finding.remedy), *_afterwards(report, finding)]
+    cause = cause_of(finding) if finding.certain else f"{cause_of(finding)} (another explanation is left)"
+    first = next(other for other in report.findings if other.layer == finding.layer)
+    told = [("layer", finding.layer + port), *(measured(report, finding) if first == finding else [])]
+    told += [("cause", cause), *(_evidence(finding) if _is_own(report, finding) else [])]
+    return [*told, ("remedy", finding.remedy), *(_afterwards(report, finding) if _is_own(report, finding) else [])]
 
 
 def figures(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
-    """The facts beside layer, cause and remedy."""
-    return [*_measured(_row(report, finding)), *_evidence(finding), *_afterwards(report, finding)]
+    """The facts of a finding alone, beside layer, cause and remedy."""
+    return [*_evidence(finding), *_afterwards(report, finding)] if _is_own(report, finding) else []
+
+
+def _is_own(report: ReportData, finding: Finding) -> bool:
+    """Whether its evidence is not what another finding of its layer has said before it."""
+    first = next(
+        other for other in report.findings if (other.layer, other.evidence) == (finding.layer, finding.evidence)
+    )
+    return first == finding
+
+
+def measured(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
+    """The figures of its layer, which findings of one layer share; none of a finding on how the file is read."""
+    return [] if finding.code.startswith("reading.") else _measured(_row(report, finding))
 
 
 def remedy_blocks(finding: Finding) -> list[tuple[bool, str]]:
@@ -146,10 +192,13 @@ def setting(report: ReportData) -> str | None:
     told = report.provenance.get("declarations", {})
     declared = "".join(f", {key}={value!r}" for key, value in told.items() if key in READING)
     path, port = report.provenance.get("legacy"), report.provenance.get("port")
-    lines = ["import keras", "import porter", f"network = porter.read({str(path)!r}{declared})"]
-    if port is None:
+    lines = ["import keras", "import porter"]
+    if not isinstance(path, str):
+        return "\n".join([*lines, "# network and model are what was given to porter.verify"])
+    lines.append(f"network = porter.read({path!r}{declared})")
+    if not isinstance(port, str):
         return "\n".join([*lines, "# model is the keras.Model that was given to porter.verify"])
-    return "\n".join([*lines, f"model = keras.models.load_model({str(port)!r}, compile=False)"])
+    return "\n".join([*lines, f"model = keras.models.load_model({port!r}, compile=False)"])
 
 
 def _is_code(line: str) -> bool:

@@ -16,6 +16,7 @@ from porter.reading.check import Reading
 from porter.reading.held import Held, held_finding, note_of_held
 from porter.report.model import Finding, LayerRow, Verdict
 from porter.report.report import Report
+from porter.verdict.provenance import now
 
 OTHER_NOTES = {
     "build": {
@@ -90,6 +91,7 @@ def assemble(
         counterexample=judgement.counterexample,
         pictures=judgement.pictures,
         telling_inputs=tuple(each.as_dict() for each in reading.telling),
+        when=now(),
     )
 
 

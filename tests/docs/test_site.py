@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -145,3 +146,45 @@ def test_what_builds_the_site_is_pinned(root):
     requirements = [Requirement(text) for text in wanted]
     assert {each.name for each in requirements} >= {"mkdocs", "mkdocs-material", "mkdocstrings-python", "nbclient"}
     assert all(pins[each.name] in each.specifier for each in requirements)
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+
+
+def opened(tmp_path, page, query=""):
+    """The page of a file as Chromium has it once its scripts have run."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=8000", "--dump-dom"]
+    command = [CHROMIUM, *options, f"{page.as_uri()}{query}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@needs_mkdocs
+@needs_chromium
+@pytest.mark.subprocess
+def test_the_search_works_where_the_site_is_opened_as_files(site, tmp_path):
+    meta = re.compile(r'md-search-result__meta"[^>]*>([^<]*)')
+    found = meta.search(opened(tmp_path, site / "index.html", "?q=transposed"))[1]
+    assert re.fullmatch(r"[1-9]\d* matching documents?", found.strip())
+    (site / "assets" / "iframe-worker.js").rename(site / "assets" / "away.js")  # it can fail
+    try:
+        without = meta.search(opened(tmp_path, site / "index.html", "?q=transposed"))[1]
+    finally:
+        (site / "assets" / "away.js").rename(site / "assets" / "iframe-worker.js")
+    assert "matching" not in without
+
+
+def test_the_code_on_the_home_page_fits_its_column(root):
+    """What the column of the theme shows on a screen of 1280 points."""
+    text = (root / "docs" / "index.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert lines and max(map(len, lines)) <= 78
+
+
+@needs_mkdocs
+def test_no_page_loads_a_script_from_elsewhere(site):
+    for page in site.glob("*.html"):
+        scripts = re.findall(r"<script[^>]* src=\"([^\"]+)", page.read_text(encoding="utf-8"))
+        assert not [each for each in scripts if "//" in each], page.name

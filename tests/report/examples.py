@@ -10,8 +10,11 @@ from porter.report.report import Report
 
 LAYERS = ("Layer1", "Layer2", "Layer3")
 PROVENANCE = {
-    "legacy": {"path": "PACE_example_aaNN.h5", "sha256": "9f" * 32},
-    "port": {"path": "aa.keras", "sha256": "0c" * 32},
+    "legacy": "nets/PACE_example_aaNN.h5",
+    "legacy_sha256": "9f" * 32,
+    "port": "aa.keras",
+    "port_sha256": "0c" * 32,
+    "declarations": {"output_activation": "linear"},
     "versions": {"porter": "0.1.0", "numpy": "2.2.0", "keras": "3.15.1"},
     "seed": 0,
     "command": "porter verify PACE_example_aaNN.h5 aa.keras",
@@ -46,6 +49,7 @@ def parity() -> Report:
         claims=_claims(),
         notes=(COVERAGE,),
         provenance=PROVENANCE,
+        when="2026-01-31 12:00 UTC",
     )
 
 
@@ -76,7 +80,8 @@ def mismatch() -> Report:
             ("dense_1",),
             "The kernel of dense_1 is the transpose of the stored one.",
             "found == stored.T in all 9 elements; found == stored in 3.",
-            "Transpose the kernel before setting it:\n    model.get_layer('dense_1').set_weights([kernel.T, bias])",
+            "# Transpose the kernel before setting it:\n"
+            'model.get_layer("dense_1").kernel.assign(network.layer("Layer2").kernel)',
         ),
         Finding(
             "activation.replaced",
@@ -84,7 +89,7 @@ def mismatch() -> Report:
             ("dense",),
             "dense applies relu where the legacy layer applies tanh.",
             "relu(z) explains all 2,000 elements; tanh(z) explains 40.",
-            "Build the layer with the legacy activation:\n    keras.layers.Dense(4, activation='tanh', name='dense')",
+            'model.get_layer("dense").activation = keras.activations.get("tanh")',
             certain=False,
         ),
     )
@@ -97,6 +102,7 @@ def mismatch() -> Report:
         findings=findings,
         notes=(COVERAGE, "Layer1 and Layer2 are judged alone: the error of one does not hide the other."),
         provenance=PROVENANCE,
+        when="2026-01-31 12:00 UTC",
         counterexample={"layer": "Layer2", "inputs": [0.0, 1.0, 0.0], "expected": 0.25, "actual": -0.071},
         after_remedy="parity",
         pictures=_pictures(),

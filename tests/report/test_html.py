@@ -5,10 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,7 +46,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
 
 
@@ -69,9 +72,15 @@ def test_every_tag_is_closed(name):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_nothing_is_loaded_and_no_script_runs(name):
+def test_nothing_is_loaded_and_no_script_runs_but_the_pages_own(name):
     page = _Page(_rendered(name))
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"}
+    assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "base"}
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}]
+    (script,) = re.findall(r"<script>(.*)</script>", _rendered(name), re.DOTALL)
+    own = f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
+    (policy,) = [attributes["content"] for tag, attributes in page.tags if "http-equiv" in attributes]
+    assert f"script-src '{own}'" in policy and policy.startswith("default-src 'none';")
+    assert script == (Path(html.__file__).parent / "templates" / "page.js").read_text(encoding="utf-8").strip()
     for tag, attributes in page.tags:
         assert not any(key.startswith("on") for key in attributes), tag
         for key in ("src", "href", "xlink:href", "srcset"):
@@ -82,20 +91,21 @@ def test_nothing_is_loaded_and_no_script_runs(name):
 
 def test_every_text_of_a_file_is_escaped():
     page = _rendered("hostile")
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(1)") > 15
+    assert page.count("<script") == 1
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(") > 15
     assert all(c.isprintable() or c == "\n" for c in page)
-    assert "<script" in unescape(page)  # the example does attack
+    assert "<script>alert" in unescape(page)  # the example does attack
 
 
 def test_the_verdict_comes_first_and_layer_cause_and_remedy_after_it():
     text = _Page(_rendered("mismatch")).text
     body = text[text.index("MISMATCH", text.index("MISMATCH") + 1) :]  # after the title
-    places = [
-        body.index(word) for word in ("MISMATCH", "Layer2", "is the transpose", "Transpose the kernel", "1,200 of")
-    ]
+    first = ("MISMATCH", "2 mistakes in 2 of 3 layers", "is the transpose", "PACE_example_aaNN.h5", "aa.keras",
+             "12:00 UTC", "verified again", "kernel.transposed")  # fmt: skip
+    places = [body.index(word) for word in (*first, "porter.read(", "Transpose the kernel", "1,200 of")]
     assert places == sorted(places)
-    assert places[-1] < 600
+    assert places[len(first)] < 900
 
 
 def test_assumptions_and_what_was_not_checked_are_said():
@@ -227,6 +237,56 @@ def test_opens_in_a_browser_without_a_complaint(name, tmp_path):
 def test_a_complaint_of_the_browser_would_be_seen(tmp_path):
     spoiled = _rendered("parity").replace("</header>", "</header><script>throw 1</script>")
     assert _chromium(tmp_path, spoiled, "--dump-dom")[1]
+
+
+@needs_chromium
+@pytest.mark.subprocess
+def test_the_frame_of_a_notebook_becomes_as_tall_as_the_page(tmp_path):
+    """The page has a height of its own, far above that of the frame before its script ran."""
+    shown, complaints = _chromium(tmp_path, f"<p>before</p>{mismatch()._repr_html_()}", "--dump-dom")
+    assert complaints == []
+    assert float(re.search(r"<iframe[^>]*height: ([\d.]+)px", shown)[1]) > 1500
+    assert "height:40rem" in mismatch()._repr_html_()
+
+
+@needs_chromium
+@pytest.mark.subprocess
+def test_buttons_to_copy_show_where_scripts_run(tmp_path):
+    shown, _ = _chromium(tmp_path, _rendered("mismatch"), "--dump-dom")
+    assert shown.count('<button class="copy" type="button">Copy</button>') == 3
+    assert _rendered("mismatch").count('<button class="copy" type="button" hidden>') == 3
+
+
+def test_findings_of_one_layer_share_a_card():
+    report = mismatch()
+    one, other = (replace(finding, layer="Layer2") for finding in report.findings)
+    page = _Page(render_html(replace(report, findings=(one, other)))).text
+    assert page.count("1,200 of 2,000 (60 %) differ") == 1
+    assert page.count("in the port: dense_1") == 1
+    assert "2 mistakes in 1 of 3 layers" in page
+
+
+def test_numbers_are_not_broken_at_the_end_of_a_line():
+    shown = str(html.figures("by 3.02e-10 of 1,200; <b>-7 & 2.5"))
+    assert shown.replace('<span class="n">', "[").replace("</span>", "]") == (
+        "by [3.02e-10] of [1,200]; &lt;b&gt;[-7] &amp; [2.5]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("isolated", "told"),
+    [(0.0, "0"), (1e-7, "1"), (0.99999999e-7, "> 0.999"), (1.000001e-7, "> 1.00"), (0.42e-7, "0.42"), (3e-3, "3.0e+04"),
+     (1e-12, "1.0e-05"), (float("inf"), "beyond all bounds"), (9.87e-8, "0.987"), (3.333e-6, "33"), (1e-5, "100")],
+)  # fmt: skip
+def test_the_margin_is_a_number_and_never_1_where_it_is_not(isolated, told):
+    (bar,) = bars([LayerRow("a", (), "parity", isolated, isolated, 1e-7)])
+    assert bar.told == told
+
+
+def test_conventions_are_folded_where_none_is_assumed():
+    proven = tuple(replace(claim, evidence="shape") for claim in mismatch().claims)
+    assert "<details>" in render_html(replace(mismatch(), claims=proven))
+    assert "<details open>" in _rendered("mismatch")
 
 
 @needs_chromium

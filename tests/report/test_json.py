@@ -44,7 +44,7 @@ def test_the_schema_is_one_and_can_refuse():
 
 def test_keys_are_the_attributes():
     content = _strict(mismatch().to_json())
-    assert set(content) == {item.name for item in fields(Report)} - {"pictures"} | {"schema_version"}
+    assert set(content) == {item.name for item in fields(Report)} - {"pictures", "when"} | {"schema_version"}
     assert content["findings"][0]["code"] == "kernel.transposed"
     assert content["layers"][1]["port_layer"] == ["dense_1"]
     assert set(schema()["required"]) == set(content)

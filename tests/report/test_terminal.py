@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from porter.report.terminal import render_text
-from porter.report.wording import printable, remedy_blocks
+from porter.report.wording import printable, remedy_blocks, setting
 from tests.report.examples import EXAMPLES, hostile, inconclusive, mismatch, parity
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -23,12 +23,15 @@ def test_fits_the_width(name, width):
     report = EXAMPLES[name]()
     blocks = [block for finding in report.findings for block in remedy_blocks(finding)]
     code = [printable(line) for is_code, text in blocks if is_code for line in text.splitlines()]
+    code += (setting(report) or "\0").splitlines()
     lines = [line for line in render_text(report, width).splitlines() if not line.endswith(tuple(code))]
     assert max(map(len, lines)) <= width
 
 
 def test_code_to_paste_is_never_broken():
-    assert "  model.get_layer('dense_1').set_weights([kernel.T, bias])\n" in render_text(mismatch(), width=40)
+    assert 'model.get_layer("dense_1").kernel.assign(network.layer("Layer2").kernel)\n' in render_text(
+        mismatch(), width=40
+    )
 
 
 @pytest.mark.parametrize(

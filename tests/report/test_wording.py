@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from porter.report.wording import facts, headline, mended, number, printable, remedy_blocks, series, share, unproven
+from porter.report.wording import (
+    facts,
+    headline,
+    mended,
+    number,
+    printable,
+    remedy_blocks,
+    series,
+    setting,
+    share,
+    tally,
+    unproven,
+)
 from tests.report.examples import inconclusive, mismatch, parity
 
 
@@ -90,3 +102,40 @@ def test_what_the_remedies_lead_to_is_said():
 def test_series():
     assert series(["a"]) == "a"
     assert series(["a", "b", "a", "c"]) == "a, b and c"
+
+
+def test_the_headline_of_a_reduced_precision_port_says_so():
+    first, *rest = parity().layers
+    rows = (replace(first, dtype="float32"), *(replace(row, dtype="float16") for row in rest))
+    assert "within the rounding of float16, wherever" in headline(replace(parity(), layers=rows))
+    assert "within rounding, wherever" in headline(parity())
+
+
+def test_mistakes_are_counted():
+    assert tally(mismatch()) == "2 mistakes in 2 of 3 layers"
+    assert tally(replace(mismatch(), findings=mismatch().findings[:1])) == "1 mistake in 1 of 3 layers"
+    assert tally(parity()) is None
+
+
+def test_a_finding_says_its_layer_once_and_shares_what_another_has_said():
+    first, second = mismatch().findings
+    both = tuple(
+        replace(finding, layer="Layer2", message=f"Layer2: {finding.message}", evidence="alike")
+        for finding in (first, second)
+    )
+    report = replace(mismatch(), findings=both)
+    told = dict(facts(report, both[0]))
+    assert told["cause"] == first.message and told["evidence"] == "alike" and "worst" in told
+    assert [name for name, _ in facts(report, both[1])] == ["layer", "cause", "remedy"]
+
+
+def test_what_is_pasted_first_says_how_both_sides_are_made():
+    assert setting(mismatch()).splitlines() == [
+        "import keras", "import porter",
+        "network = porter.read('nets/PACE_example_aaNN.h5', output_activation='linear')",
+        "model = keras.models.load_model('aa.keras', compile=False)",
+    ]  # fmt: skip
+    in_memory = replace(mismatch(), provenance={**mismatch().provenance, "port": None})
+    assert setting(in_memory).endswith("# model is the keras.Model that was given to porter.verify")
+    prose = tuple(replace(finding, remedy="look for it") for finding in mismatch().findings)
+    assert setting(replace(mismatch(), findings=prose)) is None
