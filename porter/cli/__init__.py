@@ -1,5 +1,6 @@
 """The command line."""
 
+from porter.cli import export
 from porter.cli.commands import main
 
-__all__ = ["main"]
+__all__ = ["export", "main"]
