@@ -214,9 +214,9 @@ def port(
     found = expand(files, console.notice)
     _one_file(found, "--html", html)
     if to is not None:
-        from porter.cli.export import export_files
+        from porter.cli.exporting import export_files
 
-        export_files(found, output, to, samples, seed, force, as_json, html, reading)
+        print_reports(export_files(found, output, to, samples, seed, force, reading), as_json, html)
     targets = destinations(found, output)
 
     def task(file: Path) -> Report:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from porter.cli import commands, console
+from porter.cli.exporting import export_files
 from porter.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,66 +90,8 @@ def export(
             raise UsageError("--to all", found=", ".join(extra), expected="none of these beside it")
         export_everything(source, output, samples, seed, force, as_json, reading)
     how = {"precision": precision, "project": project, "compile": compiled, "like": like, "placement": placement}
-    export_files([source], output, to, samples, seed, force, as_json, html, {**how, **reading})
-
-
-def export_files(
-    files: Sequence[Path],
-    output: Path,
-    to: str | None,
-    samples: Path | None,
-    seed: int,
-    force: bool,
-    as_json: bool,
-    html: Path | None,
-    how: dict[str, Any],
-) -> None:
-    """Export each file; several into a folder. Leaves with the status of them all.
-
-    Args:
-        files: legacy files, or ports.
-        output: a file, or a folder where there are several.
-        to: the format; None for that of the output's ending.
-        samples: golden samples.
-        seed: of the inputs.
-        force: overwrite.
-        as_json: whether JSON is printed.
-        html: where to write the report as a page.
-        how: other arguments of ``porter.export``.
-    """
-    import porter
-    from porter.jobs.batch import run_all, samples_of
-
-    targets = _targets(files, output, to)
-
-    def task(file: Path) -> Any:
-        with console.working(file.name):
-            golden = samples_of(file, samples)
-            return porter.export(file, targets[file], to=to, force=force, samples=golden, seed=seed, **how)
-
-    commands.print_reports(run_all(files, task, console.notice), as_json, html)
-
-
-def _targets(files: Sequence[Path], output: Path, to: str | None) -> dict[Path, Path]:
-    """Where each goes.
-
-    Raises:
-        UsageError: one file for several networks, or two networks of one name.
-    """
-    if not output.is_dir() and len(files) == 1:
-        return {files[0]: output}
-    if to is None or (output.exists() and not output.is_dir()):
-        raise UsageError(
-            f"output {output}", found=f"{len(files)} networks", expected="a folder and --to FORMAT, or one network"
-        )
-    from porter.exports.formats import format_named
-
-    suffix = format_named(to).suffix or f"_{to}"
-    output.mkdir(parents=True, exist_ok=True)
-    targets = {file: output / f"{file.stem}{suffix}" for file in files}
-    if len(set(targets.values())) < len(targets):
-        raise UsageError(f"output {output}", found="two networks of one name", expected="a folder for each")
-    return targets
+    outcomes = export_files([source], output, to, samples, seed, force, {**how, **reading})
+    commands.print_reports(outcomes, as_json, html)
 
 
 def export_everything(
