@@ -20,6 +20,7 @@ from porter.formats.programs import build_program
 from porter.jobs.export import export
 from porter.network import Network
 from porter.network.graph import KerasNetwork
+from porter.ports.file_graph import FileGraph
 from porter.ports.traced import TracedPort
 from porter.progress import tell
 from porter.report.report import Report
@@ -119,8 +120,9 @@ def _rate(form: Format, path: Path, rows: Sequence[Array]) -> float | None:
         opened = form.opens(path, trusted=True)
         if isinstance(opened, TracedPort):
             return opened.rate(rows) if opened.rate is not None else _timed(lambda: opened.run(rows), len(rows[0]))
-        call: Callable[[], Any] = lambda: opened(*(array.astype(np.float32) for array in rows))  # noqa: E731
-        return _timed(call, len(rows[0]))
+        if isinstance(opened, FileGraph):
+            return _timed(lambda: opened.call(rows), len(rows[0]))
+        return _timed(lambda: opened(*(array.astype(np.float32) for array in rows)), len(rows[0]))
     except PorterError as error:
         tell(first_line(error))
         return None
