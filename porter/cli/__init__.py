@@ -1,6 +1,6 @@
-"""The command line."""
+"""The command line: each module registers its commands on the app of ``commands``."""
 
-import porter.cli.learning  # noqa: F401  (registers its commands on the app)
+from porter.cli import export, learning
 from porter.cli.commands import main
 
-__all__ = ["main"]
+__all__ = ["export", "learning", "main"]

@@ -74,6 +74,9 @@ Dtype = Annotated[
     Literal["float32", "float64", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16"],
     typer.Option(help="Dtype policy of the port."),
 ]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="FORMAT", help="Another format than Keras' own; see porter export.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of the probes and the search.")]
 Search = Annotated[bool, typer.Option("--search/--no-search", help="Search for a counterexample beyond the probes.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="MODEL|DIR", help="A .keras or .h5 file; or a folder.")]
@@ -122,7 +125,7 @@ def inspect(
     from porter.cli import contents
     from porter.jobs.batch import expand, run_all
 
-    reading = _reading(
+    reading = read_options(
         activation=activation,
         output_activation=output_activation,
         orientation=orientation,
@@ -172,6 +175,7 @@ def port(
     samples: Samples = None,
     placement: PortPlacement = "inside",
     dtype: Dtype = "float32",
+    to: To = None,
     activation: Name = None,
     output_activation: OutputName = None,
     orientation: Orientation = None,
@@ -194,7 +198,7 @@ def port(
     from porter.jobs.batch import destinations, expand, run_all, samples_of
     from porter.jobs.saving import check_output
 
-    reading = _reading(
+    reading = read_options(
         activation=activation,
         output_activation=output_activation,
         orientation=orientation,
@@ -209,6 +213,10 @@ def port(
     )
     found = expand(files, console.notice)
     _one_file(found, "--html", html)
+    if to is not None:
+        from porter.cli.exporting import export_files
+
+        print_reports(export_files(found, output, to, samples, seed, force, reading), as_json, html)
     targets = destinations(found, output)
 
     def task(file: Path) -> Report:
@@ -219,13 +227,18 @@ def port(
             how["samples"] = samples_of(file, samples)
             return porter.port(network, targets[file], force=force, search=search, **how)
 
-    _report(run_all(found, task, console.notice), as_json, html)
+    print_reports(run_all(found, task, console.notice), as_json, html)
 
 
 @app.command()
 def verify(
     legacy: Annotated[Path, typer.Argument(metavar="LEGACY", help="The legacy file.")],
-    ported: Annotated[Path, typer.Argument(metavar="PORT", help="Any port of it: .keras, whole-model .h5, .onnx.")],
+    ported: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PORT", help="Any port of it: .keras, .h5, or a file of any format that porter export writes."
+        ),
+    ],
     *,
     samples: Samples = None,
     placement: DeclaredPlacement = None,
@@ -245,13 +258,16 @@ def verify(
     as_json: Json = False,
     html: Html = None,
     junit: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as JUnit XML, too.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile and run a port that is a program: its code runs here.")
+    ] = False,
     apply: Annotated[Path | None, typer.Option(metavar="PATH", help="Save a mended port, with every remedy.")] = None,
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
     from porter.jobs.batch import run_all, samples_of
 
-    reading = _reading(
+    reading = read_options(
         activation=activation,
         output_activation=output_activation,
         orientation=orientation,
@@ -276,12 +292,13 @@ def verify(
                 search=search,
                 placement=placement,
                 apply=apply,
+                compile=compiled,
             )
 
-    _report(run_all([legacy], task, console.notice), as_json, html, junit)
+    print_reports(run_all([legacy], task, console.notice), as_json, html, junit)
 
 
-def _reading(**declared: Any) -> dict[str, Any]:
+def read_options(**declared: Any) -> dict[str, Any]:
     """The options of ``porter.read`` that were given."""
     lists: dict[str, Any] = {name: _listed(declared[name]) for name in ("activation", "orientation")}
     if declared["replace"]:
@@ -315,7 +332,8 @@ def _one_file(files: list[Path], option: str, value: Path | None) -> None:
         raise UsageError(option, found=f"{len(files)} files", expected="one file", remedy=f"leave {option} out")
 
 
-def _report(outcomes: list[Outcome], as_json: bool, html: Path | None, junit: Path | None = None) -> None:
+def print_reports(outcomes: list[Outcome], as_json: bool, html: Path | None, junit: Path | None = None) -> None:
+    """Print and write the reports, and leave with the status of them all."""
     from porter.cli.summary import render_outcomes, write_reports
 
     write_reports(outcomes, html, junit)

@@ -21,6 +21,7 @@ from reference.composed.ensemble import PLAIN
 Array = NDArray[Any]
 
 PER_LINE = 5
+RATED_ROWS = 256
 COMPILER = Compiler("C", ("cc", "gcc", "clang"), ("-std=c99", "-O2", "-DMAIN"), ("-lm",))
 
 # The body of each activation of one number z; F(name) is the function of the file's precision, R(number) its literal.
@@ -251,8 +252,18 @@ def _whole(plan: Plan, total: int) -> Iterator[str]:
 
 
 def _main(plan: Plan, total: int) -> Iterator[str]:
+    yield from ("#if defined(SELFTEST) || defined(MAIN)", "#include <stdio.h>", "#include <string.h>")
+    yield from ("#include <time.h>", "#endif", "")
+    yield from _selftest(plan)
+    yield "#if defined(MAIN) && !defined(SELFTEST)"
+    yield from _tell(plan)
+    yield from _rate(plan)
+    yield from _main_function(plan, total)
+    yield "#endif"
+
+
+def _selftest(plan: Plan) -> Iterator[str]:
     name, rows = plan.identifier, len(plan.golden.inputs)
-    yield from ("#if defined(SELFTEST) || defined(MAIN)", "#include <stdio.h>", "#include <string.h>", "#endif", "")
     yield "#ifdef SELFTEST"
     for each in ("inputs", "outputs", "allowed"):
         yield from _array(f"golden_{each}", getattr(plan.golden, each), np.dtype(np.float64), "double")
@@ -267,16 +278,40 @@ def _main(plan: Plan, total: int) -> Iterator[str]:
     yield "    }"
     yield '    printf("selftest %s: ", wrong ? "FAILED" : "passed");'
     yield f'    printf("{rows} rows, %d of {rows * plan.outputs} numbers off\\n", wrong);'
-    yield from ("    return wrong != 0;", "}", "#endif", "", "#if defined(MAIN) && !defined(SELFTEST)")
+    yield from ("    return wrong != 0;", "}", "#endif", "")
+
+
+def _tell(plan: Plan) -> Iterator[str]:
     yield from ("static int tell(void)", "{", f'    puts("porter-program 1 {plan.precision}");')
     yield f'    puts("input {plan.inputs} inputs");'
     for piece in plan.pieces:
         yield f'    puts("layer {piece.outputs} {_quoted(piece.name)}");'
     yield from (f'    puts("output {_quoted(plan.pieces[-1].name)}");', "    return 0;", "}", "")
+
+
+def _rate(plan: Plan) -> Iterator[str]:
+    name = plan.identifier
+    yield from ("/* Rows a second of one thread, on rows from standard input. */", "static int rate(void)", "{")
+    yield f"    static double rows[{RATED_ROWS * plan.inputs}];"
+    yield f"    real x[{plan.inputs}], y[{plan.outputs}];"
+    yield "    volatile double sink = 0;"
+    yield f"    const int known = (int)fread(rows, sizeof(double) * {plan.inputs}, {RATED_ROWS}, stdin);"
+    yield "    const clock_t start = clock();"
+    yield from ("    double done = 0, seconds = 0;", "    int i, j;", "    while (known > 0 && seconds < 0.2) {")
+    yield "        for (i = 0; i < known; i++) {"
+    yield f"            for (j = 0; j < {plan.inputs}; j++) x[j] = (real)rows[i * {plan.inputs} + j];"
+    yield from (f"            {name}(x, y);", "            sink = sink + y[0];", "        }", "        done += known;")
+    yield from ("        seconds = (double)(clock() - start) / CLOCKS_PER_SEC;", "    }")
+    yield from ('    printf("%.6g\\n", done / seconds);', "    return 0;", "}", "")
+
+
+def _main_function(plan: Plan, total: int) -> Iterator[str]:
+    name = plan.identifier
     yield from ("int main(int count, char **words)", "{", f"    double row[{max(plan.inputs, total)}];")
     yield f"    real x[{plan.inputs}], layers[{total}];"
     yield "    int j;"
     yield '    if (count > 1 && strcmp(words[1], "--layers") == 0) return tell();'
+    yield '    if (count > 1 && strcmp(words[1], "--rate") == 0) return rate();'
     yield '    if (count > 1 && strcmp(words[1], "--trace") == 0) {'
     yield f"        while (fread(row, sizeof(double), {plan.inputs}, stdin) == {plan.inputs}) {{"
     yield f"            for (j = 0; j < {plan.inputs}; j++) x[j] = (real)row[j];"
@@ -290,7 +325,7 @@ def _main(plan: Plan, total: int) -> Iterator[str]:
     digits = 17 if plan.precision == "float64" else 9
     yield f"        for (j = {total - plan.outputs}; j < {total}; j++)"
     yield f"            printf(\"%.{digits}g%c\", (double)layers[j], j + 1 < {total} ? ' ' : '\\n');"
-    yield from ("    }", "}", "#endif")
+    yield from ("    }", "}")
 
 
 def _quoted(name: str) -> str:

@@ -22,6 +22,10 @@ from reference.precision import Precision
 SECONDS = 300.0
 
 
+class NoCompilerError(PortError):
+    """A source that nothing here compiles."""
+
+
 @dataclass(frozen=True)
 class Compiler:
     """A compiler of one language.
@@ -44,11 +48,11 @@ class Compiler:
         """Its command.
 
         Raises:
-            PortError: none is installed.
+            NoCompilerError: none is installed.
         """
         found = next((path for each in self.commands if (path := shutil.which(each)) is not None), None)
         if found is None:
-            raise PortError(
+            raise NoCompilerError(
                 f"no compiler of {self.language}",
                 found=f"none of {', '.join(self.commands)} on the path",
                 expected="one, to compile and run the file",
@@ -58,7 +62,13 @@ class Compiler:
 
 
 def open_source(
-    path: Path, compiler: Compiler, read_arrays: Callable[[str], Mapping[str, Any]], *, trusted: bool, portable: str
+    path: Path,
+    compiler: Compiler,
+    read_arrays: Callable[[str], Mapping[str, Any]],
+    *,
+    trusted: bool,
+    portable: str,
+    main_for: Callable[[str], str] = lambda text: "",
 ) -> TracedPort:
     """A source file compiled, with what its program says of itself.
 
@@ -68,6 +78,7 @@ def open_source(
         read_arrays: kernels and biases of the source's text, by the identifiers of layers.
         trusted: whether its code may be run.
         portable: how to write it anew.
+        main_for: the main that a source without one needs; "" where it has one.
 
     Raises:
         UsageError: its code may not be run.
@@ -80,14 +91,14 @@ def open_source(
             remedy="say --compile (compile=True) if you trust it: its code runs on this machine",
         )
     command = compiler.find()
+    text = path.read_text(encoding="utf-8", errors="replace")
     folder = Path(tempfile.mkdtemp(prefix="porter-"))
     try:
-        binary = compile_source(path, command, compiler, folder)
+        binary = compile_source(path, command, compiler, folder, main_for(text))
         program = ask((str(binary),), path.name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    text = path.read_text(encoding="utf-8", errors="replace")
     precision = Precision(program.precision, program.precision)
     port = TracedPort(
         path.name,
@@ -98,6 +109,7 @@ def open_source(
         path=path,
         weights=lambda: by_names(read_arrays(text), program.layers, np.dtype(program.precision)),
         portable=portable,
+        rate=program.rate,
     )
     weakref.finalize(port, shutil.rmtree, folder, ignore_errors=True)
     return port
@@ -113,14 +125,19 @@ def by_names(arrays: Mapping[str, Any], names: Sequence[str] | Mapping[str, Any]
     return {name: (held(pair[0]), held(pair[1])) for name, pair in known.items() if pair is not None}
 
 
-def compile_source(path: Path, command: str, compiler: Compiler, folder: Path) -> Path:
-    """The program.
+def compile_source(path: Path, command: str, compiler: Compiler, folder: Path, main: str = "") -> Path:
+    """The program, with a main beside it where it has none.
 
     Raises:
         PortError: it does not compile.
     """
     binary = folder / "program"
-    words = [command, *compiler.flags, str(path.resolve()), "-o", str(binary), *compiler.libraries]
+    sources = [str(path.resolve())]
+    if main:
+        extra = folder / f"main{path.suffix}"
+        extra.write_text(main, encoding="utf-8")
+        sources.append(str(extra))
+    words = [command, *compiler.flags, *sources, "-o", str(binary), *compiler.libraries]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=folder)
     except subprocess.TimeoutExpired as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.exports.c import ARGUMENTS, NEEDED, with_shapes
+from porter.exports.c import ARGUMENTS, NEEDED, RATED_ROWS, with_shapes
 from porter.exports.compiled import Compiler, open_source
 from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
 from porter.exports.registry import Format, WriteOptions, register
@@ -102,7 +102,7 @@ def literal(value: Any, is_double: bool, kind: str = "wp") -> str:
 def _lines(plan: Plan, file: str, with_main: bool) -> Iterator[str]:
     module = f"{plan.identifier}_network"
     yield from (f"! {line}".rstrip() for line in _about(plan, file, module))
-    yield from (f"module {module}", "  use, intrinsic :: iso_fortran_env, only: real32, real64, int8, input_unit")
+    yield from (f"module {module}", "  use, intrinsic :: iso_fortran_env, only: real32, real64, int64, input_unit")
     yield from ("  use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan", "  implicit none", "  private")
     yield f"  integer, parameter, public :: wp = real{plan.precision[-2:]}"
     yield f"  integer, parameter, public :: number_of_inputs = {plan.inputs}, number_of_outputs = {plan.outputs}"
@@ -172,14 +172,14 @@ def _array(name: str, array: Array, dtype: np.dtype[Any], kind: str = "wp") -> I
 
 
 def _whole(plan: Plan) -> Iterator[str]:
-    yield from ("  !> Inputs to outputs.", "  pure subroutine compute(inputs, outputs)")
+    yield from ("  !> Inputs to outputs.", "  pure recursive subroutine compute(inputs, outputs)")
     yield "    real(wp), intent(in) :: inputs(number_of_inputs)"
     yield "    real(wp), intent(out) :: outputs(number_of_outputs)"
     yield "    real(wp) :: layers(number_of_layer_values)"
     yield "    call compute_layers(inputs, layers)"
     yield "    outputs = layers(number_of_layer_values - number_of_outputs + 1:)"
     yield from ("  end subroutine compute", "", "  !> Inputs to what every layer gives, one behind the other.")
-    yield "  pure subroutine compute_layers(inputs, layers)"
+    yield "  pure recursive subroutine compute_layers(inputs, layers)"
     yield "    real(wp), intent(in) :: inputs(number_of_inputs)"
     yield "    real(wp), intent(out) :: layers(number_of_layer_values)"
     place, taken = 0, "inputs"
@@ -192,7 +192,7 @@ def _whole(plan: Plan) -> Iterator[str]:
 
 def _subroutine(piece: Piece, is_double: bool) -> Iterator[str]:
     layer, name = piece.layer, piece.identifier
-    yield f"  pure subroutine step_{name}(x, y)"
+    yield f"  pure recursive subroutine step_{name}(x, y)"
     yield f"    real(wp), intent(in) :: x({piece.inputs})"
     yield f"    real(wp), intent(out) :: y({piece.outputs})"
     if isinstance(layer, Dense):
@@ -276,6 +276,7 @@ def _program(plan: Plan, total: int) -> Iterator[str]:
         yield f"      print '(a)', 'layer {piece.outputs} {_quoted(piece.name)}'"
     yield f"      print '(a)', 'output {_quoted(plan.pieces[-1].name)}'"
     yield from ("    case ('--selftest')", "      call selftest()", "    case ('--trace')", "      call trace()")
+    yield from ("    case ('--rate')", "      call rate()")
     yield from ("    case default", f"      first = {total - plan.outputs + 1}", "      do")
     yield "        read (input_unit, *, iostat=status) inputs"
     yield "        if (status /= 0) exit"
@@ -296,7 +297,9 @@ def _program(plan: Plan, total: int) -> Iterator[str]:
         "      write (drain) real(layers, real64)",
         "    end do",
     )
-    yield from ("  end subroutine trace", "", "  subroutine selftest()", "    real(wp) :: outputs(number_of_outputs)")
+    yield from ("  end subroutine trace", "")
+    yield from _rate()
+    yield from ("  subroutine selftest()", "    real(wp) :: outputs(number_of_outputs)")
     yield from ("    integer :: row, wrong", "    wrong = 0", f"    do row = 1, {rows}")
     yield "      call compute(real(golden_inputs(:, row), wp), outputs)"
     yield "      wrong = wrong + count(.not. &"
@@ -307,13 +310,49 @@ def _program(plan: Plan, total: int) -> Iterator[str]:
     yield from ("    print '(a)', 'selftest passed'", "  end subroutine selftest", "")
 
 
+def _rate() -> Iterator[str]:
+    yield from ("  !> Rows a second of one thread, on rows from standard input.", "  subroutine rate()")
+    yield f"    real(real64), save :: rows(number_of_inputs, {RATED_ROWS}), sink"
+    yield "    real(wp) :: outputs(number_of_outputs)"
+    yield "    integer(int64) :: start, now, ticks, done"
+    yield "    integer :: source, known, status, i"
+    yield "    open (newunit=source, file='/dev/stdin', access='stream', form='unformatted', action='read')"
+    yield from (
+        "    known = 0",
+        f"    do while (known < {RATED_ROWS})",
+        "      read (source, iostat=status) rows(:, known + 1)",
+    )
+    yield from ("      if (status /= 0) exit", "      known = known + 1", "    end do", "    done = 0", "    sink = 0")
+    yield from ("    call system_clock(start, ticks)", "    do", "      do i = 1, known")
+    yield from (
+        "        call compute(real(rows(:, i), wp), outputs)",
+        "        sink = sink + outputs(1)",
+        "      end do",
+    )
+    yield from ("      done = done + known", "      call system_clock(now)")
+    yield from ("      if (known == 0 .or. now - start > ticks / 5) exit", "    end do")
+    yield "    if (sink > huge(sink)) print '(a)', 'overflow'"
+    yield "    print '(es14.6)', real(done, real64) * ticks / max(now - start, 1_int64)"
+    yield from ("  end subroutine rate", "")
+
+
 def _quoted(name: str) -> str:
     return name.replace("'", "''")
 
 
 def open_file(path: Path, *, trusted: bool) -> TracedPort:
     """The file compiled and run; see ``open_source``."""
-    return open_source(path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to fortran")
+    return open_source(
+        path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to fortran", main_for=_main_for
+    )
+
+
+def _main_for(text: str) -> str:
+    """The main of a module that stands alone."""
+    module = re.search(r"^ *module +(\w+)", text, re.M | re.I)
+    if module is None or re.search(r"^ *end program", text, re.M | re.I):
+        return ""
+    return "\n".join(_main("porter", module[1])) + "\n"
 
 
 DECLARED = re.compile(r"^ *real\(wp\), save :: (\w+)_(kernel|bias)\(([\d,]+)\)", re.M)

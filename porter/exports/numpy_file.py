@@ -96,7 +96,16 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield ""
     if "gelu" in plan.activations:
         yield "import math"
-    yield from ("import sys", "", "import numpy as np", "", f"REAL = np.{plan.precision}", "one = REAL(1)", "")
+    yield from (
+        "import sys",
+        "import time",
+        "",
+        "import numpy as np",
+        "",
+        f"REAL = np.{plan.precision}",
+        "one = REAL(1)",
+        "",
+    )
     for piece in plan.pieces:
         yield from _arrays(piece, plan.dtype)
     for name in _functions(plan):
@@ -200,6 +209,13 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
     yield "        given = np.concatenate(list(layers(rows).values()), axis=1)"
     yield '        sys.stdout.buffer.write(given.astype("<f8").tobytes())'
+    yield '    elif option == "--rate":'
+    yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
+    yield "        start, done = time.perf_counter(), 0"
+    yield "        while time.perf_counter() - start < 0.2:"
+    yield "            predict(rows)"
+    yield "            done += len(rows)"
+    yield "        print(done / (time.perf_counter() - start))"
     yield '    elif option == "--selftest":'
     yield '        print("selftest passed" if selftest() else "selftest FAILED")'
     yield "        return 0 if selftest() else 1"
@@ -228,6 +244,7 @@ def open_file(path: Path, *, trusted: bool) -> TracedPort:
     return TracedPort(
         path.name, f"NumPy {np.__version__}", program.run, program.outputs, precision, path=path,
         weights=lambda: by_names(read_arrays(path), program.layers), portable="porter export --to numpy",
+        rate=program.rate,
     )  # fmt: skip
 
 

@@ -65,6 +65,20 @@ class Program:
             for (name, shape), size, end in zip(self.layers.items(), sizes, ends, strict=True)
         }
 
+    def rate(self, inputs: Sequence[Array]) -> float:
+        """Rows a second, as the program itself measures them.
+
+        Raises:
+            PortError: it ends with an error, or gives no number.
+        """
+        count = len(inputs[0])
+        rows = np.concatenate([np.asarray(each, "<f8").reshape(count, -1) for each in inputs], axis=1)
+        told = _start((*self.command, "--rate"), self.name, np.ascontiguousarray(rows, "<f8").tobytes())
+        try:
+            return float(told)
+        except ValueError as error:
+            raise PortError(f"the port {self.name}", found=f"{told[:40]!r} rows a second") from error
+
 
 def ask(command: Sequence[str], name: str) -> Program:
     """A program, with what it says of itself.

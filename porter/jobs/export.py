@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from porter.errors import AccessError, OutputExistsError, UsageError
+from porter.exports.compiled import NoCompilerError
 from porter.exports.formats import format_for, format_named
 from porter.exports.judge import unjudged, verify_traced
 from porter.exports.keras_chain import is_saved, placement_of
@@ -168,7 +169,10 @@ def judge_file(
         reason = "nothing here runs it" if form.opens is None else "it was not compiled and run (--compile asks for it)"
         return unjudged(network, path, reason)
     tell(f"running {form.name} and judging")
-    opened = form.opens(path, trusted=trusted)
+    try:
+        opened = form.opens(path, trusted=trusted)
+    except NoCompilerError as error:
+        return unjudged(network, path, f"{error.what}: {error.remedy}")
     if isinstance(opened, TracedPort):
         return verify_traced(network, opened, golden=golden, seed=seed, rows=rows)
     if isinstance(opened, FileGraph):

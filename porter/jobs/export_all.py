@@ -1,0 +1,137 @@
+"""One network in every format: how large it becomes, how far from the reference it is, how fast its runtime runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import PorterError, first_line
+from porter.exports.feeds import chain_inputs, draw_rows_of
+from porter.exports.formats import FORMATS
+from porter.exports.registry import Format
+from porter.exports.source import network_of
+from porter.formats.programs import build_program
+from porter.jobs.export import export
+from porter.network import Network
+from porter.network.graph import KerasNetwork
+from porter.ports.file_graph import FileGraph
+from porter.ports.traced import TracedPort
+from porter.progress import tell
+from porter.report.report import Report
+
+Array = NDArray[Any]
+
+RATED_ROWS = 256
+SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of one format.
+
+    Attributes:
+        form: the format.
+        path: of what was written.
+        report: of it; None where it was refused.
+        refusal: why, in one line.
+        size: bytes; of a folder, of all in it.
+        error: the largest error of an output, end to end; None where it was not seen.
+        rate: rows a second by its runtime, or None.
+    """
+
+    form: Format
+    path: Path
+    report: Report | None = None
+    refusal: str = ""
+    size: int | None = None
+    error: float | None = None
+    rate: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Of the link "export", or "refused"."""
+        return "refused" if self.report is None else self.report.links.get("export", "not checked")
+
+
+def export_all(
+    source: Any, folder: Path, *, force: bool = False, samples: Any = None, seed: int = 0, **read_options: Any
+) -> list[Exported]:
+    """Write a network in every format into a folder, and judge each file.
+
+    Args:
+        source: as ``porter.export`` takes it.
+        folder: made if need be.
+        force: replace what is there.
+        samples: golden samples, or None.
+        seed: of the inputs.
+        **read_options: what the file does not say.
+    """
+    network = network_of(source, read_options)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = _rows(network, seed)
+    found = []
+    for form in FORMATS.values():
+        path = folder / f"{network.name}{form.suffix or '_' + form.name}"
+        tell(form.name)
+        try:
+            report = export(network, path, to=form.name, force=force, samples=samples, seed=seed)
+        except PorterError as error:
+            found.append(Exported(form, path, refusal=_refusal(error)))
+            continue
+        found.append(Exported(form, path, report, "", _size(path), _error(report), _rate(form, path, rows)))
+    return found
+
+
+def _refusal(error: PorterError) -> str:
+    told = error.found or error.what
+    return told if error.remedy is None else f"{told}: {error.remedy}"
+
+
+def _rows(network: Network, seed: int) -> list[Array]:
+    program, rng = build_program(network), np.random.default_rng(seed)
+    if isinstance(network, KerasNetwork):
+        return draw_rows_of(network, program, None, rng)
+    return [chain_inputs(network, program, RATED_ROWS, rng)[-RATED_ROWS:]]
+
+
+def _size(path: Path) -> int | None:
+    if path.is_dir():
+        return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    return path.stat().st_size if path.exists() else None
+
+
+def _error(report: Report) -> float | None:
+    """The largest error of the last layer end to end."""
+    known = [row.cumulative for row in report.layers if row.cumulative is not None]
+    return known[-1] if known else None
+
+
+def _rate(form: Format, path: Path, rows: Sequence[Array]) -> float | None:
+    """Rows a second; None where the file is not there, or nothing here runs it."""
+    if form.opens is None or not path.exists():
+        return None
+    try:
+        opened = form.opens(path, trusted=True)
+        if isinstance(opened, TracedPort):
+            return opened.rate(rows) if opened.rate is not None else _timed(lambda: opened.run(rows), len(rows[0]))
+        if isinstance(opened, FileGraph):
+            return _timed(lambda: opened.call(rows), len(rows[0]))
+        return _timed(lambda: opened(*(array.astype(np.float32) for array in rows)), len(rows[0]))
+    except PorterError as error:
+        tell(first_line(error))
+        return None
+
+
+def _timed(call: Callable[[], Any], rows: int) -> float:
+    call()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < SECONDS:
+        call()
+        done += rows
+    return done / (time.perf_counter() - start)
