@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from porter.network import Network
     from porter.report.report import Report
 
-BY_KERAS = (".keras", ".h5", "")
-"""Endings of ports that Keras loads; a folder has none."""
+WITHOUT_KERAS = (".c", ".f90", ".onnx", ".py", ".tflite")
+"""Endings of ports that something else runs."""
 
 app = typer.Typer(
     name="porter",
@@ -225,7 +225,9 @@ def port(
 @app.command()
 def verify(
     legacy: Annotated[Path, typer.Argument(metavar="LEGACY", help="The legacy file.")],
-    ported: Annotated[Path, typer.Argument(metavar="PORT", help="Any port of it: .keras, whole-model .h5, .onnx.")],
+    ported: Annotated[
+        Path, typer.Argument(metavar="PORT", help="Any port: a file, a folder, or module:function, which is imported.")
+    ],
     *,
     samples: Samples = None,
     placement: DeclaredPlacement = None,
@@ -249,6 +251,7 @@ def verify(
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
+    from porter.exports.names import named_function
     from porter.jobs.batch import run_all, samples_of
 
     reading = _reading(
@@ -265,9 +268,14 @@ def verify(
         exact_activations=exact_activations,
     )
 
+    module, _ = named_function(ported)
+    if module:
+        sys.path.insert(0, str(Path.cwd()))
+        console.notice(f"{module} is imported, and its code runs")
+
     def task(file: Path) -> Report:
         with console.working(file.name):
-            network = _network(file, reading, by_keras=ported.suffix.lower() in BY_KERAS)
+            network = _network(file, reading, by_keras=not module and ported.suffix.lower() not in WITHOUT_KERAS)
             return porter.verify(
                 network,
                 ported,

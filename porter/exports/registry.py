@@ -122,10 +122,10 @@ def format_for(path: Path) -> Format | None:
 
 def format_of(path: Path) -> Format | None:
     """The format of a file or a folder that is there; None where it is none of those that something here opens."""
-    for form in FORMATS.values():
-        if form.opens is None:
-            continue
-        by_suffix = path.name.lower().endswith(form.suffix) if form.suffix else path.is_dir()
-        if by_suffix and (form.is_opened is None or form.is_opened(path)):
-            return form
-    return None
+    found = [form for form in FORMATS.values() if form.opens is not None and _holds(form, path)]
+    return max(found, key=lambda form: len(form.suffix), default=None)
+
+
+def _holds(form: Format, path: Path) -> bool:
+    by_suffix = path.name.lower().endswith(form.suffix) if form.suffix else path.is_dir()
+    return by_suffix and (form.is_opened is None or form.is_opened(path))

@@ -24,6 +24,7 @@ from porter.jobs.file_port import verify_file
 from porter.jobs.saving import Discard
 from porter.network import Network
 from porter.ports.file_graph import FileGraph
+from porter.ports.keras.stored import StoredArrays
 from porter.ports.traced import TracedPort
 from porter.progress import tell
 from porter.report.report import Report
@@ -169,6 +170,8 @@ def judge_file(
         return unjudged(network, path, reason)
     tell(f"running {form.name} and judging")
     opened = form.opens(path, trusted=trusted)
+    if isinstance(opened, StoredArrays):
+        opened = opened.into(network)
     if isinstance(opened, TracedPort):
         return verify_traced(network, opened, golden=golden, seed=seed, rows=rows)
     if isinstance(opened, FileGraph):
