@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError, first_line
 from porter.network import Network
-from porter.ports.keras.build import build
 
 Array = NDArray[Any]
 
@@ -48,6 +47,8 @@ class StoredArrays:
         Raises:
             PortError: they are not the arrays of such a model.
         """
+        from porter.ports.keras.build import build
+
         model = build(network, placement="inside" if placement is None else placement, dtype=self.dtype)
         for weight in model.weights:  # what is not loaded must not pass for what was
             if "float" in str(weight.dtype):
