@@ -178,7 +178,7 @@ def _with_defaults(report: Report, case: Case, port: FilePort) -> Report:
     widest = max(step.width[1] for step in case.program.steps if isinstance(step, Dense))
     count = min(END_TO_END_ROWS, END_TO_END_NUMBERS // widest + 1)
     rows = cast(case.inputs[:count], port.input_dtypes[0]).astype(np.float64)
-    held = hold_defaults(port, rows, *_whole_bound(case, rows))
+    held = hold_defaults(port, rows, lambda: _whole_bound(case, rows))
     return with_defaults(report, held, port.file, case.judged[-1].name, len(rows))
 
 
