@@ -19,14 +19,14 @@ class WriteOptions:
 
     Attributes:
         precision: "float64", "float32" or what else the format has; None for the format's own choice.
-        layers: whether the file gives what every layer gives, where that is a choice.
+        layers: whether what every layer gives is an output of the file, where that is a choice.
         main: whether a program has a main that reads rows.
         project: whether what builds the file is written beside it.
         seed: of whatever is drawn.
     """
 
     precision: str | None = None
-    layers: bool = True
+    layers: bool = False
     main: bool = True
     project: bool = False
     seed: int = 0

@@ -41,6 +41,7 @@ def export(
     seed: int = 0,
     precision: str | None = None,
     project: bool = False,
+    layers: bool = False,
     compile: bool = True,
     like: str | Path | Network | None = None,
     placement: str | None = None,
@@ -57,6 +58,7 @@ def export(
         seed: of the inputs that it is judged on.
         precision: "float64", "float32" or what else the format has; None for the format's usual one.
         project: whether what builds a program is written beside it (CMakeLists.txt, fpm.toml).
+        layers: whether what every layer gives is an output of the file, where that is a choice (onnx).
         compile: whether a program that porter has just written itself is compiled and run, to be judged.
         like: a legacy file (or what was read of it) in a copy of which the network's values are written, for the
             legacy software; everything else in it stays as it is.
@@ -81,7 +83,7 @@ def export(
     form = _chosen(path, to)
     check_place(path, form, force=force)
     network = network_of(source, read_options)
-    options = WriteOptions(precision=precision, project=project, seed=seed)
+    options = WriteOptions(precision=precision, layers=layers, project=project, seed=seed)
     golden = load_samples(samples, network)
     with drafted(path, force=force) as draft:
         tell(f"writing {form.name}")
