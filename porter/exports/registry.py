@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,6 +75,7 @@ class Format:
         is_opened: whether a path of that suffix is of this format; None where the suffix alone says so.
         precisions: that can be asked for, the usual one first.
         holds_code: whether running a file runs its code.
+        stamp: writes the provenance record into a file that was judged; None where the format has no place for it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Format:
     is_opened: Callable[[Path], bool] | None = None
     precisions: tuple[str, ...] = ("float64", "float32")
     holds_code: bool = False
+    stamp: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
 FORMATS: dict[str, Format] = {}

@@ -21,6 +21,7 @@ from porter.formats import read
 from porter.formats.opened import os_reason
 from porter.formats.samples import load_samples
 from porter.jobs.file_port import verify_file
+from porter.jobs.provenance import describe
 from porter.jobs.saving import Discard
 from porter.network import Network
 from porter.ports.file_graph import FileGraph
@@ -92,6 +93,9 @@ def export(
         if report.verdict == "mismatch" and not force:
             report = _unwritten(report)
             raise Discard
+        if form.stamp is not None:
+            chosen = {"to": form.name, "precision": precision, "seed": seed}
+            form.stamp(draft, describe(network, report, chosen | dict(network.declarations)))
     return _at(report, path)
 
 

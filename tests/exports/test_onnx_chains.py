@@ -218,3 +218,14 @@ def test_a_network_in_float32_beside_one_in_float64(square, tmp_path):
         outputs.append(session.run(None, {"inputs": rows.astype(dtype)})[0])
     assert [each.dtype.name for each in outputs] == ["float32", "float64"]
     assert 0 < np.abs(outputs[0] - outputs[1]).max() < 1e-4
+
+
+def test_an_export_carries_its_record(square, tmp_path):
+    report = porter.export(square, tmp_path / "a.onnx")
+    told = {each.key: each.value for each in onnx.load(tmp_path / "a.onnx").metadata_props}
+    record = json.loads(told["porter_provenance"])
+    assert record["verdict"] == "parity" == report.verdict
+    assert record["source"]["sha256"] == square.source.sha256
+    assert record["links"]["export"] == "parity" and record["versions"]["onnxruntime"]
+    assert str(tmp_path) not in told["porter_provenance"]
+    assert porter.verify(square, tmp_path / "a.onnx", search=False).verdict == "parity"
