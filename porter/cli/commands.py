@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from porter.network import Network
     from porter.report.report import Report
 
-BY_KERAS = (".keras", ".h5", "")
-"""Endings of ports that Keras loads; a folder has none."""
+WITHOUT_KERAS = (".c", ".f90", ".onnx", ".py", ".tflite")
+"""Endings of ports that something else runs."""
 
 app = typer.Typer(
     name="porter",
@@ -236,7 +236,8 @@ def verify(
     ported: Annotated[
         Path,
         typer.Argument(
-            metavar="PORT", help="Any port of it: .keras, .h5, or a file of any format that porter export writes."
+            metavar="PORT",
+            help="Any port: .keras, .h5, what porter export writes, or module:function, which is imported.",
         ),
     ],
     *,
@@ -265,6 +266,7 @@ def verify(
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
+    from porter.exports.names import named_function
     from porter.jobs.batch import run_all, samples_of
 
     reading = read_options(
@@ -281,9 +283,14 @@ def verify(
         exact_activations=exact_activations,
     )
 
+    module, _ = named_function(ported)
+    if module:
+        sys.path.insert(0, str(Path.cwd()))
+        console.notice(f"{module} is imported, and its code runs")
+
     def task(file: Path) -> Report:
         with console.working(file.name):
-            network = _network(file, reading, by_keras=ported.suffix.lower() in BY_KERAS)
+            network = _network(file, reading, by_keras=not module and ported.suffix.lower() not in WITHOUT_KERAS)
             return porter.verify(
                 network,
                 ported,

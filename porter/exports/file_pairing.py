@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -104,9 +104,16 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
         if name in shapes:
             places = {**places, name: _end(file, number, program, traces[name], tensors)}
     ordered = {step.name: places[step.name] for step in program.steps if step.name in places}
-    default = precision_of(tensors, file.keys) or Precision("float32", "float32")
-    precisions = {name: precision_of(tensors, [place.key]) or default for name, place in ordered.items()}
+    default = _precision(file, tensors, file.keys) or Precision("float32", "float32")
+    precisions = {name: _precision(file, tensors, [place.key]) or default for name, place in ordered.items()}
     return FilePairing(file, ordered, shapes, whole, precisions)
+
+
+def _precision(file: FileGraph, tensors: Mapping[Key, Array], keys: Sequence[Key]) -> Precision | None:
+    """The coarsest format of some tensors, with that in which the file keeps its arrays."""
+    found = precision_of(tensors, keys)
+    kept = next((node.variables for node in file.nodes if node.variables is not None), None)
+    return found if found is None or kept is None else replace(found, variables=kept)
 
 
 def _by_name(
@@ -167,7 +174,7 @@ class _ByNumbers:
 
     def __init__(self, file: FileGraph, program: Program, tensors: Mapping[Key, Array]) -> None:
         self._file, self._program, self._tensors = file, program, tensors
-        self._precision = precision_of(tensors, file.keys) or Precision("float32", "float32")
+        self._precision = _precision(file, tensors, file.keys) or Precision("float32", "float32")
         self._made = {key: at for at, node in enumerate(file.nodes) for key in node.outputs}
 
     def pair(self, feeds: Mapping[str, Array], known: Mapping[str, Place]) -> dict[str, Place]:

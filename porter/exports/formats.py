@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from porter.exports import c, fortran, numpy_file, runtime_files
+from porter.exports import c, fortran, keras_files, numpy_file, runtime_files
 from porter.exports.registry import FORMATS, Format, format_for, format_named, format_of, register
 
-WRITERS = (c, fortran, numpy_file, runtime_files)
+WRITERS = (runtime_files, keras_files, c, fortran, numpy_file)
 """Each module registers its own as it is imported."""
 
 __all__ = ["FORMATS", "WRITERS", "Format", "format_for", "format_named", "format_of", "register"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def write_litert(
         UnbuildableError: the converter refuses the model, or it has a time axis that is left open.
     """
     check_choice("precision", precision, PRECISIONS)
-    model = build_flat(network, placement)
+    model = build_flat(network, placement) if precision.startswith("float") else build_bounded(network, placement)
     path.write_bytes(convert(model, precision, lambda: calibration(network, model, np.random.default_rng(seed))))
 
 
@@ -58,6 +60,30 @@ def build_flat(network: Network, placement: str | None = None) -> Any:
     if placement is None:
         placement = "folded" if _can_fold(network) else "inside"
     return build(network, placement=placement)
+
+
+def build_bounded(network: Network, placement: str | None = None) -> Any:
+    """The Keras model that whole numbers are made of: scaled inputs are held to what the documented range gives.
+
+    So they keep a tensor of their own, which all inputs fill alike. Otherwise the converter multiplies the scaling into
+    the first kernel, of which eight bits then lose the inputs of wide ranges; beyond the range whole numbers hold
+    their greatest anyway.
+    """
+    from keras import Input, Model, layers, ops
+
+    from porter.ports.keras.build import build
+
+    plain = not isinstance(network, KerasNetwork) and placement is None and network.input_range is not None
+    if not plain or not isinstance(network.layers[0], Scaling):
+        return build_flat(network, placement)
+    first, rest = network.layers[0], replace(network, layers=network.layers[1:])
+    inner = build(rest, placement="folded" if _can_fold(rest) else "inside")
+    assert network.input_range is not None
+    low, high = (first.scale * side + first.offset for side in network.input_range.T)
+    inputs = Input((len(first.scale),), name="inputs")
+    scaled = layers.Rescaling(first.scale, first.offset, name=first.name)(inputs)
+    held = ops.minimum(ops.maximum(scaled, float(np.min(low))), float(np.max(high)))
+    return Model(inputs, inner(held), name=inner.name)
 
 
 def _can_fold(network: Network) -> bool:
@@ -179,7 +205,8 @@ def _known(shape: Sequence[int | None]) -> list[int]:
 def _quietly() -> Iterator[None]:
     """Without what the converter prints on the way, to either stream, also from below Python."""
     kept = [os.dup(number) for number in (1, 2)]
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(io.StringIO()):
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             for number in (1, 2):
                 os.dup2(nothing.fileno(), number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,14 +19,14 @@ class WriteOptions:
 
     Attributes:
         precision: "float64", "float32" or what else the format has; None for the format's own choice.
-        layers: whether the file gives what every layer gives, where that is a choice.
+        layers: whether what every layer gives is an output of the file, where that is a choice.
         main: whether a program has a main that reads rows.
         project: whether what builds the file is written beside it.
         seed: of whatever is drawn.
     """
 
     precision: str | None = None
-    layers: bool = True
+    layers: bool = False
     main: bool = True
     project: bool = False
     seed: int = 0
@@ -75,6 +75,7 @@ class Format:
         is_opened: whether a path of that suffix is of this format; None where the suffix alone says so.
         precisions: that can be asked for, the usual one first.
         holds_code: whether running a file runs its code.
+        stamp: writes the provenance record into a file that was judged; None where the format has no place for it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Format:
     is_opened: Callable[[Path], bool] | None = None
     precisions: tuple[str, ...] = ("float64", "float32")
     holds_code: bool = False
+    stamp: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
 FORMATS: dict[str, Format] = {}
@@ -122,10 +124,10 @@ def format_for(path: Path) -> Format | None:
 
 def format_of(path: Path) -> Format | None:
     """The format of a file or a folder that is there; None where it is none of those that something here opens."""
-    for form in FORMATS.values():
-        if form.opens is None:
-            continue
-        by_suffix = path.name.lower().endswith(form.suffix) if form.suffix else path.is_dir()
-        if by_suffix and (form.is_opened is None or form.is_opened(path)):
-            return form
-    return None
+    found = [form for form in FORMATS.values() if form.opens is not None and _holds(form, path)]
+    return max(found, key=lambda form: len(form.suffix), default=None)
+
+
+def _holds(form: Format, path: Path) -> bool:
+    by_suffix = path.name.lower().endswith(form.suffix) if form.suffix else path.is_dir()
+    return by_suffix and (form.is_opened is None or form.is_opened(path))

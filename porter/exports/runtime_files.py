@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ def _write_onnx(network: Network, path: Path, options: WriteOptions) -> None:
     from porter.exports.onnx import build_onnx, save_onnx
 
     save_onnx(build_onnx(network, dtype=options.precision or "float32", layers=options.layers), path)
+
+
+def _stamp_onnx(path: Path, record: Mapping[str, Any]) -> None:
+    import onnx
+
+    from porter.exports.onnx import save_onnx
+
+    save_onnx(onnx.load(path), path, record)
 
 
 def _open_onnx(path: Path, *, trusted: bool) -> Any:
@@ -42,6 +51,7 @@ ONNX = register(
         needs="keras-porter[onnx]",
         opens=_open_onnx,
         precisions=("float32", "float64"),
+        stamp=_stamp_onnx,
     )
 )
 LITERT = register(

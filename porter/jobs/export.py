@@ -22,9 +22,11 @@ from porter.formats import read
 from porter.formats.opened import os_reason
 from porter.formats.samples import load_samples
 from porter.jobs.file_port import verify_file
+from porter.jobs.provenance import describe
 from porter.jobs.saving import Discard
 from porter.network import Network
 from porter.ports.file_graph import FileGraph
+from porter.ports.keras.stored import StoredArrays
 from porter.ports.traced import TracedPort
 from porter.progress import tell
 from porter.report.report import Report
@@ -41,6 +43,7 @@ def export(
     seed: int = 0,
     precision: str | None = None,
     project: bool = False,
+    layers: bool = False,
     compile: bool = True,
     like: str | Path | Network | None = None,
     placement: str | None = None,
@@ -57,6 +60,7 @@ def export(
         seed: of the inputs that it is judged on.
         precision: "float64", "float32" or what else the format has; None for the format's usual one.
         project: whether what builds a program is written beside it (CMakeLists.txt, fpm.toml).
+        layers: whether what every layer gives is an output of the file, where that is a choice (onnx).
         compile: whether a program that porter has just written itself is compiled and run, to be judged.
         like: a legacy file (or what was read of it) in a copy of which the network's values are written, for the
             legacy software; everything else in it stays as it is.
@@ -81,7 +85,7 @@ def export(
     form = _chosen(path, to)
     check_place(path, form, force=force)
     network = network_of(source, read_options)
-    options = WriteOptions(precision=precision, project=project, seed=seed)
+    options = WriteOptions(precision=precision, layers=layers, project=project, seed=seed)
     golden = load_samples(samples, network)
     with drafted(path, force=force) as draft:
         tell(f"writing {form.name}")
@@ -90,6 +94,9 @@ def export(
         if report.verdict == "mismatch" and not force:
             report = _unwritten(report)
             raise Discard
+        if form.stamp is not None:
+            chosen = {"to": form.name, "precision": precision, "seed": seed}
+            form.stamp(draft, describe(network, report, chosen | dict(network.declarations)))
     return _at(report, path)
 
 
@@ -173,6 +180,8 @@ def judge_file(
         opened = form.opens(path, trusted=trusted)
     except NoCompilerError as error:
         return unjudged(network, path, f"{error.what}: {error.remedy}")
+    if isinstance(opened, StoredArrays):
+        opened = opened.into(network)
     if isinstance(opened, TracedPort):
         return verify_traced(network, opened, golden=golden, seed=seed, rows=rows)
     if isinstance(opened, FileGraph):

@@ -26,6 +26,7 @@ from porter.network.placement import PLACEMENTS, check_unplaced
 from porter.ports.file_graph import FileGraph
 from porter.ports.keras.graph import PortGraph, read_graph
 from porter.ports.keras.state import preserved
+from porter.ports.keras.stored import StoredArrays
 from porter.ports.traced import TracedPort
 from porter.report.report import Report
 from porter.verdict.build import build_report
@@ -78,6 +79,8 @@ def verify(
     model = open_port(port, trusted=compile) if isinstance(port, str | Path) else port
     source = port if isinstance(port, str | Path) else None
     golden = load_samples(samples, network)
+    if isinstance(model, StoredArrays):
+        model = model.into(network, placement)
     with no_escape():
         if isinstance(model, TracedPort):
             return verify_traced(network, model, golden=golden, seed=seed, rows=rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -270,10 +271,13 @@ class _Runner:
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
         plain = self._interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        made = self._interpreter.Interpreter(
-            model_content=bytes(builder.Output()), experimental_op_resolver_type=plain, num_threads=1
-        )
+        made = self._interpret(bytes(builder.Output()), experimental_op_resolver_type=plain, num_threads=1)
         return made, taken
+
+    def _interpret(self, content: bytes, **how: Any) -> Any:
+        with warnings.catch_warnings():  # tf.lite tells of its successor
+            warnings.simplefilter("ignore")
+            return self._interpreter.Interpreter(model_content=content, **how)
 
     def _between(self, given: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[list[int], list[int]]:
         needed, taken, pending = set[int](), set[int](), list(wanted)
@@ -289,7 +293,7 @@ class _Runner:
 
     @functools.cached_property
     def _usual(self) -> Any:
-        return self._interpreter.Interpreter(model_content=self._content)
+        return self._interpret(self._content)
 
     def whole(self, fed: Sequence[Array]) -> list[Array]:
         """The outputs, as anybody gets them who loads the file."""

@@ -9,8 +9,12 @@ import pytest
 COMMANDS = re.compile(r"^```(console|pycon)$", re.MULTILINE)
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("tutorial", "debugging", "formats", "families", "numerics", "pytest", "cli")),
-)
+    *(
+        f"docs/{name}.md" for name in (
+            "tutorial", "debugging", "formats", "families", "runtimes", "numerics", "pytest", "cli",
+        )
+    ),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES)

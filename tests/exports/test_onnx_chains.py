@@ -120,15 +120,15 @@ def test_the_record_is_written_beside_the_graph(square, tmp_path):
     assert found.graph.SerializeToString(deterministic=True) == before
 
 
+@pytest.mark.subprocess
 def test_neither_tensorflow_nor_keras_has_a_part_in_it(fixtures, tmp_path):
     code = (
-        "import sys, porter\nfrom porter.exports.onnx import build_onnx, save_onnx\nfrom pathlib import Path\n"
-        f"network = porter.read({str(fixtures / 'bare_7-16-10-7.h5')!r})\npath = Path({str(tmp_path / 'a.onnx')!r})\n"
-        "save_onnx(build_onnx(network), path)\nprint(porter.verify(network, path, search=False).verdict)\n"
+        f"import sys, porter\nsource, path = {str(fixtures / 'bare_7-16-10-7.h5')!r}, {str(tmp_path / 'a.onnx')!r}\n"
+        "print(porter.export(source, path).verdict, porter.verify(source, path).verdict)\n"
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])\n"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.split("\n")[:2] == ["parity", "[]"]
+    assert told.stdout.split("\n")[:2] == ["parity parity", "[]"]
 
 
 def test_a_fixed_batch(square, tmp_path):
@@ -218,3 +218,14 @@ def test_a_network_in_float32_beside_one_in_float64(square, tmp_path):
         outputs.append(session.run(None, {"inputs": rows.astype(dtype)})[0])
     assert [each.dtype.name for each in outputs] == ["float32", "float64"]
     assert 0 < np.abs(outputs[0] - outputs[1]).max() < 1e-4
+
+
+def test_an_export_carries_its_record(square, tmp_path):
+    report = porter.export(square, tmp_path / "a.onnx")
+    told = {each.key: each.value for each in onnx.load(tmp_path / "a.onnx").metadata_props}
+    record = json.loads(told["porter_provenance"])
+    assert record["verdict"] == "parity" == report.verdict
+    assert record["source"]["sha256"] == square.source.sha256
+    assert record["links"]["export"] == "parity" and record["versions"]["onnxruntime"]
+    assert str(tmp_path) not in told["porter_provenance"]
+    assert porter.verify(square, tmp_path / "a.onnx", search=False).verdict == "parity"

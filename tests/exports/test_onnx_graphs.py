@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -214,3 +217,14 @@ def test_every_layer_is_an_output_on_request(tmp_path):
     names = [each.name for each in build_onnx(network, layers=True).graph.output]
     assert names[0] == "dense_1" and set(names) == {layer.name for layer in network.layers}
     assert onnx.load(onnx_files.write(network, tmp_path / "a.onnx", layers=True)).graph.output
+
+
+@pytest.mark.subprocess
+def test_neither_tensorflow_nor_keras_has_a_part_in_it(tmp_path):
+    code = (
+        f"import sys, porter\nsource, path = {str(cnn(tmp_path / 'a.h5'))!r}, {str(tmp_path / 'a.onnx')!r}\n"
+        "print(porter.export(source, path).verdict, porter.verify(source, path).verdict)\n"
+        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split("\n")[:2] == ["parity parity", "[]"]

@@ -1,0 +1,212 @@
+"""What people keep of a Keras model: SavedModel, checkpoint, weights, HDF5, JSON; written, loaded again, judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import porter
+from porter.exports.formats import FORMATS
+from porter.exports.names import checkpoint_prefix, named_function
+from tests.exports.test_onnx_graphs import cnn, recurrent
+
+pytestmark = pytest.mark.usefixtures("keras")
+
+ENDINGS = {"saved_model": "", "h5": ".h5", "weights": ".weights.h5", "checkpoint": ".ckpt", "json": ".json"}
+SHOWS_LAYERS = [name for name in ENDINGS if name != "saved_model"]
+
+
+@pytest.fixture(scope="module")
+def square(fixtures):
+    return porter.read(fixtures / "square_7-7-7-7-7.h5")
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_written_and_judged(square, tmp_path, name):
+    path = tmp_path / f"a{ENDINGS[name]}"
+    report = porter.export(square, path, to=name)
+    expected = "parity" if name in SHOWS_LAYERS else "inconclusive"
+    assert report.verdict == expected == report.links["export"], str(report)
+    again = porter.verify(square, path, search=False)
+    assert again.verdict == expected, str(again)
+    if name == "saved_model":
+        assert "does not show its layers" in again.notes[0] and "within the end-to-end bound" in again.notes[0]
+
+
+@pytest.mark.parametrize("name", SHOWS_LAYERS)
+def test_in_float64(square, tmp_path, name):
+    path = tmp_path / f"a{ENDINGS[name]}"
+    assert porter.export(square, path, to=name, precision="float64").verdict == "parity"
+    report = porter.verify(square, path, search=False)
+    assert report.verdict == "parity" and {row.dtype for row in report.layers} == {"float64"}
+
+
+@pytest.mark.parametrize("name", SHOWS_LAYERS)
+@pytest.mark.parametrize("make", [cnn, lambda path: recurrent(path, "LSTM")])
+def test_a_legacy_keras_network(tmp_path, name, make):
+    network = porter.read(make(tmp_path / "legacy.h5"))
+    path = tmp_path / f"a{ENDINGS[name]}"
+    assert porter.export(network, path, to=name).verdict == "parity"
+    assert porter.verify(network, path).verdict == "parity"
+
+
+def wrong(square):
+    model = porter.build(square)
+    layer = model.get_layer("Layer2")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel.T, bias])
+    return model
+
+
+def save_wrong(square, path, name):
+    import tensorflow as tf
+
+    model = wrong(square)
+    if name == "saved_model":
+        model.export(path, verbose=False)
+    elif name == "weights":
+        model.save_weights(path)
+    elif name == "checkpoint":
+        tf.train.Checkpoint(model=model).write(str(path))
+    elif name == "json":
+        path.write_text(model.to_json())
+        model.save_weights(path.with_name("a.weights.h5"))
+    else:
+        model.save(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_mistake_is_found(square, tmp_path, name):
+    path = tmp_path / f"a{ENDINGS[name]}"
+    save_wrong(square, path, name)
+    report = porter.verify(square, path, search=False)
+    assert report.verdict == "mismatch"
+    if name in SHOWS_LAYERS:
+        assert [(finding.code, finding.layer) for finding in report.findings] == [("kernel.transposed", "Layer2")]
+
+
+def test_a_checkpoint_of_keras_2(fixtures, tmp_path):
+    """As ``save_weights`` of Keras 2 wrote it: arrays by the number of their layer."""
+    import tensorflow as tf
+
+    network = porter.read(fixtures / "bare_7-16-10-7.h5")
+    layers = [layer for layer in porter.build(network).layers if layer.weights]
+    root = tf.train.Checkpoint()
+    for number, layer in enumerate(layers):
+        held = tf.train.Checkpoint(kernel=tf.Variable(layer.kernel), bias=tf.Variable(layer.bias))
+        setattr(root, f"layer_with_weights-{number}", held)
+    root.write(str(tmp_path / "cp-0001"))
+    assert porter.verify(network, tmp_path / "cp-0001", search=False).verdict == "parity"
+    assert porter.verify(network, tmp_path / "cp-0001.index", search=False).verdict == "parity"
+
+
+def test_arrays_of_another_model(square, fixtures, tmp_path):
+    other = porter.build(porter.read(fixtures / "bare_7-16-10-7.h5"))
+    other.save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(porter.PortError):
+        porter.verify(square, tmp_path / "a.weights.h5")
+
+
+def test_arrays_that_were_not_loaded_do_not_pass(square, tmp_path, monkeypatch):
+    from porter.ports.keras import stored
+
+    porter.build(square).save_weights(tmp_path / "a.weights.h5")
+    found = stored.open_weights(tmp_path / "a.weights.h5")
+    nothing = stored.StoredArrays(found.path, found.dtype, lambda model: None, found.describes)
+    with pytest.raises(porter.PortError, match="nothing for"):
+        nothing.into(square)
+
+
+def test_json_without_weights(square, tmp_path):
+    (tmp_path / "a.json").write_text(porter.build(square).to_json())
+    with pytest.raises(porter.PortError, match=r"a\.weights\.h5"):
+        porter.verify(square, tmp_path / "a.json")
+
+
+def test_a_saved_model_that_runs_python(square, tmp_path):
+    import tensorflow as tf
+
+    class Reads(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 7), tf.float32)])
+        def serve(self, x):
+            return {"output_0": x + tf.cast(tf.strings.length(tf.io.read_file("secret")), tf.float32)}
+
+    module = Reads()
+    tf.saved_model.save(module, str(tmp_path / "a"), signatures={"serving_default": module.serve})
+    with pytest.raises(porter.UsageError, match="ReadFile"):
+        porter.verify(square, tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing"])
+def test_no_saved_model(square, tmp_path, content):
+    (tmp_path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(porter.PortError):
+        porter.verify(square, tmp_path)
+
+
+def test_every_format_says_what_it_is():
+    assert set(ENDINGS) | {"onnx", "litert"} <= set(FORMATS)
+    assert all(form.describes for form in FORMATS.values())
+
+
+def write_module(square, folder, name, factor=1.0):
+    model = porter.build(square, dtype="float64")
+    model.save(folder / f"{name}.keras")
+    (folder / f"{name}.py").write_text(
+        "import keras\nimport numpy as np\n"
+        f"MODEL = keras.saving.load_model({str(folder / f'{name}.keras')!r})\n"
+        f"def forward(rows):\n    return {factor} * np.asarray(MODEL(rows))\nNUMBER = 3\n"
+    )
+
+
+def test_a_function_by_its_name(square, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    write_module(square, tmp_path, "right_port")
+    report = porter.verify(square, "right_port:forward")
+    assert report.verdict == "inconclusive" and report.links["build"] == "inconclusive"
+    write_module(square, tmp_path, "wrong_port", factor=1.01)
+    assert porter.verify(square, "wrong_port:forward").verdict == "mismatch"
+    for name, told in (("right_port:nothing", "AttributeError"), ("no_such:forward", "ModuleNotFoundError"),
+                       ("right_port:NUMBER", "int")):  # fmt: skip
+        with pytest.raises(porter.PortError, match=told):
+            porter.verify(square, name)
+    for name in ("right_port", "wrong_port"):
+        sys.modules.pop(name, None)
+
+
+def test_a_name_that_a_file_bears_is_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert named_function("module:function") == ("module", "function")
+    (tmp_path / "module:function").write_text("")
+    assert named_function("module:function") == ("", "")
+    assert named_function("a.b:c") == ("a.b", "c")
+    assert named_function("C:\\port.keras") == ("", "") == named_function("a b:c")
+
+
+def test_the_prefix_of_a_checkpoint(tmp_path):
+    (tmp_path / "a.ckpt.index").write_text("")
+    assert checkpoint_prefix(tmp_path / "a.ckpt") == tmp_path / "a.ckpt"
+    assert checkpoint_prefix(tmp_path / "a.ckpt.index") == tmp_path / "a.ckpt"
+    assert checkpoint_prefix(tmp_path / "b.ckpt") is None and checkpoint_prefix(tmp_path) is None
+
+
+def test_the_command_line_says_that_a_module_is_imported(square, fixtures, tmp_path):
+    write_module(square, tmp_path, "some_port")
+    command = [sys.executable, "-m", "porter", "verify", str(fixtures / "square_7-7-7-7-7.h5"), "some_port:forward"]
+    told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert told.returncode == 1 and "some_port is imported" in told.stderr
+    assert json.loads(told.stdout)["verdict"] == "inconclusive"
+
+
+def test_numbers_of_a_saved_model_are_those_of_the_port(square, tmp_path):
+    from porter.ports.keras.saved_model import open_saved_model
+
+    model = porter.build(square)
+    model.export(tmp_path / "a", verbose=False)
+    rows = np.random.default_rng(0).uniform(*square.input_range.T, (20, 7)).astype(np.float32)
+    assert np.allclose(open_saved_model(tmp_path / "a")(rows), np.asarray(model(rows)), rtol=1e-6)

@@ -1,0 +1,145 @@
+"""LiteRT files: converted, run by LiteRT, judged; mistakes in them named; whole numbers never called parity."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+import porter
+from porter.exports.litert import calibration
+from porter.ports import litert_file
+from tests.exports import litert_files
+from tests.exports.test_onnx_graphs import cnn, recurrent
+from tests.keras_legacy.files import layer, model, write
+
+pytestmark = pytest.mark.usefixtures("keras")
+
+
+@pytest.fixture(scope="module")
+def square(fixtures):
+    return porter.read(fixtures / "square_7-7-7-7-7.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("square_7-7-7-7-7.h5", "float32"), ("square_7-7-7-7-7.h5", "float16"), ("families/canyon", "float32")],
+)
+def test_a_chain(fixtures, tmp_path, name, precision):
+    network = porter.read(fixtures / name)
+    report = porter.verify(network, litert_files.write(network, tmp_path / "a.tflite", precision=precision))
+    assert report.verdict == "parity" == report.links["export"], str(report)
+    assert "LiteRT" in report.link_notes["export"] and report.links["build"] == "not checked"
+    assert all(row.verdict == "parity" or row.verdict.startswith("folded") for row in report.layers)
+
+
+def test_arrays_in_half_precision_after_a_slope_was_multiplied_into_them(fixtures, tmp_path):
+    network = porter.read(fixtures / "families" / "canyon")
+    report = porter.verify(network, litert_files.write(network, tmp_path / "a.tflite", precision="float16"))
+    assert report.verdict == "inconclusive" and "half precision" in report.notes[0]
+
+
+def test_weights_in_half_precision_that_the_file_does_not_declare(square, tmp_path):
+    """Negative control of the bound of float16: the same numbers, kept as float32."""
+    import numpy as np
+
+    def edit(model):
+        for each in litert_files.products(model):
+            values = litert_files.array(model, each.inputs[1])
+            litert_files.put(model, each.inputs[1], values.astype(np.float16).astype(np.float32))
+
+    report = porter.verify(square, litert_files.write(square, tmp_path / "a.tflite", edit))
+    assert report.verdict == "mismatch" and report.findings[0].code == "precision.port"
+
+
+MISTAKES = {
+    "kernel.transposed": (litert_files.transposed(1), "Layer2"),
+    "bias.missing": (litert_files.without_bias(2), "Layer3"),
+    "activation.replaced": (litert_files.sigmoid_for_tanh(1), "Layer2"),
+}
+
+
+@pytest.mark.parametrize("code", MISTAKES)
+def test_a_mistake_in_the_file_is_named(square, tmp_path, code):
+    edit, where = MISTAKES[code]
+    report = porter.verify(square, litert_files.write(square, tmp_path / "a.tflite", edit), search=False)
+    assert report.verdict == "mismatch"
+    assert [(finding.code, finding.layer) for finding in report.findings] == [(code, where)]
+
+
+def test_a_scaling_that_the_converter_folds(square, tmp_path):
+    """As somebody gets it who converts a port that has its scaling in layers of its own."""
+    report = porter.verify(square, litert_files.write(square, tmp_path / "a.tflite", placement="inside"))
+    assert report.verdict == "parity", str(report)
+
+
+def test_operations_that_the_converter_arranges_otherwise(fixtures, tmp_path):
+    network = porter.read(fixtures / "families" / "FAPAR")
+    report = porter.verify(network, litert_files.write(network, tmp_path / "a.tflite"))
+    assert report.verdict != "parity"
+    assert report.verdict == "inconclusive" or report.findings
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16x8"])
+def test_whole_numbers_are_an_approximation(square, tmp_path, precision):
+    path = litert_files.write(square, tmp_path / "a.tflite", precision=precision)
+    report = porter.verify(square, path)
+    assert report.verdict == "inconclusive" == report.links["export"]
+    assert all(row.verdict == "uncompared" for row in report.layers)
+    told = report.notes[0]
+    assert "an approximation, quantized to int" in told and "no parity" in told
+    share = float(re.search(r"up to ([\d.]+)%", told)[1])
+    assert 0.01 < share < {"int8": 60, "int16x8": 5}[precision]
+    assert "rounding in float32 alone could explain" in told
+
+
+def test_calibration_reaches_the_corners(square, keras):
+    import numpy as np
+
+    built = porter.build(square)
+    (rows,) = calibration(square, built, np.random.default_rng(0))
+    low, high = square.input_range.T
+    assert (rows.min(axis=0) == low).all() and (rows.max(axis=0) == high).all()
+    assert np.all((rows >= low) & (rows <= high))
+    assert (np.isin(rows, np.concatenate([low, high])).all(axis=1)).sum() >= 256
+
+
+def test_a_convolutional_network(tmp_path):
+    network = porter.read(cnn(tmp_path / "a.h5"))
+    report = porter.verify(network, litert_files.write(network, tmp_path / "a.tflite"))
+    assert report.verdict == "parity", str(report)
+    assert any("by the numbers" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_recurrent_network_is_unrolled(tmp_path, kind):
+    network = porter.read(recurrent(tmp_path / "a.h5", kind))
+    report = porter.verify(network, litert_files.write(network, tmp_path / "a.tflite"))
+    assert report.verdict == "parity", str(report)
+
+
+def test_a_time_axis_that_is_left_open(tmp_path):
+    entries = [layer("LSTM", "rnn_1", units=2, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
+                     return_sequences=False, batch_input_shape=[None, None, 3])]  # fmt: skip
+    held = {"rnn_1": {"rnn_1/kernel:0": [[0.1] * 8] * 3, "rnn_1/recurrent_kernel:0": [[0.1] * 8] * 2,
+                      "rnn_1/bias:0": [0.1] * 8}}  # fmt: skip
+    network = porter.read(write(tmp_path / "a.h5", model(entries), held))
+    with pytest.raises(porter.UnbuildableError, match="left open"):
+        litert_files.write(network, tmp_path / "a.tflite")
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing at all", b"\x1c\0\0\0TFL3", b"\x1c\0\0\0TFL3" + bytes(100)])
+def test_no_litert_file(square, tmp_path, content):
+    (tmp_path / "a.tflite").write_bytes(content)
+    with pytest.raises(porter.PortError):
+        porter.verify(square, tmp_path / "a.tflite")
+
+
+def test_tensorflow_stands_in_for_the_runtime(square, tmp_path, monkeypatch):
+    path = litert_files.write(square, tmp_path / "a.tflite")
+    for name in ("ai_edge_litert", "ai_edge_litert.interpreter", "ai_edge_litert.schema_py_generated"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert litert_file.runtime()[2].startswith("tf.lite")
+    report = porter.verify(square, path, search=False)
+    assert report.verdict == "parity" and "tf.lite" in report.link_notes["export"]
