@@ -21,6 +21,7 @@ from porter.jobs.export import export
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.ports.file_graph import FileGraph
+from porter.ports.keras.stored import StoredArrays
 from porter.ports.traced import TracedPort
 from porter.progress import tell
 from porter.report.report import Report
@@ -84,7 +85,7 @@ def export_all(
         except PorterError as error:
             found.append(Exported(form, path, refusal=_refusal(error)))
             continue
-        found.append(Exported(form, path, report, "", _size(path), _error(report), _rate(form, path, rows)))
+        found.append(Exported(form, path, report, "", _size(path), _error(report), _rate(form, network, path, rows)))
     return found
 
 
@@ -112,12 +113,13 @@ def _error(report: Report) -> float | None:
     return known[-1] if known else None
 
 
-def _rate(form: Format, path: Path, rows: Sequence[Array]) -> float | None:
+def _rate(form: Format, network: Network, path: Path, rows: Sequence[Array]) -> float | None:
     """Rows a second; None where the file is not there, or nothing here runs it."""
     if form.opens is None or not path.exists():
         return None
     try:
         opened = form.opens(path, trusted=True)
+        opened = opened.into(network) if isinstance(opened, StoredArrays) else opened
         if isinstance(opened, TracedPort):
             return opened.rate(rows) if opened.rate is not None else _timed(lambda: opened.run(rows), len(rows[0]))
         if isinstance(opened, FileGraph):
