@@ -14,7 +14,7 @@ from porter.examination.pairing import Pair, Pairing
 from porter.examination.suspect import Stored
 from porter.examination.units import Gauge
 from porter.network import Network
-from porter.ports.keras.graph import PortGraph
+from porter.ports.port import Port
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 from reference.trace import Program
@@ -87,7 +87,7 @@ class Case:
 
     network: Network
     program: Program
-    graph: PortGraph
+    graph: Port
     pairing: Pairing
     judged: tuple[Judged, ...]
     placement: str | None

@@ -190,7 +190,7 @@ def _may_mix(node: Any) -> bool:
 
 def _watch_file(graph: Any, feeds: Sequence[Array], numbers: int) -> Conduct:
     """The same of a file that its own runtime runs: it keeps nothing in mind, and may still count its rows."""
-    found = Conduct((graph.model.name,))
+    found = Conduct((graph.name,))
     if graph.batch is None:
         rows = [feed[-ROWS:] for feed in feeds]
         try:

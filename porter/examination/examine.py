@@ -29,7 +29,7 @@ from porter.examination.units import Gauge, apply_gauges, match_gauges
 from porter.formats.programs import build_program
 from porter.network import Network
 from porter.ports.blocks import Block
-from porter.ports.keras.graph import PortGraph
+from porter.ports.port import Port
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
 from reference.composed.forms import TanhBySigmoid, equivalent_forms
@@ -51,7 +51,7 @@ TELLING_UNITS = 32
 
 def examine(
     network: Network,
-    graph: PortGraph,
+    graph: Port,
     *,
     seed: int,
     placement: str | None,
@@ -132,7 +132,7 @@ def _ordinary(judged: Sequence[Judged], walk: _Walk, inputs: Array, is_rewritten
     return {name: port_rows(tensors[block.entry], block.precision) for name, block in right.items()}
 
 
-def _whole(program: Program, judged: Sequence[Judged], graph: PortGraph, inputs: Array) -> str:
+def _whole(program: Program, judged: Sequence[Judged], graph: Port, inputs: Array) -> str:
     """The port called as a whole against the program: "mismatch", "parity", or "unknown".
 
     The end-to-end bound is loose, but no correct port exceeds it; and where it is small beside the outputs, no port
@@ -165,22 +165,22 @@ def _found_placement(pairing: Pairing) -> str | None:
     return "inside" if not scalings or any(pair.block is not None for pair in scalings) else None
 
 
-def _check_width(network: Network, graph: PortGraph, inputs: Array) -> None:
+def _check_width(network: Network, graph: Port, inputs: Array) -> None:
     shape = (None, *graph.input_shapes[0]) if graph.input_shapes else (None, inputs.shape[1])
     if len(shape) != 2 or shape[1] not in (None, inputs.shape[1]):
         raise PortError(
-            f"the port {graph.model.name}",
+            f"the port {graph.name}",
             found=f"an input of shape {tuple(shape)}",
             expected=f"(rows, {inputs.shape[1]}), as {network.name} has it",
             remedy="check that this is the port of that network",
         )
 
 
-def _check_dtype(graph: PortGraph) -> None:
+def _check_dtype(graph: Port) -> None:
     dtype = graph.input_dtypes[0]
     if "float" not in dtype:
         raise PortError(
-            f"the port {graph.model.name}",
+            f"the port {graph.name}",
             found=f"an input of dtype {dtype}, which cuts every number to an integer",
             expected="real numbers, as the legacy network takes them",
             remedy='keras.Input(..., dtype="float32")',
@@ -196,7 +196,7 @@ def _without_scaling(program: Program) -> Program:
 class _Walk:
     """The port's own trace over the network's inputs, each step judged on the port's own input to it."""
 
-    def __init__(self, graph: PortGraph, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]) -> None:
+    def __init__(self, graph: Port, steps: Mapping[str, Any], pairing: Pairing, folds: Mapping[str, str]) -> None:
         self.graph, self._steps, self._pairing, self._folds = graph, steps, pairing, folds
         # A layer that has the output scaling in it gives what that scaling gives.
         self._ends = {pair.step.name: pair.step.name for pair in pairing.pairs}
@@ -451,7 +451,7 @@ def _is_bare(step: Dense, block: Block) -> bool:
 
 
 def _rewritten(
-    program: Program, graph: PortGraph, judged: Sequence[Judged], pairing: Pairing, inputs: Array
+    program: Program, graph: Port, judged: Sequence[Judged], pairing: Pairing, inputs: Array
 ) -> Rewritten | None:
     """The port judged along its own way, where layer against layer something is wrong, absent or left over."""
     is_right = all(one.verdict == "parity" or one.verdict.startswith("folded") for one in judged)
@@ -460,7 +460,7 @@ def _rewritten(
     return rewrite(program, graph, judged, inputs, _on_own_probes)
 
 
-def _with_gauges(judged: tuple[Judged, ...], graph: PortGraph, inputs: Array) -> tuple[Judged, ...]:
+def _with_gauges(judged: tuple[Judged, ...], graph: Port, inputs: Array) -> tuple[Judged, ...]:
     """Judge again where hidden units stand in another order, or with another sign, and the next layer knows."""
     dense = [one for one in judged if isinstance(one.step, Dense)]
     gauges = match_gauges([one.step for one in dense], [one.pair.block for one in dense])
@@ -475,7 +475,7 @@ def _with_gauges(judged: tuple[Judged, ...], graph: PortGraph, inputs: Array) ->
     )
 
 
-def _in_another_form(one: Judged, graph: PortGraph, inputs: Array) -> Judged:
+def _in_another_form(one: Judged, graph: Port, inputs: Array) -> Judged:
     """A layer that agrees once its activation is taken to be written another way."""
     if one.verdict != "mismatch" or not isinstance(one.step, Dense) or one.pair.block is None:
         return one
@@ -491,7 +491,7 @@ def _may_be(form: Any, one: Judged) -> bool:
     return rows is None or judge(form, one.pair.block.run, rows, one.pair.block.precision).is_parity
 
 
-def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: PortGraph, inputs: Array) -> Judged:
+def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: Port, inputs: Array) -> Judged:
     block = one.pair.block
     assert block is not None
     found = []

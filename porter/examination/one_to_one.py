@@ -15,6 +15,7 @@ from porter.errors import PortError
 from porter.examination.judging import cast
 from porter.ports.keras.graph import QUIET, PortGraph
 from porter.ports.keras.nodes import Key, PortNode
+from porter.ports.port import Port
 
 Array = NDArray[Any]
 
@@ -67,7 +68,7 @@ class OneToOne(PortGraph):
         return tuple(said)
 
 
-def one_to_one(graph: PortGraph, inputs: Array, expected: Array) -> PortGraph:
+def one_to_one(graph: Port, inputs: Array, expected: Array) -> Port:
     """The port as a function of one array to one array; the same graph where it is that already.
 
     Args:
@@ -78,7 +79,7 @@ def one_to_one(graph: PortGraph, inputs: Array, expected: Array) -> PortGraph:
     Raises:
         PortError: inputs that do not add up to the network's columns, or no output of its width.
     """
-    if len(graph.inputs) == 1 and len(graph.outputs) == 1:
+    if not isinstance(graph, PortGraph) or (len(graph.inputs) == 1 and len(graph.outputs) == 1):
         return graph
     widths = _widths(graph, inputs.shape[1])
     edges = tuple(int(edge) for edge in np.cumsum([0, *widths]))

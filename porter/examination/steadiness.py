@@ -15,7 +15,7 @@ from porter.errors import first_line
 from porter.examination.conduct import Conduct, Trace, watch
 from porter.examination.judging import cast, judge_values, port_rows, rows_at_a_time
 from porter.ports.blocks import Atom
-from porter.ports.keras.graph import PortGraph
+from porter.ports.port import Port
 
 Array = NDArray[Any]
 
@@ -34,7 +34,7 @@ class Steadiness:
         notes: with how many rows it cannot be called.
     """
 
-    graph: PortGraph
+    graph: Port
     _rows: Array | None = field(default=None, init=False)
     _first: Array | None = field(default=None, init=False)
     _apart: bool = field(default=False, init=False)
@@ -130,7 +130,7 @@ class Steadiness:
         return (), (*doubts, f"{message}, which are right: what its own call does beside them was not compared")
 
 
-def trace_batches(graph: PortGraph, inputs: Array) -> list[tuple[str, dict[int, Array]]]:
+def trace_batches(graph: Port, inputs: Array) -> list[tuple[str, dict[int, Array]]]:
     """Traces of the port on one large batch and on those of ``SIZES`` rows, each with what its rows are.
 
     A batch that the port cannot be called with is left out; it was told already.

@@ -76,7 +76,7 @@ def verify_file(
         check_unplaced(placement)
         return _verify_graph(network, file, golden, seed)
     port = _port(network, file, rows, seed, placement, golden)
-    case = examine(network, port, seed=seed, placement=placement, rows=rows, golden=golden)  # type: ignore[arg-type]
+    case = examine(network, port, seed=seed, placement=placement, rows=rows, golden=golden)
     report = build_report(case, diagnose(case), golden=golden, search=search, source=path)
     if report.verdict == "mismatch" and (case.pairing.merges or case.pairing.extra):
         whole = _from_end_to_end(network, port, golden, seed, rows)

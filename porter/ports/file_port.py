@@ -24,13 +24,6 @@ SHAPED_ROWS = 2
 
 
 @dataclass(frozen=True)
-class FileModel:
-    """What stands in the place of a Keras model: a name alone."""
-
-    name: str
-
-
-@dataclass(frozen=True)
 class FilePort:
     """A graph of one input and one output, which the engine may run in any part.
 
@@ -44,10 +37,13 @@ class FilePort:
     end: Key
     picked: int = 0
 
+    model = None
+    """No Keras model stands behind it."""
+
     @property
-    def model(self) -> FileModel:
-        """For messages."""
-        return FileModel(self.file.name)
+    def name(self) -> str:
+        """Of the file."""
+        return self.file.name
 
     @property
     def inputs(self) -> tuple[Key, ...]:

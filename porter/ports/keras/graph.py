@@ -49,6 +49,11 @@ class PortGraph:
     input_shapes: tuple[tuple[int | None, ...], ...] = ()
     batch: int | None = None
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return str(self.model.name)
+
     @cached_property
     def runtime(self) -> Runtime:
         """What runs the port."""
