@@ -43,6 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "real" in getattr(item, "fixturenames", ()):
             item.add_marker("real")
+    # Workers take a file at a time, in this order: the long ones first, so that none is left alone with one in the end.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: ("quality" not in item.path.parts, item.path not in slow))
 
 
 @pytest.fixture(scope="session")
