@@ -10,54 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.exports.c_graph import write_op
+from porter.exports.c_text import ARGUMENTS, FUNCTIONS, NEEDED, activated, array
 from porter.exports.compiled import Compiler, open_source
 from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
 from porter.ports.traced import TracedPort
-from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 from reference.composed.ensemble import PLAIN
 
 Array = NDArray[Any]
 
-PER_LINE = 5
 RATED_ROWS = 256
+CHAIN = (Dense, Scaling, Transform, Extremes, Ensemble)
 COMPILER = Compiler("C", ("cc", "gcc", "clang"), ("-std=c99", "-O2", "-DMAIN"), ("-lm",))
 
-# The body of each activation of one number z; F(name) is the function of the file's precision, R(number) its literal.
-FUNCTIONS: Mapping[str, str] = {
-    "tanh": "return F(tanh)(z);",
-    "relu6": "return z < 0 ? 0 : z > 6 ? 6 : z;",
-    "sigmoid": "const real small = F(exp)(-F(fabs)(z));\n    return (z >= 0 ? 1 : small) / (1 + small);",
-    "softsign": "return z / (1 + F(fabs)(z));",
-    "softplus": "return (z > 0 ? z : 0) + F(log1p)(F(exp)(-F(fabs)(z)));",
-    "selu": f"return R({SELU_SCALE!r}) * (z > 0 ? z : R({SELU_ALPHA!r}) * F(expm1)(z));",
-    "exponential": "return F(exp)(z);",
-    "gelu": "return z / 2 * F(erfc)(-z / R(1.4142135623730951));",
-    "gelu_tanh": f"return z * act_sigmoid(2 * (R({GELU_TANH_SCALE!r}) * (z + R(0.044715) * z * z * z)));",
-    "silu": "return z * act_sigmoid(z);",
-    "mish": "return z * F(tanh)((z > 0 ? z : 0) + F(log1p)(F(exp)(-F(fabs)(z))));",
-    "hard_sigmoid": "const real t = z / 6 + R(0.5);\n    return t < 0 ? 0 : t > 1 ? 1 : t;",
-    "hard_sigmoid_keras2": "const real t = R(0.2) * z + R(0.5);\n    return t < 0 ? 0 : t > 1 ? 1 : t;",
-    "hard_tanh": "return z < -1 ? -1 : z > 1 ? 1 : z;",
-    "relu": "const real bent = z >= threshold ? z : slope == 0 ? 0 : slope * (z - threshold);\n"
-    "    return z != z ? z : bent > largest ? largest : bent;",
-    "leaky_relu": "return z >= 0 ? z : slope * z;",
-    "elu": "return z > 0 ? z : alpha * F(expm1)(z);",
-    "thresholded_relu": "return z != z ? z : z > theta ? z : 0;",
-    "scaled_tanh": "return amplitude * F(tanh)(slope * z);",
-}
-ARGUMENTS: Mapping[str, tuple[tuple[str, str, float], ...]] = {
-    "relu": (
-        ("slope", "negative_slope", 0.0), ("threshold", "threshold", 0.0), ("largest", "max_value", float("inf")),
-    ),
-    "leaky_relu": (("slope", "negative_slope", 0.2),),
-    "elu": (("alpha", "alpha", 1.0),),
-    "thresholded_relu": (("theta", "theta", 1.0),),
-    "scaled_tanh": (("amplitude", "amplitude", 1.7159), ("slope", "slope", 2.0 / 3.0)),
-}  # fmt: skip
-"""Of an activation with parameters: its name in C, in the reference, and the value where none is given."""
-NEEDED = {"silu": ("sigmoid",), "gelu_tanh": ("sigmoid",)}
 TRANSFORMS: Mapping[str, str] = {
     "identity": "{0}",
     "cos_degrees": "F(cos)({0} * R(0.017453292519943295))",
@@ -88,18 +55,9 @@ def write(network: Network, path: Path, options: WriteOptions) -> None:
         path.with_name("CMakeLists.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def literal(value: Any, is_double: bool) -> str:
-    """A number, exactly: ``0x1.8p+1``."""
-    number = float(value)
-    if not np.isfinite(number):
-        return "NAN" if np.isnan(number) else "-INFINITY" if number < 0 else "INFINITY"
-    text = re.sub(r"\.?0*p", "p", number.hex(), count=1)
-    return text if is_double else f"{text}f"
-
-
 def _lines(plan: Plan, file: str) -> Iterator[str]:
     name, big = plan.identifier, plan.identifier.upper()
-    is_double, total = plan.precision == "float64", sum(piece.outputs for piece in plan.pieces)
+    is_double, total = plan.precision == "float64", plan.total
     yield "/*"
     yield from (f" * {line}".replace("*/", "* /").rstrip() for line in _about(plan, file))
     yield " */"
@@ -115,7 +73,10 @@ def _lines(plan: Plan, file: str) -> Iterator[str]:
         yield from _arrays(piece, plan.dtype)
     yield from _functions(plan)
     for piece in plan.pieces:
-        yield from _function(piece, is_double)
+        if isinstance(piece.layer, CHAIN):
+            yield from _function(piece, is_double)
+        else:
+            yield from write_op(piece, plan.dtype)
     yield from _whole(plan, total)
     yield from _main(plan, total)
 
@@ -135,26 +96,15 @@ def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
     layer, name = piece.layer, piece.identifier
     if isinstance(layer, Dense):
         yield f"/* {piece.name}: {piece.inputs} rows of {piece.outputs}, what each input adds to each unit */"
-        yield from _array(f"{name}_kernel", layer.kernel, dtype)
+        yield from array(f"{name}_kernel", layer.kernel, dtype)
         if layer.bias is not None:
-            yield from _array(f"{name}_bias", layer.bias, dtype)
+            yield from array(f"{name}_bias", layer.bias, dtype)
     elif isinstance(layer, Scaling):
-        yield from _array(f"{name}_scale", layer.scale, dtype)
-        yield from _array(f"{name}_offset", layer.offset, dtype)
+        yield from array(f"{name}_scale", layer.scale, dtype)
+        yield from array(f"{name}_offset", layer.offset, dtype)
     elif isinstance(layer, Extremes):
         for each in ("least", "greatest", "tolerance"):
-            yield from _array(f"{name}_{each}", getattr(layer, each), dtype)
-
-
-def _array(name: str, array: Array, dtype: np.dtype[Any], kind: str = "real") -> Iterator[str]:
-    values = np.asarray(array).astype(dtype)
-    is_double = dtype == np.float64
-    yield f"static const {kind} {name}[{values.size}] = {{"
-    for row in values.reshape(-1, values.shape[-1]):
-        numbers = [literal(value, is_double) for value in row]
-        for start in range(0, len(numbers), PER_LINE):
-            yield f"    {', '.join(numbers[start : start + PER_LINE])},"
-    yield from ("};", "")
+            yield from array(f"{name}_{each}", getattr(layer, each), dtype)
 
 
 def _functions(plan: Plan) -> Iterator[str]:
@@ -169,6 +119,7 @@ def _functions(plan: Plan) -> Iterator[str]:
 
 
 def _function(piece: Piece, is_double: bool) -> Iterator[str]:
+    """A step of a chain."""
     layer, name, n = piece.layer, piece.identifier, piece.outputs
     yield from (f"static void compute_{name}(const real *x, real *y)", "{")
     if isinstance(layer, Dense):
@@ -180,7 +131,7 @@ def _function(piece: Piece, is_double: bool) -> Iterator[str]:
         yield f"        const real *row = {name}_kernel + i * {n};"
         yield f"        for (j = 0; j < {n}; j++) y[j] += a * row[j];"
         yield "    }"
-        yield from _activated(layer.activation, n, is_double)
+        yield from activated(layer.activation, n, is_double)
     elif isinstance(layer, Scaling):
         yield "    int j;"
         yield f"    for (j = 0; j < {n}; j++) y[j] = {name}_scale[j] * x[j] + {name}_offset[j];"
@@ -197,20 +148,6 @@ def _function(piece: Piece, is_double: bool) -> Iterator[str]:
     elif isinstance(layer, Ensemble):
         yield from _ensemble(layer)
     yield from ("}", "")
-
-
-def _activated(activation: Activation, n: int, is_double: bool) -> Iterator[str]:
-    if activation.name == "softmax":
-        yield "    {"
-        yield "        real largest = y[0], sum = 0;"
-        yield f"        for (j = 1; j < {n}; j++) if (y[j] > largest || y[j] != y[j]) largest = y[j];"
-        yield f"        for (j = 0; j < {n}; j++) sum += y[j] = F(exp)(y[j] - largest);"
-        yield f"        for (j = 0; j < {n}; j++) y[j] /= sum;"
-        yield "    }"
-    elif activation.name != "linear":
-        given = [activation.parameters.get(key, value) for _, key, value in ARGUMENTS.get(activation.name, ())]
-        numbers = "".join(f", {literal(np.inf if each is None else each, is_double)}" for each in given)
-        yield f"    for (j = 0; j < {n}; j++) y[j] = act_{activation.name}(y[j]{numbers});"
 
 
 def _ensemble(layer: Ensemble) -> Iterator[str]:
@@ -234,10 +171,9 @@ def _ensemble(layer: Ensemble) -> Iterator[str]:
 def _whole(plan: Plan, total: int) -> Iterator[str]:
     name = plan.identifier
     yield from (f"void {name}_layers(const real *inputs, real *layers)", "{")
-    place, taken = 0, "inputs"
-    for piece in plan.pieces:
-        yield f"    compute_{piece.identifier}({taken}, layers + {place});"
-        taken, place = f"layers + {place}", place + piece.outputs
+    for at, piece in enumerate(plan.pieces):
+        taken = ", ".join(f"{'inputs' if s < 0 else 'layers'} + {plan.place(s)}" for s in piece.sources)
+        yield f"    compute_{piece.identifier}({taken}, layers + {plan.place(at)});"
     yield from (
         "}",
         "",
@@ -247,7 +183,11 @@ def _whole(plan: Plan, total: int) -> Iterator[str]:
         "    int j;",
     )
     yield f"    {name}_layers(inputs, layers);"
-    yield f"    for (j = 0; j < {plan.outputs}; j++) outputs[j] = layers[{total - plan.outputs} + j];"
+    given = 0
+    for at in plan.results:
+        size = plan.pieces[at].outputs
+        yield f"    for (j = 0; j < {size}; j++) outputs[{given} + j] = layers[{plan.place(at)} + j];"
+        given += size
     yield from ("}", "")
 
 
@@ -266,7 +206,7 @@ def _selftest(plan: Plan) -> Iterator[str]:
     name, rows = plan.identifier, len(plan.golden.inputs)
     yield "#ifdef SELFTEST"
     for each in ("inputs", "outputs", "allowed"):
-        yield from _array(f"golden_{each}", getattr(plan.golden, each), np.dtype(np.float64), "double")
+        yield from array(f"golden_{each}", getattr(plan.golden, each), np.dtype(np.float64), "double")
     yield from ("int main(void)", "{", f"    real x[{plan.inputs}], y[{plan.outputs}];", "    int i, j, wrong = 0;")
     yield f"    for (i = 0; i < {rows}; i++) {{"
     yield f"        for (j = 0; j < {plan.inputs}; j++) x[j] = (real)golden_inputs[i * {plan.inputs} + j];"
@@ -282,11 +222,9 @@ def _selftest(plan: Plan) -> Iterator[str]:
 
 
 def _tell(plan: Plan) -> Iterator[str]:
-    yield from ("static int tell(void)", "{", f'    puts("porter-program 1 {plan.precision}");')
-    yield f'    puts("input {plan.inputs} inputs");'
-    for piece in plan.pieces:
-        yield f'    puts("layer {piece.outputs} {_quoted(piece.name)}");'
-    yield from (f'    puts("output {_quoted(plan.pieces[-1].name)}");', "    return 0;", "}", "")
+    yield from ("static int tell(void)", "{")
+    yield from (f'    puts("{_quoted(line)}");' for line in plan.sides)
+    yield from ("    return 0;", "}", "")
 
 
 def _rate(plan: Plan) -> Iterator[str]:
@@ -307,8 +245,8 @@ def _rate(plan: Plan) -> Iterator[str]:
 
 def _main_function(plan: Plan, total: int) -> Iterator[str]:
     name = plan.identifier
-    yield from ("int main(int count, char **words)", "{", f"    double row[{max(plan.inputs, total)}];")
-    yield f"    real x[{plan.inputs}], layers[{total}];"
+    yield from ("int main(int count, char **words)", "{", f"    static double row[{max(plan.inputs, total)}];")
+    yield f"    static real x[{plan.inputs}], y[{plan.outputs}], layers[{total}];"
     yield "    int j;"
     yield '    if (count > 1 && strcmp(words[1], "--layers") == 0) return tell();'
     yield '    if (count > 1 && strcmp(words[1], "--rate") == 0) return rate();'
@@ -321,10 +259,10 @@ def _main_function(plan: Plan, total: int) -> Iterator[str]:
     yield from ("        }", "        return 0;", "    }", "    for (;;) {")
     yield f'        for (j = 0; j < {plan.inputs}; j++) if (scanf("%lf", &row[j]) != 1) return j != 0;'
     yield f"        for (j = 0; j < {plan.inputs}; j++) x[j] = (real)row[j];"
-    yield f"        {name}_layers(x, layers);"
     digits = 17 if plan.precision == "float64" else 9
-    yield f"        for (j = {total - plan.outputs}; j < {total}; j++)"
-    yield f"            printf(\"%.{digits}g%c\", (double)layers[j], j + 1 < {total} ? ' ' : '\\n');"
+    yield f"        {name}(x, y);"
+    yield f"        for (j = 0; j < {plan.outputs}; j++)"
+    yield f"            printf(\"%.{digits}g%c\", (double)y[j], j + 1 < {plan.outputs} ? ' ' : '\\n');"
     yield from ("    }", "}")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.exports.c import ARGUMENTS, NEEDED, RATED_ROWS, with_shapes
+from porter.exports.c import RATED_ROWS, with_shapes
+from porter.exports.c_text import ARGUMENTS, NEEDED
 from porter.exports.compiled import Compiler, open_source
 from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
 from porter.exports.registry import Format, WriteOptions, register
@@ -106,7 +108,7 @@ def _lines(plan: Plan, file: str, with_main: bool) -> Iterator[str]:
     yield from ("  use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan", "  implicit none", "  private")
     yield f"  integer, parameter, public :: wp = real{plan.precision[-2:]}"
     yield f"  integer, parameter, public :: number_of_inputs = {plan.inputs}, number_of_outputs = {plan.outputs}"
-    total = sum(piece.outputs for piece in plan.pieces)
+    total = plan.total
     yield f"  integer, parameter, public :: number_of_layer_values = {total}"
     yield from ("  public :: compute, compute_layers, run_program", "  integer :: i_", "")
     for piece in plan.pieces:
@@ -119,7 +121,7 @@ def _lines(plan: Plan, file: str, with_main: bool) -> Iterator[str]:
     for piece in plan.pieces:
         yield from _subroutine(piece, plan.precision == "float64")
     yield from _functions(plan)
-    yield from _program(plan, total)
+    yield from _program(plan)
     yield f"end module {module}"
     if with_main:
         yield from _main(plan.identifier, module)
@@ -177,17 +179,25 @@ def _whole(plan: Plan) -> Iterator[str]:
     yield "    real(wp), intent(out) :: outputs(number_of_outputs)"
     yield "    real(wp) :: layers(number_of_layer_values)"
     yield "    call compute_layers(inputs, layers)"
-    yield "    outputs = layers(number_of_layer_values - number_of_outputs + 1:)"
+    given = 0
+    for at in plan.results:
+        size, place = plan.pieces[at].outputs, plan.place(at)
+        yield f"    outputs({given + 1}:{given + size}) = layers({place + 1}:{place + size})"
+        given += size
     yield from ("  end subroutine compute", "", "  !> Inputs to what every layer gives, one behind the other.")
     yield "  pure recursive subroutine compute_layers(inputs, layers)"
     yield "    real(wp), intent(in) :: inputs(number_of_inputs)"
     yield "    real(wp), intent(out) :: layers(number_of_layer_values)"
-    place, taken = 0, "inputs"
-    for piece in plan.pieces:
-        given = f"layers({place + 1}:{place + piece.outputs})"
-        yield f"    call step_{piece.identifier}({taken}, {given})"
-        taken, place = given, place + piece.outputs
+    for at, piece in enumerate(plan.pieces):
+        taken = ", ".join(_part(plan, source) for source in piece.sources)
+        yield f"    call step_{piece.identifier}({taken}, {_part(plan, at)})"
     yield from ("  end subroutine compute_layers", "")
+
+
+def _part(plan: Plan, at: int) -> str:
+    """What an input or a piece gives, in its array."""
+    size = list(map(prod, plan.entries.values()))[-1 - at] if at < 0 else plan.pieces[at].outputs
+    return f"{'inputs' if at < 0 else 'layers'}({plan.place(at) + 1}:{plan.place(at) + size})"
 
 
 def _subroutine(piece: Piece, is_double: bool) -> Iterator[str]:
@@ -255,33 +265,29 @@ def _function(name: str, arguments: list[str], body: tuple[str, ...], with_own: 
     yield from (f"  end function {name}", "")
 
 
-def _program(plan: Plan, total: int) -> Iterator[str]:
+def _program(plan: Plan) -> Iterator[str]:
     rows = len(plan.golden.inputs)
     digits = 17 if plan.precision == "float64" else 9
     yield "  !> Rows on standard input to outputs; --selftest, --layers and --trace as porter verify asks for them."
     yield "  subroutine run_program()"
     yield from (
         "    character(len=32) :: option",
-        "    real(wp) :: inputs(number_of_inputs), layers(number_of_layer_values)",
+        "    real(wp) :: inputs(number_of_inputs), outputs(number_of_outputs)",
     )
-    yield from ("    integer :: status, first", "    option = ''")
+    yield from ("    integer :: status", "    option = ''")
     yield "    if (command_argument_count() > 0) call get_command_argument(1, option)"
     yield from (
         "    select case (option)",
         "    case ('--layers')",
-        f"      print '(a)', 'porter-program 1 {plan.precision}'",
     )
-    yield f"      print '(a)', 'input {plan.inputs} inputs'"
-    for piece in plan.pieces:
-        yield f"      print '(a)', 'layer {piece.outputs} {_quoted(piece.name)}'"
-    yield f"      print '(a)', 'output {_quoted(plan.pieces[-1].name)}'"
+    yield from (f"      print '(a)', '{_quoted(line)}'" for line in plan.sides)
     yield from ("    case ('--selftest')", "      call selftest()", "    case ('--trace')", "      call trace()")
     yield from ("    case ('--rate')", "      call rate()")
-    yield from ("    case default", f"      first = {total - plan.outputs + 1}", "      do")
+    yield from ("    case default", "      do")
     yield "        read (input_unit, *, iostat=status) inputs"
     yield "        if (status /= 0) exit"
-    yield "        call compute_layers(inputs, layers)"
-    yield f"        print '(*(es{digits + 8}.{digits - 1}e3))', layers(first:)"
+    yield "        call compute(inputs, outputs)"
+    yield f"        print '(*(es{digits + 8}.{digits - 1}e3))', outputs"
     yield from ("      end do", "    end select", "  end subroutine run_program", "")
     yield from ("  subroutine trace()", "    real(real64) :: row(number_of_inputs)")
     yield "    real(wp) :: layers(number_of_layer_values)"

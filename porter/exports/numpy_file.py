@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -185,15 +186,18 @@ def _called(activation: Activation, argument: str) -> str:
 
 
 def _ends(plan: Plan) -> Iterator[str]:
-    yield from ("", "", "def layers(x):", '    """What every layer gives, by its name: (rows, units) each."""')
+    yield from ("", "", "def layers(x):", '    """What every layer gives, by its name, for (rows, numbers)."""')
     yield f"    x = np.asarray(x, REAL).reshape(-1, {plan.inputs})"
     yield "    values = {}"
     yield '    with np.errstate(all="ignore"):'
     for piece in plan.pieces:
-        yield f"        values[{piece.name!r}] = x = compute_{piece.identifier}(x)"
+        taken = ", ".join(_taken(plan, source) for source in piece.sources)
+        yield f"        values[{piece.name!r}] = compute_{piece.identifier}({taken})"
     yield "    return values"
     yield from ("", "", "def predict(x):", f'    """(rows, {plan.inputs}) to (rows, {plan.outputs})."""')
-    yield f"    return layers(x)[{plan.pieces[-1].name!r}]"
+    names = ", ".join(f"values[{plan.pieces[at].name!r}]" for at in plan.results)
+    yield "    values = layers(x)"
+    yield f"    return np.concatenate([{names}], axis=1)" if len(plan.results) > 1 else f"    return {names}"
     yield from ("", "")
     for name in ("inputs", "outputs", "allowed"):
         yield from _array(f"golden_{name}", getattr(plan.golden, name), np.dtype(np.float64))
@@ -201,10 +205,7 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield '    """Whether rows of the reference come out within what rounding allows from end to end."""'
     yield "    return bool(np.all(np.abs(predict(golden_inputs) - golden_outputs) <= golden_allowed))"
     yield from ("", "", "def main(option):", '    if option == "--layers":')
-    yield f'        print("porter-program 1 {plan.precision}\\ninput {plan.inputs} inputs")'
-    for piece in plan.pieces:
-        yield f'        print("layer {piece.outputs} {piece.name}")'
-    yield f'        print("output {plan.pieces[-1].name}")'
+    yield from (f"        print({line!r})" for line in plan.sides)
     yield '    elif option == "--trace":'
     yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
     yield "        given = np.concatenate(list(layers(rows).values()), axis=1)"
@@ -224,6 +225,16 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield "            print(*(repr(float(value)) for value in row))"
     yield "    return 0"
     yield from ("", "", 'if __name__ == "__main__":', "    sys.exit(main(*sys.argv[1:2] or [None]))")
+
+
+def _taken(plan: Plan, at: int) -> str:
+    """What a piece or an input gives, in the body of ``layers``."""
+    if at >= 0:
+        return f"values[{plan.pieces[at].name!r}]"
+    if len(plan.entries) == 1:
+        return "x"
+    size = list(map(prod, plan.entries.values()))[-1 - at]
+    return f"x[:, {plan.place(at)} : {plan.place(at) + size}]"
 
 
 def open_file(path: Path, *, trusted: bool) -> TracedPort:

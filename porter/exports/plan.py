@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import UnbuildableError, UsageError
-from porter.exports.feeds import chain_inputs
+from porter.exports.feeds import chain_inputs, draw_rows_of
+from porter.exports.graph_ops import Graph, Op, activations_of, make_graph
+from porter.exports.onnx_graph import shapes_of
 from porter.exports.registry import WriteOptions
 from porter.formats.programs import build_program
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
@@ -39,13 +42,17 @@ class Piece:
         layer: of the network.
         inputs: how many numbers it takes.
         outputs: how many it gives.
+        sources: what it takes: places among the pieces, or below zero, from -1 on, among the inputs.
+        shape: of a row of what it gives.
     """
 
     name: str
     identifier: str
-    layer: Layer
+    layer: Layer | Op
     inputs: int
     outputs: int
+    sources: tuple[int, ...]
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Plan:
         precision: "float64" or "float32".
         golden: rows to test with.
         about: lines that say where it comes from and what goes in and out.
+        entries: shape of a row of each input, by name.
+        results: places of the pieces that are outputs.
     """
 
     title: str
@@ -82,16 +91,38 @@ class Plan:
     precision: str
     golden: GoldenRows
     about: tuple[str, ...]
+    entries: Mapping[str, tuple[int, ...]]
+    results: tuple[int, ...]
 
     @property
     def inputs(self) -> int:
         """How many numbers go in."""
-        return self.pieces[0].inputs
+        return sum(prod(shape) for shape in self.entries.values())
 
     @property
     def outputs(self) -> int:
         """How many come out."""
-        return self.pieces[-1].outputs
+        return sum(self.pieces[at].outputs for at in self.results)
+
+    @property
+    def total(self) -> int:
+        """How many numbers all layers give."""
+        return sum(piece.outputs for piece in self.pieces)
+
+    def place(self, at: int) -> int:
+        """Where what a piece gives begins among what all give; of an input, among the inputs."""
+        if at < 0:
+            sizes = [prod(shape) for shape in self.entries.values()]
+            return sum(sizes[: -1 - at])
+        return sum(piece.outputs for piece in self.pieces[:at])
+
+    @property
+    def sides(self) -> Iterator[str]:
+        """What the program says of itself, a line each."""
+        yield f"porter-program 1 {self.precision}"
+        yield from (f"input {_told(shape)} {name}" for name, shape in self.entries.items())
+        yield from (f"layer {_told(piece.shape)} {piece.name}" for piece in self.pieces)
+        yield from (f"output {self.pieces[at].name}" for at in self.results)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -101,7 +132,9 @@ class Plan:
     @property
     def activations(self) -> tuple[str, ...]:
         """Names of the activations that are needed, once each."""
-        return tuple(dict.fromkeys(p.layer.activation.name for p in self.pieces if isinstance(p.layer, Dense)))
+        chain = (p.layer.activation.name for p in self.pieces if isinstance(p.layer, Dense))
+        graph = (name for p in self.pieces for name in activations_of(p.layer) if not isinstance(p.layer, Dense))
+        return tuple(dict.fromkeys((*chain, *graph)))
 
 
 def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
@@ -120,17 +153,52 @@ def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
     if precision not in PRECISIONS:
         raise UsageError(f"the precision of {language}", found=repr(precision), expected=" or ".join(PRECISIONS))
     if isinstance(network, KerasNetwork):
-        raise UnbuildableError(
-            f"{network.name} cannot be written in {language}",
-            found="a graph of Keras layers",
-            expected="a chain of dense layers",
-            remedy="export to onnx",
-        )
-    pieces = tuple(_pieces(network, language))
+        graph = make_graph(network, shapes_of(network))
+        pieces, entries = tuple(_graph_pieces(graph)), dict(graph.inputs)
+        names = [piece.name for piece in pieces]
+        if not all(name in names for name in graph.outputs):
+            raise UnbuildableError(f"{network.name} cannot be written in {language}", found="an input as an output")
+        results = tuple(names.index(name) for name in graph.outputs)
+    else:
+        pieces, entries = tuple(_pieces(network, language)), {"inputs": (network.widths[0],)}
+        results = (len(pieces) - 1,)
+    _check_activations(network, pieces, language)
     golden = _golden(network, Precision(precision, precision), options.seed)
-    return Plan(
-        network.name, as_identifier(network.name), pieces, precision, golden, tuple(_about(network, pieces, precision))
-    )
+    about = tuple(_about(network, pieces, precision))
+    return Plan(network.name, as_identifier(network.name), pieces, precision, golden, about, entries, results)
+
+
+def _told(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape) or "1"
+
+
+def _graph_pieces(graph: Graph) -> Iterator[Piece]:
+    places = {name: -1 - at for at, name in enumerate(graph.inputs)}
+    sizes = {name: prod(shape) for name, shape in graph.inputs.items()}
+    taken = set[str]()
+    for at, (name, op, sources, shape) in enumerate(graph.calls):
+        identifier = _unique(as_identifier(name), taken)
+        places[name], sizes[name] = at, prod(shape)
+        inputs = sum(sizes[source] for source in sources)
+        yield Piece(name, identifier, op, inputs, prod(shape), tuple(places[source] for source in sources), shape)
+
+
+def _unique(identifier: str, taken: set[str]) -> str:
+    while identifier.lower() in taken:
+        identifier += "_"
+    taken.add(identifier.lower())
+    return identifier
+
+
+def _check_activations(network: Network, pieces: tuple[Piece, ...], language: str) -> None:
+    for piece in pieces:
+        if UNHELD & set(activations_of(piece.layer)):
+            raise UnbuildableError(
+                f"{piece.name} of {network.name} cannot be written in {language}",
+                found="an activation that is looked up in a table of 100,000 numbers",
+                expected="a formula",
+                remedy="give --exact-activations (exact_activations=True) for the function that the table stands for",
+            )
 
 
 def _own_precision(network: Network) -> str:
@@ -148,14 +216,11 @@ def as_identifier(name: str) -> str:
 
 def _pieces(network: Network, language: str) -> Iterator[Piece]:
     width, taken = network.widths[0], set[str]()
-    for layer in network.layers:
+    for at, layer in enumerate(network.layers):
         _check_held(network, layer, language)
-        identifier = as_identifier(layer.name)
-        while identifier.lower() in taken:
-            identifier += "_"
-        taken.add(identifier.lower())
         outputs = _outputs(layer, width)
-        yield Piece(layer.name, identifier, layer, width, outputs)
+        identifier = _unique(as_identifier(layer.name), taken)
+        yield Piece(layer.name, identifier, layer, width, outputs, (at - 1,), (outputs,))
         width = outputs
 
 
@@ -166,13 +231,6 @@ def _outputs(layer: Layer, width: int) -> int:
 
 
 def _check_held(network: Network, layer: Layer, language: str) -> None:
-    if isinstance(layer, Dense) and layer.activation.name in UNHELD:
-        raise UnbuildableError(
-            f"{layer.name} of {network.name} cannot be written in {language}",
-            found="an activation that is looked up in a table of 100,000 numbers",
-            expected="a formula",
-            remedy="give --exact-activations (exact_activations=True) for the function that the table stands for",
-        )
     if isinstance(layer, Dense) and layer.activation.parameters.get("axis", -1) != -1:
         raise UnbuildableError(
             f"{layer.name} of {network.name} cannot be written in {language}",
@@ -182,19 +240,37 @@ def _check_held(network: Network, layer: Layer, language: str) -> None:
 
 def _golden(network: Network, precision: Precision, seed: int) -> GoldenRows:
     program, rng = build_program(network), np.random.default_rng(seed)
-    rows = chain_inputs(network, program, 64, rng).astype(np.float32).astype(np.float64)
-    outputs = np.asarray(program(rows)[0], np.float64)
-    allowed = end_to_end(program, rows, precision)[program.outputs[0]]
+    if isinstance(network, KerasNetwork):
+        given = [each[-TESTED_ROWS:] for each in draw_rows_of(network, program, None, rng)]
+    else:
+        given = [chain_inputs(network, program, 64, rng)]
+    feeds = {n: each.astype(np.float32).astype(np.float64) for n, each in zip(program.inputs, given, strict=True)}
+    outputs = _side_by_side(program(feeds))
+    try:
+        bounds = end_to_end(program, feeds, precision)
+        allowed = _side_by_side([bounds[name] for name in program.outputs])
+    except KeyError:  # a step without a bound: the self-test has nothing to hold against
+        allowed = np.full(outputs.shape, np.inf)
     usable = np.isfinite(outputs).all(axis=1) & np.isfinite(allowed).all(axis=1)
+    rows = _side_by_side(list(feeds.values()))
     # The last rows are random ones inside the range.
     picked = np.flatnonzero(usable)[-TESTED_ROWS:]
     return GoldenRows(rows[picked], outputs[picked], allowed[picked])
+
+
+def _side_by_side(arrays: Sequence[Array]) -> Array:
+    """(rows, ...) each as one (rows, numbers)."""
+    return np.concatenate([np.asarray(each, np.float64).reshape(len(each), -1) for each in arrays], axis=1)
 
 
 def _about(network: Network, pieces: tuple[Piece, ...], precision: str) -> Iterator[str]:
     source = network.source
     yield f"{network.name}, of {source.path.name} ({network.family}, sha256 {source.sha256})"
     yield f"computes in {precision}; layers: " + ", ".join(f"{piece.name} ({piece.outputs})" for piece in pieces)
+    if isinstance(network, KerasNetwork):
+        for name, shape in ((each.name, each.shape) for each in network.inputs):
+            yield f"input {name}: {' x '.join(str(size) for size in shape or ())}, the last axis running fastest"
+        return
     functions = next((p.layer.functions for p in pieces[:1] if isinstance(p.layer, Transform)), None)
     for j in range(pieces[0].inputs):
         said = [] if functions is None else [UNITS.get(functions[j], functions[j])]
