@@ -15,9 +15,11 @@ from porter.examination.compare import compare_outputs
 from porter.examination.judging import cast
 from porter.ports.file_atoms import precision_of
 from porter.ports.file_graph import FileGraph, Key
+from porter.ports.onnx_cells import walk as walk_cell
 from porter.ports.traced import TracedPort
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error
+from reference.rounding.recurrent_steps import directions
 from reference.trace import LayerTrace, Program
 
 Array = NDArray[Any]
@@ -36,14 +38,22 @@ class Place:
     Attributes:
         key: the tensor.
         order: of its axes, to be those of the step.
+        sides: of a row of the tensor.
     """
 
     key: Key
     order: Order
+    sides: tuple[int, ...] = ()
 
     def read(self, tensors: Mapping[Key, Array], shape: tuple[int, ...]) -> Array:
         """The step's numbers in its own layout."""
         return np.transpose(tensors[self.key], self.order).reshape(shape)
+
+    def write(self, values: Array) -> Array:
+        """The tensor that holds a step's numbers."""
+        whole = (len(values), *self.sides)
+        turned = values.reshape([whole[axis] for axis in self.order])
+        return np.ascontiguousarray(np.transpose(turned, np.argsort(self.order)))
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class FilePairing:
         shapes: of a row of each step.
         by_name: whether every step was found by its name.
         precisions: in which each step is computed.
+        takes: by step, where what it takes is; steps are left out that take what has no place.
+        dtypes: of the tensors.
+        sides: by recurrent step, how many directions it has.
     """
 
     file: FileGraph
@@ -63,6 +76,9 @@ class FilePairing:
     shapes: Mapping[str, tuple[int, ...]]
     by_name: bool
     precisions: Mapping[str, Precision] = field(default_factory=dict)
+    takes: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
+    dtypes: Mapping[Key, Any] = field(default_factory=dict)
+    sides: Mapping[str, int] = field(default_factory=dict)
 
     def traced(self, outputs: Sequence[str]) -> TracedPort:
         """The file as a port that shows what its steps give."""
@@ -74,7 +90,47 @@ class FilePairing:
             outputs=tuple(outputs),
             precision=coarsest,
             precisions=self.precisions,
+            alone=self._alone,
+            states={name: states for name in self.places if (states := self._states(name)) is not None},
         )
+
+    def _alone(self, name: str, rows: Sequence[Array]) -> Array:
+        place = self.places[name]
+        if any(np.dtype(self.dtypes[taken.key]).kind != "f" for taken in self.takes[name]):
+            raise PortError(f"the layer {name} alone", found="words or masks among what it takes")
+        given = {
+            taken.key: taken.write(np.asarray(each)).astype(self.dtypes[taken.key])
+            for taken, each in zip(self.takes[name], rows, strict=True)
+        }
+        found = self.file.run_between(given, [place.key])
+        return place.read(found, (len(rows[0]), *self.shapes[name]))
+
+    def _states(self, name: str) -> Any:
+        """What gives the states of a recurrent step; None where the file has no such operation for it."""
+        if name not in self.takes or not self.file.cells:
+            return None
+        cells = self._cells(self.places[name].key, {place.key for place in self.takes[name]})
+        if not cells or len(cells) != self.sides[name]:
+            return None
+
+        def provide(step: Any, at: int, x: Array, begin: tuple[Array, ...], mask: Array | None) -> tuple[Array, ...]:
+            ahead = x[:, ::-1] if step.reverse else x
+            counts = mask[:, ::-1] if step.reverse and mask is not None else mask
+            return walk_cell(cells[at], ahead, begin, counts)
+
+        return provide
+
+    def _cells(self, key: Key, taken: set[Key]) -> list[Any]:
+        """The recurrent operations between what a step takes and what it gives, in their order."""
+        makers = {made: at for at, node in enumerate(self.file.nodes) for made in node.outputs}
+        needed, pending = set[int](), [key]
+        while pending:
+            at = makers.get(pending.pop())
+            if at is not None and at not in needed:
+                needed.add(at)
+                pending += [each for each in self.file.nodes[at].inputs if each not in taken]
+        found = (self.file.nodes[at].outputs[0] for at in sorted(needed))
+        return [self.file.cells[made] for made in found if made in self.file.cells]
 
     def _run(self, inputs: Sequence[Array]) -> dict[str, Array]:
         tensors = self.file.trace(inputs)
@@ -106,7 +162,16 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
     ordered = {step.name: places[step.name] for step in program.steps if step.name in places}
     default = _precision(file, tensors, file.keys) or Precision("float32", "float32")
     precisions = {name: _precision(file, tensors, [place.key]) or default for name, place in ordered.items()}
-    return FilePairing(file, ordered, shapes, whole, precisions)
+    inputs = {
+        name: Place(each.key, tuple(range(tensors[each.key].ndim)), tensors[each.key].shape[1:])
+        for name, each in zip(program.inputs, file.inputs, strict=True)
+    }
+    known = {**inputs, **{name: replace(each, sides=tensors[each.key].shape[1:]) for name, each in ordered.items()}}
+    takes = {step.name: tuple(known[name] for name in step.inputs) for step in program.steps
+             if all(name in known for name in step.inputs)}  # fmt: skip
+    dtypes = {key: array.dtype for key, array in tensors.items()}
+    sides = {step.name: len(directions(step)) for step in program.steps}
+    return FilePairing(file, ordered, shapes, whole, precisions, takes, dtypes, sides)
 
 
 def _precision(file: FileGraph, tensors: Mapping[Key, Array], keys: Sequence[Key]) -> Precision | None:

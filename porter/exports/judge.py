@@ -465,7 +465,8 @@ def _notes(judged: Sequence[Judged], program: Program, port: TracedPort, feeds: 
     swallowed = _swallows(program, port, feeds)
     if swallowed:
         notes.append(f"{swallowed}: a missing value (NaN) becomes a number, which the legacy network hands on")
-    notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
+    if port.alone is None:
+        notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
     return tuple(notes)
 
 

@@ -143,7 +143,8 @@ def _by_scan(
 
     p, kind = layer.parameters, layer.parameters["kind"]
     count = STATES[kind]
-    begin = list(given) or [_zeros(site, x, int(p["units"]))] * count
+    # A tensor of its own for each state, so that each can be given other numbers.
+    begin = list(given) or [_zeros(site, x, int(p["units"])) for _ in range(count)]
     begin = [*begin, _zeros(site, x, int(p["units"]))]  # and the output before the first
     outer, site.nodes = site.nodes, []
     scope = site.scope

@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.examination.compare import Comparison, compare_outputs
+from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.judging import cast, compare_step, judge_values
 from porter.ports.traced import TracedPort
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error
+from reference.rounding.recurrent_steps import is_stepped, step_through
 from reference.trace import Program
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
+
+WIDE = "wide rows of its own"
+WIDE_ROWS, WIDE_NUMBERS = 64, 2**16
+WIDE_SIZES = (0.3, 3.0, 30.0)
+"""What a layer is fed with alone: numbers in which it saturates, and such in which it does not."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Seen:
         actual: (rows, ...) what the port gave.
         carried: how far each input may lie from what the port had, where it does not show it; None where it does.
         is_far: whether the rows lie far outside a network's range.
+        states: gives the states of a recurrent layer after each time step; None where they are hidden.
     """
 
     probes: str
@@ -37,6 +44,7 @@ class Seen:
     actual: Array
     carried: tuple[Array, ...] | None = None
     is_far: bool = False
+    states: Any = None
 
     def judge(self, step: Any, precision: Precision, most: int | None = None) -> Comparison:
         """A step against what the port gave, on at most so many of the rows.
@@ -47,12 +55,28 @@ class Seen:
         fed, actual = tuple(array[:most] for array in self.fed), self.actual[:most]
         if self.carried is not None:
             return self._judge_span(step, fed, actual, tuple(array[:most] for array in self.carried), precision)
+        stepped = self._by_time_steps(step, fed, actual, precision)
+        if stepped is not None:
+            return stepped
         if len(fed) == 1 and fed[0].ndim == 2 and actual.ndim == 2:
             found = judge_values(step, fed[0], actual, precision, self.probes, is_far=self.is_far)
         else:
             found = compare_step(step, fed, actual, precision, self.probes)
         # What Keras' backends are known to do wrong is no excuse for another runtime.
         return replace(found, exceeding=found.exceeding + found.by_platform, by_platform=0)
+
+    def _by_time_steps(
+        self, step: Any, fed: tuple[Array, ...], actual: Array, precision: Precision
+    ) -> Comparison | None:
+        """A recurrent layer one time step after the other, each from the port's own states; None for any other."""
+        if self.states is None or not is_stepped(step):
+            return None
+        found = step_through(step, fed, self.states, precision)
+        sides = [(found.outputs, actual, found.allowed), *found.states]
+        return merge_comparisons(
+            compare_outputs(wanted, np.asarray(own, np.float64), allowed, probes=self.probes, is_far=self.is_far)
+            for wanted, own, allowed in sides
+        )
 
     def _judge_span(
         self, step: Any, fed: tuple[Array, ...], actual: Array, carried: tuple[Array, ...], precision: Precision
@@ -120,6 +144,8 @@ def walk(program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, boo
             seen[name].append(one)
         if not is_far:
             _accumulate(program, feeds, tensors, errors)
+    for step in program.steps:
+        seen[step.name] += _alone(step, port, seen[step.name])
     return [
         Walked(
             step,
@@ -130,6 +156,27 @@ def walk(program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, boo
         )
         for step in program.steps
     ]
+
+
+def _alone(step: Any, port: TracedPort, seen: Sequence[Seen]) -> list[Seen]:
+    """A layer fed with wide numbers of its own, where its runtime runs it alone and it takes such numbers."""
+    first = next((one for one in seen if one.carried is None and not one.is_far), None)
+    if port.alone is None or first is None or any(np.asarray(each).dtype.kind != "f" for each in first.fed):
+        return []
+    size = max(sum(each[:1].size for each in first.fed), first.actual[:1].size, 1)
+    count = int(np.clip(WIDE_NUMBERS // size, 2, WIDE_ROWS))
+    rng = np.random.default_rng(0)
+    rows = [
+        _fed(rng.standard_normal((count, *each.shape[1:])) * rng.choice(WIDE_SIZES, (count,) + (1,) * (each.ndim - 1)),
+             port.precision_of(step.name))
+        for each in first.fed
+    ]  # fmt: skip
+    try:
+        actual = port.alone(step.name, rows)
+        step(*rows)
+    except Exception:  # a runtime, or the reference, may refuse whatever it was not made for
+        return []
+    return [Seen(WIDE, tuple(rows), np.asarray(actual, np.float64), states=port.states.get(step.name))]
 
 
 def traced(program: Program, port: TracedPort, feeds: Feeds) -> dict[str, Array]:
@@ -154,7 +201,12 @@ def _line_up(
         has_error = any(name in values.errors for name in step.inputs)
         if step.name in tensors:
             actual = np.asarray(tensors[step.name], np.float64)
-            found.append((step.name, Seen(probes, fed, actual, carried if has_error else None, is_far)))
+            found.append(
+                (
+                    step.name,
+                    Seen(probes, fed, actual, carried if has_error else None, is_far, port.states.get(step.name)),
+                )
+            )
             values.arrays[step.name] = actual
             continue
         trace = step(*fed)

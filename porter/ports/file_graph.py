@@ -85,6 +85,7 @@ class FileGraph:
         notes: of what is in the file, for the report.
         approximates: why its numbers are no rounding of the network's ("int8"), or "".
         metadata: texts that the file carries, by key.
+        cells: what advances a recurrent operation by one time step, by the tensors that it gives.
     """
 
     name: str
@@ -100,6 +101,7 @@ class FileGraph:
     notes: tuple[str, ...] = ()
     approximates: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    cells: Mapping[Key, Callable[..., tuple[Array, ...]]] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[Key, ...]:

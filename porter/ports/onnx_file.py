@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from porter.errors import PortError, first_line
 from porter.ports.blocks import Kind
 from porter.ports.file_graph import FileGraph, FileInput, FileNode, Key
+from porter.ports.onnx_cells import Advance, cell_of
 from porter.ports.packages import require
 
 Array = NDArray[Any]
@@ -148,7 +149,17 @@ class _Reader:
             batch=batches.pop() if len(batches) == 1 and max(batches) > 0 else None,
             approximates="quantized" if kinds & QUANTIZED else "",
             metadata={each.key: each.value for each in self.model.metadata_props},
+            cells=self._cells(),
         )
+
+    def _cells(self) -> dict[Key, Advance]:
+        """What advances each recurrent operation by one time step, by the tensors that it gives."""
+        found: dict[Key, Advance] = {}
+        for node in self.model.graph.node:
+            advance = cell_of(node, self.model, self.constants, _plain_session, self.runner)
+            if advance is not None:
+                found.update((self.key(name), advance) for name in node.output if name)
+        return found
 
     def _input(self, each: Any) -> FileInput:
         from onnx import helper
@@ -269,6 +280,18 @@ class _Runner:
         self._model, self._maker, self._constants = model, maker, constants
         self._sessions: OrderedDict[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], Any] = OrderedDict()
 
+    @functools.cached_property
+    def dtype(self) -> str:
+        """Of the model's real numbers: that of its first array of them."""
+        from onnx import helper
+
+        kinds = (helper.tensor_dtype_to_np_dtype(each.data_type) for each in self._constants.values())
+        return next((kind.name for kind in kinds if kind.kind == "f"), "float32")
+
+    def __call__(self, given: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
+        """The same as ``run``."""
+        return self.run(given, wanted)
+
     def run(self, given: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
         """Some tensors in, others out, the operations run as they stand."""
         ready = {name: given[name] for name in wanted if name in given}
@@ -340,6 +363,10 @@ def _typed(name: str, dtype: str) -> Any:
     from onnx import helper
 
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), None)
+
+
+def _plain_session(model: bytes) -> Any:
+    return _session(model, optimized=False)
 
 
 def _session(model: bytes, *, optimized: bool) -> Any:

@@ -36,6 +36,10 @@ class TracedPort:
             bias (units,) or None, float64; None where it shows none.
         portable: how to write the file anew, for remedies.
         rate: rows a second on given inputs, where the runtime measures that better than a call of ``run`` does.
+        alone: runs one layer by its name on arrays of its own, as ``run`` gives and takes them; None where the runtime
+            runs none alone. It raises where a layer cannot be.
+        states: by recurrent layer, what gives its states after each time step, as
+            ``reference.rounding.recurrent_steps`` asks for them.
     """
 
     name: str
@@ -48,6 +52,8 @@ class TracedPort:
     weights: Weights | None = None
     portable: str = "porter export"
     rate: Callable[[Sequence[Array]], float] | None = None
+    alone: Callable[[str, Sequence[Array]], Array] | None = None
+    states: Mapping[str, Any] = field(default_factory=dict)
 
     def precision_of(self, layer: str) -> Precision:
         """In which it computes a layer."""

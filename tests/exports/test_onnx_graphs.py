@@ -219,6 +219,76 @@ def test_every_layer_is_an_output_on_request(tmp_path):
     assert onnx.load(onnx_files.write(network, tmp_path / "a.onnx", layers=True)).graph.output
 
 
+def long_lstm(path):
+    """A sequence along which a bound that is carried grows until it allows everything."""
+    entries = [
+        layer("LSTM", "rnn_1", batch_input_shape=[None, 40, 6], units=24, activation="tanh", use_bias=True,
+              recurrent_activation="sigmoid", return_sequences=True),
+        layer("LSTM", "rnn_2", units=24, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
+              return_sequences=False),
+    ]  # fmt: skip
+    held = weights("rnn_1", ("kernel", "recurrent_kernel", "bias"), (6, 96), (24, 96), (96,))
+    held |= weights("rnn_2", ("kernel", "recurrent_kernel", "bias"), (24, 96), (24, 96), (96,))
+    return write(path, model(entries), held)
+
+
+@pytest.mark.parametrize("edit", [None, onnx_files.renamed])
+def test_a_long_sequence_is_judged_a_time_step_at_a_time(tmp_path, edit):
+    network = porter.read(long_lstm(tmp_path / "a.h5"))
+    report = porter.verify(network, onnx_files.write(network, tmp_path / "a.onnx", edit))
+    assert report.verdict == "parity", str(report)
+    assert all(row.power < 1e-5 for row in report.layers)
+
+
+def test_without_the_states_its_bound_says_nothing(tmp_path, monkeypatch):
+    """Negative control: so it would be if the layers were compared as wholes."""
+    from porter.ports import onnx_file
+
+    monkeypatch.setattr(onnx_file._Reader, "_cells", lambda self: {})
+    network = porter.read(long_lstm(tmp_path / "a.h5"))
+    report = porter.verify(network, onnx_files.write(network, tmp_path / "a.onnx"))
+    assert report.verdict == "inconclusive" and "the bound says nothing" in report.layers[0].where
+
+
+def test_gates_in_another_order(tmp_path):
+    def edit(graph):
+        kernel = onnx_files.node(graph, "rnn_1/LSTM").input[2]
+        i, o, f, c = np.split(onnx_files.array(graph, kernel), 4, axis=1)
+        onnx_files.put(graph, kernel, np.concatenate([i, f, o, c], axis=1))
+
+    network = porter.read(long_lstm(tmp_path / "a.h5"))
+    report = porter.verify(network, onnx_files.write(network, tmp_path / "a.onnx", edit))
+    assert report.verdict == "mismatch"
+    assert [row.layer for row in report.layers if row.verdict == "mismatch"] == ["rnn_1"]
+
+
+def clipped(graph):
+    """A bound that no input of the network reaches."""
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array(side, np.float32), name) for side, name in ((-40, "low"), (40, "high"))
+    )
+    last = onnx_files.node(graph, "conv_1/Conv")
+    place = list(graph.node).index(last)
+    graph.node.insert(place + 1, helper.make_node("Clip", ["before", "low", "high"], [last.output[0]], name="clip"))
+    last.output[0] = "before"
+
+
+def test_layers_are_fed_with_wide_numbers_of_their_own(tmp_path, monkeypatch):
+    from porter.exports.file_pairing import FilePairing
+
+    network = porter.read(cnn(tmp_path / "a.h5"))
+    path = onnx_files.write(network, tmp_path / "a.onnx", clipped)
+    report = porter.verify(network, path)
+    assert report.verdict == "mismatch" and report.findings[0].layer == "conv_1"
+    assert "wide rows of its own" in next(row.where for row in report.layers if row.layer == "conv_1")
+
+    def refuse(self, name, rows):
+        raise porter.PortError("alone")
+
+    monkeypatch.setattr(FilePairing, "_alone", refuse)
+    assert porter.verify(network, path).verdict == "parity"  # so only they show it
+
+
 @pytest.mark.subprocess
 def test_neither_tensorflow_nor_keras_has_a_part_in_it(tmp_path):
     code = (
