@@ -141,6 +141,66 @@ def drift(
 
 
 @app.command()
+def search(
+    model: Model = None,
+    data: Rows = None,
+    *,
+    output: Tuned = None,
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder; else OUTPUT with .search.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with a search, alone.")] = None,
+    tuner: Annotated[Literal["random", "hyperband", "bayesian"], typer.Option(help="Of KerasTuner.")] = "random",
+    trials: Annotated[int, typer.Option(min=1, help="At most; hyperband decides by its brackets.")] = 20,
+    freeze: Freeze = None,
+    epochs: Epochs = 50,
+    patience: Patience = 10,
+    validation: Annotated[float, typer.Option(help="Share of the rows that trials are compared on.")] = 0.2,
+    test: Annotated[float, typer.Option(help="Share of the rows held out for the report.")] = 0.1,
+    loss: Annotated[str, typer.Option(metavar="NAME", help="As Keras names it.")] = "mse",
+    inputs: Inputs = None,
+    targets: Targets = None,
+    group: Group = None,
+    units: Units = "model",
+    legacy: Legacy = None,
+    placement: Placement = None,
+    kind: Kind = None,
+    physical: Physical = False,
+    recipe: Recipe = None,
+    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave rows with missing numbers out.")] = False,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+    html: Html = None,
+) -> None:
+    """Search for how to train a port on, by KerasTuner, and train it so."""
+    from porter.errors import UsageError
+
+    if resume is None and (model is None or data is None or output is None):
+        raise UsageError("search", found="no MODEL, DATA or --output", expected="all three, or --resume DIR alone")
+    console.load_keras()
+    from porter.learning.tuning import search as look
+
+    place = resume if resume is not None else run
+    if place is None:
+        assert output is not None
+        place = output.with_suffix(".search")
+    how: dict[str, Any] = {"run": place, "progress": sys.stderr.isatty(), "resume": resume is not None}
+    if resume is None:
+        how |= {"output": output, "tuner": tuner, "trials": trials, "freeze": freeze, "epochs": epochs, "loss": loss}
+        how |= {"patience": patience, "validation": validation, "test": test, "seed": seed, "force": force}
+        how |= {"inputs": inputs, "targets": targets, "group": group, "units": units, "legacy": legacy}
+        how |= {"placement": placement, "drop_missing": drop_missing}
+        how |= _reading(kind=kind, physical=physical, recipe=recipe)
+    try:
+        with console.working("search"):
+            found = look(model, data, **how)
+    except KeyboardInterrupt:
+        console.notice(f"\ninterrupted; to go on: porter search --resume {place}")
+        raise typer.Exit(130) from None
+    console.notice(f"{len(found.trials)} trials are in {place}")
+    _show(found.tuned.report, as_json, html)
+
+
+@app.command()
 def compress(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model (.keras, .h5), or a legacy file.")],
     *,

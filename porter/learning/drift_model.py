@@ -93,6 +93,7 @@ class DriftData(ReportData):
         regions: where in the input range the two differ most, a sentence each.
         history: of the training: values of loss and metrics by name, or empty.
         title: what was compared with what.
+        trials: of the search that found how to train, best first; empty where there was none.
     """
 
     changes: tuple[LayerDrift, ...] = ()
@@ -100,6 +101,7 @@ class DriftData(ReportData):
     regions: tuple[str, ...] = ()
     history: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    trials: tuple[Any, ...] = ()
 
 
 def headline(report: DriftData) -> str:

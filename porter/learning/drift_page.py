@@ -51,6 +51,9 @@ def draw(report: DriftData) -> tuple[list[Picture], str | None]:
 
 
 def _pictures(report: DriftData) -> Iterator[Picture]:
+    if len([trial for trial in report.trials if trial.loss]) > 1:
+        caption = "What the search tried: validation loss against each number that was varied; the diamond is the best."
+        yield picture(lambda figure: drift_plots.trials(figure, report.trials), caption, 2.8)
     if report.history:
         yield _training(report.history["values"], report.history["best_epoch"])
     if any(change.norm or change.cumulative for change in report.changes):

@@ -94,6 +94,28 @@ def outputs(figure: Any, rows: Sequence[OutputDrift]) -> None:
     axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 
 
+def trials(figure: Any, found: Sequence[Any]) -> None:
+    """Validation loss of each trial against each number that was varied."""
+    names = [name for name in found[0].values if isinstance(found[0].values[name], int | float)]
+    grid = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    done = [trial for trial in found if trial.loss is not None and trial.loss > 0]
+    for axes, name in zip(grid, names, strict=True):
+        values = [trial.values.get(name, np.nan) for trial in done]
+        losses = [trial.loss for trial in done]
+        axes.plot(values[1:], losses[1:], linestyle="", marker="o", markersize=4, color=ISOLATED)
+        axes.plot(values[:1], losses[:1], linestyle="", marker="D", markersize=6, color=CUMULATIVE)
+        if all(value > 0 for value in values) and max(values) > 20 * min(values):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+            axes.xaxis.set_minor_formatter(lambda value, _: "")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_plain_number)
+        axes.yaxis.set_minor_formatter(_plain_number)
+        axes.set_xlabel(name)
+        axes.grid(axis="y")
+    grid[0].set_ylabel("validation loss")
+
+
 def tried(
     figure: Any, errors: Array, values: Array, names: Sequence[str], fits: Sequence[bool], budget: float, label: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -23,7 +24,7 @@ STYLES = {
     "drift": "cyan",
     "moved": "cyan",
 }
-MOST_OUTPUTS = 12
+MOST_OUTPUTS, MOST_TRIALS = 12, 10
 WORDS = {"parity": "UNCHANGED", "mismatch": "MOVED", "inconclusive": "INCONCLUSIVE", "drift": "DRIFT"}
 """Parity is a word about ports; a tuned network that has not moved is unchanged."""
 
@@ -45,6 +46,7 @@ def render_drift(report: DriftData, width: int = 80, color: bool = False) -> str
         console.print(_text(headline(report)))
         for finding in report.findings:
             console.print(_text(f"\n{finding.code}: {finding.message}; {finding.evidence}.\n  to do: {finding.remedy}"))
+        _trials(console, report.trials)
         _layers(console, report.changes)
         _outputs(console, report.outputs)
         _bullets(console, "Where the two differ most", report.regions)
@@ -72,6 +74,22 @@ def _table(*headings: tuple[str, bool]) -> Table:
 def short(value: float | None) -> str:
     """Two significant digits; a dash where there is no number."""
     return "-" if value is None else "0" if value == 0 else f"{value:.1e}"
+
+
+def _trials(console: Console, trials: tuple[Any, ...]) -> None:
+    """The best of a search, a line each."""
+    if not trials:
+        return
+    _title(console, f"Trials: the best of {len(trials)}, by validation loss")
+    names = list(dict.fromkeys(name for trial in trials for name in trial.values))
+    table = _table(("loss", True), ("epochs", True), *((name, True) for name in names))
+    for trial in trials[:MOST_TRIALS]:
+        cells = [trial.values.get(name, "-") for name in names]
+        loss = short(trial.loss) if trial.loss is not None else trial.status.lower()
+        table.add_row(
+            loss, str(trial.epochs), *(f"{cell:.2g}" if isinstance(cell, float) else str(cell) for cell in cells)
+        )
+    console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _layers(console: Console, changes: tuple[LayerDrift, ...]) -> None:

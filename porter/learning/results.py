@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from porter.learning.preparing import Training, Tuned
+from porter.learning.run_folder import RunFolder
 from porter.learning.start import Start
 
 
@@ -67,7 +68,6 @@ def _record(training: Training, tuned: Tuned) -> dict[str, Any]:
 def write_results(training: Training, tuned: Tuned, output: Path | None, *, force: bool) -> None:
     """The tuned model with its record; into the run folder the plot and the report as well."""
     from porter.learning.drift_page import write_history_plot
-    from porter.report.html import write_text
 
     folder = training.folder
     target = output if output is not None else None if folder is None else folder.tuned
@@ -77,9 +77,16 @@ def write_results(training: Training, tuned: Tuned, output: Path | None, *, forc
         return
     write_history_plot(folder.plot, tuned.history, tuned.best_epoch)
     if tuned.report is not None:
-        write_text(folder.report("txt"), str(tuned.report))
-        write_text(folder.report("json"), tuned.report.to_json())
-        tuned.report.to_html(folder.report("html"))
+        write_report(folder, tuned)
+
+
+def write_report(folder: RunFolder, tuned: Tuned) -> None:
+    """The report into a run folder, as text, as JSON and as a page."""
+    from porter.report.html import write_text
+
+    write_text(folder.report("txt"), str(tuned.report))
+    write_text(folder.report("json"), tuned.report.to_json())
+    tuned.report.to_html(folder.report("html"))
 
 
 def save_tuned(training: Training, tuned: Tuned, path: Path, *, force: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import numpy as np
 
 from porter.errors import UsageError
 from porter.learning import run_folder
-from porter.learning.data import Chosen
+from porter.learning.data import Chosen, Data
 from porter.learning.errors import RunError, missing
 from porter.learning.freezing import Freeze, freeze, moved, snapshot
 from porter.learning.plan import Plan, compile_model, plain_loss, plain_optimizer, read_plan
 from porter.learning.preparing import Training, Tuned, prepare
 from porter.learning.results import make_report, make_result, write_results
 from porter.learning.run_folder import RunFolder
+from porter.learning.splits import Split
 from porter.learning.start import Start, open_start
 from porter.progress import tell
 
@@ -124,12 +125,17 @@ def finetune(
     place = Path(run) if run is not None else None if target is None else target.with_suffix(".run")
     training = replace(training, callbacks=callbacks, progress=progress, tensorboard=tensorboard)
     if place is not None:
-        training = replace(training, folder=_begin(place, training, target, legacy or model, reading, force))
+        training = replace(training, folder=begin_run(place, training, target, reading, force, {}))
     return train(training, target, force=force)
 
 
-def _begin(
-    place: Path, training: Training, output: Path | None, legacy: Any, reading: dict[str, Any], force: bool
+def begin_run(
+    place: Path,
+    training: Training,
+    output: Path | None,
+    reading: Mapping[str, Any],
+    force: bool,
+    more: Mapping[str, Any],
 ) -> RunFolder:
     """Make the run folder with all that a resume needs; what it cannot hold is said when it is missed."""
     from porter.jobs.saving import write_model
@@ -151,12 +157,13 @@ def _begin(
         "reading": _plain_reading(reading),
         "stage": training.start.ends.stage,
         "tensorboard": training.tensorboard,
+        **more,
     }
     run_folder.write_config(folder, config)
     return folder
 
 
-def _plain_reading(reading: dict[str, Any]) -> dict[str, Any]:
+def _plain_reading(reading: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in reading.items()}
 
 
@@ -171,20 +178,15 @@ def resume_run(path: str | Path, *, callbacks: Sequence[Any] = (), progress: boo
     Raises:
         RunError: no run, or one that needs what a folder cannot hold.
     """
-    from porter.jobs.saving import load_model
-
     folder, config = run_folder.read_config(path)
+    if "search" in config:
+        raise RunError(f"run {path}", found="a search", expected="a training", remedy=f"porter search --resume {path}")
     if config["plan"]["loss"] is None:
         raise RunError(
             f"run {path}", found="a loss that is a function of the caller's own", expected="one that Keras can name",
             remedy="start anew with a name, or with a registered Keras loss",
         )  # fmt: skip
-    data, split = run_folder.read_rows(folder)
-    try:
-        model = load_model(folder.start)
-    except Exception as error:
-        raise RunError(f"{folder.start} cannot be loaded", found=f"{type(error).__name__}: {error}") from error
-    start = _restart(model, config)
+    start, data, split = open_run(folder, config)
     output = None if config["output"] is None else Path(config["output"])
     training = Training(
         start, data, split, read_plan(config["plan"]), tuple(config["problems"]), folder, callbacks, progress,
@@ -193,7 +195,23 @@ def resume_run(path: str | Path, *, callbacks: Sequence[Any] = (), progress: boo
     return train(training, output, force=True)
 
 
-def _restart(model: Any, config: dict[str, Any]) -> Start:
+def open_run(folder: RunFolder, config: Mapping[str, Any]) -> tuple[Start, Data, Split]:
+    """The model, the rows and their parts as a run began with them.
+
+    Raises:
+        RunError: one of them cannot be read.
+    """
+    from porter.jobs.saving import load_model
+
+    data, split = run_folder.read_rows(folder)
+    try:
+        model = load_model(folder.start)
+    except Exception as error:
+        raise RunError(f"{folder.start} cannot be loaded", found=f"{type(error).__name__}: {error}") from error
+    return _restart(model, config), data, split
+
+
+def _restart(model: Any, config: Mapping[str, Any]) -> Start:
     """The start as it was; the legacy file is read again where it is still the same."""
     from porter.verdict.provenance import digest_of
 

@@ -1,0 +1,310 @@
+"""A search for how to train: KerasTuner's tuners on one port and one set of data, the best trained and reported."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from porter.errors import UsageError
+from porter.learning import run_folder
+from porter.learning.data import Chosen
+from porter.learning.errors import RunError, missing
+from porter.learning.freezing import Freeze, freeze, layers_of
+from porter.learning.plan import SCHEDULES, Plan, compile_model, read_plan
+from porter.learning.preparing import Training, Tuned, prepare
+from porter.learning.results import write_report
+from porter.learning.training import VALIDATION_BATCH, begin_run, open_run, resume_run, train
+from porter.progress import tell
+
+Space = Callable[[Any], Mapping[str, Any]]
+
+TUNERS = ("random", "hyperband", "bayesian")
+BATCHES, DECAYS = (16, 32, 64, 128), (0.0, 1e-5, 1e-4, 1e-3)
+RATES = (1e-4, 1e-2)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way of training that was tried.
+
+    Attributes:
+        name: that the tuner gave it.
+        values: what was varied.
+        loss: the best validation loss; None where it failed.
+        epochs: for how many epochs at most.
+        status: "COMPLETED", "FAILED" or "INVALID".
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    loss: float | None
+    epochs: int
+    status: str
+
+
+@dataclass
+class Searched:
+    """What came of a search.
+
+    Attributes:
+        trials: best first.
+        plan: the best of them, with which the result was trained.
+        tuned: the result.
+    """
+
+    trials: tuple[Trial, ...]
+    plan: Plan
+    tuned: Tuned
+
+
+def search(
+    model: Any = None,
+    data: Any = None,
+    *,
+    run: str | Path,
+    output: str | Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    tuner: str = "random",
+    trials: int = 20,
+    space: Space | None = None,
+    freeze: Freeze = None,
+    epochs: int = 50,
+    patience: int = 10,
+    validation: float = 0.2,
+    test: float = 0.1,
+    loss: str = "mse",
+    seed: int = 0,
+    inputs: Chosen = None,
+    targets: Chosen = None,
+    group: str | int | None = None,
+    units: str = "model",
+    legacy: Any = None,
+    placement: str | None = None,
+    drop_missing: bool = False,
+    progress: bool = False,
+    **reading: Any,
+) -> Searched:
+    """Search for how a port is trained on best, train it so, and report how far it moved.
+
+    Args:
+        model: as ``finetune`` takes it.
+        data: as ``finetune`` takes them.
+        run: the folder of the search; its trials are kept there, and a search that was interrupted goes on.
+        output: where the best is saved.
+        resume: go on with the search in ``run``; then neither model nor data are given.
+        force: replace an existing output and search.
+        tuner: of ``TUNERS``.
+        trials: how many at most; hyperband decides by its brackets, from the epochs.
+        space: takes KerasTuner's hyperparameters and gives values of ``Plan``, by name; None for learning rate,
+            schedule, frozen depth, batch size and weight decay.
+        freeze: what stays in every trial; then the frozen depth is not searched.
+        epochs: of a trial, at most.
+        patience: epochs without a better validation loss after which a trial ends.
+        validation: share of the rows that the trials are compared on.
+        test: share of the rows held out, which no trial sees.
+        loss: a name.
+        seed: of the split, of the tuner and of training.
+        inputs: names or positions of the input columns.
+        targets: names or positions of the target columns.
+        group: the column whose equal values keep rows on one side of the split.
+        units: of the data.
+        legacy: the legacy network, for its ranges and units.
+        placement: where the port has the scaling.
+        drop_missing: leave rows with missing numbers out.
+        progress: show a bar while the best is trained.
+        **reading: options of ``porter.read``.
+
+    Raises:
+        MissingExtraError: KerasTuner is not installed.
+        UsageError: options that cannot be meant.
+        DataError: data that nothing sensible can follow from.
+        RunError: a search that cannot be resumed.
+    """
+    if importlib.util.find_spec("keras_tuner") is None:
+        raise missing("keras-tuner", "search", "porter search")
+    place = Path(run)
+    if resume:
+        return _go_on(place, space, progress)
+    if tuner not in TUNERS:
+        raise UsageError("tuner", found=repr(tuner), expected=f"one of {', '.join(TUNERS)}")
+    if trials < 1:
+        raise UsageError("trials", found=str(trials), expected="at least 1")
+    if model is None or data is None or validation == 0:
+        raise UsageError("search", found="no model, no data or no validation rows", expected="all of them")
+    kept = freeze if freeze is None or isinstance(freeze, str) else tuple(freeze)
+    plan = Plan(freeze=kept, epochs=epochs, patience=patience, validation=validation, test=test, loss=loss, seed=seed)
+    training = prepare(
+        model, data, plan, inputs=inputs, targets=targets, group=group, units=units, legacy=legacy,
+        placement=placement, drop_missing=drop_missing, **reading,
+    )  # fmt: skip
+    target = None if output is None else Path(output)
+    if target is not None:
+        from porter.jobs.saving import check_output
+
+        check_output(target, force=force)
+    more = {"search": {"tuner": tuner, "trials": trials, "own_space": space is not None}}
+    training = replace(training, progress=progress)
+    folder = begin_run(place, training, target, reading, force, more)
+    training = replace(training, folder=folder)
+    return _search(training, tuner, trials, space, target, force=force)
+
+
+def _go_on(place: Path, space: Space | None, progress: bool) -> Searched:
+    """Take up a search where it was interrupted."""
+    folder, config = run_folder.read_config(place)
+    if "search" not in config:
+        raise RunError(f"run {place}", found="a training", expected="a search", remedy="porter finetune --resume")
+    if config["search"]["own_space"] and space is None:
+        raise RunError(f"search {place}", found="no space", expected="the function that it was begun with: space=")
+    start, data, split = open_run(folder, config)
+    training = Training(
+        start, data, split, read_plan(config["plan"]), tuple(config["problems"]), folder, (), progress, False
+    )
+    output = None if config["output"] is None else Path(config["output"])
+    return _search(training, config["search"]["tuner"], config["search"]["trials"], space, output, force=True)
+
+
+def _search(
+    training: Training, tuner: str, trials: int, space: Space | None, output: Path | None, *, force: bool
+) -> Searched:
+    folder = training.folder
+    assert folder is not None
+    names = [name for name, layer in layers_of(training.start.model).items() if layer.trainable_weights]
+    chosen = space if space is not None else _usual_space(training.plan, names)
+    with _quiet_tuner():
+        made = _make_tuner(training, tuner, trials, chosen)
+        made.search()
+        found = made.oracle.get_best_trials(1)
+    told = _told(made, training.plan)
+    if not found:
+        raise RunError("the search", found="no trial that came to an end", expected="at least one",
+                       remedy="look at the trials in the run folder; narrow the space")  # fmt: skip
+    plan = _planned(training.plan, chosen(found[0].hyperparameters))
+    tell("training the best")
+    tuned = _train_best(training, plan, output, force=force)
+    if tuned.report is not None:
+        tuned.report = replace(tuned.report, trials=told)
+        write_report(folder, tuned)
+    return Searched(told, plan, tuned)
+
+
+def _usual_space(plan: Plan, names: Sequence[str]) -> Space:
+    def space(hp: Any) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "learning_rate": hp.Float("learning_rate", *RATES, sampling="log"),
+            "schedule": hp.Choice("schedule", SCHEDULES),
+            "batch_size": hp.Choice("batch_size", BATCHES),
+            "weight_decay": hp.Choice("weight_decay", DECAYS),
+        }
+        if plan.freeze is None and len(names) > 1:
+            values["freeze"] = tuple(names[: hp.Int("frozen_layers", 0, len(names) - 1)])
+        return values
+
+    return space
+
+
+def _planned(plan: Plan, values: Mapping[str, Any]) -> Plan:
+    """The plan with the values of a trial.
+
+    Raises:
+        UsageError: a name that no plan has.
+    """
+    odd = sorted(set(values) - set(plan.as_dict()))
+    if odd:
+        raise UsageError("space", found=", ".join(odd), expected=f"names among {', '.join(plan.as_dict())}")
+    return replace(plan, **values)
+
+
+def _make_tuner(training: Training, tuner: str, trials: int, space: Space) -> Any:
+    import keras
+    import keras_tuner
+
+    class Ways(keras_tuner.HyperModel):  # type: ignore[misc]
+        """The port as it was, compiled and trained as the trial has it."""
+
+        def build(self, hp: Any) -> Any:
+            plan = _planned(training.plan, space(hp))
+            model = keras.models.clone_model(training.start.model)
+            model.set_weights(training.start.model.get_weights())
+            freeze(model, plan.freeze)
+            compile_model(model, plan, -(-len(training.split.train) // plan.batch_size))
+            # Hyperband goes on from a trial's checkpoint, which Keras loads into an optimizer that is built alone.
+            model.optimizer.build(model.trainable_variables)
+            return model
+
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+            return _fit_trial(training, _planned(training.plan, space(hp)), model, kwargs)
+
+    assert training.folder is not None
+    how: dict[str, Any] = {"objective": keras_tuner.Objective("val_loss", "min"), "seed": training.plan.seed}
+    how |= {"directory": str(training.folder.path), "project_name": "trials", "overwrite": False}
+    if tuner == "hyperband":
+        return keras_tuner.Hyperband(Ways(), max_epochs=training.plan.epochs, **how)
+    kind = keras_tuner.RandomSearch if tuner == "random" else keras_tuner.BayesianOptimization
+    return kind(Ways(), max_trials=trials, **how)
+
+
+def _fit_trial(training: Training, plan: Plan, model: Any, given: Mapping[str, Any]) -> Any:
+    import keras
+
+    from porter.learning.callbacks import Batches, Order, sow
+
+    sow(model, plan.seed)
+    batches = Batches(*training.part("train"), plan.batch_size, plan.seed)
+    callbacks = [Order(batches), *given.get("callbacks", ())]
+    if plan.patience:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=plan.patience))
+    return model.fit(
+        batches, epochs=given.get("epochs", plan.epochs), initial_epoch=given.get("initial_epoch", 0), verbose=0,
+        shuffle=False, callbacks=callbacks, validation_data=training.part("validation"),
+        validation_batch_size=VALIDATION_BATCH,
+    )  # fmt: skip
+
+
+@contextmanager
+def _quiet_tuner() -> Iterator[None]:
+    """KerasTuner prints what it does on standard output, where the result belongs."""
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _told(tuner: Any, plan: Plan) -> tuple[Trial, ...]:
+    found = []
+    for name, trial in tuner.oracle.trials.items():
+        values = {key: value for key, value in trial.hyperparameters.values.items() if not key.startswith("tuner/")}
+        epochs = int(trial.hyperparameters.values.get("tuner/epochs", plan.epochs))
+        loss = None if trial.score is None else float(trial.score)
+        found.append(Trial(str(name), values, loss, epochs, str(trial.status)))
+    return tuple(sorted(found, key=lambda one: (one.loss is None, one.loss if one.loss is not None else 0.0, one.name)))
+
+
+def _train_best(training: Training, plan: Plan, output: Path | None, *, force: bool) -> Tuned:
+    """Train as the best trial was, in a run of its own, which goes on where it was interrupted."""
+    import keras
+
+    folder = training.folder
+    assert folder is not None
+    place = folder.path / "best"
+    if (place / "config.json").exists():
+        return resume_run(place, progress=training.progress)
+    model = keras.models.clone_model(training.start.model)
+    model.set_weights(training.start.model.get_weights())
+    best = replace(training, start=replace(training.start, model=model), plan=plan)
+    target = output if output is not None else folder.tuned
+    best = replace(best, folder=begin_run(place, best, target, {}, True, {}))
+    return train(best, target, force=force or output is None)
