@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import os
 import re
 import shutil
@@ -32,7 +34,7 @@ def pins(root):
 
 @pytest.fixture(scope="module")
 def wheel(root, tmp_path_factory):
-    """The wheel's members and its metadata; hatchling makes it where it stands, without the index."""
+    """The wheel's members, its metadata and its path; hatchling makes it where it stands, without the index."""
     pytest.importorskip("hatchling", reason="hatchling, the build backend, is not installed here")
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
@@ -43,19 +45,90 @@ def wheel(root, tmp_path_factory):
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
-        return names, Parser().parsestr(archive.read(metadata).decode())
+        return names, Parser().parsestr(archive.read(metadata).decode()), path
 
 
 def python_files(root, package: str) -> set[str]:
-    return {path.relative_to(root).as_posix() for path in (root / package).rglob("*.py")}
+    return {path.relative_to(root / package).as_posix() for path in (root / package).rglob("*.py")}
 
 
-@pytest.mark.parametrize("package", ["porter", "reference"])
-def test_the_wheel_holds_both_packages_whole_and_typed(wheel, root, package):
-    names, _ = wheel
-    assert f"{package}/py.typed" in names
+@pytest.mark.parametrize(("package", "place"), [("porter", "porter"), ("reference", "porter/reference")])
+def test_the_wheel_holds_both_packages_whole_and_typed(wheel, root, package, place):
+    names = wheel[0]
+    assert f"{place}/py.typed" in names
     assert len(python_files(root, package)) > 8
-    assert python_files(root, package) <= names
+    assert {f"{place}/{name}" for name in python_files(root, package)} <= names
+
+
+def test_no_import_in_the_wheel_is_of_a_package_that_it_does_not_hold(wheel):
+    with zipfile.ZipFile(wheel[2]) as archive:
+        for name in (name for name in archive.namelist() if name.endswith(".py")):
+            tree = ast.parse(archive.read(name))
+            imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+            imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+            assert not any(str(each).partition(".")[0] == "reference" for each in imported), name
+
+
+THEIRS = {
+    "a module": {"reference.py": "MINE = 'theirs'"},
+    "a package": {"reference/__init__.py": "MINE = 'theirs'", "reference/trace.py": "MINE = 'theirs'"},
+    "nothing": {},
+}
+PORTED = """
+import numpy as np, pathlib, sys
+{first}
+import porter
+network = porter.read({path!r})
+from porter.formats.programs import build_program
+program = build_program(network)
+assert np.isfinite(program(np.zeros((2, network.widths[0])))[0]).all()
+assert "porter.reference.trace" in sys.modules
+assert not any("reference" in name and name.startswith("reference") for name in sys.modules) or {own}
+{last}
+"""
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("theirs", THEIRS)
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_installed_neither_reference_takes_the_others_place(wheel, fixtures, tmp_path, theirs, when):
+    """The wheel unpacked as pip does, beside somebody's own module or package of that name."""
+    site, work = tmp_path / "site", tmp_path / "work"
+    with zipfile.ZipFile(wheel[2]) as archive:
+        archive.extractall(site)
+    for name, text in THEIRS[theirs].items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(text)
+    work.mkdir(exist_ok=True)
+    own = "import reference; assert reference.MINE == 'theirs'" if THEIRS[theirs] else ""
+    code = PORTED.format(
+        first=own if when == "before" else "", last=own, path=str(fixtures / "bare_7-16-10-7.h5"), own=bool(own)
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(work), str(site)]), "PYTHONSAFEPATH": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.subprocess
+def test_in_the_repository_reference_stands_by_itself(root, tmp_path):
+    code = "import reference.trace, sys; assert not any(name.startswith('porter') for name in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(root)}, cwd=tmp_path)
+
+
+def test_imports_alone_are_rewritten(root):
+    spec = importlib.util.spec_from_file_location("hatch_build", root / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    lines = [
+        "from reference.trace import a",
+        "    import reference.x",
+        "from reference import y",
+        "x = 1  # from reference",
+    ]
+    text = module.installed("\n".join(lines))
+    assert text.splitlines() == [line.replace(" reference", " porter.reference") for line in lines[:3]] + lines[3:]
+    assert module.installed("from references import z") == "from references import z"
 
 
 def test_the_wheel_holds_data_that_the_code_reads(wheel, root):
@@ -71,13 +144,12 @@ def test_the_wheel_holds_data_that_the_code_reads(wheel, root):
 def test_the_wheel_holds_nothing_else(wheel):
     assert {name.partition("/")[0] for name in wheel[0]} == {
         "porter",
-        "reference",
         f"keras_porter-{porter.__version__}.dist-info",
     }
 
 
 def test_the_wheel_says_what_it_is(wheel):
-    _, metadata = wheel
+    metadata = wheel[1]
     assert metadata["Name"] == "keras-porter"
     assert metadata["Version"] == porter.__version__
     assert metadata["License-Expression"] == "Apache-2.0"

@@ -263,6 +263,15 @@ def verify(
         bool, typer.Option("--compile", help="Compile and run a port that is a program: its code runs here.")
     ] = False,
     apply: Annotated[Path | None, typer.Option(metavar="PATH", help="Save a mended port, with every remedy.")] = None,
+    custom_objects: Annotated[
+        str | None, typer.Option(metavar="MODULE|PY", help="Classes of the port's own: the module is imported and run.")
+    ] = None,
+    unsafe_lambda: Annotated[
+        bool, typer.Option("--unsafe-lambda", help="Run the Python that lies in Lambda layers of the port.")
+    ] = False,
+    architecture: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="The model (.json, .keras) of a port that is weights alone.")
+    ] = None,
 ) -> None:
     """Judge any port of a legacy file, layer by layer, and name what is wrong with it."""
     import porter
@@ -300,6 +309,9 @@ def verify(
                 placement=placement,
                 apply=apply,
                 compile=compiled,
+                custom_objects=custom_objects,
+                unsafe_lambda=unsafe_lambda,
+                architecture=architecture,
             )
 
     print_reports(run_all([legacy], task, console.notice), as_json, html, junit)

@@ -127,7 +127,7 @@ class Suspect:
     def assign(self, *what: str) -> str:
         """Python that gives the port's layer the arrays of the file, in Keras' layout; ``what``: kernel, bias."""
         layer, own = reached(self.holder), f"network.layer({quoted(self.name)})"
-        return "; ".join(f"{layer}.{part}.assign({self._values(own, part)})" for part in what)
+        return "\n".join(f"{layer}.{part}.assign({self._values(own, part)})" for part in what)
 
     @property
     def holder(self) -> str:

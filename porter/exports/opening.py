@@ -11,13 +11,14 @@ from porter.exports.formats import format_named, format_of
 from porter.exports.names import checkpoint_prefix, named_function
 
 
-def open_port(path: str | Path, *, trusted: bool = False) -> Any:
+def open_port(path: str | Path, *, trusted: bool = False, loading: Any = None) -> Any:
     """A ``TracedPort``, a ``FileGraph``, ``StoredArrays``, a function of arrays, or a keras.Model.
 
     Args:
         path: of a file, of a folder that is one port, or the prefix of a checkpoint. Or ``module:function``, where
             there is no such file: the module is imported.
         trusted: whether its code may be compiled and run.
+        loading: what was said of a saved Keras model beside its path (``porter.ports.keras.loading.Loading``), or None.
 
     Raises:
         UsageError: it holds code, and may not be run.
@@ -27,13 +28,13 @@ def open_port(path: str | Path, *, trusted: bool = False) -> Any:
     if function:
         return import_function(module, function)
     path = Path(path)
-    if checkpoint_prefix(path) is not None:
+    if checkpoint_prefix(path) is not None and (loading is None or loading.is_plain):
         return format_named("checkpoint").opens(path, trusted=trusted)  # type: ignore[misc]
-    form = format_of(path) if path.exists() else None
+    form = format_of(path) if path.exists() and (loading is None or loading.is_plain) else None
     if form is None or form.opens is None:
         from porter.ports.keras.graph import read_port
 
-        return read_port(path)
+        return read_port(path) if loading is None else read_port(path, loading)
     return form.opens(path, trusted=trusted)
 
 

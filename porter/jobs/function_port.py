@@ -204,7 +204,7 @@ def _closeness(own: Reading | None) -> str:
 
 
 def _findings(whole: Whole, own: Reading | None, layer: str, name: str) -> tuple[Finding, ...]:
-    remedy = "verify a keras.Model, whose layers can be judged one by one"
+    remedy = "a function shows no layers, so that nothing in it can be named: verify a keras.Model"
     found = []
     if not whole.is_steady:
         message = f"{layer}: {name} gives other numbers for the same rows when it is called again"

@@ -6,12 +6,13 @@ import random
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from porter.errors import PorterError, first_line
 from porter.examination.case import Case
 from porter.examination.examine import examine
-from porter.examination.pasting import as_python, built, commented, has_code
+from porter.examination.pasting import as_python, built, commented, has_code, literal
 from porter.network.placement import PLACEMENTS
 from porter.ports.keras.graph import read_graph
 from porter.report.model import Finding
@@ -76,6 +77,18 @@ def with_remedies(
         random.setstate(drawn)
     findings = tuple(_built_anew(each, anew.code) for each in report.findings)
     return replace(report, after_remedy=verdict, findings=findings), mended
+
+
+def for_file(report: Report, path: Path) -> Report:
+    """The report on a port that is no Keras model: what to change, told, and the file written anew.
+
+    Args:
+        report: with findings.
+        path: of the port.
+    """
+    mended = path.with_name(f"{path.stem}.mended{path.suffix}")
+    code = f"model = {literal(str(mended))}\nporter.export(network, model, force=True)"
+    return replace(report, findings=tuple(_built_anew(each, code) for each in report.findings))
 
 
 def _paste(report: Report, network: Any, model: Any) -> Any | None:

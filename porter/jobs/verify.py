@@ -17,7 +17,7 @@ from porter.formats.samples import Samples, load_samples
 from porter.jobs.escape import no_escape
 from porter.jobs.file_port import check_unmended, verify_file
 from porter.jobs.function_port import verify_function
-from porter.jobs.mending import check_remedy
+from porter.jobs.mending import check_remedy, for_file
 from porter.jobs.physical import in_other_units
 from porter.jobs.saving import staged, write_model
 from porter.network import Network
@@ -25,6 +25,7 @@ from porter.network.graph import KerasNetwork
 from porter.network.placement import PLACEMENTS, check_unplaced
 from porter.ports.file_graph import FileGraph
 from porter.ports.keras.graph import PortGraph, read_graph
+from porter.ports.keras.loading import Loading
 from porter.ports.keras.state import preserved
 from porter.ports.keras.stored import StoredArrays
 from porter.ports.traced import TracedPort
@@ -43,6 +44,9 @@ def verify(
     rows: int = 2000,
     apply: str | Path | None = None,
     compile: bool = False,
+    custom_objects: Any = None,
+    unsafe_lambda: bool = False,
+    architecture: str | Path | None = None,
     **options: Any,
 ) -> Report:
     """Judge a port of a legacy network, layer by layer.
@@ -61,6 +65,10 @@ def verify(
             many as keep within bounds.
         apply: where to save a mended copy of the port, if it has mistakes and every remedy together restores parity;
             they are run on a copy of the port; where that does not restore it, porter builds the whole port anew.
+        custom_objects: the classes and functions of a saved Keras model's own: a module, its name or its file, which is
+            imported and run, or a mapping of names.
+        unsafe_lambda: whether the Python in the Lambda layers of a saved Keras model may be run.
+        architecture: the model (.json, .keras, .h5) that a port of weights alone belongs to.
         compile: whether a port that is a program may be compiled where it has to be, and run: its code runs here.
         **options: ``read``'s options, where ``legacy`` is a path.
 
@@ -76,19 +84,27 @@ def verify(
         raise UsageError("placement", found=repr(placement), expected=f"one of {', '.join(PLACEMENTS)}")
     if rows < 1:
         raise UsageError("rows", found=str(rows), expected="at least 1", remedy="leave rows out for the usual 2000")
-    model = open_port(port, trusted=compile) if isinstance(port, str | Path) else port
+    loading = Loading(custom_objects, unsafe_lambda, architecture)
+    if not isinstance(port, str | Path) and not loading.is_plain:
+        raise UsageError(
+            "custom_objects=, unsafe_lambda= or architecture=", found="a port that is loaded already",
+            expected="the path of a saved Keras model", remedy="leave them out",
+        )  # fmt: skip
+    model = open_port(port, trusted=compile, loading=loading) if isinstance(port, str | Path) else port
     source = port if isinstance(port, str | Path) else None
     golden = load_samples(samples, network)
     if isinstance(model, StoredArrays):
         model = model.into(network, placement)
     with no_escape():
         if isinstance(model, TracedPort):
-            return verify_traced(network, model, golden=golden, seed=seed, rows=rows)
+            report = verify_traced(network, model, golden=golden, seed=seed, rows=rows)
+            return report if source is None else for_file(report, Path(source))
         if isinstance(model, FileGraph):
             check_unmended(apply)
-            return verify_file(
+            report = verify_file(
                 network, model, golden=golden, seed=seed, search=search, placement=placement, rows=rows, path=source
             )
+            return report if source is None else for_file(report, Path(source))
         if _is_function(model):
             return verify_function(network, model, golden=golden, seed=seed, rows=rows)
     with no_escape(), preserved(model):

@@ -198,6 +198,8 @@ def setting(report: ReportData) -> str | None:
     lines.append(f"network = porter.read({path!r}{declared})")
     if not isinstance(port, str):
         return "\n".join([*lines, "# model is the keras.Model that was given to porter.verify"])
+    if Path(port).suffix.lower() not in (".keras", ".h5", ".hdf5"):
+        return "\n".join([*lines, f"model = {port!r}  # as a path: porter.verify opens it"])
     return "\n".join([*lines, f"model = keras.models.load_model({port!r}, compile=False)"])
 
 

@@ -81,7 +81,7 @@ def test_the_api_is_there(site):
     for name in (
         "porter.formats.read",
         "porter.jobs.verify.verify",
-        "porter.report.model.Report.to_html",
+        "porter.report.report.Report.to_html",
         "reference.rounding.bounds",
     ):
         assert f'id="{name}"' in text, name

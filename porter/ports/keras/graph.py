@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from porter.errors import PortError
 from porter.ports.blocks import Atom
 from porter.ports.keras.atoms import cut_atoms, cut_pieces, in_batches
+from porter.ports.keras.loading import Loading, load_port
 from porter.ports.keras.nodes import Key, PortNode
 from porter.ports.runtime import Runtime, current_runtime
 
 Array = NDArray[Any]
 
 
+PLAIN = Loading()
 QUIET: Mapping[str, bool] = {"training": False}
 
 
@@ -158,26 +160,17 @@ class PortGraph:
         return tuple(cut_pieces(self.nodes, self.inputs[0], self.outputs[0]))
 
 
-def read_port(path: str | Path) -> Any:
-    """Load a saved Keras model, without compiling it and without running code from the file.
+def read_port(path: str | Path, loading: Loading = PLAIN) -> Any:
+    """Load a saved Keras model, without compiling it and without running code from the file that was not allowed.
+
+    Args:
+        path: of the model, or of its weights where ``loading`` names its architecture.
+        loading: what was said beside it.
 
     Raises:
-        PortError: no such file, or Keras cannot load it.
+        PortError: no such file, or Keras cannot load it; the message says what to do for that kind of file.
     """
-    import keras
-
-    path = Path(path)
-    if not path.exists():
-        raise PortError(f"the port {path}", found="no such file", remedy="give the path of a .keras or .h5 model")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:
-        raise PortError(
-            f"the port {path}",
-            found=f"Keras {keras.__version__} cannot load it: {_first_line(error)}",
-            expected="a whole model saved by Keras 3 (.keras or .h5)",
-            remedy="save it with model.save('port.keras'); a model with custom classes has to be passed as an object",
-        ) from error
+    return load_port(Path(path), loading)
 
 
 def read_graph(model: Any) -> PortGraph:
