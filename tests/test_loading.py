@@ -91,7 +91,7 @@ def test_weights_are_taken_with_their_architecture(path, right, tmp_path, archit
         (tmp_path / architecture).write_text(right.to_json())
     else:
         porter.build(porter.read(path)).save(tmp_path / architecture)
-    with pytest.raises(PortError, match="--architecture model.json"):
+    with pytest.raises(PortError, match=r"--architecture model\.json"):
         load_port(tmp_path / "port.weights.h5", Loading())
     report = porter.verify(path, tmp_path / "port.weights.h5", search=False, architecture=tmp_path / architecture)
     assert report.verdict == "parity"
