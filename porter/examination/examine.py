@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -304,7 +305,7 @@ def _in_float64(step: Any) -> Any:
 
 def _flat(tensor: Array) -> Array:
     values = np.asarray(tensor)
-    return values.reshape(len(values), -1)
+    return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
 def _judge_step(step: Any, pair: Pair, folds: Mapping[str, str], walk: _Walk, rng: np.random.Generator) -> Judged:
