@@ -498,6 +498,8 @@ def _merge(call: Call) -> Op:
 def memory(call: Call, layer: KerasLayer, turned: bool = False) -> Memory:
     """A recurrent layer."""
     p, weights = layer.parameters, layer.weights
+    if p["kind"] not in GATES:
+        raise unheld(call, f"a layer of class {p['kind']}")
     if p.get("stateful"):
         raise unheld(call, "a layer that keeps its state from call to call")
     if p.get("return_state") or len(call.taken) > 1:
