@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -78,10 +79,9 @@ def _numbers(program: Program, shapes: Sequence[tuple[int, ...]]) -> int:
     """How many numbers all layers compute for one row; of a row that does not fit, those of the row."""
     zeros = {name: np.zeros((1, *shape)) for name, shape in zip(program.inputs, shapes, strict=True)}
     sizes = [each.size for each in zeros.values()]
-    try:
+    with suppress(ValueError, IndexError, TypeError, ArithmeticError, MemoryError, TooLargeError):
+        # What does not fit is told once the rows are drawn.
         sizes += [np.size(trace.outputs) for trace in program.trace(zeros).values()]
-    except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError, TooLargeError):
-        pass  # told once the rows are drawn
     return max(sum(sizes), 1)
 
 
