@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ Array = NDArray[Any]
 
 MOST_ROWS, LEAST_ROWS = 64, 4
 MOST_NUMBERS = 2**22
-"""Of all inputs together."""
+"""That all layers compute for all rows together."""
 SCALES = (0.1, 1.0, 4.0)
 PIXELS = 128
 LENGTH = 8
@@ -63,8 +64,7 @@ def draw_rows_of(
     shapes = [tuple(LENGTH if side is None else side for side in each.shape or (LENGTH,)) for each in network.inputs]
     if given is not None:
         shapes = [np.shape(each)[1:] for each in given]
-    size = sum(int(np.prod(shape)) for shape in shapes)
-    rows = int(np.clip(MOST_NUMBERS // max(size, 1), LEAST_ROWS, MOST_ROWS))
+    rows = int(np.clip(MOST_NUMBERS // _numbers(program, shapes), LEAST_ROWS, MOST_ROWS))
     words = _words(network)
     drawn = [
         _draw(each, shape, rows, words.get(each.name), rng) for each, shape in zip(network.inputs, shapes, strict=True)
@@ -73,6 +73,16 @@ def draw_rows_of(
         drawn = [np.concatenate([np.asarray(own, np.float64), more]) for own, more in zip(given, drawn, strict=True)]
     _check(network, program, drawn)
     return drawn
+
+
+def _numbers(program: Program, shapes: Sequence[tuple[int, ...]]) -> int:
+    """How many numbers all layers compute for one row; of a row that does not fit, those of the row."""
+    zeros = {name: np.zeros((1, *shape)) for name, shape in zip(program.inputs, shapes, strict=True)}
+    sizes = [each.size for each in zeros.values()]
+    with suppress(ValueError, IndexError, TypeError, ArithmeticError, MemoryError, TooLargeError):
+        # What does not fit is told once the rows are drawn.
+        sizes += [np.size(trace.outputs) for trace in program.trace(zeros).values()]
+    return max(sum(sizes), 1)
 
 
 def _draw(each: Any, shape: tuple[int, ...], rows: int, words: int | None, rng: np.random.Generator) -> Array:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.errors import UnbuildableError
 from porter.exports.c import RATED_ROWS, with_shapes
 from porter.exports.c_text import ARGUMENTS, NEEDED
 from porter.exports.compiled import Compiler, open_source
 from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
+from porter.network.graph import KerasNetwork
 from porter.ports.traced import TracedPort
 from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 from reference.composed.ensemble import PLAIN
@@ -85,6 +87,11 @@ def write(network: Network, path: Path, options: WriteOptions) -> None:
     Raises:
         UnbuildableError: a layer that cannot be held.
     """
+    if isinstance(network, KerasNetwork):
+        raise UnbuildableError(
+            f"{network.name} cannot be written in Fortran", found="a graph of Keras layers",
+            expected="a chain of dense layers", remedy="export to c, numpy or onnx",
+        )  # fmt: skip
     plan = make_plan(network, options, "Fortran")
     is_library = options.project or not options.main
     path.write_text("\n".join(_lines(plan, path.name, not is_library)) + "\n", encoding="utf-8")

@@ -111,11 +111,12 @@ class Sloped:
 class Moves:
     """Numbers put elsewhere: the one at i of source k goes to targets[k][i], unless that is negative; zeros elsewhere.
 
-    Where a number goes to several places, the source is listed as often.
+    Where a number goes to several places, the source is listed as often. ``size`` numbers come out.
     """
 
     sources: tuple[int, ...]
     targets: tuple[Array, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -424,7 +425,7 @@ def moves(origins: Sequence[Array], sizes: Sequence[int]) -> Op:
             sources.append(at)
             targets.append(target)
             left = np.setdiff1d(left, left[index])
-    return Moves(tuple(sources), tuple(targets))
+    return Moves(tuple(sources), tuple(targets), len(origins[0]))
 
 
 def _flatten(call: Call) -> Op:
@@ -497,6 +498,8 @@ def _merge(call: Call) -> Op:
 def memory(call: Call, layer: KerasLayer, turned: bool = False) -> Memory:
     """A recurrent layer."""
     p, weights = layer.parameters, layer.weights
+    if p["kind"] not in GATES:
+        raise unheld(call, f"a layer of class {p['kind']}")
     if p.get("stateful"):
         raise unheld(call, "a layer that keeps its state from call to call")
     if p.get("return_state") or len(call.taken) > 1:

@@ -35,6 +35,7 @@ from porter.report.model import Finding, LayerRow, Verdict
 from porter.report.report import Report
 from porter.verdict.provenance import verification, versions
 from reference.operations.dense import Dense
+from reference.operations.embedding import Embedding
 from reference.operations.transforms import Transform
 from reference.rounding.bounds import end_to_end, has_bound
 from reference.trace import Program
@@ -264,6 +265,14 @@ def _weights_that_differ(walked: Walked, port: TracedPort, stored: Stored | None
     return count + int(np.count_nonzero(~equal_within_ulp(found, wanted, dtype)))
 
 
+def _is_shown(walked: Walked, port: TracedPort) -> bool:
+    """Whether the port shows the arrays of a dense layer, so that they were compared."""
+    held = {} if port.weights is None else port.weights()
+    if not isinstance(walked.step, Dense) or walked.name not in held:
+        return False
+    return bool(held[walked.name][0].shape == Stored.of(walked.step).kernel.shape)
+
+
 def _asleep(walked: Walked) -> tuple[str, ...]:
     """A sentence, where units never gave anything but zero: what else they would give was not seen."""
     step = walked.step
@@ -318,7 +327,8 @@ def judge_whole(program: Program, port: TracedPort, feeds: Feeds) -> Whole:
 
 def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:
     """The first step that makes a number of a missing value, where the legacy step hands one on."""
-    if len(program.inputs) != 1 or next(iter(feeds.values())).dtype.kind != "f":
+    looked_up = any(isinstance(step, Embedding) for step in program.steps)  # words are no numbers
+    if len(program.inputs) != 1 or looked_up or next(iter(feeds.values())).dtype.kind != "f":
         return ""
     name, rows = next(iter(feeds.items()))
     rows = rows[-1:].copy()
@@ -331,10 +341,7 @@ def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:
     for step in program.steps:
         if step.name in tensors and all(each in values for each in step.inputs):
             fed = tuple(np.asarray(values[each], np.float64) for each in step.inputs)
-            try:
-                wanted = np.isnan(np.asarray(step(*fed).outputs, np.float64))
-            except (ValueError, IndexError, TypeError):  # words are no numbers
-                return ""
+            wanted = np.isnan(np.asarray(step(*fed).outputs, np.float64))
             if wanted.any() and not np.isnan(np.asarray(tensors[step.name], np.float64)).any():
                 return str(step.name)
     return ""
@@ -425,8 +432,8 @@ def _export_note(
         f"elements against the bound of their own layer; {word_power(one.comparison.coarseness for one in judged)}"
     )
     if port.weights is not None:
-        held = port.weights()
-        note += f"; the arrays of {len(held)} layers read back" if held else ""
+        held = sum(_is_shown(one.walked, port) for one in judged)
+        note += f"; the arrays of {held} layers read back" if held else ""
     if whole.reason:
         return f"{note}; no bound for the outputs from end to end: {whole.reason}"
     return (

@@ -46,7 +46,7 @@ def explain(walked: Walked, program: Program, port: TracedPort, before: Comparis
         weights_differ: how many arrays' entries are not the file's.
     """
     step = walked.step
-    if type(step) is Dense:
+    if isinstance(step, Dense) and walked.seen[0].fed[0].ndim == 2:
         found = _explain_dense(make_suspect(walked, program, port), before, weights_differ)
     elif isinstance(step, Scaling):
         others = tuple(one for one in program.steps if isinstance(one, Scaling) and one.name != step.name)

@@ -13,56 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import UsageError
+from porter.exports.numpy_graph import write_arrays, write_functions
+from porter.exports.numpy_text import ARGUMENTS, FUNCTIONS, NEEDED, array, called
 from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, as_identifier, make_plan
 from porter.exports.program import ask
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
 from porter.ports.traced import TracedPort
-from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 from reference.composed.ensemble import PLAIN
 from reference.precision import Precision
 
 Array = NDArray[Any]
 
-PER_LINE = 4
+CHAIN = (Dense, Scaling, Transform, Extremes, Ensemble)
 
-FUNCTIONS: Mapping[str, str] = {
-    "linear": "return x",
-    "tanh": "return np.tanh(x)",
-    "relu6": "return np.clip(x, 0, 6)",
-    "sigmoid": "small = np.exp(-np.abs(x))\n    return np.where(x >= 0, one, small) / (one + small)",
-    "softsign": "return x / (one + np.abs(x))",
-    "softplus": "return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))",
-    "selu": f"return REAL({SELU_SCALE!r}) * np.where(x > 0, x, REAL({SELU_ALPHA!r}) * np.expm1(np.minimum(x, 0)))",
-    "exponential": "return np.exp(x)",
-    "gelu": "return x / 2 * np.vectorize(math.erfc, otypes=[REAL])(-x / REAL(math.sqrt(2)))",
-    "gelu_tanh": f"inner = REAL({GELU_TANH_SCALE!r}) * (x + REAL(0.044715) * x * x * x)\n"
-    "    return x * sigmoid(2 * inner)",
-    "silu": "return x * sigmoid(x)",
-    "mish": "return x * np.tanh(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))",
-    "hard_sigmoid": "return np.clip(x / 6 + REAL(0.5), 0, 1)",
-    "hard_sigmoid_keras2": "return np.clip(REAL(0.2) * x + REAL(0.5), 0, 1)",
-    "hard_tanh": "return np.clip(x, -1, 1)",
-    "softmax": "shifted = np.exp(x - x.max(axis=-1, keepdims=True))\n"
-    "    return shifted / shifted.sum(axis=-1, keepdims=True)",
-    "relu": "bent = np.where(x >= threshold, x, 0 * one if slope == 0 else REAL(slope) * (x - REAL(threshold)))\n"
-    "    bent = np.where(np.isnan(x), x, bent)\n"
-    "    return bent if largest is None else np.minimum(bent, REAL(largest))",
-    "leaky_relu": "return np.where(x >= 0, x, REAL(negative_slope) * x)",
-    "elu": "return np.where(x > 0, x, REAL(alpha) * np.expm1(np.minimum(x, 0)))",
-    "thresholded_relu": "return np.where(np.isnan(x) | (x > REAL(theta)), x, 0 * one)",
-    "scaled_tanh": "return REAL(amplitude) * np.tanh(REAL(slope) * x)",
-}
-"""The body of each activation; ``one`` is 1 in the file's precision."""
-ARGUMENTS: Mapping[str, str] = {
-    "relu": ", largest=None, slope=0.0, threshold=0.0",
-    "leaky_relu": ", negative_slope=0.2",
-    "elu": ", alpha=1.0",
-    "thresholded_relu": ", theta=1.0",
-    "scaled_tanh": ", amplitude=1.7159, slope=2.0 / 3.0",
-}
-RENAMED = {"relu": {"max_value": "largest", "negative_slope": "slope", "threshold": "threshold"}}
-NEEDED = {"silu": ("sigmoid",), "gelu_tanh": ("sigmoid",)}
+
 TRANSFORMS: Mapping[str, str] = {
     "identity": "{0}",
     "cos_degrees": "np.cos(np.deg2rad({0}))",
@@ -108,11 +73,14 @@ def _lines(plan: Plan) -> Iterator[str]:
         "",
     )
     for piece in plan.pieces:
-        yield from _arrays(piece, plan.dtype)
+        yield from (_arrays if isinstance(piece.layer, CHAIN) else write_arrays)(piece, plan.dtype)
     for name in _functions(plan):
         yield from ("", "", f"def {name}(x{ARGUMENTS.get(name, '')}):", f"    {FUNCTIONS[name]}")
     for piece in plan.pieces:
-        yield from ("", "", f"def compute_{piece.identifier}(x):", *_body(piece))
+        if isinstance(piece.layer, CHAIN):
+            yield from ("", "", f"def compute_{piece.identifier}(x):", *_body(piece))
+        else:
+            yield from write_functions(piece)
     yield from _ends(plan)
 
 
@@ -124,39 +92,22 @@ def _functions(plan: Plan) -> list[str]:
 def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
     layer, name = piece.layer, piece.identifier
     if isinstance(layer, Dense):
-        yield from _array(f"{name}_kernel", layer.kernel, dtype)
+        yield from array(f"{name}_kernel", layer.kernel, dtype)
         if layer.bias is not None:
-            yield from _array(f"{name}_bias", layer.bias, dtype)
+            yield from array(f"{name}_bias", layer.bias, dtype)
     elif isinstance(layer, Scaling):
-        yield from _array(f"{name}_scale", layer.scale, dtype)
-        yield from _array(f"{name}_offset", layer.offset, dtype)
+        yield from array(f"{name}_scale", layer.scale, dtype)
+        yield from array(f"{name}_offset", layer.offset, dtype)
     elif isinstance(layer, Extremes):
         for each in ("least", "greatest", "tolerance"):
-            yield from _array(f"{name}_{each}", getattr(layer, each), dtype)
-
-
-def _array(name: str, array: Array, dtype: np.dtype[Any]) -> Iterator[str]:
-    """An assignment of the nearest numbers of that dtype, each with as many digits as it takes to come back."""
-    values = np.asarray(array).astype(dtype)
-    yield f"{name} = np.array(["
-    for row in np.atleast_2d(values):
-        numbers = [_literal(value) for value in row]
-        for start in range(0, len(numbers), PER_LINE):
-            yield f"    {', '.join(numbers[start : start + PER_LINE])},"
-    yield f"], REAL).reshape({', '.join(str(size) for size in values.shape)})"
-
-
-def _literal(value: Any) -> str:
-    if np.isfinite(value):
-        return str(value) if value.dtype != np.float64 else repr(float(value))
-    return "float('nan')" if np.isnan(value) else f"float('{'-' if value < 0 else ''}inf')"
+            yield from array(f"{name}_{each}", getattr(layer, each), dtype)
 
 
 def _body(piece: Piece) -> Iterator[str]:
     layer, name = piece.layer, piece.identifier
     if isinstance(layer, Dense):
         bias = "" if layer.bias is None else f" + {name}_bias"
-        yield f"    return {_called(layer.activation, f'x @ {name}_kernel{bias}')}"
+        yield f"    return {called(layer.activation, f'x @ {name}_kernel{bias}')}"
     elif isinstance(layer, Scaling):
         yield f"    return {name}_scale * x + {name}_offset"
     elif isinstance(layer, Transform):
@@ -177,14 +128,6 @@ def _body(piece: Piece) -> Iterator[str]:
             yield "    return np.where(inside, x, 0).sum(axis=1, keepdims=True) / inside.sum(axis=1)[:, None]"
 
 
-def _called(activation: Activation, argument: str) -> str:
-    if activation.name == "linear":
-        return argument
-    names = RENAMED.get(activation.name, {})
-    given = {key: value for key, value in activation.parameters.items() if key != "axis"}
-    return f"{activation.name}({', '.join([argument, *(f'{names.get(k, k)}={v!r}' for k, v in given.items())])})"
-
-
 def _ends(plan: Plan) -> Iterator[str]:
     yield from ("", "", "def layers(x):", '    """What every layer gives, by its name, for (rows, numbers)."""')
     yield f"    x = np.asarray(x, REAL).reshape(-1, {plan.inputs})"
@@ -200,7 +143,7 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield f"    return np.concatenate([{names}], axis=1)" if len(plan.results) > 1 else f"    return {names}"
     yield from ("", "")
     for name in ("inputs", "outputs", "allowed"):
-        yield from _array(f"golden_{name}", getattr(plan.golden, name), np.dtype(np.float64))
+        yield from array(f"golden_{name}", getattr(plan.golden, name), np.dtype(np.float64))
     yield from ("", "", "def selftest():")
     yield '    """Whether rows of the reference come out within what rounding allows from end to end."""'
     yield "    return bool(np.all(np.abs(predict(golden_inputs) - golden_outputs) <= golden_allowed))"
@@ -264,9 +207,9 @@ def read_arrays(path: Path) -> dict[str, tuple[Array, Array | None]]:
     known: dict[str, Array] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            array = _read_array(node.value)
-            if array is not None:
-                known[node.targets[0].id] = array
+            values = _read_array(node.value)
+            if values is not None:
+                known[node.targets[0].id] = values
     names = [name.removesuffix("_kernel") for name in known if name.endswith("_kernel")]
     return {name: (known[f"{name}_kernel"], known.get(f"{name}_bias")) for name in names}
 

@@ -85,7 +85,7 @@ def export_all(
         except PorterError as error:
             found.append(Exported(form, path, refusal=_refusal(error)))
             continue
-        found.append(Exported(form, path, report, "", _size(path), _error(report), _rate(form, network, path, rows)))
+        found.append(Exported(form, path, report, "", _size(path), _error(report), rate_of(form, network, path, rows)))
     return found
 
 
@@ -113,7 +113,7 @@ def _error(report: Report) -> float | None:
     return known[-1] if known else None
 
 
-def _rate(form: Format, network: Network, path: Path, rows: Sequence[Array]) -> float | None:
+def rate_of(form: Format, network: Network, path: Path, rows: Sequence[Array]) -> float | None:
     """Rows a second; None where the file is not there, or nothing here runs it."""
     if form.opens is None or not path.exists():
         return None

@@ -1,0 +1,87 @@
+"""Legacy Keras graphs as programs: every layer judged, mistakes in the text named, what cannot be held refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+import porter
+from porter.errors import UnbuildableError
+from tests.exports import graphs
+from tests.keras_legacy.files import layer, model, write
+
+FILES = {
+    "cnn": graphs.cnn,
+    "cnn, channels first": lambda path: graphs.cnn(path, "channels_first"),
+    "words": graphs.text_cnn,
+    "lstm": graphs.recurrent,
+    "gru": lambda path: graphs.recurrent(path, "GRU"),
+    "gru, reset after": lambda path: graphs.recurrent(path, "GRU", reset_after=True),
+    "rnn backwards": lambda path: graphs.recurrent(path, "SimpleRNN", go_backwards=True),
+    "branches": graphs.branches,
+}
+
+
+@pytest.fixture(params=["c", "numpy"])
+def suffix(request):
+    if request.param == "c" and not any(shutil.which(each) for each in ("cc", "gcc", "clang")):
+        pytest.skip("no compiler of C here: none of cc, gcc, clang")
+    return {"c": ".c", "numpy": ".py"}[request.param]
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("name", FILES)
+def test_every_layer(tmp_path, suffix, name, precision):
+    file = FILES[name](tmp_path / "old.h5")
+    report = porter.export(file, tmp_path / f"net{suffix}", precision=precision)
+    assert report.verdict == report.links["export"] == "parity", str(report)
+    assert all(row.verdict == "parity" for row in report.layers)
+    assert {row.dtype for row in report.layers} == {precision}
+
+
+MISTAKES = {
+    "bias.missing": ("conv_1", "cnn", ".c", r"real z = conv_1_bias\[f\]", "real z = 0"),
+    "activation.replaced": ("conv_2", "cnn", ".py", r"y = tanh\(y\)", "y = y / (1 + np.abs(y))"),
+    "recurrent.gates": ("first", "lstm", ".c", r"keep \* c\[j\] \+ in \*", "in * c[j] + keep *"),
+    "recurrent.activation": ("first", "gru", ".py", r"gates = hard_sigmoid_keras2\(", "gates = sigmoid("),
+}
+
+
+@pytest.mark.parametrize("code", MISTAKES)
+def test_a_mistake_in_the_text_is_found_at_its_layer(tmp_path, code):
+    where, name, suffix, pattern, by = MISTAKES[code]
+    file, path = FILES[name](tmp_path / "old.h5"), tmp_path / f"net{suffix}"
+    assert porter.export(file, path).verdict == "parity"
+    text, count = re.subn(pattern, by, path.read_text(), count=1)
+    assert count == 1
+    if "sigmoid(" in by:
+        text = text.replace(
+            "def compute_first", "def sigmoid(x):\n    return 1 / (1 + np.exp(-x))\n\n\ndef compute_first", 1
+        )
+    path.write_text(text)
+    report = porter.verify(file, path, compile=True)
+    assert report.verdict == "mismatch"
+    assert [row.layer for row in report.layers if row.verdict == "mismatch"] == [where]
+    assert (code, where) in [(each.code, each.layer) for each in report.findings], str(report)
+
+
+def test_an_open_length_a_mask_and_a_layer_without_a_form_are_refused_by_name(tmp_path):
+    open_length = write(
+        tmp_path / "open.h5",
+        model([layer("Conv1D", "conv_1", filters=5, kernel_size=[3], strides=[1], padding="same", dilation_rate=[1],
+                     activation="relu", use_bias=False, batch_input_shape=[None, None, 3])]),
+        graphs.held("conv_1", ("kernel",), (3, 3, 5)),
+    )  # fmt: skip
+    masked = write(
+        tmp_path / "masked.h5",
+        model([layer("Masking", "skip", mask_value=0.0, batch_input_shape=[None, 4, 3])]),
+        {},
+    )
+    for file, told in ((open_length, "open length"), (masked, "mask")):
+        with pytest.raises(UnbuildableError, match=told):
+            porter.export(file, tmp_path / "net.py")
+    with pytest.raises(UnbuildableError, match="graph of Keras layers"):
+        porter.export(graphs.cnn(tmp_path / "cnn.h5"), tmp_path / "net.f90")
+    assert not (tmp_path / "net.f90").exists()
