@@ -13,6 +13,7 @@ from porter.errors import PortError, UnbuildableError, first_line
 from porter.exports.names import checkpoint_prefix
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
+from porter.network.graph import KerasNetwork
 
 WEIGHTS = ".weights.h5"
 
@@ -24,8 +25,24 @@ def _model(network: Network, options: WriteOptions) -> Any:
 
 
 def _write_saved_model(network: Network, path: Path, options: WriteOptions) -> None:
+    from porter.ports.keras.saved_model import write_saved_model
+
+    model = _model(network, options)
     with _quietly():
-        _model(network, options).export(path, verbose=False)
+        write_saved_model(model, steps_of(network, model), path)
+
+
+def steps_of(network: Network, model: Any) -> dict[str, Any]:
+    """The tensor of a port of each legacy step that is no output of it, by name."""
+    if isinstance(network, KerasNetwork):
+        from porter.ports.keras.graph_model import pairs
+
+        found = pairs(network, model)
+    else:
+        names = {layer.name for layer in network.layers}
+        found = {each.name: each.output for each in model.layers if each.name in names}
+    ends = {id(tensor) for tensor in model.outputs}
+    return {name: tensor for name, tensor in found.items() if id(tensor) not in ends}
 
 
 def _open_saved_model(path: Path, *, trusted: bool) -> Any:
@@ -92,8 +109,9 @@ def _write_json(network: Network, path: Path, options: WriteOptions) -> None:
 
 
 def beside(path: Path) -> Path:
-    """The weights of an architecture in JSON."""
-    return path.with_name(f"{path.stem}{WEIGHTS}")
+    """The weights of an architecture in JSON: as porter names them, or as people do."""
+    own, usual = path.with_name(f"{path.name}{WEIGHTS}"), path.with_name(f"{path.stem}{WEIGHTS}")
+    return usual if usual.is_file() and not own.is_file() else own
 
 
 def _open_json(path: Path, *, trusted: bool) -> Any:
