@@ -34,6 +34,13 @@ def test_written_and_judged(square, tmp_path, name):
     assert porter.verify(square, path, search=False).verdict == "parity"
 
 
+@pytest.mark.parametrize("activation", ["scaled_tanh", "hard_sigmoid_keras2", "gelu_tanh", "logistic_table"])
+def test_activations_that_keras_is_given_as_layers_of_their_own(fixtures, tmp_path, activation):
+    network = porter.read(fixtures / "square_7-7-7-7-7.h5", activation=activation)
+    report = porter.export(network, tmp_path / "a", to="saved_model")
+    assert all(row.verdict == "parity" and row.elements for row in report.layers), str(report)
+
+
 def test_a_saved_model_that_shows_no_layers(square, tmp_path):
     porter.build(square).export(tmp_path / "a", verbose=False)
     report = porter.verify(square, tmp_path / "a", search=False)
