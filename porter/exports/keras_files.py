@@ -12,9 +12,14 @@ from typing import Any
 from porter.errors import PortError, UnbuildableError, first_line
 from porter.exports.names import checkpoint_prefix
 from porter.exports.registry import Format, WriteOptions, register
-from porter.network import Network
+from porter.network import Dense, Network
+from porter.network.graph import KerasNetwork
 
 WEIGHTS = ".weights.h5"
+ENDINGS = {
+    "gelu_tanh": "_gelu_tanh", "hard_sigmoid_keras2": "_clip", "logistic_table": "_table", "scaled_tanh": "_amplitude",
+}  # fmt: skip
+"""Of the last layer's name, where Keras has no such activation and layers of its own come behind the dense one."""
 
 
 def _model(network: Network, options: WriteOptions) -> Any:
@@ -24,8 +29,24 @@ def _model(network: Network, options: WriteOptions) -> Any:
 
 
 def _write_saved_model(network: Network, path: Path, options: WriteOptions) -> None:
+    from porter.ports.keras.saved_model import write_saved_model
+
+    model = _model(network, options)
     with _quietly():
-        _model(network, options).export(path, verbose=False)
+        write_saved_model(model, steps_of(network, model), path)
+
+
+def steps_of(network: Network, model: Any) -> dict[str, Any]:
+    """The tensor of a port of each legacy step that is no output of it, by name."""
+    if isinstance(network, KerasNetwork):
+        from porter.ports.keras.graph_model import pairs
+
+        found = pairs(network, model)
+    else:
+        made = {each.name: each.output for each in model.layers}
+        found = {name: made[last] for name, last in _last_layers(network).items() if last in made}
+    ends = {id(tensor) for tensor in model.outputs}
+    return {name: tensor for name, tensor in found.items() if id(tensor) not in ends}
 
 
 def _open_saved_model(path: Path, *, trusted: bool) -> Any:
@@ -36,6 +57,13 @@ def _open_saved_model(path: Path, *, trusted: bool) -> Any:
 
 def _is_saved_model(path: Path) -> bool:
     return path.is_dir() and (path / "saved_model.pb").is_file()
+
+
+def _last_layers(network: Network) -> dict[str, str]:
+    """The last of the Keras layers that make each step, by the step's name."""
+    activations = {layer.name: layer.activation.name for layer in network.layers if isinstance(layer, Dense)}
+    endings = {name: ENDINGS[activation] for name, activation in activations.items() if activation in ENDINGS}
+    return {layer.name: layer.name + endings.get(layer.name, "") for layer in network.layers}
 
 
 def _write_checkpoint(network: Network, path: Path, options: WriteOptions) -> None:
@@ -92,8 +120,9 @@ def _write_json(network: Network, path: Path, options: WriteOptions) -> None:
 
 
 def beside(path: Path) -> Path:
-    """The weights of an architecture in JSON."""
-    return path.with_name(f"{path.stem}{WEIGHTS}")
+    """The weights of an architecture in JSON: as porter names them, or as people do."""
+    own, usual = path.with_name(f"{path.name}{WEIGHTS}"), path.with_name(f"{path.stem}{WEIGHTS}")
+    return usual if usual.is_file() and not own.is_file() else own
 
 
 def _open_json(path: Path, *, trusted: bool) -> Any:

@@ -29,6 +29,8 @@ from porter.report.report import Report
 Array = NDArray[Any]
 
 RATED_ROWS = 256
+BESIDE = (".index", ".data-00000-of-00001", ".weights.h5")
+"""Endings of files that belong to one of the same name."""
 SECONDS = 0.2
 
 
@@ -104,7 +106,9 @@ def _rows(network: Network, seed: int) -> list[Array]:
 def _size(path: Path) -> int | None:
     if path.is_dir():
         return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
-    return path.stat().st_size if path.exists() else None
+    parts = [path] if path.exists() else []  # a checkpoint is known by its prefix; an architecture has weights beside
+    parts += [path.with_name(f"{path.name}{ending}") for ending in BESIDE]
+    return sum(each.stat().st_size for each in parts if each.is_file()) or None
 
 
 def _error(report: Report) -> float | None:
@@ -115,15 +119,19 @@ def _error(report: Report) -> float | None:
 
 def rate_of(form: Format, network: Network, path: Path, rows: Sequence[Array]) -> float | None:
     """Rows a second; None where the file is not there, or nothing here runs it."""
-    if form.opens is None or not path.exists():
+    if form.opens is None or _size(path) is None:
         return None
     try:
         opened = form.opens(path, trusted=True)
-        opened = opened.into(network) if isinstance(opened, StoredArrays) else opened
         if isinstance(opened, TracedPort):
             return opened.rate(rows) if opened.rate is not None else _timed(lambda: opened.run(rows), len(rows[0]))
         if isinstance(opened, FileGraph):
             return _timed(lambda: opened.call(rows), len(rows[0]))
+        if isinstance(opened, StoredArrays):
+            opened = opened.into(network)
+        if hasattr(opened, "variables"):
+            fed = [array.astype(np.float32) for array in rows]
+            return _timed(lambda: opened(fed if len(fed) > 1 else fed[0]), len(rows[0]))
         return _timed(lambda: opened(*(array.astype(np.float32) for array in rows)), len(rows[0]))
     except PorterError as error:
         tell(first_line(error))

@@ -1,8 +1,8 @@
-"""A SavedModel folder as a function of arrays: TensorFlow shows none of its layers by name."""
+"""A SavedModel folder: a function of arrays, and what every layer gives where porter has written that beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +11,60 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError, first_line
 from porter.ports.keras.stored import natural
+from porter.ports.traced import TracedPort
+from reference.precision import Precision
 
 Array = NDArray[Any]
 
-FILE = "saved_model.pb"
+FILE, LAYERS = "saved_model.pb", "layers"
 RUNS_CODE = {"EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile"}
 """Operations that run Python, or read and write files of their own choice."""
 
 
-def is_saved_model_folder(path: Path) -> bool:
-    """Whether a path is such a folder."""
-    return path.is_dir() and (path / FILE).is_file()
+def write_saved_model(model: Any, steps: Mapping[str, Any], path: Path) -> None:
+    """Export a model for serving, with a second signature that gives what every layer gives.
+
+    Args:
+        model: keras.Model.
+        steps: its tensors by the names of the legacy steps.
+        path: of the folder.
+    """
+    import keras
+    import tensorflow as tf
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    alone = len(model.inputs) == 1
+    kinds = [  # a signature forgets the order of its inputs, which their names are sorted by
+        tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=each.name if alone else f"input_{number}_{each.name}")
+        for number, each in enumerate(model.inputs)
+    ]
+
+    def serve(*given: Any) -> dict[str, Any]:
+        made = keras.tree.flatten(model(given[0] if alone else list(given), training=False))
+        return {f"output_{number}": each for number, each in enumerate(made)}
+
+    archive.add_endpoint("serve", serve, input_signature=kinds)
+    if steps:
+        inner = keras.Function(model.inputs, list(steps.values()))
+
+        def layers(*given: Any) -> dict[str, Any]:
+            made = keras.tree.flatten(inner(list(given)))
+            return dict(zip(steps, made, strict=True))
+
+        archive.add_endpoint(LAYERS, layers, input_signature=kinds)
+    archive.write_out(path, verbose=False)
 
 
-def open_saved_model(path: Path, *, trusted: bool = False) -> Callable[..., Any]:
-    """Its serving function.
+def open_saved_model(path: Path, *, trusted: bool = False) -> Callable[..., Any] | TracedPort:
+    """Its serving function; a port that shows its layers, where they have a signature of their own.
 
     Args:
         path: of the folder.
         trusted: whether operations of ``RUNS_CODE`` may be run.
 
     Returns:
-        (rows, ...) for each input, in the order of their names, to an array or a list of them.
+        (rows, ...) for each input, in the order of their names, to an array or a list of them; or the port.
 
     Raises:
         UsageError: it holds operations that run code.
@@ -52,24 +84,54 @@ def open_saved_model(path: Path, *, trusted: bool = False) -> Callable[..., Any]
         raise _unreadable(path, first_line(error)) from error
     serve = loaded.signatures.get("serving_default")
     if serve is None:
+        serve = loaded.signatures.get("serve")
+    if serve is None:
         raise _unreadable(path, f"the signatures {', '.join(loaded.signatures) or 'none'}")
-    inputs = sorted(serve.structured_input_signature[1].items(), key=lambda each: natural(each[0]))
-    outputs = sorted(serve.structured_outputs, key=natural)
+    run = _called(serve, loaded)
+    shown = loaded.signatures.get(LAYERS)
+    if shown is None:
+        function = _function(run)
+        function.__name__ = path.name
+        return function
+    outputs = tuple(sorted(serve.structured_outputs, key=natural))
+    dtype = next(iter(serve.structured_outputs.values())).dtype.name
+    steps = _called(shown, loaded)
+    return TracedPort(
+        path.name,
+        f"TensorFlow {tf.__version__}",
+        lambda rows: {**steps(rows), **run(rows)},
+        outputs,
+        Precision(dtype, dtype),
+        path=path,
+    )
 
-    def run(*rows: Array) -> Any:
-        if len(rows) != len(inputs):
+
+def _called(signature: Any, loaded: Any) -> Callable[[Sequence[Array]], dict[str, Array]]:
+    """A signature as a function of arrays; the model that has its variables is kept with it."""
+    import tensorflow as tf
+
+    inputs = sorted(signature.structured_input_signature[1].items(), key=lambda each: natural(each[0]))
+    kept = [loaded]
+
+    def run(rows: Sequence[Array]) -> dict[str, Array]:
+        if len(rows) != len(inputs) or not kept:
             raise ValueError(f"{len(inputs)} inputs: {', '.join(name for name, _ in inputs)}")
         given = {
             name: tf.constant(np.asarray(each), dtype=kind.dtype)
             for (name, kind), each in zip(inputs, rows, strict=True)
         }
-        made = serve(**given)
-        arrays = [np.asarray(made[name]) for name in outputs]
+        return {name: np.asarray(made) for name, made in signature(**given).items()}
+
+    return run
+
+
+def _function(run: Callable[[Sequence[Array]], dict[str, Array]]) -> Callable[..., Any]:
+    def function(*rows: Array) -> Any:
+        made = run(rows)
+        arrays = [made[name] for name in sorted(made, key=natural)]
         return arrays[0] if len(arrays) == 1 else arrays
 
-    run.__name__ = path.name
-    run.model = loaded  # type: ignore[attr-defined]  # whose variables would go with it
-    return run
+    return function
 
 
 def _operations(path: Path) -> set[str]:
