@@ -11,7 +11,7 @@ PAGES = (
     "README.md",
     *(
         f"docs/{name}.md" for name in (
-            "tutorial", "debugging", "formats", "families", "runtimes", "numerics", "pytest", "cli",
+            "tutorial", "debugging", "finetuning", "formats", "families", "runtimes", "numerics", "pytest", "cli",
         )
     ),
 )  # fmt: skip
