@@ -91,11 +91,11 @@ def headline(report: CompressionReport) -> str:
     whole = report.trials[0]
     best = next((trial for trial in report.trials if trial.method == report.chosen), None)
     if best is None:
-        return f"No smaller network that was tried stays within {report.budget:.3g} of the outputs' range."
+        return f"No smaller network that was tried stays within {report.budget:.3%} of the outputs' range."
     told = f"{best.method}: {best.size / 1000:,.1f} kB for {whole.size / 1000:,.1f}"
     if report.verdict == "parity":
         return f"{told}; it computes what the whole network does."
-    return f"{told}; the outputs differ by at most {best.worst:.2%} of their range, within {report.budget:.3g}."
+    return f"{told}; the outputs differ by at most {best.worst:.2%} of their range, within {report.budget:.3%}."
 
 
 WORDS = {"parity": "PARITY", "drift": "WITHIN BUDGET", "mismatch": "OVER BUDGET", "inconclusive": "INCONCLUSIVE"}

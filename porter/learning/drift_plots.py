@@ -25,8 +25,8 @@ def training(figure: Any, history: Mapping[str, Sequence[float]], best: int) -> 
             values = np.asarray(history.get(key, ()), np.float64)
             shown = np.isfinite(values) & (values > 0)
             if shown.any():
-                place.plot(np.flatnonzero(shown), values[shown], color=color, label=label, linewidth=1.3)
-        place.axvline(best, color=ALLOWED, linestyle="--", linewidth=1, label="best epoch")
+                place.plot(1 + np.flatnonzero(shown), values[shown], color=color, label=label, linewidth=1.3)
+        place.axvline(1 + best, color=ALLOWED, linestyle="--", linewidth=1, label="best epoch")
         place.set_yscale("log")
         place.yaxis.set_major_formatter(_plain_number)
         place.yaxis.set_minor_formatter(lambda value, _: "")
@@ -57,7 +57,7 @@ def layers(figure: Any, changes: Sequence[LayerDrift]) -> None:
     axes.yaxis.set_minor_formatter(lambda value, _: "")
     axes.axhline(low, color=LINE, linewidth=1)
     axes.set_xlim(-0.6, len(changes) - 0.4)
-    axes.text(-0.55, low, "no change", va="bottom", fontsize=8, color=INK)
+    axes.text(-0.55, low, "no change", va="top", fontsize=7, color=INK)
     names = [f"{change.layer}*" if change.frozen else change.layer for change in changes]
     step = -(-len(names) // 40)
     crowded = len(names) > 8

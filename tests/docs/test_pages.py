@@ -11,7 +11,8 @@ PAGES = (
     "README.md",
     *(
         f"docs/{name}.md" for name in (
-            "tutorial", "debugging", "formats", "families", "exporting", "runtimes", "numerics", "pytest", "cli",
+            "tutorial", "debugging", "finetuning", "formats", "families", "exporting", "runtimes", "numerics", "pytest",
+            "cli",
         )
     ),
 )  # fmt: skip
