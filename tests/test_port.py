@@ -16,7 +16,7 @@ from porter.jobs.provenance import read_provenance
 from porter.jobs.saving import load_model
 from porter.report.report import Report
 
-module = import_module("porter.jobs.port")
+module = import_module("porter.jobs.job")
 
 pytestmark = pytest.mark.usefixtures("keras")
 
@@ -176,13 +176,13 @@ def test_same_bits():
 def test_models_of_another_structure(source):
     network = porter.read(source)
     whole, part = porter.build(network), porter.build(replace(network, layers=network.layers[:-2]))
-    (told,) = module.compare_models(whole, part, np.zeros((2, 7)))
+    (told,) = module.compare_models(whole, part, [np.zeros((2, 7))])
     assert "Layer4/kernel" in told
 
 
 def test_models_of_another_dtype(source):
     network = porter.read(source)
-    told = module.compare_models(porter.build(network), porter.build(network, dtype="float64"), np.zeros((2, 7)))
+    told = module.compare_models(porter.build(network), porter.build(network, dtype="float64"), [np.zeros((2, 7))])
     assert told[-1] == "it computes in float64 where float32 was saved"
 
 
