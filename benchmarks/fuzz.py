@@ -1,10 +1,14 @@
-"""Mutate whatever else porter reads: nothing may come out but porter's own errors.
+"""Mutate whatever porter reads: nothing may come out but porter's own errors.
 
     python -m benchmarks.fuzz [--mutations 10000] [--seed 0] [--jobs 2] [--kinds network recipe ...]
+    python -m benchmarks.fuzz --kinds keras --legacy FOLDER --mutations 50000 --write
 
 The seeds are OC-SMART files, recipes, golden samples (``.npz``, ``.csv``), ports (``.keras``, ``.h5``) and what
 Keras 2.12 to 2.15 wrote (``.keras``, ``.weights.h5``); bytes of each are changed, cut, copied and moved, and archives
-are packed anew with members so changed. The processes are those of ``benchmarks.keras_fuzz``.
+are packed anew with members so changed. Of legacy Keras files (``keras``: those of a folder) most mutations change the
+JSON tree of the configuration or the stored weights, and the share ``--bytes`` their bytes, of which most die in
+libhdf5. A child process does many mutations and opens no file but those it is given (an audit hook tells); where it
+hangs or dies inside libhdf5 that is counted apart.
 """
 
 from __future__ import annotations
@@ -13,19 +17,27 @@ import argparse
 import io
 import json
 import os
+import platform
 import random
 import sys
 import tempfile
 import threading
 import zipfile
 from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.keras_fuzz import ROOT, Child, keep
-from benchmarks.keras_mutations import Case, Seed, bytewise
+from benchmarks.fuzz_process import HUNG, ROOT, Child, keep
+from benchmarks.keras_mutations import Case, Seed, bytewise, load_seed, structured
+from benchmarks.tables import markdown_table, replace_part
 
-Seeds = dict[str, list[tuple[Path, Path | None]]]
+Files = list[tuple[Path, Path | None]]
+Make = Callable[[random.Random], Case]
 FIXTURES = ROOT / "fixtures"
+BEGIN, END = "<!-- keras fuzz: begin -->", "<!-- keras fuzz: end -->"
+LARGEST = 400_000
+"""Bytes of a legacy Keras file that is mutated."""
 
 
 def main() -> int:
@@ -36,28 +48,64 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation, to see one of them again")
     parser.add_argument("--kinds", nargs="*", help="which kinds (default: all)")
+    parser.add_argument("--legacy", type=Path, metavar="FOLDER", help="of legacy Keras files, for the kind keras")
+    parser.add_argument("--bytes", type=float, default=0.1, help="share of mutations of bytes of those (default: 0.1)")
     parser.add_argument("--keep", type=Path, help="where defects and mutations that killed a child are written")
+    parser.add_argument("--write", action="store_true", help="write the counts of the kind keras into RESULTS.md")
     arguments = parser.parse_args()
     defects = 0
     with tempfile.TemporaryDirectory() as folder:
-        for kind, files in make_seeds(Path(folder)).items():
+        for kind, make in makers(Path(folder), arguments).items():
             if arguments.kinds and kind not in arguments.kinds:
                 continue
-            counts = fuzz(kind, files, arguments)
-            print(f"{kind}: {counts.total():,} mutations of {len(files)} files")
+            counts = fuzz(kind, make, arguments)
+            print(f"{kind}: {counts.total():,} mutations")
             for told, count in counts.most_common():
                 print(f"{count:8,}  {told}")
             defects += sum(count for told, count in counts.items() if told.startswith("DEFECT"))
+            if arguments.write and kind == "keras":
+                replace_part(ROOT / "benchmarks" / "RESULTS.md", BEGIN, END, markdown(counts, arguments))
     return 1 if defects else 0
 
 
-def make_seeds(folder: Path) -> Seeds:
+def makers(folder: Path, arguments: argparse.Namespace) -> dict[str, Make]:
+    """What makes a mutation of each kind."""
+    found: dict[str, Make] = {}
+    if not arguments.kinds or set(arguments.kinds) - {"keras"}:
+        found = {kind: _maker(kind, files) for kind, files in make_seeds(folder).items() if files}
+    if arguments.legacy is not None:
+        files = legacy_files(arguments.legacy)
+        found["keras"] = lambda draw: _mutated_keras(load_seed(draw.choice(files)), draw, arguments.bytes)
+    return found
+
+
+def _maker(kind: str, files: Files) -> Make:
+    def make(draw: random.Random) -> Case:
+        path, beside = draw.choice(files)
+        near = None if beside is None else beside.read_bytes()
+        suffix = "".join(path.suffixes[-2:]) if near else path.suffix
+        return Case(suffix, mutate(path, draw), near, kind=kind)
+
+    return make
+
+
+def _mutated_keras(seed: Seed, draw: random.Random, share: float) -> Case:
+    return (bytewise if draw.random() < share else structured)(seed, draw)
+
+
+def legacy_files(folder: Path) -> list[Path]:
+    """The files to mutate."""
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix in (".h5", ".hdf5", ".json")]
+    return [path for path in found if path.stat().st_size < LARGEST and path.name != "MANIFEST.json"]
+
+
+def make_seeds(folder: Path) -> dict[str, Files]:
     """The files to mutate by kind, each with the file that is read beside it, if any."""
     import porter
     from porter.formats.recipe_writing import write_recipe
 
     networks = sorted(FIXTURES.glob("*.h5"))
-    found: Seeds = {"network": [(path, None) for path in networks if path.stat().st_size < 60_000]}
+    found: dict[str, Files] = {"network": [(path, None) for path in networks if path.stat().st_size < 60_000]}
     found["recipe"] = []
     for path, _ in found["network"][:4]:
         recipe = folder / f"{path.stem}.toml"
@@ -73,7 +121,7 @@ def make_seeds(folder: Path) -> Seeds:
     return found
 
 
-def _of_keras_2(folder: Path) -> list[tuple[Path, Path | None]]:
+def _of_keras_2(folder: Path) -> Files:
     """What Keras 2.12 to 2.15 wrote; nothing where its implementation is not installed."""
     try:
         import tf_keras
@@ -117,7 +165,7 @@ def _seed(path: Path, data: bytes) -> Seed:
     return Seed(path, data, None)
 
 
-def fuzz(kind: str, files: list[tuple[Path, Path | None]], arguments: argparse.Namespace) -> Counter[str]:
+def fuzz(kind: str, make: Make, arguments: argparse.Namespace) -> Counter[str]:
     """Count what came of each mutation."""
     counts: Counter[str] = Counter()
     lock = threading.Lock()
@@ -125,16 +173,15 @@ def fuzz(kind: str, files: list[tuple[Path, Path | None]], arguments: argparse.N
     def serve(number: int) -> None:
         child: Child | None = None
         for index in range(arguments.first + number, arguments.first + arguments.mutations, arguments.jobs):
-            draw = random.Random(f"{arguments.seed}/{kind}/{index}")
-            path, beside = draw.choice(files)
-            near = None if beside is None else beside.read_bytes()
-            case = Case("".join(path.suffixes[-2:]) if near else path.suffix, mutate(path, draw), near, kind)
-            child = child if child is not None and child.alive else Child("benchmarks.fuzz_child")
+            case = make(random.Random(f"{arguments.seed}/{kind}/{index}"))
+            child = child if child is not None and child.alive else Child()
             told = child.ask(case)
+            if HUNG in told:  # or the machine did: once more decides
+                child = Child()
+                told = child.ask(case)
             with lock:
                 counts[told] += 1
-                if told.startswith("DEFECT"):
-                    sys.stderr.write(f"{kind} {index}: {told}\n")
+                report(kind, told, index, counts.total(), arguments)
                 if arguments.keep is not None and told.startswith(("DEFECT", "libhdf5")):
                     keep(case, arguments.keep / f"{kind}_{index}")
         if child is not None:
@@ -145,7 +192,42 @@ def fuzz(kind: str, files: list[tuple[Path, Path | None]], arguments: argparse.N
         thread.start()
     for thread in threads:
         thread.join()
+    sys.stderr.write("\n")
     return counts
+
+
+def report(kind: str, told: str, index: int, done: int, arguments: argparse.Namespace) -> None:
+    """Defects at once, progress now and then."""
+    if told.startswith("DEFECT"):
+        sys.stderr.write(f"\r{kind} {index}: {told}\n")
+    if done % 50 == 0:
+        sys.stderr.write(f"\r{kind} {done}/{arguments.mutations}")
+        sys.stderr.flush()
+
+
+def markdown(counts: Counter[str], arguments: argparse.Namespace) -> str:
+    """The summary that is committed: counts, versions, seed and command."""
+    versions = ", ".join([f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in ("h5py", "numpy"))])
+    share = f"{100 * arguments.bytes:.0f} % of bytes, the others of the JSON tree and the stored weights"
+    command = (
+        f"python -m benchmarks.fuzz --kinds keras --legacy FOLDER --mutations {arguments.mutations} "
+        f"--bytes {arguments.bytes:g} --seed {arguments.seed} --first {arguments.first}"
+    )
+    defects = sum(count for told, count in counts.items() if told.startswith("DEFECT"))
+    apart = sum(count for told, count in counts.items() if told.startswith("libhdf5"))
+    rows = [(told, f"{count:,}") for told, count in counts.most_common()]
+    return (
+        f"{counts.total():,} mutations ({share}), `{command}`. {versions}, HDF5 {hdf5_version()}.\n"
+        f"Defects of porter: {defects}. Crashes and hangs of libhdf5, counted apart: {apart}.\n\n"
+        f"{markdown_table(('what came of it', 'mutations'), rows)}"
+    )
+
+
+def hdf5_version() -> str:
+    """Of the library that h5py brings."""
+    import h5py
+
+    return str(h5py.version.hdf5_version)
 
 
 if __name__ == "__main__":

@@ -44,12 +44,14 @@ class Case:
         data: its bytes.
         weights: the bytes of the HDF5 beside it, or None.
         backend: that the user declares, or None.
+        kind: how it is read.
     """
 
     suffix: str
     data: bytes
     weights: bytes | None = None
     backend: str | None = None
+    kind: str = "keras"
 
 
 @dataclass(frozen=True)
