@@ -75,6 +75,8 @@ def makers(folder: Path, arguments: argparse.Namespace) -> dict[str, Make]:
         found = {kind: _maker(kind, files) for kind, files in make_seeds(folder).items() if files}
     if arguments.legacy is not None:
         files = legacy_files(arguments.legacy)
+        if not files:
+            raise SystemExit(f"{arguments.legacy}: no .h5, .hdf5 or .json of less than {LARGEST:,} bytes")
         found["keras"] = lambda draw: _mutated_keras(load_seed(draw.choice(files)), draw, arguments.bytes)
     return found
 
