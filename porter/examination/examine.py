@@ -16,11 +16,12 @@ from porter.examination.case import Case, Judged
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.domain import network_inputs
 from porter.examination.folds import find_folds, folded_steps
-from porter.examination.hypotheses import FEW, telling_mistakes
+from porter.examination.hypotheses import FEW, shows_altered, telling_mistakes
 from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.one_to_one import SEEN_ROWS, one_to_one
 from porter.examination.pairing import Pair, Pairing, pair_chain
+from porter.examination.parts import parts_that_differ
 from porter.examination.power import has_power
 from porter.examination.probes import FAR, blocks, far_rows, layer_rows
 from porter.examination.rewriting.rewrite import Rewritten, rewrite
@@ -46,6 +47,7 @@ END_TO_END_ROWS, END_TO_END_NUMBERS = 256, 2**17
 """Rows on which the whole is judged, and how many numbers they may be in the widest layer."""
 WALKED_NUMBERS = 2**21
 """The same of the rows that go through the program from end to end."""
+UNREAD = "the bound says nothing here: a kernel off by 1 % would stay within rounding in {}, and cannot be read"
 TELLING_UNITS = 32
 """An end-to-end bound below so many unit roundoffs of an output's range is as good as the bound of one layer."""
 
@@ -336,6 +338,8 @@ def _on_own_probes(
     step, block = one.step, one.pair.block
     assert block is not None
     differ = _weights_that_differ(step, block)
+    if differ is None and isinstance(step, Dense) and block.precision.is_short:
+        differ = parts_that_differ(step, block)
     sets = _own_probes(step, block, rng, read=None if differ is None else differ == 0)
     sets = sets if reach is None else {name: reach(rows) for name, rows in sets.items()}
     found, refused = {"inputs of the network": on_inputs}, {}
@@ -348,6 +352,8 @@ def _on_own_probes(
     run = [rows for name, rows in sets.items() if name in found]
     tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
     verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)
+    if verdict == "parity" and differ is None and not shows_altered(step, [*run, ordinary], block.precision):
+        verdict, reason = "uncompared", UNREAD.format(block.precision.compute)
     return replace(
         one,
         verdict=verdict,

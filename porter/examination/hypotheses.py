@@ -19,6 +19,9 @@ Array = NDArray[Any]
 FEW = 64
 """Rows of each set of probes on which they are tried."""
 
+ALTERED = 0.01
+"""Share of its weights by which a kernel that cannot be read may be off where nobody would say that it is right."""
+
 
 def telling_mistakes(step: Any, sets: Iterable[Array], precision: Precision) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The codes of the mistakes that were tried, and of those that would have exceeded the bound.
@@ -43,6 +46,28 @@ def telling_mistakes(step: Any, sets: Iterable[Array], precision: Precision) -> 
             if np.any(error > allowed, where=np.isfinite(allowed) & np.isfinite(trace.outputs)):
                 shown.add(code)
     return tuple(wrong), tuple(code for code in wrong if code in shown)
+
+
+def shows_altered(step: Any, sets: Iterable[Array], precision: Precision) -> bool:
+    """Whether a kernel that is off by ``ALTERED`` would have exceeded the bound, where 16 bits leave that open.
+
+    Args:
+        step: of the legacy program.
+        sets: (rows, inputs) each, as the port was fed with them.
+        precision: in which the port computes.
+    """
+    if not isinstance(step, Dense) or not precision.is_short or not np.any(step.weights):
+        return True
+    wrong = replace(step, weights=np.asarray(step.weights, np.float64) * (1 + ALTERED))
+    return any(_shows(step, wrong, np.asarray(rows, np.float64), precision) for rows in sets)
+
+
+def _shows(step: Any, wrong: Any, fed: Array, precision: Precision) -> bool:
+    trace = step(fed)
+    allowed = allowed_error(step, (fed,), trace, precision) + platform_allowance(step, (fed,), trace, precision)
+    with np.errstate(all="ignore"):
+        error = np.abs(np.asarray(wrong(fed).outputs) - trace.outputs)
+    return bool(np.any(error > allowed, where=np.isfinite(allowed) & np.isfinite(trace.outputs)))
 
 
 def _mistakes(step: Any) -> Iterator[tuple[str, Dense]]:

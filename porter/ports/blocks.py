@@ -34,6 +34,8 @@ class Atom:
         is_conditional: whether what it does depends on a condition on its input.
         width: (inputs, outputs), the last axis of either tensor.
         description: its class, for people.
+        arrays: reads the kernel, (inputs, units), and the bias, (units,) or None, of each layer in it, float64, and
+            what they are held in; None where that is not known.
     """
 
     names: tuple[str, ...]
@@ -49,6 +51,7 @@ class Atom:
     is_conditional: bool = False
     width: tuple[int | None, int | None] = (None, None)
     description: str = ""
+    arrays: Callable[[], list[tuple[Array, Array | None, str]]] | None = None
 
     @property
     def kernel(self) -> Array | None:

@@ -293,7 +293,7 @@ def in_blocks(dense: Dense, blocks: int, unit: float) -> Dense:
         kernel_error=arrays.kernel_error + room * np.abs(arrays.kernel),
         bias_error=arrays.bias_error + room * np.abs(arrays.bias),
     )
-    return loose.into(dense, dense.activation)
+    return replace(loose.into(dense, dense.activation), by_blocks=room)
 
 
 def entered(dense: Dense, entering: Units) -> Array:

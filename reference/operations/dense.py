@@ -30,6 +30,8 @@ class Dense:
         weights_error: how far a port's kernel may lie from ``weights`` beside the cast (what a fold's own
             arithmetic costs), of its shape; None for not at all.
         bias_error: the same for the bias, (units,).
+        by_blocks: share of the weights' and the bias's own size that both errors hold for sums rounded in parts, and
+            that no port's arrays may be off by.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Dense:
     dtype: Any = np.float64
     weights_error: Array | None = None
     bias_error: Array | None = None
+    by_blocks: float = 0.0
 
     @property
     def width(self) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
         is_conditional=any(type(node.operation).__name__ in CONDITIONS for node in nodes),
         width=_width(nodes, entry, leaving),
         description=_describe(single) if single is not None else "",
+        arrays=partial(_arrays, nodes),
     )
 
 
@@ -229,6 +231,21 @@ def _weights(
         return ops.convert_to_numpy(layer.activation(ops.convert_to_tensor(z, dtype=layer.compute_dtype)))
 
     return read, None if layer.activation is None else activate
+
+
+def _arrays(nodes: tuple[PortNode, ...]) -> list[tuple[Array, Array | None, str]]:
+    """Every kernel as a matrix to its units, with the bias of the same layer and their dtype, where it has no more."""
+    from keras import ops
+
+    found: list[tuple[Array, Array | None, str]] = []
+    for node in nodes:
+        weights = [np.asarray(ops.convert_to_numpy(each)) for each in getattr(node.operation, "weights", ())]
+        if not weights or len(weights) > 2 or weights[0].ndim < 2 or "int" in str(weights[0].dtype):
+            continue
+        kernel = weights[0].astype(np.float64)
+        bias = weights[1].astype(np.float64).reshape(-1) if len(weights) > 1 else None
+        found.append((kernel.reshape(-1, kernel.shape[-1]), bias, str(weights[0].dtype)))
+    return found
 
 
 def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:

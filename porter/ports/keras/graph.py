@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -105,6 +105,13 @@ class PortGraph:
         for node in self.nodes:
             node.compute(values)
         return values
+
+    def in_float32(self) -> PortGraph:
+        """The same graph with every layer of Keras' own that computes in 16 bits computing in float32.
+
+        The variables are the layers' own, and the layers themselves are left alone.
+        """
+        return replace(self, nodes=tuple(node.in_float32() for node in self.nodes))
 
     def __call__(self, *feeds: Array) -> tuple[Array, ...]:
         """The model's own outputs, called as a whole (not ``predict``, which rounds float64 inputs).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -86,6 +86,18 @@ class PortNode:
             keywords = {**keywords, "training": self.training}
         results = tree.flatten(self.operation(*arguments, **keywords))
         values.update(zip(self.outputs, results, strict=True))
+
+    def in_float32(self) -> PortNode:
+        """The same call, its layer computing in float32 where it is Keras' own and computes in 16 bits."""
+        import keras
+
+        layer = self.operation
+        is_short = isinstance(layer, keras.layers.Layer) and layer.compute_dtype in ("float16", "bfloat16")
+        if not is_short or not is_own(layer):
+            return self
+        bare = object.__new__(type(layer))
+        bare.__dict__.update({**layer.__dict__, "_dtype_policy": keras.DTypePolicy("float32")})
+        return replace(self, operation=bare)
 
     @property
     def kind(self) -> Kind:
