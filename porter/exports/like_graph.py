@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations, product
 from pathlib import Path
@@ -27,7 +28,7 @@ def arrays_of(source: Any) -> Layers:
         UnbuildableError: something else.
     """
     if isinstance(source, KerasNetwork):
-        return {layer.name: list(layer.weights.values()) for layer in leaves(source)}
+        return {name: list(layer.weights.values()) for name, layer in _counted(source)}
     if isinstance(source, str | Path) and is_saved(Path(source)):
         return variables_of(Path(source))
     raise UnbuildableError(
@@ -62,8 +63,8 @@ def graph_changes(arrays: Layers, legacy: KerasNetwork) -> dict[str, Array]:
     """
     found: dict[str, Array] = {}
     taken: set[str] = set()
-    for layer in leaves(legacy):
-        mine = _own(arrays, layer, legacy)
+    for key, layer in _counted(legacy):
+        mine = _own(arrays, key, layer, legacy)
         for (role, old), new in zip(layer.weights.items(), mine, strict=True):
             if new.shape != old.shape:
                 raise misfit(legacy, f"{layer.name}: {role} of shape {new.shape}", f"{old.shape}")
@@ -74,9 +75,17 @@ def graph_changes(arrays: Layers, legacy: KerasNetwork) -> dict[str, Array]:
     return found
 
 
-def _own(arrays: Layers, layer: KerasLayer, legacy: KerasNetwork) -> Sequence[Array]:
-    legal = re.sub(r"[^A-Za-z0-9_.\-]", "_", layer.name)
-    mine = next((arrays[name] for name in (layer.name, legal, layer.name.split("/")[-1]) if name in arrays), None)
+def _counted(network: KerasNetwork) -> Iterator[tuple[str, KerasLayer]]:
+    """Every layer that holds arrays by its name; the second of a name, as of two directions, with its number."""
+    counts: Counter[str] = Counter()
+    for layer in leaves(network):
+        counts[layer.name] += 1
+        yield layer.name if counts[layer.name] == 1 else f"{layer.name}#{counts[layer.name]}", layer
+
+
+def _own(arrays: Layers, key: str, layer: KerasLayer, legacy: KerasNetwork) -> Sequence[Array]:
+    legal = re.sub(r"[^A-Za-z0-9_.\-#]", "_", key)
+    mine = next((arrays[name] for name in (key, legal, key.rsplit("/", maxsplit=1)[-1]) if name in arrays), None)
     if mine is None:
         raise misfit(legacy, f"no layer {layer.name}", f"one with {len(layer.weights)} arrays")
     if len(mine) != len(layer.weights):
@@ -107,7 +116,9 @@ def _stored(
 
 
 def _belongs(name: str, layer: KerasLayer) -> bool:
-    return layer.name.split("/")[-1].split("@")[0] in re.split(r"[/:]", name) or name.startswith(f"{layer.name}/")
+    """Whether a stored name is of the layer, or of what it stands in."""
+    parts = re.split(r"[/:]", name)
+    return layer.name.split("/")[-1] in parts or layer.name.split("/")[0] in parts
 
 
 def _placed(legacy: KerasNetwork, names: Sequence[str], old: Array, new: Array) -> tuple[str, Array] | None:
