@@ -8,6 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def open_source(
         program.outputs,
         precision,
         path=path,
-        weights=lambda: by_names(read_arrays(text), program.layers, np.dtype(program.precision)),
+        weights=cache(lambda: by_names(read_arrays(text), program.layers, np.dtype(program.precision))),
         portable=portable,
         rate=program.rate,
     )

@@ -11,63 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import UnbuildableError
-from porter.exports.c import RATED_ROWS, with_shapes
+from porter.exports.c import CHAIN, RATED_ROWS, with_shapes
 from porter.exports.c_text import ARGUMENTS, NEEDED
 from porter.exports.compiled import Compiler, open_source
+from porter.exports.fortran_graph import write_arrays, write_subroutines
+from porter.exports.fortran_text import FUNCTIONS, HELPERS, NEEDS_HELPER, activated, array, folded
 from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
-from porter.network.graph import KerasNetwork
 from porter.ports.traced import TracedPort
-from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 from reference.composed.ensemble import PLAIN
 
 Array = NDArray[Any]
 
-PER_LINE, PER_STATEMENT = 3, 120
 COMPILER = Compiler("Fortran", ("gfortran", "flang", "ifx", "ifort"), ("-O2",), package="gfortran")
 
-# The body of each activation of one number z, which gives y.
-FUNCTIONS: Mapping[str, tuple[str, ...]] = {
-    "tanh": ("y = tanh(z)",),
-    "relu6": ("y = z", "if (z < 0) y = 0", "if (z > 6) y = 6"),
-    "sigmoid": ("y = exp(-abs(z))", "if (z >= 0) then", "  y = 1 / (1 + y)", "else", "  y = y / (1 + y)", "end if"),
-    "softsign": ("y = z / (1 + abs(z))",),
-    "softplus": ("y = log1p(exp(-abs(z)))", "if (z > 0) y = z + y"),
-    "selu": ("y = z", f"if (.not. z > 0) y = {SELU_ALPHA!r}_wp * expm1(z)", f"y = {SELU_SCALE!r}_wp * y"),
-    "exponential": ("y = exp(z)",),
-    "gelu": ("y = z / 2 * erfc(-z / 1.4142135623730951_wp)",),
-    "gelu_tanh": (f"y = z * act_sigmoid(2 * ({GELU_TANH_SCALE!r}_wp * (z + 0.044715_wp * z * z * z)))",),
-    "silu": ("y = z * act_sigmoid(z)",),
-    "mish": ("y = log1p(exp(-abs(z)))", "if (z > 0) y = z + y", "y = z * tanh(y)"),
-    "hard_sigmoid": ("y = z / 6 + 0.5_wp", "if (y < 0) y = 0", "if (y > 1) y = 1"),
-    "hard_sigmoid_keras2": ("y = 0.2_wp * z + 0.5_wp", "if (y < 0) y = 0", "if (y > 1) y = 1"),
-    "hard_tanh": ("y = z", "if (z < -1) y = -1", "if (z > 1) y = 1"),
-    "relu": (
-        "y = z", "if (z < threshold) y = slope * (z - threshold)",
-        "if (z < threshold .and. .not. abs(slope) > 0) y = 0",
-        "if (y > largest) y = largest",
-    ),
-    "leaky_relu": ("y = z", "if (z < 0) y = slope * z"),
-    "elu": ("y = z", "if (.not. z > 0) y = alpha * expm1(z)"),
-    "thresholded_relu": ("y = z", "if (z <= theta) y = 0"),
-    "scaled_tanh": ("y = amplitude * tanh(slope * z)",),
-}  # fmt: skip
-HELPERS: Mapping[str, tuple[str, ...]] = {
-    # Kahan's way: exact to a few last bits where 1 + z or exp(z) loses the digits of a small z.
-    "log1p": ("w = 1 + z", "y = z", "if (abs(w - 1) > 0) y = log(w) * (z / (w - 1))"),
-    "expm1": (
-        "w = exp(z)", "y = w - 1", "if (abs(z) < 1) then", "  y = z",
-        "  if (abs(w - 1) > 0) y = (w - 1) * (z / log(w))", "end if",
-    ),
-    "pow8": ("w = z * z", "w = w * w", "y = w * w"),
-    "relu_square": ("y = z * z", "if (z < 0) y = 0"),
-}  # fmt: skip
-"""Functions of one number that the language does not have; ``w`` is a number of their own."""
-NEEDS_HELPER = {
-    "softplus": ("log1p",), "mish": ("log1p",), "elu": ("expm1",), "selu": ("expm1",),
-}  # fmt: skip
 TRANSFORMS: Mapping[str, str] = {
     "identity": "{0}",
     "cos_degrees": "cos({0} * 0.017453292519943295_wp)",
@@ -87,46 +45,41 @@ def write(network: Network, path: Path, options: WriteOptions) -> None:
     Raises:
         UnbuildableError: a layer that cannot be held.
     """
-    if isinstance(network, KerasNetwork):
-        raise UnbuildableError(
-            f"{network.name} cannot be written in Fortran", found="a graph of Keras layers",
-            expected="a chain of dense layers", remedy="export to c, numpy or onnx",
-        )  # fmt: skip
     plan = make_plan(network, options, "Fortran")
     is_library = options.project or not options.main
-    path.write_text("\n".join(_lines(plan, path.name, not is_library)) + "\n", encoding="utf-8")
+    lines = folded(_lines(plan, path.name, not is_library))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     if options.project:
-        lines = (f'name = "{plan.identifier}"', "", "[build]", "auto-executables = false", "", "[library]")
-        path.with_name("fpm.toml").write_text("\n".join((*lines, 'source-dir = "."')) + "\n", encoding="utf-8")
-
-
-def literal(value: Any, is_double: bool, kind: str = "wp") -> str:
-    """A number of 17 or 9 digits, from which its kind's nearest is the number itself."""
-    number = float(value)
-    if not np.isfinite(number):
-        return f"huge(1.0_{kind})" if number > 0 else f"-huge(1.0_{kind})"
-    return f"{number:.{16 if is_double else 8}e}_{kind}"
+        told = (f'name = "{plan.identifier}"', "", "[build]", "auto-executables = false", "", "[library]")
+        path.with_name("fpm.toml").write_text("\n".join((*told, 'source-dir = "."')) + "\n", encoding="utf-8")
 
 
 def _lines(plan: Plan, file: str, with_main: bool) -> Iterator[str]:
     module = f"{plan.identifier}_network"
     yield from (f"! {line}".rstrip() for line in _about(plan, file, module))
     yield from (f"module {module}", "  use, intrinsic :: iso_fortran_env, only: real32, real64, int64, input_unit")
-    yield from ("  use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan", "  implicit none", "  private")
+    yield from (
+        "  use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan, ieee_negative_inf, ieee_is_nan",
+        "  implicit none",
+        "  private",
+    )
     yield f"  integer, parameter, public :: wp = real{plan.precision[-2:]}"
     yield f"  integer, parameter, public :: number_of_inputs = {plan.inputs}, number_of_outputs = {plan.outputs}"
     total = plan.total
     yield f"  integer, parameter, public :: number_of_layer_values = {total}"
     yield from ("  public :: compute, compute_layers, run_program", "  integer :: i_", "")
     for piece in plan.pieces:
-        yield from _arrays(piece, plan.dtype)
+        yield from (_arrays if isinstance(piece.layer, CHAIN) else write_arrays)(piece, plan.dtype)
     for name in ("inputs", "outputs", "allowed"):
-        array = getattr(plan.golden, name)
-        yield from _array(f"golden_{name}", array, np.dtype(np.float64), "real64")
+        yield from array(f"golden_{name}", getattr(plan.golden, name), np.dtype(np.float64), "real64")
     yield from ("", "contains", "")
     yield from _whole(plan)
     for piece in plan.pieces:
-        yield from _subroutine(piece, plan.precision == "float64")
+        if isinstance(piece.layer, CHAIN):
+            yield from _subroutine(piece, plan.precision == "float64")
+        else:
+            sizes = tuple(_size(plan, source) for source in piece.sources)
+            yield from write_subroutines(piece, sizes, plan.precision == "float64")
     yield from _functions(plan)
     yield from _program(plan)
     yield f"end module {module}"
@@ -154,30 +107,15 @@ def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
     layer, name = piece.layer, piece.identifier
     if isinstance(layer, Dense):
         yield f"  ! {piece.name}: what each of {piece.inputs} inputs (second index) adds to each unit (first)"
-        yield from _array(f"{name}_kernel", layer.kernel, dtype)
+        yield from array(f"{name}_kernel", layer.kernel, dtype)
         if layer.bias is not None:
-            yield from _array(f"{name}_bias", layer.bias, dtype)
+            yield from array(f"{name}_bias", layer.bias, dtype)
     elif isinstance(layer, Scaling):
-        yield from _array(f"{name}_scale", layer.scale, dtype)
-        yield from _array(f"{name}_offset", layer.offset, dtype)
+        yield from array(f"{name}_scale", layer.scale, dtype)
+        yield from array(f"{name}_offset", layer.offset, dtype)
     elif isinstance(layer, Extremes):
         for each in ("least", "greatest", "tolerance"):
-            yield from _array(f"{name}_{each}", getattr(layer, each), dtype)
-
-
-def _array(name: str, array: Array, dtype: np.dtype[Any], kind: str = "wp") -> Iterator[str]:
-    """A variable that nothing assigns, in statements of few lines; a row of the array is a column here."""
-    values, is_double = np.asarray(array).astype(dtype), dtype == np.float64
-    shape = ",".join(str(size) for size in values.shape[::-1])
-    yield f"  real({kind}), save :: {name}({shape})"
-    for index, row in enumerate(np.atleast_2d(values), start=1):
-        place = f"i_,{index}" if values.ndim > 1 else "i_"
-        for start in range(0, len(row), PER_STATEMENT):
-            part = [literal(value, is_double, kind) for value in row[start : start + PER_STATEMENT]]
-            yield f"  data ({name}({place}), i_={start + 1},{start + len(part)}) / &"
-            lines = [", ".join(part[at : at + PER_LINE]) for at in range(0, len(part), PER_LINE)]
-            yield from (f"    {line}, &" for line in lines[:-1])
-            yield f"    {lines[-1]} /"
+            yield from array(f"{name}_{each}", getattr(layer, each), dtype)
 
 
 def _whole(plan: Plan) -> Iterator[str]:
@@ -203,8 +141,13 @@ def _whole(plan: Plan) -> Iterator[str]:
 
 def _part(plan: Plan, at: int) -> str:
     """What an input or a piece gives, in its array."""
-    size = list(map(prod, plan.entries.values()))[-1 - at] if at < 0 else plan.pieces[at].outputs
+    size = _size(plan, at)
     return f"{'inputs' if at < 0 else 'layers'}({plan.place(at) + 1}:{plan.place(at) + size})"
+
+
+def _size(plan: Plan, at: int) -> int:
+    """How many numbers an input or a piece gives."""
+    return list(map(prod, plan.entries.values()))[-1 - at] if at < 0 else plan.pieces[at].outputs
 
 
 def _subroutine(piece: Piece, is_double: bool) -> Iterator[str]:
@@ -218,7 +161,7 @@ def _subroutine(piece: Piece, is_double: bool) -> Iterator[str]:
         yield f"    do i = 1, {piece.inputs}"
         yield f"      y = y + x(i) * {name}_kernel(:, i)"
         yield "    end do"
-        yield from _activated(layer.activation, is_double)
+        yield from (f"    {line}" for line in activated(layer.activation, "y", is_double))
     elif isinstance(layer, Scaling):
         yield f"    y = {name}_scale * x + {name}_offset"
     elif isinstance(layer, Transform):
@@ -231,15 +174,6 @@ def _subroutine(piece: Piece, is_double: bool) -> Iterator[str]:
     elif isinstance(layer, Ensemble):
         yield from _ensemble(layer)
     yield from (f"  end subroutine step_{name}", "")
-
-
-def _activated(activation: Activation, is_double: bool) -> Iterator[str]:
-    if activation.name == "softmax":
-        yield from ("    y = exp(y - maxval(y))", "    y = y / sum(y)")
-    elif activation.name != "linear":
-        given = [activation.parameters.get(key, value) for _, key, value in ARGUMENTS.get(activation.name, ())]
-        numbers = "".join(f", {literal(np.inf if each is None else each, is_double)}" for each in given)
-        yield f"    y = act_{activation.name}(y{numbers})"
 
 
 def _ensemble(layer: Ensemble) -> Iterator[str]:

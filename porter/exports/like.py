@@ -16,13 +16,12 @@ from porter.examination.suspect import Stored
 from porter.exports.keras_chain import FAMILY, INVERSE
 from porter.formats.programs import build_program
 from porter.formats.registry import family_named
-from porter.network import Dense, Layer, Network, Scaling
+from porter.network import Dense, Network, Scaling
 from porter.network.activations import format_activation
 from porter.network.graph import KerasNetwork
 from porter.ports.traced import TracedPort
 from reference.operations.dense import Dense as DenseStep
 from reference.operations.scaling import Scaling as ScalingStep
-from reference.precision import Precision
 
 Array = NDArray[Any]
 
@@ -63,7 +62,11 @@ def write_like(network: Network, legacy: Network, draft: Path, *, outside: bool 
         UnbuildableError: a structure that does not fit, by its first difference; a family that is not written.
     """
     check_written(legacy)
-    changed = changes(aligned(network, legacy, outside=outside), legacy)
+    return put(changes(aligned(network, legacy, outside=outside), legacy), legacy, draft)
+
+
+def put(changed: Mapping[str, Array], legacy: Network, draft: Path) -> int:
+    """A copy of the legacy file with other arrays; how many there are."""
     shutil.copyfile(legacy.source.path, draft)
     family = family_named(legacy.family)
     assert family is not None and family.write is not None
@@ -78,13 +81,13 @@ def aligned(network: Network, legacy: Network, *, outside: bool | None = None) -
         UnbuildableError: the first difference in structure.
     """
     if isinstance(network, KerasNetwork) or isinstance(legacy, KerasNetwork):
-        raise _misfit(legacy, "a graph of Keras layers", "a chain of dense layers")
+        raise misfit(legacy, "a graph of Keras layers", "a chain of dense layers")
     mine, theirs = [list(_of(each, Dense)) for each in (network, legacy)]
     if len(mine) != len(theirs):
-        raise _misfit(legacy, f"{len(mine)} dense layers", f"{len(theirs)}")
-    pairs = iter([replace(own, name=wanted.name) for own, wanted in zip(mine, theirs, strict=True)])
+        raise misfit(legacy, f"{len(mine)} dense layers", f"{len(theirs)}")
     for own, wanted in zip(mine, theirs, strict=True):
         _check_layer(legacy, own, wanted)
+    pairs = iter([_as_kept(own, wanted) for own, wanted in zip(mine, theirs, strict=True)])
     scalings = _scalings(network, legacy, outside)
     layers = tuple(scalings.get(one.name, one) if isinstance(one, Scaling) else next(pairs) for one in legacy.layers)
     inverse = {step.name for step in build_program(legacy).steps if isinstance(step, ScalingStep) and step.inverse}
@@ -92,23 +95,36 @@ def aligned(network: Network, legacy: Network, *, outside: bool | None = None) -
     return Network(network.name, FAMILY, network.source, layers, network.claims, declared, legacy.input_range)
 
 
+def _as_kept(own: Dense, wanted: Dense) -> Dense:
+    """The layer with the numbers that the file will hold."""
+    bias = None if own.bias is None or wanted.bias is None else as_kept(own.bias, wanted.bias)
+    return replace(own, name=wanted.name, kernel=as_kept(own.kernel, wanted.kernel), bias=bias)
+
+
+def as_kept(new: Array, old: Array) -> Array:
+    """New numbers in the dtype of the old ones; those that are the cast of an old one are that one still."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = new.astype(old.dtype)
+        return np.where((new == old.astype(new.dtype)) | (cast == old), old, cast)
+
+
 def _of(network: Network, kind: type) -> Iterator[Any]:
     for layer in network.layers:
         if isinstance(layer, kind):
             yield layer
         elif not isinstance(layer, Dense | Scaling):
-            raise _misfit(network, f"{layer.name}, a {type(layer).__name__}", "dense layers and scalings alone")
+            raise misfit(network, f"{layer.name}, a {type(layer).__name__}", "dense layers and scalings alone")
 
 
 def _check_layer(legacy: Network, own: Dense, wanted: Dense) -> None:
     name = wanted.name
     if own.kernel.shape != wanted.kernel.shape:
-        raise _misfit(legacy, f"{name}: {_size(own)}", _size(wanted))
+        raise misfit(legacy, f"{name}: {_size(own)}", _size(wanted))
     if (own.bias is None) != (wanted.bias is None) and (own.bias is None or np.any(own.bias)):
-        raise _misfit(legacy, f"{name}: {'no bias' if own.bias is None else 'a bias'}", "as the file has it")
+        raise misfit(legacy, f"{name}: {'no bias' if own.bias is None else 'a bias'}", "as the file has it")
     if own.activation != wanted.activation:
         told = format_activation(own.activation)
-        raise _misfit(legacy, f"{name}: the activation {told}", format_activation(wanted.activation))
+        raise misfit(legacy, f"{name}: the activation {told}", format_activation(wanted.activation))
 
 
 def _size(layer: Dense) -> str:
@@ -128,7 +144,7 @@ def _scalings(network: Network, legacy: Network, outside: bool | None) -> dict[s
     if not mine:
         return {}
     if len(mine) != len(theirs):
-        raise _misfit(legacy, f"{len(mine)} scaling steps", f"{len(theirs)}")
+        raise misfit(legacy, f"{len(mine)} scaling steps", f"{len(theirs)}")
     program = build_program(legacy)
     return {w.name: _adopted(legacy, program.step(w.name), own, w) for own, w in zip(mine, theirs, strict=True)}
 
@@ -136,7 +152,7 @@ def _scalings(network: Network, legacy: Network, outside: bool | None) -> dict[s
 def _adopted(legacy: Network, step: ScalingStep, own: Scaling, wanted: Scaling) -> Scaling:
     """The network's scaling as the file says it: its own ranges wherever they are the same but for rounding."""
     if own.scale.shape != wanted.scale.shape:
-        raise _misfit(legacy, f"{wanted.name}: {len(own.scale)} columns", f"{len(wanted.scale)}")
+        raise misfit(legacy, f"{wanted.name}: {len(own.scale)} columns", f"{len(wanted.scale)}")
     reach = np.maximum(np.abs(step.first), np.abs(step.second))
     size = np.abs(wanted.scale) * reach + np.abs(wanted.offset)
     changed = np.abs(own.offset - wanted.offset) + np.abs(own.scale - wanted.scale) * reach > SAME * size
@@ -146,7 +162,8 @@ def _adopted(legacy: Network, step: ScalingStep, own: Scaling, wanted: Scaling) 
     return replace(wanted, stored=ranges, scale=scale, offset=offset)
 
 
-def _misfit(legacy: Network, found: str, expected: str) -> UnbuildableError:
+def misfit(legacy: Network, found: str, expected: str) -> UnbuildableError:
+    """The refusal of a network that is built otherwise."""
     return UnbuildableError(
         f"the network does not fit into {legacy.source.path}", found=found, expected=expected,
         remedy="only values can change in a legacy file: export to another format, or train the network as it was",
@@ -180,16 +197,13 @@ def changes(network: Network, legacy: Network) -> dict[str, Array]:
 
 
 def _put(found: dict[str, Array], taken: set[str], legacy: Network, stored: Array, values: Array, layer: str) -> None:
-    """Where the new values differ: those that are the cast of what is stored stay as they are stored."""
+    """Where the new values differ from those that are stored."""
     name = _name_of(legacy, stored, taken, layer)
     taken.add(name)
     original = legacy.source.arrays[name]
     new = np.asarray(values).reshape(stored.shape).reshape(original.shape)
-    native = original.astype(original.dtype.newbyteorder("="))
-    with np.errstate(over="ignore"):
-        unchanged = (new == native.astype(new.dtype)) | (new.astype(native.dtype) == native)
-    if not unchanged.all():
-        found[name] = np.where(unchanged, native, new.astype(native.dtype))
+    if not np.array_equal(new, original):
+        found[name] = new
 
 
 def _name_of(legacy: Network, stored: Array, taken: set[str], layer: str) -> str:
@@ -236,12 +250,9 @@ def _ranges(step: ScalingStep, scale: Array, offset: Array) -> tuple[Array, Arra
 # --- judged ---------------------------------------------------------------------------------------------------------
 
 
-def legacy_port(written: Network, expected: Network, path: Path) -> TracedPort:
+def legacy_port(written: Network, path: Path) -> TracedPort:
     """The file that was written, run by the legacy formula on its arrays as stored."""
     program = build_program(written)
-    kinds = [layer.kernel.dtype for layer in _dense(expected.layers)] + [step.dtype for step in _stored(written)]
-    short = any(np.dtype(kind).itemsize < np.dtype(np.float64).itemsize for kind in kinds)
-    variables = "float32" if short else "float64"
     names: Mapping[str, Any] = {step.name: None for step in program.steps}
 
     def run(inputs: Any) -> dict[str, Array]:
@@ -250,13 +261,5 @@ def legacy_port(written: Network, expected: Network, path: Path) -> TracedPort:
 
     return TracedPort(
         path.name, "the legacy formula on its arrays as stored", run, program.outputs,
-        Precision(variables, variables), path=path, portable=f"porter export --like {written.source.path.name}",
+        path=path, portable=f"porter export --like {written.source.path.name}",
     )  # fmt: skip
-
-
-def _dense(layers: tuple[Layer, ...]) -> list[Dense]:
-    return [layer for layer in layers if isinstance(layer, Dense)]
-
-
-def _stored(network: Network) -> list[Array]:
-    return [array for array in network.source.arrays.values() if array.dtype.kind == "f"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ def open_file(path: Path, *, trusted: bool) -> TracedPort:
     precision = Precision(program.precision, program.precision)
     return TracedPort(
         path.name, f"NumPy {np.__version__}", program.run, program.outputs, precision, path=path,
-        weights=lambda: by_names(read_arrays(path), program.layers), portable="porter export --to numpy",
+        weights=cache(lambda: by_names(read_arrays(path), program.layers)), portable="porter export --to numpy",
         rate=program.rate,
     )  # fmt: skip
 

@@ -15,7 +15,8 @@ from porter.exports.compiled import NoCompilerError
 from porter.exports.formats import format_for, format_named
 from porter.exports.judge import unjudged, verify_traced
 from porter.exports.keras_chain import is_saved, placement_of
-from porter.exports.like import aligned, legacy_port, write_like
+from porter.exports.like import aligned, check_written, legacy_port, put, write_like
+from porter.exports.like_graph import arrays_of, graph_changes
 from porter.exports.registry import Format, WriteOptions
 from porter.exports.source import network_of
 from porter.formats import read
@@ -25,6 +26,7 @@ from porter.jobs.file_port import verify_file
 from porter.jobs.provenance import describe
 from porter.jobs.saving import Discard
 from porter.network import Network
+from porter.network.graph import KerasNetwork
 from porter.ports.file_graph import FileGraph
 from porter.ports.keras.stored import StoredArrays
 from porter.ports.traced import TracedPort
@@ -118,6 +120,8 @@ def _export_like(
             remedy=f"write to {path.with_suffix(legacy.source.path.suffix)}",
         )  # fmt: skip
     check_exists(path, is_file=True, force=force)
+    if isinstance(legacy, KerasNetwork):
+        return _export_like_graph(source, legacy, path, force, seed)
     network = network_of(source, {})
     outside = _is_outside(source, placement)
     expected = aligned(network, legacy, outside=outside)
@@ -127,12 +131,44 @@ def _export_like(
         declared = {key: value for key, value in legacy.declarations.items() if value is not None}
         written = read(draft, **declared)
         tell("reading what was written and judging")
-        report = verify_traced(expected, legacy_port(written, expected, path), seed=seed)
+        report = verify_traced(expected, legacy_port(written, path), seed=seed)
         report = _with_count(report, count, legacy)
         if report.verdict == "mismatch" and not force:
             report = _unwritten(report)
             raise Discard
     return _at(report, path)
+
+
+def _export_like_graph(source: Any, legacy: KerasNetwork, path: Path, force: bool, seed: int) -> Report:
+    """A copy of a legacy Keras file with other arrays: what they were taken from is then judged as its port."""
+    check_written(legacy)
+    if isinstance(source, str | Path) and not is_saved(Path(source)):
+        source = read(source)
+    changed = graph_changes(arrays_of(source), legacy)
+    with drafted(path, force=force) as draft:
+        tell("writing the values back")
+        count = put(changed, legacy, draft)
+        declared = {key: value for key, value in legacy.declarations.items() if value is not None}
+        written = read(draft, **declared)
+        tell("reading what was written and judging")
+        report = _with_count(_judge_like_graph(source, written, path, seed), count, legacy)
+        if report.verdict == "mismatch" and not force:
+            report = _unwritten(report)
+            raise Discard
+    return _at(report, path)
+
+
+def _judge_like_graph(source: Any, written: Network, path: Path, seed: int) -> Report:
+    """The legacy formula on what was written beside the network, or beside the model that Keras saved."""
+    if isinstance(source, KerasNetwork):
+        return verify_traced(source, legacy_port(written, path), seed=seed)
+    from porter.jobs.verify import verify
+
+    report = verify(written, source, seed=seed, search=False)
+    links = {**report.links, "build": "not checked", "export": report.links["build"]}
+    notes = {**report.link_notes, "build": "no Keras model stands between the file and what it was taken from"}
+    notes["export"] = f"the model it was taken from, as a port of {path.name}: {report.link_notes['build']}"
+    return replace(report, links=links, link_notes=notes)
 
 
 def _is_outside(source: Any, placement: str | None) -> bool | None:

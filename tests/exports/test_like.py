@@ -269,3 +269,39 @@ def test_the_sides_are_not_the_same(tmp_path):
     file = write_hdf5(tmp_path / "small_Lrc_aaNN.h5")
     rows = np.random.default_rng(0).normal(size=(8, 5))
     assert np.allclose(plain_forward(file, rows), build_program(porter.read(file))(rows)[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["cnn", "lstm"])
+def test_a_legacy_keras_file_and_back(tmp_path, name):
+    from tests.exports import graphs
+
+    file = {"cnn": graphs.cnn, "lstm": graphs.recurrent}[name](tmp_path / "old.h5")
+    network = porter.read(file)
+    report = porter.export(network, tmp_path / "same.h5", like=file)
+    assert report.verdict == "parity" and (tmp_path / "same.h5").read_bytes() == file.read_bytes()
+    port = tmp_path / "port.keras"
+    porter.port(file, port)
+    report = porter.export(port, tmp_path / "again.h5", like=file)
+    assert report.verdict == report.links["export"] == "parity", str(report)
+    assert (tmp_path / "again.h5").read_bytes() == file.read_bytes()
+
+
+def test_a_tuned_legacy_keras_network_comes_back(tmp_path):
+    import keras
+
+    from tests.exports import graphs
+
+    file = graphs.cnn(tmp_path / "old.h5")
+    porter.port(file, tmp_path / "port.keras")
+    model = keras.models.load_model(tmp_path / "port.keras")
+    layer = model.get_layer("conv_2")
+    layer.kernel.assign(layer.kernel * 1.5)
+    model.save(tmp_path / "tuned.keras")
+    report = porter.export(tmp_path / "tuned.keras", tmp_path / "tuned.h5", like=file)
+    assert report.verdict == "parity" and report.link_notes["export"].startswith("1 of")
+    before, after = raw(file)[0], raw(tmp_path / "tuned.h5")[0]
+    assert [name for name in before if before[name] != after[name]] == ["model_weights/conv_2/conv_2/kernel:0"]
+    assert np.allclose(porter.read(tmp_path / "tuned.h5").layer("conv_2").weights["kernel"], layer.kernel)
+    other = graphs.recurrent(tmp_path / "other.h5")
+    with pytest.raises(UnbuildableError, match="no layer first"):
+        porter.export(tmp_path / "tuned.keras", tmp_path / "wrong.h5", like=other)

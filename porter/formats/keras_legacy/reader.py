@@ -35,6 +35,7 @@ from porter.formats.keras_legacy.walk import Opening
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
+from porter.formats.write_back import write_arrays
 from porter.network import Claim
 from porter.network.graph import Era, KerasNetwork
 from porter.network.weight_file import WeightFile
@@ -266,5 +267,6 @@ READER = Family(
     matches,
     _read,
     program,
+    write=write_arrays,
     example="porter port old_model.h5 -o new.keras",
 )
