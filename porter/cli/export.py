@@ -36,6 +36,7 @@ Placement = Annotated[
     Literal["inside", "outside"] | None, typer.Option(help="With --like: where the port has the scaling.")
 ]
 Project = Annotated[bool, typer.Option("--project", help="A CMakeLists.txt or fpm.toml beside a program.")]
+Layers = Annotated[bool, typer.Option("--layers", help="Every layer an output of the file, where it may be (onnx).")]
 Compile = Annotated[
     bool, typer.Option("--compile/--no-compile", help="Compile and run what porter has written, to judge it.")
 ]
@@ -51,6 +52,7 @@ def export(
     precision: Precision = None,
     placement: Placement = None,
     project: Project = False,
+    layers: Layers = False,
     compiled: Compile = True,
     samples: commands.Samples = None,
     activation: commands.Name = None,
@@ -84,12 +86,14 @@ def export(
         exact_activations=exact_activations,
     )
     given = {"like": like, "precision": precision, "placement": placement, "project": project or None, "html": html}
+    given["layers"] = layers or None
     if to == "all":
         extra = [f"--{name}" for name, value in given.items() if value is not None]
         if extra:
             raise UsageError("--to all", found=", ".join(extra), expected="none of these beside it")
         export_everything(source, output, samples, seed, force, as_json, reading)
     how = {"precision": precision, "project": project, "compile": compiled, "like": like, "placement": placement}
+    how["layers"] = layers
     outcomes = export_files([source], output, to, samples, seed, force, {**how, **reading})
     commands.print_reports(outcomes, as_json, html)
 

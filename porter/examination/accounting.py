@@ -128,7 +128,9 @@ def _nearly_idle(
             continue
         told = what_it_changes(atom, tensors[atom.entry], reach=_reach(atoms, atom), may_refuse=True)
         rest = replace(block, atoms=tuple(each for each in block.atoms if each is not atom))
-        if told is None or not _does_without(step, rest, {"ordinary rows": rows, **probes_of(step, block)}):
+        if told is None or not _does_without(step, block, rest, {"ordinary rows": rows, **probes_of(step, block)}):
+            continue
+        if "nan" in told and _makes_numbers_of_nan(step, rows):
             continue
         if _is_nearer(step, block, rest, rows):
             continue
@@ -153,16 +155,32 @@ def _nearly_hands_on(atom: Atom, ordinary: Array) -> bool:
     return bool(np.all(change <= NEARLY * np.max(np.abs(given), initial=0.0)))
 
 
-def _does_without(step: Any, rest: Block, sets: Mapping[str, Array]) -> bool:
-    """Whether the rest of a block keeps the step's bound on every probe that it can be run on."""
+def _makes_numbers_of_nan(step: Any, rows: Array) -> bool:
+    """Whether the file's own formula hands no missing value on, as one that looks its values up."""
+    outputs = step(np.full((1, *np.shape(rows)[1:]), np.nan)).outputs
+    return bool(np.isfinite(np.asarray(outputs, np.float64)).all())
+
+
+def _does_without(step: Any, block: Block, rest: Block, sets: Mapping[str, Array]) -> bool:
+    """Whether the rest of a block keeps the step's bound on every probe that the whole can be run on."""
     for name, probes in sets.items():
         fed = cast(probes, rest.precision.compute)
         try:
             actual = run_piece(rest.run, fed)
         except Refused:
+            if _can_run(block, fed):
+                return False
             continue
         if not judge_values(step, fed, actual, rest.precision, name, is_far=name != "basis probes").is_parity:
             return False
+    return True
+
+
+def _can_run(block: Block, rows: Array) -> bool:
+    try:
+        run_piece(block.run, rows)
+    except Refused:
+        return False
     return True
 
 

@@ -80,5 +80,6 @@ def _same(network: Network, told: str, options: dict[str, Any]) -> Iterator[tupl
         raise
     except (PorterError, OSError, TypeError):  # moved, or read with more than options
         return
-    if other.source.sha256 == network.source.sha256 and other.layers != network.layers:
+    names = [[layer.name for layer in each.layers] for each in (other, network)]
+    if other.source.sha256 == network.source.sha256 and names[0] != names[1]:
         yield other, told

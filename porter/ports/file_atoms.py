@@ -103,6 +103,8 @@ def _runner(graph: FileGraph, tensors: Mapping[Key, Array], entry: Key, leaving:
 
     def run(x: Array) -> Array:
         rows = np.asarray(x)
+        if rows.dtype.kind == "f" and dtype.kind != "f":
+            raise TypeError(f"real numbers for {dtype}")  # which a runtime refuses, too
         with np.errstate(over="ignore", invalid="ignore"):
             fed = np.ascontiguousarray(rows.reshape(len(rows), *shape).astype(dtype))
         if entry == leaving:
