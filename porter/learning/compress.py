@@ -324,11 +324,9 @@ def write_packed(model: Any, path: Path) -> None:
 
 def _without_optimizer(model: Any) -> Any:
     """The model itself, or a copy that was never compiled: what an optimizer keeps is no part of a small network."""
-    import keras
-
     if getattr(model, "optimizer", None) is None:
         return model
-    copy = keras.models.clone_model(model)
+    copy = type(model).from_config(model.get_config())  # keras.models.clone_model would compile it again
     copy.set_weights(model.get_weights())
     return copy
 
