@@ -78,6 +78,56 @@ def test_a_scaling_that_differs_is_seen_though_it_is_no_weight(keras, mixed, fix
     assert report.verdict == "mismatch" and report.findings[0].layer == "Norm_in"
 
 
+def with_config(keras, model, layer, **changes):
+    """The same arrays in layers of other settings."""
+    config = model.get_config()
+    for each in config["layers"]:
+        if each["config"]["name"] == layer:
+            each["config"] |= changes
+    other = keras.Model.from_config(config)
+    other.set_weights(model.get_weights())
+    return other
+
+
+def test_the_same_arrays_under_another_activation_have_moved(keras, mixed):
+    model = porter.build(mixed)
+    report = drift(model, with_config(keras, model, "Layer2", activation="elu"))
+    row = next(change for change in report.changes if change.layer == "Layer2")
+    assert report.verdict == "drift" and row.verdict == "moved" and row.where == "what it computes, not in its arrays"
+    report = drift(model, with_config(keras, model, "Layer2", activation="elu"), frozen="Layer2")
+    assert report.verdict == "mismatch" and "what it computes" in report.findings[0].evidence
+
+
+def test_a_layer_without_arrays_that_came_or_went_leaves_it_open(keras, mixed):
+    model = porter.build(mixed)
+    longer = keras.Sequential([*model.layers, keras.layers.ReLU(name="new")])
+    report = drift(model, longer)
+    assert report.verdict == "inconclusive" and "none before, ReLU now" in report.notes[0]
+    idle = keras.Sequential([*model.layers, keras.layers.Dropout(0.1)])
+    assert drift(model, idle).verdict == "parity"
+
+
+def test_a_wider_dtype_with_the_same_values_has_not_moved(keras, mixed):
+    model = porter.build(mixed)
+    wide = porter.build(mixed, dtype="float64")
+    wide.set_weights(model.get_weights())
+    report = drift(model, wide, frozen="Layer1")
+    assert report.verdict == "parity" and all(change.changed == 0 for change in report.changes)
+
+
+def test_tokens_are_taken_from_the_samples(keras):
+    layers = [keras.layers.Embedding(20, 4, name="words"), keras.layers.Flatten(), keras.layers.Dense(2, name="out")]
+    model = keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+    rng = np.random.default_rng(0)
+    samples = rng.integers(0, 20, (40, 5)), rng.random((40, 2))
+    tuned = keras.models.clone_model(model)
+    tuned.set_weights(model.get_weights())
+    nudged(tuned, "words", lambda array: array + 0.1)
+    report = drift(model, tuned, samples=samples)
+    assert report.verdict == "drift" and report.outputs[0].moved > 0
+    assert drift(model, tuned).verdict == "drift"
+
+
 def test_two_tuned_models_are_compared_the_same_way(keras, mixed):
     first, second = (nudged(porter.build(mixed), "Layer5", lambda k, f=factor: f * k) for factor in (1.1, 1.2))
     report = drift(first, second)
