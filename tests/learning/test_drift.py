@@ -265,6 +265,23 @@ def test_finetune_then_drift_by_command(keras, run, fixtures, matchups, tmp_path
     assert status == 0 and json.loads(out)["verdict"] == "drift"
 
 
+def test_an_interrupt_says_how_to_go_on(keras, run, fixtures, matchups, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    x, y = matchups(60)
+    np.savez(tmp_path / "data.npz", inputs=x, outputs=y)
+    words = ["finetune", fixtures / "square_7-7-7-7-7.h5", tmp_path / "data.npz", "-o", tmp_path / "a.keras"]
+    with monkeypatch.context() as patch:
+        patch.setattr("porter.learning.training._fit", interrupt)
+        status, out, err = run(*words, "--epochs", 1)
+    assert status == 130 and not out and f"porter finetune --resume {tmp_path / 'a.run'}" in err
+    status, out, err = run(*words, "--epochs", 1)
+    assert status == 2 and "a run of that name" in err and "--resume" in err
+    status, out, _ = run("finetune", "--resume", tmp_path / "a.run")
+    assert status == 0 and out.startswith("DRIFT") and (tmp_path / "a.keras").exists()
+
+
 def test_bad_usage_is_one_message_and_status_2(run, fixtures, tmp_path):
     for arguments in (
         ["finetune"],
