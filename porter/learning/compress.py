@@ -19,7 +19,7 @@ from porter.examination.probes import draw_rows
 from porter.examination.rewriting.reduced import describe
 from porter.examination.rewriting.reduction import Reduction, reduce_chain
 from porter.learning import shrinking
-from porter.learning.chain import Chain, read_chain, rebuild
+from porter.learning.chain import PASSING, Chain, read_chain, rebuild
 from porter.learning.compression_report import CompressionReport, Trial
 from porter.learning.data import Chosen, load_data
 from porter.learning.errors import CompressionError
@@ -238,7 +238,7 @@ def _candidates(job: _Job, methods: Sequence[str], reductions: Sequence[Reductio
     """Name of each smaller network and how it is made, in the order in which they are tried."""
     whole, lesson = job.start.model, job.lesson
     if job.chain is not None:
-        yield from _narrower(job.chain, methods, reductions, lesson)
+        yield from _narrower(job.chain, methods, reductions, lesson, job.start.limits[0])
     elif len(methods) < len(METHODS) and {"units", "prune", "distill"} & set(methods):
         read_chain(whole)  # says why not
     if "weights" in methods:
@@ -249,7 +249,30 @@ def _candidates(job: _Job, methods: Sequence[str], reductions: Sequence[Reductio
             yield name, partial(make, whole)
 
 
-def _narrower(chain: Chain, methods: Sequence[str], reductions: Sequence[Reduction], lesson: Lesson) -> Candidates:
+def _inside(chain: Chain, limits: Array | None) -> list[Reduction]:
+    """What the first run can do without for all inputs of the documented range; the others, for all inputs."""
+    if limits is None or not chain.runs:
+        return []
+    before = chain.layers[: [layer.name for layer in chain.layers].index(chain.runs[0][0])]
+    if any(type(layer).__name__ not in ("Rescaling", *PASSING) for layer in before):
+        return []
+    ends = limits.astype(np.float64)
+    for layer in before:
+        if type(layer).__name__ == "Rescaling":
+            scale, offset = (np.asarray(part, np.float64)[..., None] for part in (layer.scale, layer.offset))
+            # Rounded to float32 on the way, so that the ends are a little apart.
+            ends = np.sort(scale * ends + offset, axis=1)
+            ends = ends + 4 * 2.0**-24 * (np.abs(ends) + np.abs(offset)) * np.array([-1, 1])
+    found = []
+    for place, run in enumerate(chain.runs):
+        layers = [chain.dense(name) for name in run]
+        found.append(reduce_chain(layers, limits=ends if place == 0 else None))
+    return found
+
+
+def _narrower(
+    chain: Chain, methods: Sequence[str], reductions: Sequence[Reduction], lesson: Lesson, limits: Array | None
+) -> Candidates:
     """Networks of fewer units."""
     base = chain
     if any(reduction.removals for reduction in reductions):
@@ -257,6 +280,9 @@ def _narrower(chain: Chain, methods: Sequence[str], reductions: Sequence[Reducti
         base = read_chain(small)
         if "units" in methods:
             yield "units", lambda: small
+    inside = _inside(base, limits) if "units" in methods else []
+    if any(reduction.removals for reduction in inside):
+        yield "units, in the range", lambda: rebuild(base, _arrays(base, inside))
     for method, make, label in (("prune", _pruned, "prune"), ("distill", shrinking.distilled, "distill to")):
         if method in methods:
             for share in SHARES[method]:
@@ -324,11 +350,9 @@ def write_packed(model: Any, path: Path) -> None:
 
 def _without_optimizer(model: Any) -> Any:
     """The model itself, or a copy that was never compiled: what an optimizer keeps is no part of a small network."""
-    import keras
-
     if getattr(model, "optimizer", None) is None:
         return model
-    copy = keras.models.clone_model(model)
+    copy = type(model).from_config(model.get_config())  # keras.models.clone_model would compile it again
     copy.set_weights(model.get_weights())
     return copy
 

@@ -17,7 +17,13 @@ from porter.learning.data import Chosen, Data, load_data
 from porter.learning.drift_model import LayerDrift, OutputDrift
 from porter.learning.drift_report import DriftReport
 from porter.learning.freezing import FIXED, Freeze, chosen_names, frozen_layers, layers_of
-from porter.learning.layers_compared import compare_outputs, compare_weights, pair_layers
+from porter.learning.layers_compared import (
+    compare_outputs,
+    compare_weights,
+    dtype_of,
+    other_operations,
+    pair_layers,
+)
 from porter.learning.start import Start, open_start
 from porter.learning.units import convert
 from porter.ports.keras.graph import read_graph
@@ -25,7 +31,7 @@ from porter.report.model import Finding, LayerRow
 
 Array = NDArray[Any]
 
-ROWS, BINS, BATCH = 2000, 8, 1024
+ROWS, BINS, BATCH, MOST_IMAGES = 2000, 8, 1024, 64
 MOST_NUMBERS = 2**22
 """How many numbers the drawn inputs may be together: images are few."""
 
@@ -140,7 +146,13 @@ def compare_models(
     outputs, arrays = _outputs(before, after, feeds, seed)
     regions, picture = _regions(before, arrays, feeds, data)
     notes = (*notes, *_extrapolation(before, data))
-    verdict = _verdict(changes)
+    dtypes = [", ".join(_dtypes(start)) for start in (before, after)]
+    if dtypes[0] != dtypes[1]:
+        notes = (f"the first computes in {dtypes[0]}, the second in {dtypes[1]}: they round differently", *notes)
+    verdict, doubt = _verdict(changes), _doubt(before, after, changes, outputs)
+    if doubt is not None:
+        notes = (doubt, *notes)
+        verdict = "inconclusive" if verdict in ("parity", "drift") else verdict
     return DriftReport(
         verdict=verdict,  # type: ignore[arg-type]
         links={}, link_notes={}, layers=tuple(_row(change) for change in changes), claims=(),
@@ -170,8 +182,12 @@ def _draw(before: Start, data: Data | None, rows: int, rng: np.random.Generator)
     if limits is None and data is not None and data.inputs.ndim == 2:
         limits = np.stack([data.inputs.min(axis=0), data.inputs.max(axis=0)], axis=1)
     count = max(16, min(rows, MOST_NUMBERS // max(width, 1)))
-    is_flat = len(shape) == 1
-    drawn = draw_rows(limits, width, count, rng) if is_flat else rng.standard_normal((min(count, 64), *shape))
+    is_flat, is_float = len(shape) == 1, "float" in str(tensor.dtype)
+    if data is not None and not (is_flat and is_float):
+        return np.asarray(data.inputs[:MOST_IMAGES].astype(str(tensor.dtype)))  # tokens and images are not to be drawn
+    if not is_float:
+        return np.zeros((16, *shape), str(tensor.dtype))
+    drawn = draw_rows(limits, width, count, rng) if is_flat else rng.standard_normal((min(count, MOST_IMAGES), *shape))
     return np.asarray(np.nan_to_num(drawn).astype(str(tensor.dtype)))
 
 
@@ -297,6 +313,27 @@ def _verdict(changes: list[LayerDrift]) -> str:
     if any(change.identical is None for change in changes) or not changes:
         return "inconclusive"
     return "parity" if all(change.identical for change in changes) else "drift"
+
+
+def _doubt(before: Start, after: Start, changes: list[LayerDrift], outputs: tuple[OutputDrift, ...]) -> str | None:
+    """Why the arrays alone do not tell how far the network moved; None where they do."""
+    other = other_operations((before.model, after.model))
+    if other is not None:
+        return (
+            f"the layers without arrays are others ({other}): compare the tuned network with the port that it was "
+            "tuned from"
+        )
+    dtypes = [
+        {dtype_of(layer) for layer in layers_of(start.model).values() if layer.weights} for start in (before, after)
+    ]
+    if all(change.identical for change in changes) and outputs[0].moved > 0 and dtypes[0] == dtypes[1]:
+        return "every array is the same, and the outputs differ: the two models are wired otherwise"
+    return None
+
+
+def _dtypes(start: Start) -> list[str]:
+    """In which the layers with arrays compute."""
+    return sorted({dtype_of(layer) for layer in layers_of(start.model).values() if layer.weights})
 
 
 def _row(change: LayerDrift) -> LayerRow:

@@ -116,6 +116,8 @@ def headline(report: DriftData) -> str:
         return f"{series(astray)}: meant to stay as it was, and it has moved."
     if lost:
         return f"{series(lost)}: not compared, for the two models have no such layer in common."
+    if report.verdict == "inconclusive":
+        return "How far it moved is not known: the notes say why."
     if report.verdict == "parity":
         return f"Nothing has moved: all arrays of {plural(len(report.changes), 'layer')} are identical, bit by bit."
     loose = [row.layer for row in report.changes if row.identical is False]

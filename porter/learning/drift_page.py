@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from porter.learning import drift_plots
 from porter.learning.drift_model import DriftData, headline
 from porter.learning.drift_text import WORDS
-from porter.report import plots
 from porter.report.html import environment, write_text
 from porter.report.pictures import MISSING, STYLE, Picture, picture
 from porter.report.wording import flatten
 
 MOST_OUTPUTS = 40
-PAPER = {"var(--ink)": "#1b1f24", "var(--line)": "#d5dae0", "var(--isolated)": "#0b62b8",
-         "var(--cumulative)": "#b35c00", "var(--allowed)": "#6b7280"}  # fmt: skip
-"""The page's colours, for a picture that stands alone."""
 
 
 def render_page(report: DriftData) -> str:
@@ -88,9 +86,14 @@ def write_picture(path: Path, make: Callable[[], Picture]) -> bool:
         return False
     with matplotlib.rc_context(STYLE):
         svg = str(make().svg)
-    for drawn, color in PAPER.items():
-        svg = svg.replace(drawn, color)
-    for drawn, name in plots.COLORS.items():
-        svg = svg.replace(drawn, PAPER[name])
+    for name, color in _paper().items():
+        svg = svg.replace(f"var({name})", color)
     write_text(path, svg)
     return True
+
+
+def _paper() -> dict[str, str]:
+    """The colours of the page on paper, by name, as its style has them: a picture that stands alone has no style."""
+    style = resources.files("porter.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    root = style[style.index(":root") : style.index("}")]
+    return {name: color for name, color in re.findall(r"(--[\w-]+):\s*(#[0-9a-fA-F]{3,8})", root)}

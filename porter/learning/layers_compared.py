@@ -15,6 +15,7 @@ from porter.learning.freezing import FIXED, weights_of
 
 Array = NDArray[Any]
 
+COMPUTES = "what it computes, not in its arrays"
 MOST_ROWS = 256
 """Rows for which the tensors of all layers are kept."""
 
@@ -75,8 +76,6 @@ def _shapes(layer: Any) -> list[tuple[int, ...]]:
 
 def compare_weights(pair: LayerPair, frozen: bool) -> LayerDrift:
     """What became of the arrays of one layer."""
-    from porter.jobs.job import same_bits
-
     if pair.layer is None or pair.tuned_layer is None:
         return LayerDrift(pair.name, pair.tuned_name, frozen, None, 0, 0, None, 0.0, None)
     before, after = _arrays(pair.layer), _arrays(pair.tuned_layer)
@@ -85,7 +84,7 @@ def compare_weights(pair: LayerPair, frozen: bool) -> LayerDrift:
         (name, old.astype(np.float64), new.astype(np.float64))
         for (name, old), (_, new) in zip(before, after, strict=True)
     ]
-    identical = all(same_bits(old, new) for (_, old), (_, new) in zip(before, after, strict=True))
+    identical = all(_same(old, new) for (_, old), (_, new) in zip(before, after, strict=True))
     # NaN in both places is no change, and NaN in one is.
     changed = sum(int(np.sum(~((old == new) | (np.isnan(old) & np.isnan(new))))) for _, old, new in wide)
     norm_before = np.sqrt(sum(float(np.sum(old**2)) for _, old, _ in wide))
@@ -94,6 +93,13 @@ def compare_weights(pair: LayerPair, frozen: bool) -> LayerDrift:
     relative = float(norm_change / norm_before) if norm_before > 0 else None
     count = sum(old.size for _, old, _ in wide)
     return LayerDrift(pair.name, pair.tuned_name, frozen, identical, count, changed, relative, largest, where)
+
+
+def _same(old: Array, new: Array) -> bool:
+    """Every bit, or every value where one model holds them in a wider dtype."""
+    from porter.jobs.job import same_bits
+
+    return same_bits(old, new) or (old.dtype != new.dtype and np.array_equal(old, new, equal_nan=True))
 
 
 def _largest(arrays: Sequence[tuple[str, Array, Array]]) -> tuple[float, str | None]:
@@ -133,12 +139,17 @@ def compare_outputs(
     result = []
     for pair, change in zip(pairs, changes, strict=True):
         isolated, cumulative = found.get(pair.name, (None, None))
-        result.append(
-            replace(
-                change, isolated=isolated, cumulative=cumulative, on_samples=on_samples.get(pair.name, (None, None))[1]
-            )
-        )
+        there = on_samples.get(pair.name, (None, None))[1]
+        seen = replace(change, isolated=isolated, cumulative=cumulative, on_samples=there)
+        # The same arrays, the same input, and other outputs: it computes something else.
+        is_other = bool(seen.identical and isolated) and dtype_of(pair.layer) == dtype_of(pair.tuned_layer)
+        result.append(replace(seen, identical=False, where=COMPUTES) if is_other else seen)
     return result
+
+
+def dtype_of(layer: Any) -> str:
+    """In which a layer computes."""
+    return str(getattr(layer, "compute_dtype", ""))
 
 
 def _traced(
@@ -188,3 +199,33 @@ def _apart(expected: Array, actual: Array, span: float) -> float | None:
         return None
     apart = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
     return float(np.nanmax(apart, initial=0.0)) / span
+
+
+def other_operations(models: tuple[Any, Any]) -> str | None:
+    """What differs in the layers without arrays, half a sentence; None where nothing does, or nothing shows."""
+    from porter.ports.keras.graph import read_graph
+
+    try:
+        graphs = [read_graph(model) for model in models]
+    except PortError:
+        return None
+    first, second = ([kind for node in graph.nodes if (kind := _kind(node.operation))] for graph in graphs)
+    if first == second:
+        return None
+    told = (", ".join(name for name, _ in part) or "none" for part in (first, second))
+    return " before, ".join(told) + " now"
+
+
+IDLE = ("Dropout", "Identity", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization")
+"""They do nothing but in training."""
+
+
+def _kind(operation: Any) -> tuple[str, str] | None:
+    """Class and settings of an operation without arrays; None of one that has some, or does nothing."""
+    name = type(operation).__name__
+    if getattr(operation, "weights", ()) or name in (*IDLE, "Rescaling", "InputLayer"):
+        return None
+    config = dict(operation.get_config()) if hasattr(operation, "get_config") else {}
+    for key in ("name", "trainable", "dtype"):
+        config.pop(key, None)
+    return name, repr(sorted(config.items(), key=lambda pair: pair[0]))

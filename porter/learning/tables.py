@@ -140,9 +140,25 @@ def _read_csv(path: Path) -> dict[str, Array]:
         raise DataError(f"data {path}", found="no rows", expected=HOW)
     delimiter = next((sign for sign in (",", ";", "\t") if sign in lines[0]), " ")
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True)]
-    header = [str(place) for place in range(len(rows[0]))] if all(map(_is_float, rows[0])) else rows.pop(0)
+    if all(map(_is_float, rows[0])):
+        _check_no_header(path, rows)
+        header = [str(place) for place in range(len(rows[0]))]
+    else:
+        header = rows.pop(0)
     _check_rectangle(path, header, rows)
     return {name: _column([row[place] for row in rows]) for place, name in enumerate(header)}
+
+
+def _check_no_header(path: Path, rows: list[list[str]]) -> None:
+    """Wavelengths make a header of numbers, which would be learned from as a row."""
+    is_plain = [all(cell.lstrip("+-").isdigit() for cell in row) for row in rows[:4]]
+    if is_plain[0] and len(rows) > 1 and not all(is_plain):
+        shown = ", ".join(rows[0][:4])
+        raise DataError(
+            f"data {path}: its first line", found=f"whole numbers alone ({shown}, ...), unlike the rows",
+            expected="names, or numbers like those of the rows",
+            remedy="give the columns names that are no numbers (rrs_443), or write the first row as the others are",
+        )  # fmt: skip
 
 
 def _check_rectangle(path: Path, header: list[str], rows: list[list[str]]) -> None:

@@ -184,6 +184,20 @@ def test_dead_units_of_a_relu_network_are_reported_as_parity(keras, tmp_path):
     assert porter.verify(porter.read(file, **RELU), tmp_path / "small.keras", search=False).verdict == "parity"
 
 
+def test_a_unit_that_is_dead_in_the_range_alone_goes_within_the_budget_and_not_as_parity(keras, tmp_path):
+    kernels, biases = arrays()
+    biases[0][3] = -np.abs(kernels[0][:, 3]).sum() - 0.1
+    file = write_network(tmp_path / "net.h5", kernels, biases)
+    made = compress(file, budget=1e-4, method="units", rows=300, **RELU)
+    assert made.report.chosen == "units, in the range" and made.report.verdict == "drift"
+    assert made.model.get_layer("Layer1").units == 11 and made.report.trials[1].worst < 1e-5
+    biases[0][3] += 0.2
+    again = compress(
+        write_network(tmp_path / "live.h5", kernels, biases), budget=1e-4, method="units", rows=300, **RELU
+    )
+    assert again.model is None
+
+
 def own_measure(network, path, budget, spans):
     """Of a saved model, on rows that compress never saw: the largest error over the outputs' range."""
     from porter.examination.probes import draw_rows

@@ -92,6 +92,11 @@ def test_a_csv_without_a_header_goes_by_position(tmp_path):
     assert np.array_equal(data.inputs, X) and data.input_names == ("0", "1", "2")
 
 
+def test_whole_numbers_throughout_are_data(tmp_path):
+    (tmp_path / "data.csv").write_text("1,2\n3,4\n5,6\n")
+    assert len(load_data(tmp_path / "data.csv", (1, 1))) == 3
+
+
 def test_images_are_one_block():
     data = load_data((np.zeros((6, 8, 8, 1)), np.zeros((6, 10))), (64, 10))
     assert data.inputs.shape == (6, 8, 8, 1)
@@ -120,6 +125,7 @@ def test_columns_that_do_not_fit_are_refused(tmp_path, widths, chosen, found):
         (b"a,b\n", "no rows"),
         (b"a,b\n1,2\n3\n", "1 values"),
         (b"a,a\n1,2\n", "a more than once"),
+        (b"412,443\n0.01,0.02\n0.03,0.04\n", "whole numbers alone"),
         (b"CDF\x01rest", "netCDF-3"),
         (b"\xff\xfe\x00bytes", "no text"),
         (b"PK\x03\x04broken", "BadZipFile"),

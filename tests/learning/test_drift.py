@@ -78,6 +78,56 @@ def test_a_scaling_that_differs_is_seen_though_it_is_no_weight(keras, mixed, fix
     assert report.verdict == "mismatch" and report.findings[0].layer == "Norm_in"
 
 
+def with_config(keras, model, layer, **changes):
+    """The same arrays in layers of other settings."""
+    config = model.get_config()
+    for each in config["layers"]:
+        if each["config"]["name"] == layer:
+            each["config"] |= changes
+    other = keras.Model.from_config(config)
+    other.set_weights(model.get_weights())
+    return other
+
+
+def test_the_same_arrays_under_another_activation_have_moved(keras, mixed):
+    model = porter.build(mixed)
+    report = drift(model, with_config(keras, model, "Layer2", activation="elu"))
+    row = next(change for change in report.changes if change.layer == "Layer2")
+    assert report.verdict == "drift" and row.verdict == "moved" and row.where == "what it computes, not in its arrays"
+    report = drift(model, with_config(keras, model, "Layer2", activation="elu"), frozen="Layer2")
+    assert report.verdict == "mismatch" and "what it computes" in report.findings[0].evidence
+
+
+def test_a_layer_without_arrays_that_came_or_went_leaves_it_open(keras, mixed):
+    model = porter.build(mixed)
+    longer = keras.Sequential([*model.layers, keras.layers.ReLU(name="new")])
+    report = drift(model, longer)
+    assert report.verdict == "inconclusive" and "none before, ReLU now" in report.notes[0]
+    idle = keras.Sequential([*model.layers, keras.layers.Dropout(0.1)])
+    assert drift(model, idle).verdict == "parity"
+
+
+def test_a_wider_dtype_with_the_same_values_has_not_moved(keras, mixed):
+    model = porter.build(mixed)
+    wide = porter.build(mixed, dtype="float64")
+    wide.set_weights(model.get_weights())
+    report = drift(model, wide, frozen="Layer1")
+    assert report.verdict == "parity" and all(change.changed == 0 for change in report.changes)
+
+
+def test_tokens_are_taken_from_the_samples(keras):
+    layers = [keras.layers.Embedding(20, 4, name="words"), keras.layers.Flatten(), keras.layers.Dense(2, name="out")]
+    model = keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+    rng = np.random.default_rng(0)
+    samples = rng.integers(0, 20, (40, 5)), rng.random((40, 2))
+    tuned = keras.models.clone_model(model)
+    tuned.set_weights(model.get_weights())
+    nudged(tuned, "words", lambda array: array + 0.1)
+    report = drift(model, tuned, samples=samples)
+    assert report.verdict == "drift" and report.outputs[0].moved > 0
+    assert drift(model, tuned).verdict == "drift"
+
+
 def test_two_tuned_models_are_compared_the_same_way(keras, mixed):
     first, second = (nudged(porter.build(mixed), "Layer5", lambda k, f=factor: f * k) for factor in (1.1, 1.2))
     report = drift(first, second)
@@ -213,6 +263,23 @@ def test_finetune_then_drift_by_command(keras, run, fixtures, matchups, tmp_path
     assert status == 1 and out.startswith("MOVED\n")
     status, out, _ = run("finetune", "--resume", tmp_path / "tuned.run", "--json")
     assert status == 0 and json.loads(out)["verdict"] == "drift"
+
+
+def test_an_interrupt_says_how_to_go_on(keras, run, fixtures, matchups, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    x, y = matchups(60)
+    np.savez(tmp_path / "data.npz", inputs=x, outputs=y)
+    words = ["finetune", fixtures / "square_7-7-7-7-7.h5", tmp_path / "data.npz", "-o", tmp_path / "a.keras"]
+    with monkeypatch.context() as patch:
+        patch.setattr("porter.learning.training._fit", interrupt)
+        status, out, err = run(*words, "--epochs", 1)
+    assert status == 130 and not out and f"porter finetune --resume {tmp_path / 'a.run'}" in err
+    status, out, err = run(*words, "--epochs", 1)
+    assert status == 2 and "a run of that name" in err and "--resume" in err
+    status, out, _ = run("finetune", "--resume", tmp_path / "a.run")
+    assert status == 0 and out.startswith("DRIFT") and (tmp_path / "a.keras").exists()
 
 
 def test_bad_usage_is_one_message_and_status_2(run, fixtures, tmp_path):

@@ -86,7 +86,8 @@ def test_the_run_folder_holds_all_that_came_of_it(keras, mixed, matchups, tmp_pa
     assert config["plan"]["seed"] == 0 and config["plan"]["freeze"] == "Layer1"
     report = json.loads((tmp_path / "a.run" / "report.json").read_text())
     assert report["verdict"] == "drift" and report["changes"][1]["frozen"] is True
-    assert "best epoch" in (tmp_path / "a.run" / "history.svg").read_text()
+    plot = (tmp_path / "a.run" / "history.svg").read_text()
+    assert "best epoch" in plot and "var(--" not in plot and "#0b62b8" in plot
     split = tuned.split.parts()
     assert [len(split[name]) for name in ("train", "validation", "test")] == [140, 40, 20]
     best = keras.saving.load_model(tmp_path / "a.run" / "best.keras")
