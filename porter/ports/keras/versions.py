@@ -29,7 +29,7 @@ def activates_by_layers() -> bool:
 
 
 def with_arrays(model: Any) -> Any:
-    """A loaded model whose Rescaling layers have their arrays, where this version of Keras gives them something else."""
+    """A loaded model whose Rescaling layers have their arrays, where this Keras gives them something else."""
     for layer in () if keeps_arrays() else model._flatten_layers():
         if isinstance(layer, keras.layers.Rescaling):
             layer.scale, layer.offset = (_as_array(part) for part in (layer.scale, layer.offset))
