@@ -7,7 +7,7 @@ SECONDS ?= 300
 FIXTURE := fixtures/ocean_7-100-75-50-25-7
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test search lint type docs wheel fixtures lock clean
+.PHONY: help demo test search matrix lint type docs wheel fixtures lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: lint type ## lint, type check, and every test
 
 search: $(STAMP) ## property tests with new seeds, for SECONDS
 	$(BIN)/python -m tests.search --seconds $(SECONDS) --workers $(WORKERS)
+
+matrix: $(STAMP) ## a slice of the tests, and the measurements, in an environment for each combination of versions
+	$(BIN)/python -m benchmarks.matrix
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

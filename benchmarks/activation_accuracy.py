@@ -38,6 +38,7 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
+from porter.ports.keras.versions import to_radians
 from reference.activations import Activation
 from reference.operations.dense import Activate
 from reference.operations.transforms import Transform
@@ -99,7 +100,7 @@ CASES = (
         for name in ("tanh", "sigmoid", "relu", "relu6", "leaky_relu", "softsign", "softplus", "elu", "selu")
     ),
     *(activation(name, getattr(activations, name)) for name in ("exponential", "silu", "mish", "hard_sigmoid")),
-    activation("hard_tanh", activations.hard_tanh),
+    *([activation("hard_tanh", activations.hard_tanh)] if hasattr(activations, "hard_tanh") else []),
     activation("gelu", activations.gelu),
     activation("gelu_tanh", lambda x: activations.gelu(x, approximate=True)),
     activation("hard_sigmoid_keras2", clip_line),
@@ -120,7 +121,7 @@ CASES = (
         negative_slope=0.1,
         threshold=0.7,
     ),
-    transform("cos_degrees", lambda x: ops.cos(ops.deg2rad(x)), (-14, 10), (1, -1)),
+    transform("cos_degrees", lambda x: ops.cos(to_radians(x)), (-14, 10), (1, -1)),
     transform("log10", ops.log10, (-24, 12), (1,)),
     transform("ln", ops.log, (-24, 12), (1,)),
     transform("pow10", lambda x: ops.power(10.0, x), (-14, 6), (1, -1)),

@@ -53,6 +53,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="where defects and mutations that killed a child are written")
     parser.add_argument("--write", action="store_true", help="write the counts of the kind keras into RESULTS.md")
     arguments = parser.parse_args()
+    if arguments.keep is not None:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
     defects = 0
     with tempfile.TemporaryDirectory() as folder:
         for kind, make in makers(Path(folder), arguments).items():

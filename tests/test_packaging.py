@@ -19,6 +19,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import porter
+from benchmarks.matrix import COLUMNS, COMBINATIONS, OTHERS, merged
+from benchmarks.tables import markdown_table
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +208,25 @@ def test_the_readme_names_what_the_package_offers(root):
     named = set(re.findall(r"\bporter\.([a-z_]+)\(", (root / "README.md").read_text()))
     assert named >= {"read", "build", "verify", "port"}
     assert named <= set(porter.__all__)
+
+
+def test_the_lower_bounds_are_the_oldest_versions_that_are_tried(project):
+    oldest, newest = COMBINATIONS[0], COMBINATIONS[-1]
+    assert (oldest.name, newest.name) == ("oldest", "newest") and len(COMBINATIONS) >= 5
+    for requirement in map(Requirement, project["dependencies"]):
+        if requirement.name in oldest.pins:
+            (least,) = (Version(part.version) for part in requirement.specifier if part.operator == ">=")
+            assert least.release == Version(oldest.pins[requirement.name]).release[: len(least.release)], requirement
+    others = {Requirement(each).name: Requirement(each).specifier for each in OTHERS}
+    wanted = {each.name: each.specifier for each in map(Requirement, project["dependencies"])}
+    assert {name: others[name] for name in wanted if name in others} == {
+        name: wanted[name] for name in wanted if name not in oldest.pins
+    }
+
+
+def test_the_table_of_versions_keeps_what_was_not_run_again():
+    row = ["oldest", *"abcdefgh"]
+    other = ["2.18", *"ijklmnop"]
+    text = markdown_table(COLUMNS, [row, other])
+    assert merged(text, [["2.18", *"qrstuvwx"]]) == [row, ["2.18", *"qrstuvwx"]]
+    assert merged("", [row]) == [row]

@@ -123,7 +123,12 @@ def compare_models(expected: Any, actual: Any, feeds: Sequence[Array]) -> list[s
     """
     names = [[weight.path for weight in each.weights] for each in (expected, actual)]
     if names[0] != names[1]:
-        return [f"its weights are {_some(names[1])} where {_some(names[0])} were saved"]
+        lost, new = ([name for name in side if name not in other] for side, other in (names, names[::-1]))
+        told = [f"it lacks the weights {_some(lost)}"] if lost else []
+        told += [f"it has the weights {_some(new)}, which were not saved"] if new else []
+        return [
+            "; ".join(told) or f"its weights are {_some(names[1])}, in this order, where {_some(names[0])} were saved"
+        ]
     changed = [
         mine.path
         for mine, theirs in zip(expected.weights, actual.weights, strict=True)

@@ -17,6 +17,7 @@ from porter.errors import UnbuildableError
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.placement import placed
 from porter.ports.keras.names import FUSED, legal_name, name_operations
+from porter.ports.keras.versions import activates_by_layers, keeps_arrays, to_radians
 from reference import logistic_table as table
 from reference.activations import Activation
 from reference.composed.ensemble import WITHIN
@@ -98,7 +99,7 @@ def _inputs_of(layer: Layer) -> int:
 
 def _build_dense(layer: Layer, tensor: Any, site: _Site) -> Any:
     dense = cast(Dense, layer)
-    composed = COMPOSED.get(dense.activation.name)
+    composed = _composer(dense.activation)
     node = keras.layers.Dense(
         dense.kernel.shape[1],
         activation=fused_activation(dense.activation, site.policy) if composed is None else None,
@@ -113,14 +114,30 @@ def _build_dense(layer: Layer, tensor: Any, site: _Site) -> Any:
     return outputs if composed is None else composed(dense, outputs, site)
 
 
+def _composer(activation: Activation) -> Callable[[Dense, Any, _Site], Any] | None:
+    """What builds an activation behind its layer; None where it is fused into it."""
+    if activation.name in PARAMETRIC and activation.parameters and not activates_by_layers():
+        return _compose_parametric
+    if activation.name == "hard_tanh" and not hasattr(keras.activations, "hard_tanh"):
+        return _compose_hard_tanh
+    return COMPOSED.get(activation.name)
+
+
 def _build_scaling(layer: Layer, tensor: Any, site: _Site) -> Any:
     scaling = cast(Scaling, layer)
     return _rescaling(site, scaling.name, scaling.scale, scaling.offset, site.ends)(tensor)
 
 
-def _rescaling(site: _Site, name: str, scale: Array, offset: Array, dtype: str) -> Any:
+def _rescaling(site: _Site, name: str, scale: Array, offset: Array, dtype: str) -> Callable[[Any], Any]:
     """scale * x + offset, from arrays of at least one dimension: Keras rounds Python numbers to float32."""
-    return keras.layers.Rescaling(np.atleast_1d(scale), np.atleast_1d(offset), name=site.name(name), dtype=dtype)
+    parts = [np.atleast_1d(scale), np.atleast_1d(offset)]
+    if keeps_arrays():
+        return cast(Callable[[Any], Any], keras.layers.Rescaling(*parts, name=site.name(name), dtype=dtype))
+    if dtype != "float64":
+        numbers = [part.astype(np.float32).tolist() for part in parts]
+        return cast(Callable[[Any], Any], keras.layers.Rescaling(*numbers, name=site.name(name), dtype=dtype))
+    layer = keras.layers.Identity(name=site.name(name), dtype=dtype)
+    return lambda tensor: layer(ops.add(ops.multiply(tensor, parts[0]), parts[1]))
 
 
 def _build_transform(layer: Layer, tensor: Any, site: _Site) -> Any:
@@ -172,7 +189,7 @@ def _build_ensemble(layer: Layer, tensor: Any, site: _Site) -> Any:
 def _transform_function(name: str) -> Callable[[Any], Any]:
     functions: Mapping[str, Callable[[Any], Any]] = {
         "identity": lambda x: x,
-        "cos_degrees": lambda x: ops.cos(ops.deg2rad(x)),
+        "cos_degrees": lambda x: ops.cos(to_radians(x)),
         "log10": ops.log10,
         "ln": ops.log,
         "pow10": lambda x: ops.power(10.0, x),
@@ -203,6 +220,18 @@ def fused_activation(activation: Activation, dtype: str) -> Any:
             expected=f"one of {', '.join((*FUSED, *COMPOSED))}; parameters for {', '.join(PARAMETRIC)}",
         )
     return getattr(keras.layers, layer)(**parameters, name=activation.name, dtype=dtype)
+
+
+def _compose_parametric(dense: Dense, tensor: Any, site: _Site) -> Any:
+    """A layer of its own, for a Keras that loads none as the activation of another."""
+    name = dense.activation.name
+    kind = getattr(keras.layers, PARAMETRIC[name])
+    return kind(**dense.activation.parameters, name=site.name(f"{dense.name}_{name}"), dtype=site.policy)(tensor)
+
+
+def _compose_hard_tanh(dense: Dense, tensor: Any, site: _Site) -> Any:
+    name = site.name(f"{dense.name}_hard_tanh")
+    return keras.layers.Identity(name=name, dtype=site.policy)(ops.clip(tensor, -1.0, 1.0))
 
 
 def _compose_scaled_tanh(dense: Dense, tensor: Any, site: _Site) -> Any:

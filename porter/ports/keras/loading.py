@@ -47,13 +47,16 @@ def load_port(path: Path, loading: Loading) -> Any:
     """
     import keras
 
+    from porter.ports.keras.versions import with_arrays
+
     if not path.exists():
         raise PortError(f"the port {path}", found="no such file", remedy="give the path of a .keras or .h5 model")
     own = own_objects(loading.custom_objects)
     try:
         if loading.architecture is not None:
             return _with_weights(Path(loading.architecture), path, own, loading)
-        return keras.models.load_model(path, custom_objects=own, compile=False, safe_mode=not loading.unsafe_lambda)
+        model = keras.models.load_model(path, custom_objects=own, compile=False, safe_mode=not loading.unsafe_lambda)
+        return with_arrays(model)
     except PortError:
         raise
     except Exception as error:
@@ -70,6 +73,8 @@ def _with_weights(architecture: Path, weights: Path, own: Mapping[str, Any], loa
     """The model of one file with the weights of another."""
     import keras
 
+    from porter.ports.keras.versions import with_arrays
+
     if not architecture.exists():
         raise PortError(f"the architecture {architecture}", found="no such file", remedy="give a .json, .keras or .h5")
     is_safe = not loading.unsafe_lambda
@@ -79,7 +84,7 @@ def _with_weights(architecture: Path, weights: Path, own: Mapping[str, Any], loa
     else:
         model = keras.models.load_model(architecture, custom_objects=own, compile=False, safe_mode=is_safe)
     model.load_weights(weights)
-    return model
+    return with_arrays(model)
 
 
 def own_objects(source: Mapping[str, Any] | ModuleType | str | Path | None) -> dict[str, Any]:
