@@ -17,6 +17,7 @@ from porter.examination.rewriting.chains import Link, find_chain
 from porter.examination.rewriting.spans import Pieces
 from porter.examination.steadiness import trace_batches
 from porter.ports.blocks import Atom
+from porter.ports.keras.graph import PortGraph
 from porter.ports.port import Port
 from reference.composed.forms import equivalent_forms
 from reference.composed.rewriting import Rescaled, Units, coarsest_unit, in_blocks, regauge
