@@ -126,7 +126,9 @@ def _nearly_idle(
     for atom in active:
         if atom.is_core or not _nearly_hands_on(atom, tensors[atom.entry]):
             continue
-        told = what_it_changes(atom, tensors[atom.entry], reach=_reach(atoms, atom), may_refuse=True)
+        # A cast to what the layer behind it computes in is what that layer does by itself.
+        reach, compute = _reach(atoms, atom), _computed_behind(atoms, atom)
+        told = what_it_changes(atom, tensors[atom.entry], compute, reach=reach, may_refuse=True)
         rest = replace(block, atoms=tuple(each for each in block.atoms if each is not atom))
         if told is None or not _does_without(step, block, rest, {"ordinary rows": rows, **probes_of(step, block)}):
             continue
@@ -137,6 +139,14 @@ def _nearly_idle(
         names = ", ".join(atom.names)
         message = f"{names} ({atom.description}) changes what passes through it; the file has nothing there"
         yield Cause("unexplained", step.name, message, taken_out(atom.names), told)
+
+
+def _computed_behind(atoms: Sequence[Atom], atom: Atom) -> str | None:
+    """The format in which the next piece computes that does anything; None behind the last."""
+    at = next(number for number, each in enumerate(atoms) if each.key == atom.key)
+    active = (each for each in atoms[at + 1 :] if each.kind not in ("identity", "merge") and each.precision is not None)
+    following = next(active, None)
+    return None if following is None or following.precision is None else following.precision.compute
 
 
 def _nearly_hands_on(atom: Atom, ordinary: Array) -> bool:
