@@ -19,7 +19,7 @@ from reference.composed.folding import fold
 from reference.composed.rewriting import HOMOGENEOUS, Units, coarsest_unit, entered, is_absorbed, merge
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
-from reference.precision import FORMATS
+from reference.precision import FORMATS, round_to
 
 Array = NDArray[Any]
 
@@ -51,7 +51,9 @@ class Link:
         return next((step for step in reversed(self.steps) if isinstance(step, Dense)), self.steps[-1])
 
 
-def find_chain(steps: Sequence[Any], pieces: Pieces, rows: Array, rng: np.random.Generator) -> list[Link] | None:
+def find_chain(
+    steps: Sequence[Any], pieces: Pieces, rows: Array, rng: np.random.Generator, *, held_in: str = "float64"
+) -> list[Link] | None:
     """Follow the file's steps along the port, from its input to its output; None where that cannot be done.
 
     Args:
@@ -59,12 +61,16 @@ def find_chain(steps: Sequence[Any], pieces: Pieces, rows: Array, rng: np.random
         pieces: the port.
         rows: (rows, inputs) of the network.
         rng: draws the probes.
+        held_in: a dtype to which the port's arrays are rounded, where its units are looked for by what that gives.
     """
-    return _Search(steps, pieces, rows, rng).extend(0, 0, Units.identity(rows.shape[1]))
+    return _Search(steps, pieces, rows, rng, held_in).extend(0, 0, Units.identity(rows.shape[1]))
 
 
 class _Search:
-    def __init__(self, steps: Sequence[Any], pieces: Pieces, rows: Array, rng: np.random.Generator) -> None:
+    def __init__(
+        self, steps: Sequence[Any], pieces: Pieces, rows: Array, rng: np.random.Generator, held_in: str
+    ) -> None:
+        self._held_in = held_in
         self._steps, self._pieces, self._rows, self._rng = tuple(steps), pieces, rows, rng
         self._budget = 8 * len(steps) + 16
 
@@ -91,7 +97,7 @@ class _Search:
     def _places(self, step: Any, tensor: int, entering: Units, *, is_last: bool) -> Iterator[tuple[int, Units]]:
         """Tensors that hold what the step gives, the one that holds it as the file does first."""
         rows = self._probes(step, is_first=tensor == 0)
-        wanted = np.asarray(step(rows).outputs, np.float64)
+        wanted = np.asarray(_held(step, self._held_in)(rows).outputs, np.float64)
         end, unit = len(self._pieces.atoms), self._pieces.default.format.unit
         found: list[tuple[int, Found]] = []
         most = end - tensor if is_last else WINDOW
@@ -131,6 +137,14 @@ class _Search:
         if is_first:
             sets.append(self._rows[:256])
         return np.concatenate(sets)
+
+
+def _held(step: Any, dtype: str) -> Any:
+    """A layer with its arrays rounded as a port holds them."""
+    if not isinstance(step, Dense) or dtype == "float64":
+        return step
+    bias = None if step.bias is None else round_to(np.asarray(step.bias, np.float64), dtype)
+    return replace(step, weights=round_to(np.asarray(step.weights, np.float64), dtype), bias=bias)
 
 
 def _refined(units: Units, step: Any, entering: Units, block: Block) -> Units:

@@ -89,11 +89,15 @@ def _chain_of_twin(program: Program, graph: Any, coarsest: Precision, rows: Arra
     if not isinstance(graph, PortGraph):
         return None
     twin, atoms = graph.in_float32(), graph.pieces
-    is_rounded = Precision(coarsest.variables, coarsest.variables).is_short
-    pieces = Pieces(twin.pieces, coarsest if is_rounded else Precision("float32", "float32"))
+    pieces = Pieces(twin.pieces, Precision("float32", "float32"))
     if [atom.key for atom in pieces.atoms] != [atom.key for atom in atoms]:
         return None
-    chain = find_chain(program.steps, pieces, rows, np.random.default_rng(0))
+    dtypes = {part[2] for atom in atoms if atom.arrays is not None for part in atom.arrays()}
+    held_in = next((each for each in sorted(dtypes) if each in ("bfloat16", "float16")), "float64")
+    chain = find_chain(program.steps, pieces, rows, np.random.default_rng(0), held_in=held_in)
+    if chain is None and held_in != "float64":
+        pieces = replace(pieces, default=coarsest)
+        chain = find_chain(program.steps, pieces, rows, np.random.default_rng(0))
     if chain is None:
         return None
     keys, own = [atom.key for atom in atoms], Pieces(atoms, coarsest)

@@ -67,6 +67,7 @@ class PortNode:
         outputs: keys of the tensors it gives.
         sources: identity of each symbolic argument to the key of its value.
         training: of the call of the model that it stands in, where that was built with it; None where not.
+        follows: in which dtype it computes, where it follows its input and that is another than it was built for.
     """
 
     name: str
@@ -76,6 +77,7 @@ class PortNode:
     outputs: tuple[Key, ...]
     sources: Mapping[int, Key]
     training: bool | None = None
+    follows: str | None = None
 
     def compute(self, values: dict[Key, Any]) -> None:
         """Add the values of the outputs to ``values``, which holds those of the inputs."""
@@ -92,9 +94,10 @@ class PortNode:
         import keras
 
         layer = self.operation
-        is_short = isinstance(layer, keras.layers.Layer) and layer.compute_dtype in ("float16", "bfloat16")
-        if not is_short or not is_own(layer):
+        if self.compute_dtype not in ("float16", "bfloat16") or not is_own(layer) or type(layer).__name__ == "Cast":
             return self
+        if not isinstance(layer, keras.layers.Layer):
+            return replace(self, follows="float32")
         bare = object.__new__(type(layer))
         bare.__dict__.update({**layer.__dict__, "_dtype_policy": keras.DTypePolicy("float32")})
         return replace(self, operation=bare)
@@ -132,7 +135,7 @@ class PortNode:
     @property
     def compute_dtype(self) -> str:
         """In which dtype the operation computes; an operation without a policy follows its input."""
-        own = getattr(self.operation, "compute_dtype", None)
+        own = self.follows if self.follows is not None else getattr(self.operation, "compute_dtype", None)
         return str(self.node.outputs[0].dtype) if own is None else str(own)
 
 
