@@ -27,6 +27,8 @@ Array = NDArray[Any]
 
 TESTED_ROWS = 8
 PRECISIONS = ("float64", "float32")
+UNTOLD = re.compile(r"""[^ -~]|["'\\`]|\*/|/\*""")
+"""What could end a comment or a text in a program, in whichever language."""
 UNHELD = {"logistic_table"}
 """Activations that are a table of 100,000 numbers, not a formula."""
 UNITS = {"cos_degrees": "degrees", "log10": "its logarithm is taken", "ln": "its logarithm is taken"}
@@ -163,9 +165,13 @@ def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
         pieces, entries = tuple(_pieces(network, language)), {"inputs": (network.widths[0],)}
         results = (len(pieces) - 1,)
     _check_activations(network, pieces, language)
+    for name in (*entries, *(piece.name for piece in pieces)):
+        _check_name(network, name, language)
     golden = _golden(network, Precision(precision, precision), options.seed)
-    about = tuple(_about(network, pieces, precision))
-    return Plan(network.name, as_identifier(network.name), pieces, precision, golden, about, entries, results)
+    about = tuple(UNTOLD.sub("_", line) for line in _about(network, pieces, precision))
+    return Plan(
+        UNTOLD.sub("_", network.name), as_identifier(network.name), pieces, precision, golden, about, entries, results
+    )
 
 
 def _told(shape: tuple[int, ...]) -> str:
@@ -188,6 +194,16 @@ def _unique(identifier: str, taken: set[str]) -> str:
         identifier += "_"
     taken.add(identifier.lower())
     return identifier
+
+
+def _check_name(network: Network, name: str, language: str) -> None:
+    """A name comes from a file that nobody vouches for, and goes into code."""
+    if UNTOLD.search(name) or not name.strip():
+        raise UnbuildableError(
+            f"{network.name} cannot be written in {language}", found=f"a layer called {name!r}",
+            expected="a name of printable characters without quotes, as Keras gives",
+            remedy="rename the layer in the legacy file",
+        )  # fmt: skip
 
 
 def _check_activations(network: Network, pieces: tuple[Piece, ...], language: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import porter
 from porter.errors import OutputExistsError, PortError, UnbuildableError, UsageError
-from porter.exports import c, fortran
+from porter.exports import c, c_text, fortran_text
 from porter.exports.formats import format_named
 from tests.exports.networks import ACTIVATIONS, WIDTHS, small, write_hdf5
 
@@ -80,6 +81,18 @@ def test_what_a_table_is_looked_up_in_is_refused_by_name(fixtures, tmp_path, lan
     with pytest.raises(UnbuildableError, match=r"(?s)Layer1 of ffbp_7x7.*--exact-activations"):
         porter.export(fixtures / "families" / "ffbp_7x7.net", path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ['a"); system("x"); //', "a */ int x; /*", "a\nprogram x", 'a"""\nimport os', "a'"])
+def test_a_name_that_would_become_code_is_refused(network, tmp_path, language, name):
+    layers = tuple(replace(each, name=name) if each.name == "Layer2" else each for each in network.layers)
+    with pytest.raises(UnbuildableError, match="layer called"):
+        porter.export(replace(network, layers=layers), tmp_path / f"net{SUFFIXES[language]}")
+
+
+def test_a_file_name_does_not_become_code(tmp_path, language):
+    file = write_hdf5(tmp_path / 'x "a" \'b\' """\\\nint bad; Lrc_aaNN.h5')
+    written(porter.read(file), tmp_path, language)
 
 
 def test_nothing_is_run_unasked(network, tmp_path, language):
@@ -156,10 +169,10 @@ def test_a_mistake_edited_by_hand_is_named(network, tmp_path, language, code):
 def test_one_number_changed_in_the_text_is_named_with_its_place(network, tmp_path, language):
     path, _ = written(network, tmp_path, language)
     value = network.layer("Layer2").kernel[1, 2]
-    spell = {"c": lambda v: c.literal(v, True), "fortran": lambda v: fortran.literal(v, True)}.get(language, repr)
-    text = path.read_text()
-    assert text.count(spell(float(value))) == 1
-    path.write_text(text.replace(spell(float(value)), spell(float(value) * (1 + 1e-9))))
+    spell = {"c": c_text.literal, "fortran": fortran_text.literal, "numpy": lambda v, _: repr(v)}[language]
+    text, old, new = path.read_text(), spell(float(value), True), spell(float(value) * (1 + 1e-9), True)
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
     report = porter.verify(network, path, compile=True)
     assert [(each.code, each.layer) for each in report.findings] == [("kernel.values", "Layer2")]
     assert "[1, 2]" in report.findings[0].message
@@ -208,8 +221,6 @@ def test_the_self_test_can_fail(network, tmp_path):
 
 
 def test_contracted_and_vectorized_code_stays_within_the_bounds(network, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     needs("c")
     for precision in ("float64", "float32"):
         flags = ("-O3", "-march=native", "-ffp-contract=fast", "-DMAIN")
