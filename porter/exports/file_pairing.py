@@ -116,7 +116,11 @@ class FilePairing:
         def provide(step: Any, at: int, x: Array, begin: tuple[Array, ...], mask: Array | None) -> tuple[Array, ...]:
             ahead = x[:, ::-1] if step.reverse else x
             counts = mask[:, ::-1] if step.reverse and mask is not None else mask
-            return walk_cell(cells[at], ahead, begin, counts)
+            if x.ndim == 3:
+                return walk_cell(cells[at], ahead, begin, counts)
+            turned = tuple(np.moveaxis(state, -1, 1) for state in begin)  # an image a time step, its channels first
+            found = walk_cell(cells[at], np.moveaxis(ahead, -1, 2), turned, counts)
+            return tuple(np.moveaxis(state, 2, -1) for state in found)
 
         return provide
 

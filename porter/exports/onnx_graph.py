@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from porter.errors import UnbuildableError
+from porter.exports.onnx_attention import ATTENTION
 from porter.exports.onnx_layers import LAYERS
 from porter.exports.onnx_operations import OPERATIONS
 from porter.exports.onnx_recurrent import RECURRENT
@@ -25,7 +26,7 @@ LENGTHS = ((8, 11), (32, 35), (96, 99), (256, 259))
 
 def makers() -> dict[str, Make]:
     """What writes each operation of a legacy network, by its name."""
-    return {**LAYERS, **WINDOWS, **RECURRENT, **OPERATIONS, "TimeDistributed": _time_distributed}
+    return {**LAYERS, **WINDOWS, **RECURRENT, **ATTENTION, **OPERATIONS, "TimeDistributed": _time_distributed}
 
 
 def add_graph(site: OnnxSite, network: KerasNetwork) -> Ends:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from porter.errors import UnbuildableError
 from porter.exports.onnx_layers import named_activation
 from porter.exports.onnx_site import OnnxSite, element_type
-from porter.exports.unit import Make, Unit
+from porter.exports.onnx_windows import padded, spans
+from porter.exports.unit import Make, Shape, Unit
 from porter.network.graph import KerasLayer
 
 Array = NDArray[Any]
@@ -28,7 +29,7 @@ KNOWN: Mapping[str, tuple[str, float, float]] = {
 
 def recurrent(site: OnnxSite, unit: Unit) -> list[str]:
     """SimpleRNN, LSTM and GRU: what is asked for of outputs and states."""
-    sequence, last, states = run(site, unit.layer, unit.inputs[0], unit.inputs[1:], unit.mask)
+    sequence, last, states = run(site, unit.layer, unit.inputs[0], unit.inputs[1:], unit.mask, unit.shapes[0])
     first = sequence if unit.parameters["return_sequences"] else last
     return [first, *states][: max(unit.outputs, 1)]
 
@@ -39,7 +40,7 @@ def bidirectional(site: OnnxSite, unit: Unit) -> list[str]:
     half = (len(unit.inputs) - 1) // 2
     for at, layer in enumerate(unit.layer.inner):
         given = unit.inputs[1 + at * half : 1 + (at + 1) * half]
-        sequence, last, states = run(site, layer, unit.inputs[0], given, unit.mask)
+        sequence, last, states = run(site, layer, unit.inputs[0], given, unit.mask, unit.shapes[0])
         if at and layer.parameters["return_sequences"]:
             sequence = turn_back(site, sequence)
         sides.append((sequence if layer.parameters["return_sequences"] else last, states))
@@ -62,7 +63,7 @@ def turn_back(site: OnnxSite, tensor: str) -> str:
 
 
 def run(
-    site: OnnxSite, layer: KerasLayer, x: str, given: Sequence[str], mask: str | None
+    site: OnnxSite, layer: KerasLayer, x: str, given: Sequence[str], mask: str | None, shape: Shape
 ) -> tuple[str, str, list[str]]:
     """Every output in the order in which they are computed, the last of them, and the states after it.
 
@@ -72,6 +73,7 @@ def run(
         x: (rows, steps, inputs).
         given: the states to begin with; none for zeros.
         mask: (rows, steps), or None.
+        shape: of a row of x.
     """
     p = layer.parameters
     if p.get("stateful"):
@@ -79,6 +81,8 @@ def run(
             f"{layer.name} as ONNX", found="a layer that keeps its state from call to call",
             expected="one that begins each call anew", remedy="hand the states in and out as inputs and outputs",
         )  # fmt: skip
+    if "dims" in p:
+        return _convolving(site, layer, x, given, mask, shape)
     gates = () if p["kind"] == "SimpleRNN" else (p["recurrent_activation"],)
     # Its RNN computes tanh to a unit of 1 alone, as onnxruntime 1.32 has it.
     plain = mask is None and site.dtype == "float32" and p["kind"] != "SimpleRNN"
@@ -139,31 +143,53 @@ def _by_scan(
     site: OnnxSite, layer: KerasLayer, x: str, given: Sequence[str], mask: str | None
 ) -> tuple[str, str, list[str]]:
     """One time step after the other, in the layer's own formula."""
+    count, sides = STATES[layer.parameters["kind"]], [int(layer.parameters["units"])]
+    # A tensor of its own for each state, so that each can be given other numbers.
+    begin = [*(given or (_zeros(site, x, sides) for _ in range(count))), _zeros(site, x, sides)]
+    return _scanned(site, layer, x, begin, mask, lambda part, olds: _cell(site, layer, part, olds))
+
+
+def _scanned(
+    site: OnnxSite,
+    layer: KerasLayer,
+    x: str,
+    begin: Sequence[str],
+    mask: str | None,
+    cell: Callable[[str, Sequence[str]], list[str]],
+    dims: int = 0,
+) -> tuple[str, str, list[str]]:
+    """A cell carried along the second axis.
+
+    Args:
+        site: where the nodes are gathered.
+        layer: the recurrent layer.
+        x: (rows, steps, ...).
+        begin: the states before the first step, and the output before it.
+        mask: (rows, steps), or None.
+        cell: of a time step's input and states, to the states after it; the first is the output.
+        dims: of space.
+    """
     from onnx import helper
 
-    p, kind = layer.parameters, layer.parameters["kind"]
-    count = STATES[kind]
-    # A tensor of its own for each state, so that each can be given other numbers.
-    begin = list(given) or [_zeros(site, x, int(p["units"])) for _ in range(count)]
-    begin = [*begin, _zeros(site, x, int(p["units"]))]  # and the output before the first
+    p, count = layer.parameters, len(begin) - 1
     outer, site.nodes = site.nodes, []
     scope = site.scope
     olds = [f"{scope}/state{at}" for at in range(count)]
     last, part, counts = f"{scope}/before", f"{scope}/step", f"{scope}/counts"
-    news = _cell(site, layer, part, olds)
+    news = cell(part, olds)
     output = news[0]
     if mask is not None:
-        column = site.add("Unsqueeze", counts, site.whole([1]))
+        column = site.add("Unsqueeze", counts, site.whole(list(range(1, 2 + dims))))
         nothing = site.real(0) if p["zero_output_for_mask"] else last
         output = site.add("Where", column, news[0], nothing)
         news = [site.add("Where", column, new, old) for new, old in zip(news, olds, strict=True)]
     ends = [site.add("Identity", tensor) for tensor in (*news, output, output)]
     body_nodes, site.nodes = site.nodes, outer
-    kind_of = element_type(site.dtype)
-    taken = [helper.make_tensor_value_info(name, kind_of, [None, None]) for name in (*olds, last, part)]
+    kind_of, open_sides = element_type(site.dtype), [None] * (2 + dims)
+    taken = [helper.make_tensor_value_info(name, kind_of, open_sides) for name in (*olds, last, part)]
     if mask is not None:
         taken.append(helper.make_tensor_value_info(counts, element_type("bool"), [None]))
-    given_back = [helper.make_tensor_value_info(name, kind_of, [None, None]) for name in ends]
+    given_back = [helper.make_tensor_value_info(name, kind_of, open_sides) for name in ends]
     body = helper.make_graph(body_nodes, f"{scope}/body", taken, given_back)
     along = [x] if mask is None else [x, mask]
     made = site.add_many(
@@ -173,13 +199,50 @@ def _by_scan(
     return made[-1], made[count], made[:count]
 
 
-def _zeros(site: OnnxSite, x: str, units: int) -> str:
-    """(rows, units)."""
+def _convolving(
+    site: OnnxSite, layer: KerasLayer, x: str, given: Sequence[str], mask: str | None, shape: Shape
+) -> tuple[str, str, list[str]]:
+    """ConvLSTM: the channels before space, a Scan, and the layer's own layout again."""
+    p, dims = layer.parameters, int(layer.parameters["dims"])
+    first, filters = p["channels_first"], int(p["units"])
+    space = list(shape[2:] if first else shape[1:-1])
+    if None in space or (p["theano"] and any(size % 2 == 0 for size in p["size"])):
+        raise UnbuildableError(f"{layer.name} as ONNX", found="a ConvLSTM of an open size, or padded as Theano pads",
+                               expected="a fixed size", remedy="export it to saved_model")  # fmt: skip
+    own = padded(p["padding"], space, spans(p), p["strides"])
+    inner = padded("same", own.outputs, list(p["size"]), [1] * dims)
+    ahead = [0, 1, dims + 2, *range(2, dims + 2)]
+    x = x if first else site.transpose(x, ahead)
+    given = given if first else [site.transpose(state, [0, dims + 1, *range(1, dims + 1)]) for state in given]
+    sides = [filters, *own.outputs]
+    begin = [*(given or (_zeros(site, x, sides) for _ in range(2))), _zeros(site, x, sides)]
+
+    def cell(part: str, olds: Sequence[str]) -> list[str]:
+        w = layer.weights
+        bias = [site.real(w["bias"])] if "bias" in w else []
+        window = {"strides": list(p["strides"]), "dilations": list(p["dilation"]), "pads": own.pads}
+        kernel, recurrent = (np.moveaxis(w[role], (-1, -2), (0, 1)) for role in ("kernel", "recurrent_kernel"))
+        z = site.add(
+            "Add", site.add("Conv", part, site.real(kernel), *bias, **window),
+            site.add("Conv", olds[0], site.real(recurrent), pads=inner.pads),
+        )  # fmt: skip
+        return _gated(site, p, site.add_many("Split", [z, site.whole([filters] * 4)], 4, axis=1), olds[1])
+
+    sequence, last, states = _scanned(site, layer, x, begin, mask, cell, dims)
+    if first:
+        return sequence, last, states
+    back = [0, *range(2, dims + 2), 1]
+    sequence = site.transpose(sequence, [0, 1, *range(3, dims + 3), 2])
+    return sequence, site.transpose(last, back), [site.transpose(state, back) for state in states]
+
+
+def _zeros(site: OnnxSite, x: str, sides: Sequence[int]) -> str:
+    """(rows, *sides)."""
     from onnx import numpy_helper
 
     rows = site.slice(site.add("Shape", x), [0], [1], [0])
     value = numpy_helper.from_array(np.zeros(1, site.dtype))
-    return site.add("ConstantOfShape", site.add("Concat", rows, site.whole([units]), axis=0), value=value)
+    return site.add("ConstantOfShape", site.add("Concat", rows, site.whole(list(sides)), axis=0), value=value)
 
 
 def _cell(site: OnnxSite, layer: KerasLayer, x: str, states: Sequence[str]) -> list[str]:
@@ -203,12 +266,15 @@ def _lstm(site: OnnxSite, layer: KerasLayer, x: str, states: Sequence[str]) -> l
     p, w = layer.parameters, layer.weights
     h, c = states
     z = site.add("Add", _product(site, x, w["kernel"], w.get("bias")), _product(site, h, w["recurrent_kernel"]))
-    i, f, g, o = _parts(site, z, 4, int(p["units"]))
-    gate = {name: named_activation(site, part, p["recurrent_activation"]) for name, part in zip("ifo", (i, f, o),
-                                                                                             strict=True)}  # fmt: skip
-    kept = site.add("Mul", gate["f"], c)
-    fresh = site.add("Add", kept, site.add("Mul", gate["i"], named_activation(site, g, p["activation"])))
-    return [site.add("Mul", gate["o"], named_activation(site, fresh, p["activation"])), fresh]
+    return _gated(site, p, _parts(site, z, 4, int(p["units"])), c)
+
+
+def _gated(site: OnnxSite, p: Mapping[str, Any], parts: Sequence[str], c: str) -> list[str]:
+    """Output and memory from the preactivations of input, forget gate, candidate and output gate."""
+    i, f, o = (named_activation(site, parts[at], p["recurrent_activation"]) for at in (0, 1, 3))
+    candidate = named_activation(site, parts[2], p["activation"])
+    fresh = site.add("Add", site.add("Mul", f, c), site.add("Mul", i, candidate))
+    return [site.add("Mul", o, named_activation(site, fresh, p["activation"])), fresh]
 
 
 def _gru(site: OnnxSite, layer: KerasLayer, x: str, states: Sequence[str]) -> list[str]:
@@ -236,4 +302,4 @@ def _parts(site: OnnxSite, tensor: str, count: int, units: int) -> list[str]:
     return site.add_many("Split", [tensor, site.whole([units] * count)], count, axis=-1)
 
 
-RECURRENT: Mapping[str, Make] = {"Bidirectional": bidirectional, "Recurrent": recurrent}
+RECURRENT: Mapping[str, Make] = {"Bidirectional": bidirectional, "ConvLSTM": recurrent, "Recurrent": recurrent}

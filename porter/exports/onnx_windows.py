@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,17 +60,44 @@ def edges(site: OnnxSite, unit: Unit, tensor: str) -> tuple[str, dict[str, Any]]
         if rule != "same":
             raise UnbuildableError(f"{unit.name} as ONNX", found=f"padding {rule!r} of an open length")
         return tensor, {"auto_pad": "SAME_UPPER"}
-    pads: list[tuple[int, int]] = []
-    for length, span, stride in zip(space, reach, p["strides"], strict=True):
-        assert length is not None
-        before = count_before(rule, length, span, stride)
-        wanted = (count_outputs(rule, length, span, stride) - 1) * stride + span
-        pads.append((before, wanted - before - length))
-    cuts = [behind if behind < 0 else np.iinfo(np.int64).max for _, behind in pads]
-    if any(behind < 0 for _, behind in pads):
-        axes = list(range(2, 2 + len(pads)))
-        tensor = site.slice(tensor, [0] * len(pads), cuts, axes)
-    return tensor, {"pads": [before for before, _ in pads] + [max(behind, 0) for _, behind in pads]}
+    found = padded(rule, space, reach, p["strides"])
+    if any(cut is not None for cut in found.cuts):
+        ends = [np.iinfo(np.int64).max if cut is None else cut for cut in found.cuts]
+        tensor = site.slice(tensor, [0] * len(ends), ends, list(range(2, 2 + len(ends))))
+    return tensor, {"pads": found.pads}
+
+
+@dataclass(frozen=True)
+class Padded:
+    """What becomes of each dimension of space under a window.
+
+    Attributes:
+        pads: before each, then behind each, as ONNX lists them.
+        outputs: how many places each has afterwards.
+        cuts: where each is cut off, counted from its end, for no window reaches further; None for nowhere.
+    """
+
+    pads: list[int]
+    outputs: list[int]
+    cuts: list[int | None]
+
+
+def padded(rule: Any, space: Sequence[Any], reach: Sequence[int], strides: Sequence[int]) -> Padded:
+    """Zeros around known lengths, by a rule of ``reference.windows``.
+
+    Args:
+        rule: by which the edges are padded.
+        space: lengths.
+        reach: how far the window reaches along each.
+        strides: along each.
+    """
+    before, behind, outputs = [], [], []
+    for length, span, stride in zip(space, reach, strides, strict=True):
+        outputs.append(count_outputs(rule, length, span, stride))
+        before.append(count_before(rule, length, span, stride))
+        behind.append((outputs[-1] - 1) * stride + span - before[-1] - length)
+    cuts = [rest if rest < 0 and rule != "valid" else None for rest in behind]
+    return Padded(before + [max(rest, 0) for rest in behind], outputs, cuts)
 
 
 def _finish(site: OnnxSite, unit: Unit, tensor: str) -> list[str]:
