@@ -161,6 +161,18 @@ def test_porter_verify_says_parity_of_a_port_without_them(keras, tmp_path, plant
     assert porter.verify(network, model, search=False).verdict == "mismatch"  # it can fail
 
 
+def test_a_port_without_some_of_them_is_a_port_of_the_network_as_well(keras, tmp_path):
+    """Two units change nothing, in two layers, and one of them is there; the others stand in another order."""
+    kernels, biases = arrays()
+    _never(kernels, biases)
+    kernels[1][:, 4], biases[1][4] = 0, -0.5
+    network = porter.read(write_network(tmp_path / "net.h5", kernels, biases), **RELU)
+    order = np.random.default_rng(1).permutation(np.delete(np.arange(12), 3))
+    less = [kernels[0][:, order], kernels[1][order], kernels[2]], [biases[0][order], *biases[1:]]
+    model = porter.build(porter.read(write_network(tmp_path / "small.h5", *less), **RELU))
+    assert porter.verify(network, model, search=False).verdict == "parity"
+
+
 def test_a_unit_that_has_its_part_is_missed(keras, tmp_path):
     kernels, biases = arrays()
     network = porter.read(write_network(tmp_path / "net.h5", kernels, biases), **RELU)
