@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,14 @@ def _notes(training: Training, tuned: Tuned, held_out: bool) -> tuple[str, ...]:
         f"epochs: {ended if tuned.stopped_epoch is not None else f'{len(tuned.epoch)}, {ended}'}; the best is number "
         f"{tuned.best_epoch + 1}, and {kept}",
         *tuned.problems,
+        *_undrawn(training),
     )
+
+
+def _undrawn(training: Training) -> tuple[str, ...]:
+    if training.folder is None or importlib.util.find_spec("matplotlib") is not None:
+        return ()
+    return ("history.svg was not drawn: matplotlib is not installed (pip install 'keras-porter[pictures]')",)
 
 
 def _record(training: Training, tuned: Tuned) -> dict[str, Any]:

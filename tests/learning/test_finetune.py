@@ -167,13 +167,10 @@ def test_a_backup_that_was_cut_off_is_not_taken_up(keras, mixed, matchups, tmp_p
     draft.mkdir()
     (draft / "latest.weights.h5").write_bytes(b"half")
     assert bits(finetune(resume=tmp_path / "cut.run", callbacks=[interrupted(99, 0)]).model) == bits(whole.model)
-    with pytest.raises(KeyboardInterrupt):
-        run = {"run": tmp_path / "bad.run", "callbacks": [interrupted(2, 0)]}
-        finetune(mixed, matchups(150), **run, **how)
-    newest = sorted((tmp_path / "bad.run" / "backup").glob("epoch-*"))[-1]
+    newest = sorted((tmp_path / "whole.run" / "backup").glob("epoch-*"))[-1]
     (newest / "state.json").write_text('{"stopped": false}')
     with pytest.raises(RunError, match="cannot be taken up"):
-        finetune(resume=tmp_path / "bad.run", callbacks=[interrupted(99, 0)])
+        finetune(resume=tmp_path / "whole.run", callbacks=[interrupted(99, 0)])
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ LAYERS = "Layers"
 """The dataset in which OC-SMART states the widths."""
 
 
-def reduce_network(network: Network) -> tuple[Network, Reduction] | None:
+def reduce_network(network: Network, widths: Sequence[int] | None = None) -> tuple[Network, Reduction] | None:
     """The network without units that change nothing, as a file would store it; None where none can be taken out.
 
     The reduced network has stored arrays of its own, so that both readings of a file, and the comparison of the two,
@@ -31,12 +31,13 @@ def reduce_network(network: Network) -> tuple[Network, Reduction] | None:
 
     Args:
         network: whose dense layers follow each other.
+        widths: how many units of each dense layer stay at least; None for as few as can be.
     """
     dense = network.dense_layers
     places = [network.layers.index(layer) for layer in dense]
     if len(dense) < 2 or places != list(range(places[0], places[0] + len(dense))):
         return None
-    reduction = reduce_chain(dense, merge=False)
+    reduction = reduce_chain(dense, merge=False, widths=widths)
     arrays = _stored(network, reduction.layers) if reduction.removals else None
     if arrays is None:
         return None
@@ -47,9 +48,10 @@ def reduce_network(network: Network) -> tuple[Network, Reduction] | None:
 
 def reduced_to(network: Network, shapes: Sequence[tuple[int, ...]]) -> tuple[Network, Reduction] | None:
     """The reduced network, where its kernels have just these shapes and those of the network itself have not."""
-    if [layer.kernel.shape for layer in network.dense_layers] == list(shapes):
+    own = [layer.kernel.shape for layer in network.dense_layers]
+    if own == list(shapes) or len(own) != len(shapes):
         return None
-    found = reduce_network(network)
+    found = reduce_network(network, [shape[1] for shape in shapes])
     if found is None or [layer.kernel.shape for layer in found[0].dense_layers] != list(shapes):
         return None
     return found

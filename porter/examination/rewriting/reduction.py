@@ -54,7 +54,9 @@ class Reduction:
     kept: tuple[Array, ...] = ()
 
 
-def reduce_chain(layers: Sequence[Dense], *, merge: bool = True, limits: Array | None = None) -> Reduction:
+def reduce_chain(
+    layers: Sequence[Dense], *, merge: bool = True, limits: Array | None = None, widths: Sequence[int] | None = None
+) -> Reduction:
     """Take out of a chain of dense layers what changes nothing.
 
     The arrays are taken as exact numbers; sums that take a unit's place are formed in float64.
@@ -64,7 +66,9 @@ def reduce_chain(layers: Sequence[Dense], *, merge: bool = True, limits: Array |
         merge: whether linear layers are multiplied into the next where that is smaller.
         limits: (n, 2) range of the inputs of the first layer: units that never answer inside of it go as well. None for
             what holds for all inputs.
+        widths: how many units of each layer stay at least; None for one.
     """
+    least = [1] * len(layers) if widths is None else list(widths)
     chain, kept = list(layers), [np.arange(layer.kernel.shape[1]) for layer in layers]
     found: list[Removal] = []
     again = True
@@ -72,6 +76,8 @@ def reduce_chain(layers: Sequence[Dense], *, merge: bool = True, limits: Array |
         again = False
         quiet = _quiet(chain, limits)
         for place in range(len(chain) - 1):
+            if chain[place].kernel.shape[1] <= least[place]:
+                continue
             for removal, unit, changed in _removals(chain[place], chain[place + 1], quiet[place]):
                 found.append(replace(removal, unit=int(kept[place][unit])))
                 chain[place], chain[place + 1] = changed
@@ -96,8 +102,8 @@ Changed = tuple[Dense, Dense]
 
 
 def _removals(layer: Dense, after: Dense, quiet: Array) -> Iterator[tuple[Removal, int, Changed]]:
-    """The first unit that can go, of each kind, with both layers as they are then; at least one unit stays."""
-    if layer.kernel.shape[1] < 2 or layer.activation.name in JOINT:
+    """The first unit that can go, of each kind, with both layers as they are then."""
+    if layer.activation.name in JOINT:
         return
     kernel, bias = layer.kernel, _bias(layer)
     silent = np.flatnonzero(~after.kernel.any(axis=1))
