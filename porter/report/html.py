@@ -52,17 +52,8 @@ class Bar:
 
     @property
     def told(self) -> str:
-        """The ratio in few digits, which never show 1 for what is not."""
-        if not math.isfinite(self.ratio):
-            return "beyond all bounds"
-        if self.ratio in (0, 1):
-            return f"{self.ratio:g}"
-        if not 1e-3 <= self.ratio < 1e4:
-            return f"{self.ratio:.1e}"
-        shown = f"{self.ratio:.3g}" if 0.9 < self.ratio < 1.1 else f"{self.ratio:.2g}"
-        if float(shown) == 1:
-            return "> 0.999" if self.ratio < 1 else "> 1.00"
-        return shown if self.ratio < 100 else f"{self.ratio:.0f}"
+        """The ratio in words."""
+        return wording.margin(self.ratio)
 
 
 def render_html(report: ReportData) -> str:
@@ -188,7 +179,7 @@ def environment() -> Environment:
         "mood": mood,
         "number": number,
         "evidence": wording.EVIDENCE.__getitem__,
-        "ratio": lambda value: value if isinstance(value, str) else f"{value:.3g}",
+        "ratio": lambda value: value if isinstance(value, str) else wording.margin(value),
     }
     return templates
 

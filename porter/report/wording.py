@@ -59,6 +59,20 @@ def number(value: float | None) -> str:
     return f"{value:.2e}" if math.isfinite(value) else str(value)
 
 
+def margin(ratio: float) -> str:
+    """An error over the allowed one in few digits, which never show 1 for what is not."""
+    if not math.isfinite(ratio):
+        return "beyond all bounds"
+    if ratio in (0, 1):
+        return f"{ratio:g}"
+    if not 1e-3 <= ratio < 1e4:
+        return f"{ratio:.1e}"
+    shown = f"{ratio:.3g}" if 0.9 < ratio < 1.1 else f"{ratio:.2g}"
+    if float(shown) == 1:
+        return "> 0.999" if ratio < 1 else "> 1.00"
+    return shown if ratio < 100 else f"{ratio:.0f}"
+
+
 def share(exceeding: int, elements: int) -> str:
     """``"1,200 of 2,000 (60 %)"``; never rounds a few down to none, nor most up to all."""
     percent = 100 * exceeding / elements if elements else 0.0
