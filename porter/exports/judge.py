@@ -29,10 +29,12 @@ from porter.formats.samples import Samples
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.ports.traced import TracedPort
-from porter.reading.check import Reading, check_reading
-from porter.reading.held import hold
-from porter.report.model import Finding, LayerRow, Verdict
+from porter.reading.check import Reading
+from porter.reading.held import Held, hold
+from porter.reading.of_network import reading_of
+from porter.report.model import Finding, LayerRow
 from porter.report.report import Report
+from porter.verdict.assemble import Judgement, assemble, compared_row, name_finding
 from porter.verdict.provenance import verification, versions
 from reference.operations.dense import Dense
 from reference.operations.embedding import Embedding
@@ -111,45 +113,33 @@ def verify_traced(
     diagnoses = share_out(diagnoses, list(stored.values()))
     feeds = sets[ORDINARY][0]
     whole = judge_whole(program, port, feeds)
-    findings = [*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)]
-    reading = _reading(network, program, golden)
-    if reading.cause is not None:
-        cause = reading.cause
-        findings.insert(0, Finding(cause.code, cause.layer, (), cause.message, cause.detail, cause.remedy))
-    export = _export_verdict(judged, [each for each in findings if not each.code.startswith("reading.")])
-    verdict: Verdict = "mismatch" if findings else export
-    return Report(
-        verdict=verdict,
-        links={"reading": reading.verdict, "build": "not checked", "save": "not checked", "export": export},
-        link_notes={
-            "reading": reading.note,
-            "build": "no Keras model stands between the file and this port",
-            "save": "no Keras model was saved",
-            "export": _export_note(port, judged, sets, whole) + _held_note(program, port, golden, reading),
-        },
-        layers=tuple(_row(one, findings, port) for one in judged),
-        claims=reading.claims,
-        findings=tuple(findings),
+    reading = reading_of(network, program, golden)
+    judgement = Judgement(
+        rows=[_row(one) for one in judged],
+        findings=[*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)],
+        is_settled=_is_compared(judged),
+        note=_export_note(port, judged, sets, whole),
         notes=_notes(judged, program, port, feeds),
-        provenance=_provenance(network, port, seed, sets),
-        telling_inputs=tuple(each.as_dict() for each in reading.telling),
+        link="export",
     )
+    held = None if golden is None else _held(program, port, golden, reading)
+    return assemble(judgement, reading, held, _provenance(network, port, seed, sets), has_samples=golden is not None)
 
 
 def unjudged(network: Network, path: Path, reason: str) -> Report:
     """The report of a file that was written and not run."""
     program = build_program(network)
-    reading = check_reading(program, network.claims)
-    nothing = {"build": "no Keras model stands between", "save": "no Keras model was saved", "export": reason}
-    return Report(
-        verdict="inconclusive",
-        links={"reading": reading.verdict, "build": "not checked", "save": "not checked", "export": "not checked"},
-        link_notes={"reading": reading.note, **nothing},
-        layers=tuple(LayerRow(step.name, (), "uncompared", where=reason) for step in program.steps),
-        claims=reading.claims,
+    judgement = Judgement(
+        rows=[LayerRow(step.name, (), "uncompared", where=reason) for step in program.steps],
+        findings=(),
+        is_settled=False,
+        note=reason,
         notes=(f"{path.name}: {reason}",),
-        provenance=verification(network, port=None, seed=0, placement=None, rows=0),
+        link="export",
     )
+    provenance = verification(network, port=None, seed=0, placement=None, rows=0)
+    report = assemble(judgement, reading_of(network, program, None), None, provenance, has_samples=False)
+    return replace(report, links={**report.links, "export": "not checked"})
 
 
 # --- what it is fed with --------------------------------------------------------------------------------------------
@@ -367,17 +357,12 @@ def _findings(judged: Sequence[Judged], diagnoses: Mapping[str, Diagnosis]) -> l
         for cause in diagnoses[one.name].causes
     ]
     layers = sum(isinstance(one.walked.step, Dense) for one in judged)
-    findings = [_finding(one) for one in whole_port(same_once(named), layers)]  # type: ignore[arg-type]
-    return sorted(findings, key=lambda finding: (finding.code == "unexplained", not finding.certain))
+    return [_finding(one) for one in whole_port(same_once(named), layers)]  # type: ignore[arg-type]
 
 
 def _finding(named: Any) -> Finding:
-    cause, one, diagnosis = named.cause, named.judged, named.diagnosis
-    evidence = word_evidence(one.comparison, one.weights_differ, diagnosis, cause.detail)
-    return Finding(
-        cause.code, cause.layer, (cause.layer,), f"{cause.layer}: {cause.message}", evidence, cause.remedy,
-        certain=diagnosis.is_explained and not diagnosis.twins,
-    )  # fmt: skip
+    cause, one = named.cause, named.judged
+    return name_finding(cause, (cause.layer,), one.comparison, one.weights_differ, named.diagnosis)
 
 
 def _findings_of_whole(judged: Sequence[Judged], whole: Whole, port: TracedPort) -> list[Finding]:
@@ -393,30 +378,22 @@ def _findings_of_whole(judged: Sequence[Judged], whole: Whole, port: TracedPort)
     return found
 
 
-def _export_verdict(judged: Sequence[Judged], findings: Sequence[Finding]) -> Verdict:
-    if findings or any(one.verdict == "mismatch" for one in judged):
-        return "mismatch"
+def _is_compared(judged: Sequence[Judged]) -> bool:
+    """Whether every step was compared, or is part of one that was."""
     compared = [one.verdict == "parity" or one.verdict.startswith("folded into ") for one in judged]
-    return "parity" if all(compared) and any(one.comparison.elements for one in judged) else "inconclusive"
+    return all(compared) and any(one.comparison.elements for one in judged)
 
 
-def _row(one: Judged, findings: Sequence[Finding], port: TracedPort) -> LayerRow:
-    found, walked = one.comparison, one.walked
-    if one.verdict == "uncompared" or not walked.seen:
+def _row(one: Judged) -> LayerRow:
+    if one.verdict == "uncompared" or not one.walked.seen:
         return LayerRow(one.name, (), one.verdict, where=one.reason or None)
-    return LayerRow(
-        layer=one.name,
-        port_layer=(one.name,),
-        verdict=one.verdict,
-        isolated=found.error,
-        cumulative=walked.cumulative,
-        allowed=found.allowed,
-        where=found.where,
-        elements=found.elements,
-        exceeding=found.exceeding,
-        rtol=found.rtol,
-        dtype=walked.precision.compute,
-        power=found.coarseness,
+    return compared_row(
+        one.name,
+        (one.name,),
+        one.verdict,
+        one.comparison,
+        dtype=one.walked.precision.compute,
+        cumulative=one.walked.cumulative,
         would_show=one.would_show,
     )
 
@@ -442,28 +419,17 @@ def _export_note(
     )
 
 
-def _held_note(program: Program, port: TracedPort, golden: Samples | None, reading: Reading) -> str:
-    if golden is None:
-        return ""
-    feeds = as_feeds_exactly(program, golden)
-    tensors = traced(program, port, feeds)
+def _held(program: Program, port: TracedPort, golden: Samples, reading: Reading) -> Held:
+    """What the file gives on the inputs of golden samples."""
+    tensors = traced(program, port, as_feeds_exactly(program, golden))
     precisions = {step.name: port.precision_of(step.name) for step in program.steps}
     found = [np.asarray(tensors[name], np.float64) for name in program.outputs]
-    return f"; {hold(program, golden, found, precisions, fit=reading.fit).note}"
+    return hold(program, golden, found, precisions, fit=reading.fit)
 
 
 def as_feeds_exactly(program: Program, golden: Samples) -> dict[str, Array]:
     """Golden inputs by the names of the program."""
     return dict(zip(program.inputs, (np.asarray(each) for each in golden.inputs), strict=True))
-
-
-def _reading(network: Network, program: Program, golden: Samples | None) -> Reading:
-    if isinstance(network, KerasNetwork) and golden is not None:
-        from porter.reading.graphs import check_legacy_reading
-
-        return check_legacy_reading(network, golden)
-    limits = None if isinstance(network, KerasNetwork) else port_limits(program, outside=False)
-    return check_reading(program, network.claims, golden, limits)
 
 
 def _notes(judged: Sequence[Judged], program: Program, port: TracedPort, feeds: Feeds) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from porter.formats.programs import build_program
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.ports.file_graph import FileGraph
-from porter.reading.check import Reading, check_reading
+from porter.reading.of_network import reading_of
 from porter.report.model import LayerRow
 from porter.report.report import Report
+from porter.verdict.assemble import Judgement, assemble
 from porter.verdict.provenance import verification
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
@@ -70,30 +71,22 @@ def verify_approximate(
     inputs = _inputs(network, program, golden, np.random.default_rng(seed), rows)
     feeds = as_feeds(program.inputs, inputs)
     shares = _measure(file, program, feeds)
-    reading = _reading(network, program, golden)
     count = len(next(iter(feeds.values())))
     told = (
         f"an approximation, {file.approximates}, and no parity: on {count:,} inputs its outputs are off by up to "
         f"{shares.largest:.3%} of what an output ranges over (output {shares.where}), by {shares.median:.3%} in the "
         f"median of the outputs{_beside(program, feeds)}"
     )
-    return Report(
-        verdict="inconclusive",
-        links={"reading": reading.verdict, "build": "not checked", "save": "not checked", "export": "inconclusive"},
-        link_notes={
-            "reading": reading.note,
-            "build": "no Keras model was given",
-            "save": "no Keras model was given",
-            "export": f"{file.name}, run by {file.runtime} as a whole: {told}",
-        },
-        layers=tuple(
-            LayerRow(step.name, (), "uncompared", where="computed in whole numbers") for step in program.steps
-        ),
-        claims=reading.claims,
+    judgement = Judgement(
+        rows=[LayerRow(step.name, (), "uncompared", where="computed in whole numbers") for step in program.steps],
+        findings=(),
+        is_settled=False,
+        note=f"{file.name}, run by {file.runtime} as a whole: {told}",
         notes=(told, *file.notes),
-        provenance=verification(network, port=path, seed=seed, placement=None, rows=count) | {"runtime": file.runtime},
-        telling_inputs=tuple(each.as_dict() for each in reading.telling),
+        link="export",
     )
+    provenance = verification(network, port=path, seed=seed, placement=None, rows=count) | {"runtime": file.runtime}
+    return assemble(judgement, reading_of(network, program, golden), None, provenance, has_samples=False)
 
 
 def _inputs(network: Network, program: Program, golden: Any, rng: np.random.Generator, rows: int) -> Sequence[Array]:
@@ -143,12 +136,3 @@ def _beside(program: Program, feeds: dict[str, Array]) -> str:
         shares.append(bound[span > 0] / span[span > 0])
     largest = float(np.max(np.concatenate(shares), initial=0.0))
     return f"; rounding in float32 alone could explain {largest:.3%} at most" if np.isfinite(largest) else ""
-
-
-def _reading(network: Network, program: Program, golden: Any) -> Reading:
-    if isinstance(network, KerasNetwork) and golden is not None:
-        from porter.reading.graphs import check_legacy_reading
-
-        return check_legacy_reading(network, golden)
-    limits = None if isinstance(network, KerasNetwork) else port_limits(program, outside=False)
-    return check_reading(program, network.claims, golden, limits)
