@@ -87,7 +87,9 @@ def candidates(
 
 def _differs(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Cause:
     order = match_vectors(found[:, None], own[:, None], suspect.dtype)
-    if order is not None:
+    if order is not None and np.array_equal(order[0], np.arange(len(found))):
+        message = "the bias stands in the file's own order, and the kernel's units do not"
+    elif order is not None:
         message = f"the bias stands in another order: {describe_permutation(order[0], 'entries')}"
     elif np.ptp(found) == 0 and found.size > 1:
         message = f"every entry of the bias is {found[0]:.6g}: a constant initializer that did not take the array"
