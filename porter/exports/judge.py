@@ -303,6 +303,7 @@ class Whole:
         comparison: with the end-to-end bound.
         is_steady: whether the same rows gave the same bits again.
         apart: by how much the outputs that a person calls for lie from those of the layers; 0 where they are the same.
+        surplus: layers that the port shows and the legacy program has not.
         swallows: the step that made a number of a missing value that the reference hands on; "" for none.
         reason: why there is no bound.
     """
@@ -310,6 +311,7 @@ class Whole:
     comparison: Comparison
     is_steady: bool
     apart: float = 0.0
+    surplus: tuple[str, ...] = ()
     swallows: str = ""
     reason: str = ""
 
@@ -321,17 +323,19 @@ def judge_whole(program: Program, port: TracedPort, feeds: Feeds, sets: Iterable
     is_steady = all(np.array_equal(tensors[name], again[name], equal_nan=True) for name in program.outputs)
     precisions = {step.name: port.precision_of(step.name) for step in program.steps}
     apart = _calls_otherwise(program, port, sets)
+    known = {*program.inputs, *program.outputs, *(step.name for step in program.steps), *port.outputs}
+    surplus = tuple(name for name in tensors if name not in known)
     try:
         allowed = end_to_end(program, few, precisions)
     except KeyError as error:
-        return Whole(Comparison(), is_steady, apart, reason=str(error.args[0]))
+        return Whole(Comparison(), is_steady, apart, surplus, reason=str(error.args[0]))
     found = []
     for name, wanted in zip(program.outputs, program(few), strict=True):
         expected, actual = np.asarray(wanted, np.float64), np.asarray(tensors[name], np.float64)
         shown = getattr(program.step(name), "shown", None) if name in precisions else None
         expected, actual = (expected, actual) if shown is None else (shown(expected), shown(actual))
         found.append(compare_outputs(expected, actual, allowed.get(name, np.zeros(expected.shape)), probes=ORDINARY))
-    return Whole(merge_comparisons(found), is_steady, apart, _swallows(program, port, few))
+    return Whole(merge_comparisons(found), is_steady, apart, surplus, _swallows(program, port, few))
 
 
 def _calls_otherwise(program: Program, port: TracedPort, sets: Iterable[Feeds]) -> float:
@@ -476,6 +480,11 @@ def as_feeds_exactly(program: Program, golden: Samples) -> dict[str, Array]:
 def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole) -> tuple[str, ...]:
     notes = [note for one in judged for note in one.notes]
     notes += [f"{one.name}: not compared: {one.reason}" for one in judged if one.verdict == "uncompared"]
+    if whole.surplus:
+        told = ", ".join(whole.surplus)
+        physical = any(name.startswith("Transform") for name in whole.surplus)
+        question = ": was it made with --physical?" if physical else ""
+        notes.append(f"the port has layers that the legacy formula has not, as it is read: {told}{question}")
     if whole.swallows:
         notes.append(f"{whole.swallows}: a missing value (NaN) becomes a number, which the legacy network hands on")
     if port.alone is None:

@@ -95,6 +95,14 @@ def test_a_file_name_does_not_become_code(tmp_path, language):
     written(porter.read(file), tmp_path, language)
 
 
+def test_more_numbers_than_a_compiler_takes_are_refused(network, tmp_path, language, monkeypatch):
+    from porter.exports import plan
+
+    monkeypatch.setattr(plan, "MOST_NUMBERS", 100)
+    with pytest.raises(UnbuildableError, match="at most 100"):
+        porter.export(network, tmp_path / f"net{SUFFIXES[language]}")
+
+
 def test_nothing_is_run_unasked(network, tmp_path, language):
     path, _ = written(network, tmp_path, language)
     with pytest.raises(UsageError, match="--compile"):
