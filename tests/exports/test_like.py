@@ -231,8 +231,11 @@ def test_refusals_of_the_output(tmp_path):
     file = write_hdf5(tmp_path / "small_Lrc_aaNN.h5")
     with pytest.raises(UsageError, match="ending"):
         porter.export(file, tmp_path / "back.txt", like=file)
-    with pytest.raises(UsageError, match="beside like"):
-        porter.export(file, tmp_path / "back.h5", like=file, to="c")
+    for told in ({"to": "c"}, {"precision": "float32"}, {"project": True}, {"samples": "golden.npz"}):
+        with pytest.raises(UsageError, match="beside like"):
+            porter.export(file, tmp_path / "back.h5", like=file, **told)
+    with pytest.raises(UsageError, match="placement"):
+        porter.export(file, tmp_path / "back.py", placement="outside")
     with pytest.raises(OutputExistsError):
         porter.export(file, file, like=file)
 
