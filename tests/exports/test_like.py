@@ -274,11 +274,11 @@ def test_the_sides_are_not_the_same(tmp_path):
     assert np.allclose(plain_forward(file, rows), build_program(porter.read(file))(rows)[0], atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["cnn", "lstm"])
+@pytest.mark.parametrize("name", ["cnn", "lstm", "both ways"])
 def test_a_legacy_keras_file_and_back(tmp_path, name):
     from tests.exports import graphs
 
-    file = {"cnn": graphs.cnn, "lstm": graphs.recurrent}[name](tmp_path / "old.h5")
+    file = {"cnn": graphs.cnn, "lstm": graphs.recurrent, "both ways": graphs.both_ways}[name](tmp_path / "old.h5")
     network = porter.read(file)
     report = porter.export(network, tmp_path / "same.h5", like=file)
     assert report.verdict == "parity" and (tmp_path / "same.h5").read_bytes() == file.read_bytes()
