@@ -216,6 +216,11 @@ def port(
     if to is not None:
         from porter.cli.exporting import export_files
 
+        if placement != "inside" or dtype != "float32":
+            raise UsageError(
+                "porter port --to", found="--placement or --dtype, which are of Keras models", expected="none of them",
+                remedy="porter export has --precision",
+            )  # fmt: skip
         print_reports(export_files(found, output, to, samples, seed, force, reading), as_json, html)
     targets = destinations(found, output)
 

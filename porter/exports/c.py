@@ -245,7 +245,11 @@ def _rate(plan: Plan) -> Iterator[str]:
 
 def _main_function(plan: Plan, total: int) -> Iterator[str]:
     name = plan.identifier
-    yield from ("int main(int count, char **words)", "{", f"    static double row[{max(plan.inputs, total)}];")
+    yield from (
+        "int main(int count, char **words)",
+        "{",
+        f"    static double row[{max(plan.inputs, plan.outputs, total)}];",
+    )
     yield f"    static real x[{plan.inputs}], y[{plan.outputs}], layers[{total}];"
     yield "    int j;"
     yield '    if (count > 1 && strcmp(words[1], "--layers") == 0) return tell();'
@@ -256,6 +260,13 @@ def _main_function(plan: Plan, total: int) -> Iterator[str]:
     yield f"            {name}_layers(x, layers);"
     yield f"            for (j = 0; j < {total}; j++) row[j] = layers[j];"
     yield f"            if (fwrite(row, sizeof(double), {total}, stdout) != {total}) return 1;"
+    yield from ("        }", "        return 0;", "    }")
+    yield '    if (count > 1 && strcmp(words[1], "--outputs") == 0) {'
+    yield f"        while (fread(row, sizeof(double), {plan.inputs}, stdin) == {plan.inputs}) {{"
+    yield f"            for (j = 0; j < {plan.inputs}; j++) x[j] = (real)row[j];"
+    yield f"            {name}(x, y);"
+    yield f"            for (j = 0; j < {plan.outputs}; j++) row[j] = y[j];"
+    yield f"            if (fwrite(row, sizeof(double), {plan.outputs}, stdout) != {plan.outputs}) return 1;"
     yield from ("        }", "        return 0;", "    }", "    for (;;) {")
     yield f'        for (j = 0; j < {plan.inputs}; j++) if (scanf("%lf", &row[j]) != 1) return j != 0;'
     yield f"        for (j = 0; j < {plan.inputs}; j++) x[j] = (real)row[j];"

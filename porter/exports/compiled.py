@@ -110,6 +110,7 @@ def open_source(
         path=path,
         weights=cache(lambda: by_names(read_arrays(text), program.layers, np.dtype(program.precision))),
         portable=portable,
+        call=program.call,
         rate=program.rate,
     )
     weakref.finalize(port, shutil.rmtree, folder, ignore_errors=True)

@@ -222,7 +222,8 @@ def _program(plan: Plan) -> Iterator[str]:
         "    case ('--layers')",
     )
     yield from (f"      print '(a)', '{_quoted(line)}'" for line in plan.sides)
-    yield from ("    case ('--selftest')", "      call selftest()", "    case ('--trace')", "      call trace()")
+    yield from ("    case ('--selftest')", "      call selftest()", "    case ('--trace')", "      call trace(.true.)")
+    yield from ("    case ('--outputs')", "      call trace(.false.)")
     yield from ("    case ('--rate')", "      call rate()")
     yield from ("    case default", "      do")
     yield "        read (input_unit, *, iostat=status) inputs"
@@ -230,8 +231,9 @@ def _program(plan: Plan) -> Iterator[str]:
     yield "        call compute(inputs, outputs)"
     yield f"        print '(*(es{digits + 8}.{digits - 1}e3))', outputs"
     yield from ("      end do", "    end select", "  end subroutine run_program", "")
-    yield from ("  subroutine trace()", "    real(real64) :: row(number_of_inputs)")
-    yield "    real(wp) :: layers(number_of_layer_values)"
+    yield from ("  subroutine trace(every)", "    logical, intent(in) :: every")
+    yield "    real(real64) :: row(number_of_inputs)"
+    yield "    real(wp) :: layers(number_of_layer_values), outputs(number_of_outputs)"
     yield from (
         "    integer :: source, drain, status",
         "    open (newunit=source, file='/dev/stdin', access='stream', &",
@@ -240,8 +242,13 @@ def _program(plan: Plan) -> Iterator[str]:
     yield "    open (newunit=drain, file='/dev/stdout', access='stream', form='unformatted', action='write')"
     yield from ("    do", "      read (source, iostat=status) row", "      if (status /= 0) exit")
     yield from (
-        "      call compute_layers(real(row, wp), layers)",
-        "      write (drain) real(layers, real64)",
+        "      if (every) then",
+        "        call compute_layers(real(row, wp), layers)",
+        "        write (drain) real(layers, real64)",
+        "      else",
+        "        call compute(real(row, wp), outputs)",
+        "        write (drain) real(outputs, real64)",
+        "      end if",
         "    end do",
     )
     yield from ("  end subroutine trace", "")

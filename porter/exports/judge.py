@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -112,14 +112,14 @@ def verify_traced(
     }
     diagnoses = share_out(diagnoses, list(stored.values()))
     feeds = sets[ORDINARY][0]
-    whole = judge_whole(program, port, feeds)
+    whole = judge_whole(program, port, feeds, [each for each, _ in sets.values()])
     reading = reading_of(network, program, golden)
     judgement = Judgement(
         rows=[_row(one) for one in judged],
         findings=[*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)],
         is_settled=_is_compared(judged),
         note=_export_note(port, judged, sets, whole),
-        notes=_notes(judged, program, port, feeds),
+        notes=_notes(judged, port, whole),
         link="export",
     )
     held = None if golden is None else _held(program, port, golden, reading)
@@ -205,7 +205,7 @@ def _judge(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -> Ju
         found, notes = _compared(walked, form), (f"{walked.name}: {form.activation} is written as {form.form}",)
     tried, shown = _telling(walked)
     verdict, reason = _verdict_of(found, differ, walked, tried, shown)
-    return Judged(walked, verdict, found, differ, shown, reason, (*notes, *_asleep(walked)))
+    return Judged(walked, verdict, found, differ, shown, reason, (*notes, *_asleep(walked, _is_shown(walked, port))))
 
 
 def _compared(walked: Walked, step: Any) -> Comparison:
@@ -263,11 +263,27 @@ def _is_shown(walked: Walked, port: TracedPort) -> bool:
     return bool(held[walked.name][0].shape == Stored.of(walked.step).kernel.shape)
 
 
-def _asleep(walked: Walked) -> tuple[str, ...]:
-    """A sentence, where units never gave anything but zero: what else they would give was not seen."""
+def _asleep(walked: Walked, is_shown: bool) -> tuple[str, ...]:
+    """A sentence each on units that never gave anything but zero, and on inputs that never moved.
+
+    Args:
+        walked: the step.
+        is_shown: whether its arrays were read, and compared one by one.
+    """
     step = walked.step
     name = getattr(getattr(step, "activation", None), "name", "")
     near = [one for one in walked.seen if not one.is_far]
+    if isinstance(step, Dense) and near and near[0].fed[0].ndim == 2 and not is_shown:
+        fed = np.concatenate([one.fed[0] for one in near])
+        still = int(np.sum(np.ptp(fed, axis=0) == 0))
+        if still:
+            told = f"{still} of its {fed.shape[1]} inputs were the same on every row: their weights were not seen"
+            return (f"{walked.name}: {told}", *_quiet(walked, name, near))
+    return _quiet(walked, name, near)
+
+
+def _quiet(walked: Walked, name: str, near: Sequence[Any]) -> tuple[str, ...]:
+    step = walked.step
     if name not in DEAD or step.activation.parameters or not near or any(one.actual.ndim != 2 for one in near):
         return ()
     quiet = int(np.sum(np.all([np.max(one.actual, axis=0, initial=0.0) == 0 for one in near], axis=0)))
@@ -286,33 +302,58 @@ class Whole:
     Attributes:
         comparison: with the end-to-end bound.
         is_steady: whether the same rows gave the same bits again.
+        apart: by how much the outputs that a person calls for lie from those of the layers; 0 where they are the same.
+        surplus: layers that the port shows and the legacy program has not.
         swallows: the step that made a number of a missing value that the reference hands on; "" for none.
         reason: why there is no bound.
     """
 
     comparison: Comparison
     is_steady: bool
+    apart: float = 0.0
+    surplus: tuple[str, ...] = ()
     swallows: str = ""
     reason: str = ""
 
 
-def judge_whole(program: Program, port: TracedPort, feeds: Feeds) -> Whole:
+def judge_whole(program: Program, port: TracedPort, feeds: Feeds, sets: Iterable[Feeds] = ()) -> Whole:
     """The outputs on the first rows with the end-to-end bound, the same rows again, and rows of missing values."""
     few = {name: rows[:END_TO_END_ROWS] for name, rows in feeds.items()}
     tensors, again = traced(program, port, few), traced(program, port, few)
     is_steady = all(np.array_equal(tensors[name], again[name], equal_nan=True) for name in program.outputs)
     precisions = {step.name: port.precision_of(step.name) for step in program.steps}
+    apart = _calls_otherwise(program, port, sets)
+    known = {*program.inputs, *program.outputs, *(step.name for step in program.steps), *port.outputs}
+    surplus = tuple(name for name in tensors if name not in known)
     try:
         allowed = end_to_end(program, few, precisions)
     except KeyError as error:
-        return Whole(Comparison(), is_steady, reason=str(error.args[0]))
+        return Whole(Comparison(), is_steady, apart, surplus, reason=str(error.args[0]))
     found = []
     for name, wanted in zip(program.outputs, program(few), strict=True):
         expected, actual = np.asarray(wanted, np.float64), np.asarray(tensors[name], np.float64)
         shown = getattr(program.step(name), "shown", None) if name in precisions else None
         expected, actual = (expected, actual) if shown is None else (shown(expected), shown(actual))
         found.append(compare_outputs(expected, actual, allowed.get(name, np.zeros(expected.shape)), probes=ORDINARY))
-    return Whole(merge_comparisons(found), is_steady, _swallows(program, port, few))
+    return Whole(merge_comparisons(found), is_steady, apart, surplus, _swallows(program, port, few))
+
+
+def _calls_otherwise(program: Program, port: TracedPort, sets: Iterable[Feeds]) -> float:
+    """By how much what a person calls differs from the layers' own outputs, on the last rows of every set."""
+    if port.call is None:
+        return 0.0
+    parts = [{name: rows[-END_TO_END_ROWS:] for name, rows in feeds.items()} for feeds in sets]
+    if not parts:
+        return 0.0
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in program.inputs}
+    given = port.call([joined[name] for name in program.inputs])
+    tensors, worst = traced(program, port, joined), 0.0
+    for own, name in zip(port.outputs, program.outputs, strict=True):
+        if not np.array_equal(given[own], tensors[name], equal_nan=True):
+            with np.errstate(invalid="ignore"):
+                error = np.abs(np.asarray(given[own], np.float64) - tensors[name])
+            worst = max(worst, float(np.nanmax(error, initial=0.0)) or float("inf"))
+    return worst
 
 
 def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:
@@ -371,6 +412,10 @@ def _findings_of_whole(judged: Sequence[Judged], whole: Whole, port: TracedPort)
     if not whole.is_steady:
         message = f"{last}: {port.name} gives other numbers for the same rows when it is run again"
         found.append(Finding("call.unsteady", last, (), message, "", "take out what is random or keeps a state"))
+    if whole.apart:
+        message = f"{last}: what is called of {port.name} gives other outputs than its layers, by {whole.apart:.3g}"
+        remedy = f"hand on what the last layer gives, or write it anew with {port.portable}"
+        found.append(Finding("call.overridden", last, (), message, "", remedy))
     if whole.comparison.exceeding and all(one.verdict != "mismatch" for one in judged):
         message = f"{last}: the outputs differ by more than rounding explains from end to end, though no layer does"
         evidence = word_evidence(whole.comparison, 0, None)
@@ -432,12 +477,16 @@ def as_feeds_exactly(program: Program, golden: Samples) -> dict[str, Array]:
     return dict(zip(program.inputs, (np.asarray(each) for each in golden.inputs), strict=True))
 
 
-def _notes(judged: Sequence[Judged], program: Program, port: TracedPort, feeds: Feeds) -> tuple[str, ...]:
+def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole) -> tuple[str, ...]:
     notes = [note for one in judged for note in one.notes]
     notes += [f"{one.name}: not compared: {one.reason}" for one in judged if one.verdict == "uncompared"]
-    swallowed = _swallows(program, port, feeds)
-    if swallowed:
-        notes.append(f"{swallowed}: a missing value (NaN) becomes a number, which the legacy network hands on")
+    if whole.surplus:
+        told = ", ".join(whole.surplus)
+        physical = any(name.startswith("Transform") for name in whole.surplus)
+        question = ": was it made with --physical?" if physical else ""
+        notes.append(f"the port has layers that the legacy formula has not, as it is read: {told}{question}")
+    if whole.swallows:
+        notes.append(f"{whole.swallows}: a missing value (NaN) becomes a number, which the legacy network hands on")
     if port.alone is None:
         notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
     return tuple(notes)

@@ -139,7 +139,7 @@ def _record(path: Path) -> Mapping[str, Any]:
 
 
 def _variables(path: Path) -> dict[str, list[Array]]:
-    """By layer name; a group of variables bears the name of its layer."""
+    """By layer name; a group of variables bears the name of its layer. Those of two directions apart as well."""
     with tempfile.TemporaryDirectory(prefix="porter-") as folder:
         file = Path(folder) / "weights.h5"
         file.write_bytes(read_member(path, WEIGHTS))
@@ -153,6 +153,9 @@ def _variables(path: Path) -> dict[str, list[Array]]:
                 # A cell's variables are those of the layer that it is in.
                 layer = _outer(hdf5, group, str(layer))
                 found.setdefault(layer, []).append(hdf5.read(name))
+                for side in ("forward", "backward"):
+                    if f"/{side}_layer/" in f"{group}/":
+                        found.setdefault(f"{layer}/{side}", []).append(hdf5.read(name))
     return found
 
 

@@ -84,8 +84,11 @@ def _counted(network: KerasNetwork) -> Iterator[tuple[str, KerasLayer]]:
 
 
 def _own(arrays: Layers, key: str, layer: KerasLayer, legacy: KerasNetwork) -> Sequence[Array]:
-    legal = re.sub(r"[^A-Za-z0-9_.\-#]", "_", key)
-    mine = next((arrays[name] for name in (key, legal, key.rsplit("/", maxsplit=1)[-1]) if name in arrays), None)
+    legal = "/".join(re.sub(r"[^A-Za-z0-9_.\-#]", "_", part) for part in key.split("/"))
+    outer = legal.split("/")[0]
+    sides = (f"{outer}/backward" if "#" in key else f"{outer}/forward", outer) if "/" in key else ()
+    options = (key, legal, key.rsplit("/", maxsplit=1)[-1], *sides)
+    mine = next((arrays[name] for name in options if name in arrays), None)
     if mine is None:
         raise misfit(legacy, f"no layer {layer.name}", f"one with {len(layer.weights)} arrays")
     if len(mine) != len(layer.weights):

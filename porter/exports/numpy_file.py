@@ -154,6 +154,9 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
     yield "        given = np.concatenate(list(layers(rows).values()), axis=1)"
     yield '        sys.stdout.buffer.write(given.astype("<f8").tobytes())'
+    yield '    elif option == "--outputs":'
+    yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
+    yield '        sys.stdout.buffer.write(predict(rows).astype("<f8").tobytes())'
     yield '    elif option == "--rate":'
     yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
     yield "        start, done = time.perf_counter(), 0"
@@ -199,7 +202,7 @@ def open_file(path: Path, *, trusted: bool) -> TracedPort:
     return TracedPort(
         path.name, f"NumPy {np.__version__}", program.run, program.outputs, precision, path=path,
         weights=cache(lambda: by_names(read_arrays(path), program.layers)), portable="porter export --to numpy",
-        rate=program.rate,
+        call=program.call, rate=program.rate,
     )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ TESTED_ROWS = 8
 PRECISIONS = ("float64", "float32")
 UNTOLD = re.compile(r"""[^ -~]|["'\\`]|\*/|/\*""")
 """What could end a comment or a text in a program, in whichever language."""
+MOST_NUMBERS = 2**23
+"""Of all arrays together: some 200 MB of text."""
 UNHELD = {"logistic_table"}
 """Activations that are a table of 100,000 numbers, not a formula."""
 UNITS = {"cos_degrees": "degrees", "log10": "its logarithm is taken", "ln": "its logarithm is taken"}
@@ -164,6 +166,7 @@ def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
     else:
         pieces, entries = tuple(_pieces(network, language)), {"inputs": (network.widths[0],)}
         results = (len(pieces) - 1,)
+    _check_size(network, language)
     _check_activations(network, pieces, language)
     for name in (*entries, *(piece.name for piece in pieces)):
         _check_name(network, name, language)
@@ -194,6 +197,16 @@ def _unique(identifier: str, taken: set[str]) -> str:
         identifier += "_"
     taken.add(identifier.lower())
     return identifier
+
+
+def _check_size(network: Network, language: str) -> None:
+    count = sum(array.size for array in network.source.arrays.values() if array.dtype.kind == "f")
+    if count > MOST_NUMBERS:
+        raise UnbuildableError(
+            f"{network.name} cannot be written in {language}", found=f"{count:,} numbers",
+            expected=f"at most {MOST_NUMBERS:,}, of which a compiler makes a program in minutes",
+            remedy="export to onnx or saved_model",
+        )  # fmt: skip
 
 
 def _check_name(network: Network, name: str, language: str) -> None:

@@ -2,7 +2,8 @@
 
 Such a program answers ``--layers`` with lines: ``porter-program 1 PRECISION``, one ``input 8x3 NAME`` each, one
 ``layer 8x5 NAME`` each, one ``output NAME`` each. With ``--trace`` it reads rows of float64 numbers until they end,
-all inputs one behind the other, and writes for each row what every layer gives, in that order, as float64.
+all inputs one behind the other, and writes for each row what every layer gives, in that order, as float64. With
+``--outputs`` it writes what the function gives that others call. With ``--rate`` it prints rows a second.
 """
 
 from __future__ import annotations
@@ -49,21 +50,34 @@ class Program:
         Raises:
             PortError: it ends with an error, or does not give so many numbers.
         """
+        return self._ask("--trace", inputs, list(self.layers.items()))
+
+    def _ask(
+        self, option: str, inputs: Sequence[Array], wanted: Sequence[tuple[str, tuple[int, ...]]]
+    ) -> dict[str, Array]:
         count = len(inputs[0])
         rows = np.concatenate([np.asarray(each, "<f8").reshape(count, -1) for each in inputs], axis=1)
-        told = _start((*self.command, "--trace"), self.name, np.ascontiguousarray(rows, "<f8").tobytes())
-        sizes = [int(np.prod(shape)) for shape in self.layers.values()]
+        told = _start((*self.command, option), self.name, np.ascontiguousarray(rows, "<f8").tobytes())
+        sizes = [int(np.prod(shape)) for _, shape in wanted]
         if len(told) != 8 * count * sum(sizes):
             raise PortError(
                 f"the port {self.name}", found=f"{len(told)} bytes for {count} rows",
-                expected=f"{8 * count * sum(sizes)}, eight for each number of each layer",
+                expected=f"{8 * count * sum(sizes)}, eight for each number",
             )  # fmt: skip
         values = np.frombuffer(told, "<f8").reshape(count, sum(sizes))
         ends = np.cumsum(sizes)
         return {
             name: values[:, end - size : end].reshape(count, *shape)
-            for (name, shape), size, end in zip(self.layers.items(), sizes, ends, strict=True)
+            for (name, shape), size, end in zip(wanted, sizes, ends, strict=True)
         }
+
+    def call(self, inputs: Sequence[Array]) -> dict[str, Array]:
+        """(rows, ...) for each input to (rows, ...) for each output, by the function that others call.
+
+        Raises:
+            PortError: it ends with an error, or does not give so many numbers.
+        """
+        return self._ask("--outputs", inputs, [(name, self.layers[name]) for name in self.outputs])
 
     def rate(self, inputs: Sequence[Array]) -> float:
         """Rows a second, as the program itself measures them.

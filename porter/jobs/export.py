@@ -83,6 +83,7 @@ def export(
         OutputExistsError: the output exists and ``force`` is not given.
     """
     path = Path(path)
+    _check_meant({"precision": precision, "project": project or None, "samples": samples}, placement, like)
     if like is not None:
         if to is not None:
             raise UsageError("to", found=repr(to), expected="none beside like, whose format it is")
@@ -103,6 +104,22 @@ def export(
             chosen = {"to": form.name, "precision": precision, "seed": seed}
             form.stamp(draft, describe(network, report, chosen | dict(network.declarations)))
     return _at(report, path)
+
+
+def _check_meant(given: Mapping[str, Any], placement: str | None, like: Any) -> None:
+    """Refuse what would be passed over.
+
+    Raises:
+        UsageError: options of a new file beside ``like``, or the other way round.
+    """
+    found = [name for name, value in given.items() if value is not None]
+    if like is not None and found:
+        raise UsageError(
+            f"{', '.join(found)} beside like", found="options that have no meaning there",
+            expected="none: the legacy file says how it is written, and samples are of the numbers that it had",
+        )  # fmt: skip
+    if like is None and placement is not None:
+        raise UsageError("placement", found=repr(placement), expected="none: it is said beside like alone")
 
 
 def _export_like(

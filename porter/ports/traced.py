@@ -35,6 +35,8 @@ class TracedPort:
         weights: reads the arrays of its dense layers as it holds them: by layer, the kernel (inputs, units) and the
             bias (units,) or None, float64; None where it shows none.
         portable: how to write the file anew, for remedies.
+        call: inputs to the outputs by their names, by what a person calls of it, where that is something else than
+            ``run``.
         rate: rows a second on given inputs, where the runtime measures that better than a call of ``run`` does.
         alone: runs one layer by its name on arrays of its own, as ``run`` gives and takes them; None where the runtime
             runs none alone. It raises where a layer cannot be.
@@ -51,6 +53,7 @@ class TracedPort:
     path: Path | None = None
     weights: Weights | None = None
     portable: str = "porter export"
+    call: Run | None = None
     rate: Callable[[Sequence[Array]], float] | None = None
     alone: Callable[[str, Sequence[Array]], Array] | None = None
     states: Mapping[str, Any] = field(default_factory=dict)

@@ -101,3 +101,22 @@ def branches(path):
         **held("dense_3", ("kernel",), (15, 5)), **held("dense_4", ("kernel", "bias"), (20, 2), (2,)),
     }  # fmt: skip
     return write(path, model(entries, ["left", "right"], ["dense_4", "sum"]), arrays)
+
+
+def both_ways(path):
+    """A recurrent layer in either direction, and a dense one at every step."""
+    config = {"activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True, "go_backwards": False,
+              "stateful": False, "unroll": False, "units": 4, "return_sequences": True, "name": "lstm_1"}  # fmt: skip
+    entries = [
+        layer("Bidirectional", "both", merge_mode="concat", layer={"class_name": "LSTM", "config": config},
+              batch_input_shape=[None, 6, 3]),
+        layer("TimeDistributed", "each", layer={"class_name": "Dense", "config": {
+            "name": "dense_1", "units": 2, "activation": "softmax", "use_bias": True}}),
+    ]  # fmt: skip
+    rng = np.random.default_rng(5)
+    arrays = {
+        f"both/{side}_lstm_1/{role}:0": (0.5 * rng.standard_normal(shape)).astype(np.float32)
+        for side in ("forward", "backward")
+        for role, shape in (("kernel", (3, 16)), ("recurrent_kernel", (4, 16)), ("bias", (16,)))
+    }
+    return write(path, model(entries), {"both": arrays, **held("each", ("kernel", "bias"), (8, 2), (2,))})

@@ -83,6 +83,12 @@ def test_refusals(file, tmp_path, arguments, told):
     assert "Traceback" not in done.stderr
 
 
+def test_options_of_keras_models_are_not_passed_over(file, tmp_path):
+    for words in (("--dtype", "float64"), ("--placement", "folded")):
+        done = porter("port", file, "--to", "numpy", "-o", tmp_path / "aa.py", *words)
+        assert done.returncode == 2 and "--precision" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["aa.c", "aa.f90", "aa.py"])
 def test_no_tensorflow_for_programs(file, tmp_path, name):
     for arguments in (

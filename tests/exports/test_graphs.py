@@ -21,6 +21,7 @@ FILES = {
     "gru, reset after": lambda path: graphs.recurrent(path, "GRU", reset_after=True),
     "rnn backwards": lambda path: graphs.recurrent(path, "SimpleRNN", go_backwards=True),
     "branches": graphs.branches,
+    "both ways": graphs.both_ways,
 }
 
 

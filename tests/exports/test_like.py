@@ -231,8 +231,11 @@ def test_refusals_of_the_output(tmp_path):
     file = write_hdf5(tmp_path / "small_Lrc_aaNN.h5")
     with pytest.raises(UsageError, match="ending"):
         porter.export(file, tmp_path / "back.txt", like=file)
-    with pytest.raises(UsageError, match="beside like"):
-        porter.export(file, tmp_path / "back.h5", like=file, to="c")
+    for told in ({"to": "c"}, {"precision": "float32"}, {"project": True}, {"samples": "golden.npz"}):
+        with pytest.raises(UsageError, match="beside like"):
+            porter.export(file, tmp_path / "back.h5", like=file, **told)
+    with pytest.raises(UsageError, match="placement"):
+        porter.export(file, tmp_path / "back.py", placement="outside")
     with pytest.raises(OutputExistsError):
         porter.export(file, file, like=file)
 
@@ -271,11 +274,11 @@ def test_the_sides_are_not_the_same(tmp_path):
     assert np.allclose(plain_forward(file, rows), build_program(porter.read(file))(rows)[0], atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["cnn", "lstm"])
+@pytest.mark.parametrize("name", ["cnn", "lstm", "both ways"])
 def test_a_legacy_keras_file_and_back(tmp_path, name):
     from tests.exports import graphs
 
-    file = {"cnn": graphs.cnn, "lstm": graphs.recurrent}[name](tmp_path / "old.h5")
+    file = {"cnn": graphs.cnn, "lstm": graphs.recurrent, "both ways": graphs.both_ways}[name](tmp_path / "old.h5")
     network = porter.read(file)
     report = porter.export(network, tmp_path / "same.h5", like=file)
     assert report.verdict == "parity" and (tmp_path / "same.h5").read_bytes() == file.read_bytes()

@@ -95,6 +95,14 @@ def test_a_file_name_does_not_become_code(tmp_path, language):
     written(porter.read(file), tmp_path, language)
 
 
+def test_more_numbers_than_a_compiler_takes_are_refused(network, tmp_path, language, monkeypatch):
+    from porter.exports import plan
+
+    monkeypatch.setattr(plan, "MOST_NUMBERS", 100)
+    with pytest.raises(UnbuildableError, match="at most 100"):
+        porter.export(network, tmp_path / f"net{SUFFIXES[language]}")
+
+
 def test_nothing_is_run_unasked(network, tmp_path, language):
     path, _ = written(network, tmp_path, language)
     with pytest.raises(UsageError, match="--compile"):
@@ -142,6 +150,11 @@ SIGN = {
     "fortran": (r"Norm_out_scale \* x \+ Norm_out_offset", "Norm_out_scale * x - Norm_out_offset"),
     "numpy": (r"Norm_out_scale \* x \+ Norm_out_offset", "Norm_out_scale * x - Norm_out_offset"),
 }
+CLAMPED = {
+    "c": (r"(outputs\[0 \+ j\] = )(layers\[\d+ \+ j\]);", r"\1\2 > 0 ? 0 : \2;"),
+    "fortran": (r"    outputs\(1:\d+\) = (layers\(\d+:\d+\))", r"    outputs = min(\1, 0.0_wp)"),
+    "numpy": (r"(    return )(values\['Norm_out'\])", r"\1np.minimum(\2, 0)"),
+}
 EDITS = {
     "kernel.transposed": ("Layer2", TRANSPOSED),
     "activation.replaced": ("Layer2", SWAPPED),
@@ -164,6 +177,16 @@ def test_a_mistake_edited_by_hand_is_named(network, tmp_path, language, code):
     assert report.verdict == report.links["export"] == "mismatch"
     assert [(each.code, each.layer) for each in report.findings] == [(code, layer)], str(report)
     assert [row.layer for row in report.layers if row.verdict == "mismatch"] == [layer]
+
+
+def test_a_function_that_does_otherwise_than_the_layers_is_found(network, tmp_path, language):
+    """What people call is held against what its layers give, far outside of the range as well."""
+    path, _ = written(network, tmp_path, language)
+    text, count = re.subn(*CLAMPED[language], path.read_text(), count=1)
+    assert count == 1
+    path.write_text(text)
+    report = porter.verify(network, path, compile=True)
+    assert report.verdict == "mismatch" and [each.code for each in report.findings] == ["call.overridden"]
 
 
 def test_one_number_changed_in_the_text_is_named_with_its_place(network, tmp_path, language):

@@ -108,6 +108,12 @@ def test_a_missing_value_that_becomes_a_number_is_told(network):
     assert not any("missing value" in note for note in porter.verify(network, port_of(network)).notes)
 
 
+def test_layers_that_the_legacy_formula_has_not_are_told(network):
+    more = port_of(network, change=lambda values: {**values, "Transform_out": np.exp(values["Norm_out"])})
+    report = porter.verify(network, more)
+    assert any("Transform_out: was it made with --physical?" in note for note in report.notes)
+
+
 def test_a_runtime_that_raises_is_a_refusal(network):
     def broken(inputs):
         raise RuntimeError("no such operation")
