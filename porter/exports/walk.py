@@ -71,7 +71,10 @@ class Seen:
         """A recurrent layer one time step after the other, each from the port's own states; None for any other."""
         if self.states is None or not is_stepped(step):
             return None
-        found = step_through(step, fed, self.states, precision)
+        try:
+            found = step_through(step, fed, self.states, precision)
+        except KeyError:  # the states are hidden after all
+            return None
         sides = [(found.outputs, actual, found.allowed), *found.states]
         return merge_comparisons(
             compare_outputs(wanted, np.asarray(own, np.float64), allowed, probes=self.probes, is_far=self.is_far)
