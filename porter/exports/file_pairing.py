@@ -27,6 +27,7 @@ Order = tuple[int, ...]
 
 NEAR = 1e-3
 """Of the range of what a step gives: nearer than that, a tensor is taken to be meant as it."""
+LEAST = 2.0**-126
 AHEAD = 3
 """Steps that may have been folded into one."""
 
@@ -57,6 +58,75 @@ class Place:
 
 
 @dataclass(frozen=True)
+class UnrolledStates:
+    """The states of a recurrent layer that is written out: tensors among all that are computed from its input.
+
+    Attributes:
+        file: the graph.
+        taken: the sequence.
+        dtypes: of the tensors.
+        rows: shape of a row of each.
+    """
+
+    file: FileGraph
+    taken: Place
+    dtypes: Mapping[Key, Any]
+    rows: Mapping[Key, tuple[int, ...]]
+
+    def __call__(self, step: Any, at: int, x: Array, begin: tuple[Array, ...], mask: Array | None) -> tuple[Array, ...]:
+        """As ``reference.rounding.recurrent_steps`` asks for them: at each time step those nearest to what it makes.
+
+        Raises:
+            KeyError: none is near.
+        """
+        if mask is not None or x.ndim != 3:
+            raise KeyError("masked time steps that are written out")
+        tensors, states, found = self._behind(x, begin[0].shape), begin, list[tuple[Array, ...]]()
+        for part in np.moveaxis(x[:, ::-1] if step.reverse else x, 1, 0):
+            wanted = step.cell.step(part, states)
+            states = tuple(self._nearest(tensors, each) for each in wanted)
+            found.append(states)
+        return tuple(np.stack(parts, axis=1) for parts in zip(*found, strict=True))
+
+    def _behind(self, x: Array, shape: tuple[int, ...]) -> list[Array]:
+        """Every tensor of a state's size that is computed from the sequence alone."""
+        given = {self.taken.key: self.taken.write(x).astype(self.dtypes[self.taken.key])} | self._parts(x)
+        known, wanted = set(given), list[Key]()
+        for node in self.file.nodes:
+            if node.inputs and set(node.inputs) <= known and not set(node.outputs) <= known:
+                known |= set(node.outputs)
+                wanted += node.outputs
+        made = self.file.run_between(given, wanted)
+        size = int(np.prod(shape))
+        return [np.asarray(each, np.float64).reshape(shape) for each in made.values()
+                if each.size == size and len(each) == shape[0] and each.dtype.kind == "f"]  # fmt: skip
+
+    def _parts(self, x: Array) -> dict[Key, Array]:
+        """The time steps of the sequence, where the file has put it together of them, and goes on from these."""
+        makers = {key: node for node in self.file.nodes for key in node.outputs}
+        maker = makers.get(self.taken.key)
+        while maker is not None and len(maker.inputs) == 1:  # turned, after it was put together
+            maker = makers.get(maker.inputs[0])
+        if maker is None or len(maker.inputs) != x.shape[1]:
+            return {}
+        size = x[:1, 0].size
+        if any(int(np.prod(self.rows[key])) != size for key in maker.inputs):
+            return {}
+        return {
+            key: x[:, time].reshape(len(x), *self.rows[key]).astype(self.dtypes[key])
+            for time, key in enumerate(maker.inputs)
+        }
+
+    @staticmethod
+    def _nearest(tensors: Sequence[Array], wanted: Array) -> Array:
+        gaps = [_gap(each, wanted) for each in tensors]
+        best = int(np.argmin(gaps)) if gaps else 0
+        if not gaps or not gaps[best] <= NEAR * max(float(np.ptp(wanted)), LEAST):
+            raise KeyError("no tensor of the file is the state after a time step")
+        return tensors[best]
+
+
+@dataclass(frozen=True)
 class FilePairing:
     """Steps and tensors.
 
@@ -69,6 +139,7 @@ class FilePairing:
         takes: by step, where what it takes is; steps are left out that take what has no place.
         dtypes: of the tensors.
         sides: by recurrent step, how many directions it has.
+        rows: shape of a row of each tensor.
     """
 
     file: FileGraph
@@ -79,6 +150,7 @@ class FilePairing:
     takes: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
     dtypes: Mapping[Key, Any] = field(default_factory=dict)
     sides: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
 
     def traced(self, outputs: Sequence[str]) -> TracedPort:
         """The file as a port that shows what its steps give."""
@@ -106,11 +178,14 @@ class FilePairing:
         return place.read(found, (len(rows[0]), *self.shapes[name]))
 
     def _states(self, name: str) -> Any:
-        """What gives the states of a recurrent step; None where the file has no such operation for it."""
-        if name not in self.takes or not self.file.cells:
+        """What gives the states of a recurrent step; None where the file hides them."""
+        if name not in self.takes or not self.sides[name]:
             return None
-        cells = self._cells(self.places[name].key, {place.key for place in self.takes[name]})
-        if not cells or len(cells) != self.sides[name]:
+        taken = self.takes[name]
+        cells = self._cells(self.places[name].key, {place.key for place in taken}) if self.file.cells else []
+        if not cells and len(taken) == 1:
+            return UnrolledStates(self.file, taken[0], self.dtypes, self.rows)
+        if len(cells) != self.sides[name]:
             return None
 
         def provide(step: Any, at: int, x: Array, begin: tuple[Array, ...], mask: Array | None) -> tuple[Array, ...]:
@@ -175,7 +250,8 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
              if all(name in known for name in step.inputs)}  # fmt: skip
     dtypes = {key: array.dtype for key, array in tensors.items()}
     sides = {step.name: len(directions(step)) for step in program.steps}
-    return FilePairing(file, ordered, shapes, whole, precisions, takes, dtypes, sides)
+    rows = {key: array.shape[1:] for key, array in tensors.items()}
+    return FilePairing(file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows)
 
 
 def _precision(file: FileGraph, tensors: Mapping[Key, Array], keys: Sequence[Key]) -> Precision | None:

@@ -54,7 +54,7 @@ def add_graph(site: OnnxSite, network: KerasNetwork) -> Ends:
         if name in dtypes:  # an input that is an output as well
             site.enter("")
             name = site.add("Identity", name)
-        outputs.append((name, dtypes.get(tensors[ref], site.dtype), _shape(shapes, ref, "")))
+        outputs.append((name, dtypes.get(tensors[ref], site.dtype), _shape(shapes, ref)))
     return Ends(inputs, outputs, steps)
 
 
@@ -99,9 +99,9 @@ def add_calls(
             prefix + call.name,
             layer,
             [tensors[ref] for ref in call.inputs],
-            [_shape(shapes, ref, prefix) for ref in call.inputs],
+            [_shape(shapes, ref) for ref in call.inputs],
             [None if ref is None else tensors[ref] for ref in call.masks],
-            shapes.get(prefix + call.name, ()),
+            shapes.get(call.name, ()),
             call.outputs,
             shapes,
         )
@@ -116,8 +116,8 @@ def add_calls(
     return steps
 
 
-def _shape(shapes: Mapping[str, Shape], ref: Ref, prefix: str) -> Shape:
-    return shapes[prefix + (ref.name if ref.index == 0 else f"{ref.name}#{ref.index}")]
+def _shape(shapes: Mapping[str, Shape], ref: Ref) -> Shape:
+    return shapes[ref.name if ref.index == 0 else f"{ref.name}#{ref.index}"]
 
 
 def _mask(site: OnnxSite, call: KerasCall, layer: KerasLayer, unit: Unit) -> str:
@@ -179,15 +179,14 @@ def _try(network: KerasNetwork, length: int) -> dict[str, tuple[int, ...]]:
     for step in program.steps:
         inner = getattr(step, "inner", None)
         if isinstance(inner, Program):
-            found |= _inside(step.name, inner, found[step.inputs[0]][1:])
+            found |= _inside(step.name.split("@")[0], inner, found[step.inputs[0]][1:])
     return found
 
 
 def _inside(name: str, inner: Program, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The same of a model that is applied to every time step."""
-    zeros = np.zeros((1, *shape))
-    found = {f"{name}/{inner.inputs[0]}": shape}
-    return found | {f"{name}/{each}": np.shape(trace.outputs)[1:] for each, trace in inner.trace(zeros).items()}
+    traces = inner.trace(np.zeros((1, *shape)))
+    return {f"{name}/{each}": np.shape(trace.outputs)[1:] for each, trace in traces.items()}
 
 
 def _guess(network: KerasNetwork) -> Shape:
@@ -204,7 +203,9 @@ def _time_distributed(site: OnnxSite, unit: Unit) -> list[str]:
     rows = merge_rows(site, unit.inputs[0], len(rest))
     if isinstance(inner, KerasNetwork):
         tensors = {Ref(inner.inputs[0].name): rows}
-        add_calls(site, inner, tensors, unit.known, f"{unit.name}/")
+        # What is inside bears the wrapper's name already; a second call of it needs another.
+        known = {**unit.known, inner.inputs[0].name: rest}
+        add_calls(site, inner, tensors, known, f"{unit.name}:" if "@" in unit.name else "")
         site.enter(unit.name)
         found = tensors[inner.outputs[0]]
     else:

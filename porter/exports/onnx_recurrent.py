@@ -118,8 +118,9 @@ def _by_own_operation(
         "hidden_size": int(p["units"]), "direction": "reverse" if p["go_backwards"] else "forward",
         "activations": [name for name, _, _ in told],
     }  # fmt: skip
-    if any(alpha or beta for _, alpha, beta in told):
-        options |= {"activation_alpha": [a for _, a, _ in told], "activation_beta": [b for _, _, b in told]}
+    bent = [(alpha, beta) for _, alpha, beta in told if alpha or beta]  # those that take any take theirs in turn
+    if bent:
+        options |= {"activation_alpha": [alpha for alpha, _ in bent], "activation_beta": [beta for _, beta in bent]}
     if kind == "GRU":
         options["linear_before_reset"] = int(p["reset_after"])
     turned = site.transpose(x, [1, 0, 2])

@@ -71,7 +71,10 @@ class Seen:
         """A recurrent layer one time step after the other, each from the port's own states; None for any other."""
         if self.states is None or not is_stepped(step):
             return None
-        found = step_through(step, fed, self.states, precision)
+        try:
+            found = step_through(step, fed, self.states, precision)
+        except KeyError:  # the states are hidden after all
+            return None
         sides = [(found.outputs, actual, found.allowed), *found.states]
         return merge_comparisons(
             compare_outputs(wanted, np.asarray(own, np.float64), allowed, probes=self.probes, is_far=self.is_far)
@@ -158,6 +161,11 @@ def walk(program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, boo
     ]
 
 
+def _wide(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    sizes = rng.choice(WIDE_SIZES, (shape[0],) + (1,) * (len(shape) - 1))
+    return np.asarray(rng.standard_normal(shape) * sizes)
+
+
 def _alone(step: Any, port: TracedPort, seen: Sequence[Seen]) -> list[Seen]:
     """A layer fed with wide numbers of its own, where its runtime runs it alone and it takes such numbers."""
     first = next((one for one in seen if one.carried is None and not one.is_far), None)
@@ -166,11 +174,10 @@ def _alone(step: Any, port: TracedPort, seen: Sequence[Seen]) -> list[Seen]:
     size = max(sum(each[:1].size for each in first.fed), first.actual[:1].size, 1)
     count = int(np.clip(WIDE_NUMBERS // size, 2, WIDE_ROWS))
     rng = np.random.default_rng(0)
-    rows = [
-        _fed(rng.standard_normal((count, *each.shape[1:])) * rng.choice(WIDE_SIZES, (count,) + (1,) * (each.ndim - 1)),
-             port.precision_of(step.name))
-        for each in first.fed
-    ]  # fmt: skip
+    precision = port.precision_of(step.name)
+    rows = [_fed(_wide(rng, (count, *each.shape[1:])), precision) for each in first.fed]
+    if is_stepped(step):  # the states of a layer are what another layer's were: activations
+        rows[1:] = [_fed(rng.uniform(-1, 1, each.shape), precision) for each in rows[1:]]
     try:
         actual = port.alone(step.name, rows)
         step(*rows)

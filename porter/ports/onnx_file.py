@@ -55,12 +55,18 @@ def open_onnx(path: Path, *, trusted: bool = False) -> FileGraph:
     del trusted
     require("onnx", "onnx")
     require("onnxruntime", "onnx")
-    return _Reader(_load(Path(path)), Path(path).name).graph()
+    model = _load(Path(path))
+    try:
+        return _Reader(model, Path(path).name).graph()
+    except PortError:
+        raise
+    except Exception as error:  # what is damaged inside
+        raise _unreadable(Path(path), error) from error
 
 
 def _load(path: Path) -> Any:
     import onnx
-    from onnx import external_data_helper, inliner
+    from onnx import external_data_helper, inliner, numpy_helper
 
     if not path.is_file():
         raise PortError(f"the port {path}", found="no such file", remedy="give the path of an .onnx file")
@@ -70,14 +76,20 @@ def _load(path: Path) -> Any:
             raise ValueError("a graph without operations or outputs")
         _check_places(model, path)
         external_data_helper.load_external_data_for_model(model, str(path.parent))
+        for each in model.graph.initializer:
+            numpy_helper.to_array(each)  # which refuses what is no array
         return inliner.inline_local_functions(model) if model.functions else model
     except PortError:
         raise
     except Exception as error:  # protobuf's, onnx' and the system's own kinds
-        raise PortError(
-            f"the port {path}", found=f"onnx cannot read it: {first_line(error)}", expected="a whole ONNX model",
-            remedy="check that the file is complete",
-        ) from error  # fmt: skip
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: BaseException) -> PortError:
+    return PortError(
+        f"the port {path}", found=f"onnx cannot read it: {first_line(error)}", expected="a whole ONNX model",
+        remedy="check that the file is complete",
+    )  # fmt: skip
 
 
 def _check_places(model: Any, path: Path) -> None:
@@ -377,4 +389,5 @@ def _session(model: bytes, *, optimized: bool) -> Any:
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # Without its fallback, which prints to standard output before it tries the same again.
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)

@@ -11,7 +11,7 @@ import porter
 from porter.exports.litert import calibration
 from porter.ports import litert_file
 from tests.exports import litert_files
-from tests.exports.test_onnx_graphs import cnn, recurrent
+from tests.exports.test_onnx_graphs import cnn, long_lstm, recurrent
 from tests.keras_legacy.files import layer, model, write
 
 pytestmark = pytest.mark.usefixtures("keras")
@@ -117,6 +117,24 @@ def test_a_recurrent_network_is_unrolled(tmp_path, kind):
     network = porter.read(recurrent(tmp_path / "a.h5", kind))
     report = porter.verify(network, litert_files.write(network, tmp_path / "a.tflite"))
     assert report.verdict == "parity", str(report)
+
+
+def one_weight(model):
+    """Of what the states are multiplied with in the second layer, whose kernel all of its time steps share."""
+    matrices = [each.inputs[1] for each in litert_files.products(model)]
+    number = max(set(matrices), key=matrices.index)
+    values = litert_files.array(model, number)
+    values[3, 4] += 1e-3
+    litert_files.put(model, number, values)
+
+
+@pytest.mark.parametrize("edit", [None, one_weight])
+def test_a_long_sequence_is_judged_a_time_step_at_a_time(tmp_path, edit):
+    """As wholes its layers have bounds that say nothing; what is written out shows the states."""
+    network = porter.read(long_lstm(tmp_path / "a.h5"))
+    report = porter.verify(network, litert_files.write(network, tmp_path / "a.tflite", edit))
+    assert [row.verdict for row in report.layers] == ["parity", "parity" if edit is None else "mismatch"], str(report)
+    assert all(row.power < 1e-5 for row in report.layers)
 
 
 def test_a_time_axis_that_is_left_open(tmp_path):

@@ -229,3 +229,28 @@ def test_an_export_carries_its_record(square, tmp_path):
     assert record["links"]["export"] == "parity" and record["versions"]["onnxruntime"]
     assert str(tmp_path) not in told["porter_provenance"]
     assert porter.verify(square, tmp_path / "a.onnx", search=False).verdict == "parity"
+
+
+def test_a_damaged_graph_prints_nothing(square, tmp_path, capfd):
+    def edit(graph):
+        graph.node[3].op_type = "NoSuchOperation"
+
+    model = build_onnx(square)
+    edit(model.graph)
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(porter.PortError, match="NoSuchOperation"):
+        porter.verify(square, tmp_path / "a.onnx")
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_bytes_end_in_a_refusal_or_a_verdict(square, tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    content = bytearray(build_onnx(square).SerializeToString())
+    for place in rng.integers(0, len(content), 8):
+        content[place] = int(rng.integers(0, 256))
+    (tmp_path / "a.onnx").write_bytes(bytes(content if seed % 3 else content[: len(content) * seed // 12]))
+    try:
+        assert porter.verify(square, tmp_path / "a.onnx", search=False, rows=50).verdict in ("mismatch", "parity")
+    except porter.PorterError as error:
+        assert str(error)
