@@ -293,6 +293,20 @@ def test_a_model_that_branches_takes_fewer_bits_alone(keras):
         compress(model, budget=0.05, method="prune", rows=200)
 
 
+def test_what_keras_cannot_run_is_noted_and_the_others_are_tried(keras):
+    """As the half precision of some recurrent layers."""
+    model = keras.Sequential(
+        [keras.Input((4, 3)), keras.layers.LSTM(4, name="lstm"), keras.layers.Dense(2, name="out")]
+    )
+    broken = {"float16": lambda model: 1 / 0, "int8": shrinking.in_int8}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("porter.learning.compress.NARROWER", broken)
+        made = compress(model, budget=0.5, method="prune,float16,int8", rows=50, epochs=0)
+    assert [trial.method for trial in made.report.trials] == ["as it is", "int8"]
+    assert "float16 was not possible: division by zero" in made.report.notes
+    assert "no dense layer follows another: there are no hidden units to take out" in made.report.notes
+
+
 def test_the_model_given_is_left_as_it_is(keras, mixed, monkeypatch):
     model = porter.build(mixed)
     before = [weight.copy() for weight in model.get_weights()]
