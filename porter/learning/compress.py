@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import UsageError
+from porter.errors import UsageError, first_line
 from porter.examination.probes import draw_rows
 from porter.examination.rewriting.reduced import describe
 from porter.examination.rewriting.reduction import Reduction, reduce_chain
@@ -196,17 +196,18 @@ def _run(
     whole = job.start.model
     trials, models = [_measure(job, "as it is", whole)], {"as it is": whole}
     reduction = _reduce(job)
+    failed: list[str] = []
     for name, made in _candidates(job, methods, reduction):
-        tell(f"trying {name}")
-        small = made()
-        trials.append(_measure(job, name, small))
-        models[name] = small
+        _try(job, name, made, trials, models, failed)
     for name in (name for name in NARROWER if name in methods):
-        trial = _on_the_smallest(job, name, trials, models)
-        trials += [] if trial is None else [trial]
+        best = _smallest(trials)
+        if best is not None:
+            make = partial(NARROWER[name], models[best.method])
+            _try(job, f"{best.method} + {name}", make, trials, models, failed)
     smaller = [trial for trial in trials[1:] if trial.fits and trial.size < trials[0].size]
     best = min(smaller, key=lambda trial: trial.size, default=None)
     report = _report(job, trials, best, reduction, seed)
+    report = replace(report, notes=(*report.notes, *failed))
     chosen = None if best is None else models[best.method]
     if best is not None and best.method == "units":
         report = _proven(job, report, chosen, is_legacy)
@@ -283,8 +284,9 @@ def _narrower(
     inside = _inside(base, limits) if "units" in methods else []
     if any(reduction.removals for reduction in inside):
         yield "units, in the range", lambda: rebuild(base, _arrays(base, inside))
+    has_hidden = any(len(run) > 1 for run in base.runs)
     for method, make, label in (("prune", _pruned, "prune"), ("distill", shrinking.distilled, "distill to")):
-        if method in methods:
+        if method in methods and has_hidden:
             for share in SHARES[method]:
                 yield f"{label} {share:.0%}", partial(make, base, share, lesson)
 
@@ -301,16 +303,25 @@ def _pruned(chain: Chain, share: float, lesson: Lesson) -> Any:
     return fitted
 
 
-def _on_the_smallest(job: _Job, name: str, trials: list[Trial], models: dict[str, Any]) -> Trial | None:
-    """Fewer bits for the smallest network with fewer numbers that fits."""
+def _try(
+    job: _Job, name: str, make: Callable[[], Any], trials: list[Trial], models: dict[str, Any], failed: list[str]
+) -> None:
+    """Make a smaller network and measure it; one that Keras cannot make or run of this model is noted."""
+    tell(f"trying {name}")
+    try:
+        small = make()
+        trial = _measure(job, name, small)
+    except Exception as error:  # of Keras and its backend, which have no class in common
+        failed.append(f"{name} was not possible: {first_line(error)}")
+        return
+    trials.append(trial)
+    models[name] = small
+
+
+def _smallest(trials: Sequence[Trial]) -> Trial | None:
+    """The smallest that fits, of those of fewer numbers."""
     fitting = [trial for trial in trials[1:] if trial.fits and trial.method.split()[0] not in NARROWER]
-    fitting = [trial for trial in fitting if " + " not in trial.method]
-    best = min(fitting, key=lambda trial: trial.size, default=None)
-    if best is None:
-        return None
-    label = f"{best.method} + {name}"
-    models[label] = NARROWER[name](models[best.method])
-    return _measure(job, label, models[label])
+    return min((trial for trial in fitting if " + " not in trial.method), key=lambda trial: trial.size, default=None)
 
 
 def _measure(job: _Job, name: str, model: Any) -> Trial:
@@ -382,6 +393,8 @@ def _report(
         notes.append("no range of the inputs is documented: the inputs are those of the samples, or standard normal")
     if job.chain is None:
         notes.append("its layers branch or join: units were neither taken out nor taught to a student")
+    elif all(len(run) < 2 for run in job.chain.runs):
+        notes.append("no dense layer follows another: there are no hidden units to take out")
     elif not removed:
         notes.append("no unit and no layer changes nothing: each has its part")
     return CompressionReport(

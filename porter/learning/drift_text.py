@@ -81,14 +81,12 @@ def _trials(console: Console, trials: tuple[Any, ...]) -> None:
     if not trials:
         return
     _title(console, f"Trials: the best of {len(trials)}, by validation loss")
-    names = list(dict.fromkeys(name for trial in trials for name in trial.values))
-    table = _table(("loss", True), ("epochs", True), *((name, True) for name in names))
+    table = _table(("loss", True), ("epochs", True), ("what was varied", False))
     for trial in trials[:MOST_TRIALS]:
-        cells = [trial.values.get(name, "-") for name in names]
+        values = (f"{name} {value:.2g}" if isinstance(value, float) else f"{name} {value}"
+                  for name, value in trial.values.items())  # fmt: skip
         loss = short(trial.loss) if trial.loss is not None else trial.status.lower()
-        table.add_row(
-            loss, str(trial.epochs), *(f"{cell:.2g}" if isinstance(cell, float) else str(cell) for cell in cells)
-        )
+        table.add_row(loss, str(trial.epochs), _text(", ".join(values)))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 

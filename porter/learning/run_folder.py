@@ -99,7 +99,7 @@ def create(path: Path, *, force: bool) -> RunFolder:
             f"run folder {path}", found="a run of that name", expected="none, for nothing is overwritten unasked",
             remedy=f"go on with it (porter finetune --resume {path}), take another name, or give --force (force=True)",
         )  # fmt: skip
-    if path.exists() and not folder.config.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not folder.config.exists() and not _is_unbegun(folder):
         raise UsageError(f"run folder {path}", found="something else of that name", expected="a new or empty folder")
     try:
         if path.exists():
@@ -108,6 +108,11 @@ def create(path: Path, *, force: bool) -> RunFolder:
     except OSError as error:
         raise UsageError(f"run folder {path}", found=error.strerror, expected="a folder that can be made") from error
     return folder
+
+
+def _is_unbegun(folder: RunFolder) -> bool:
+    """Whether a folder is empty, or holds what a run writes before it begins, where it was interrupted."""
+    return folder.path.is_dir() and set(folder.path.iterdir()) <= {folder.start, folder.data}
 
 
 def write_config(folder: RunFolder, config: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from porter.learning import shrinking
 from porter.learning.compress import compress
 from porter.learning.errors import CompressionError
 from porter.network import Dense
-from reference.activations import Activation
+from reference.activations import FUNCTIONS, Activation
 
 RELU = {"activation": "relu", "output_activation": "linear"}
 
@@ -114,6 +114,29 @@ def test_units_that_only_look_so_stay(activation, plant):
     kernels, biases = arrays()
     plant(kernels, biases)
     assert reduce_chain(chain(kernels, biases, activation)).removals == ()
+
+
+def test_no_removal_of_any_kind_changes_what_a_random_network_computes():
+    """Small networks of few distinct weights, in which units are dead, constant and alike by chance."""
+    rng, removed = np.random.default_rng(0), 0
+    names = [name for name in FUNCTIONS if name != "softmax"]
+    for _ in range(400):
+        widths = [int(rng.integers(1, 6)) for _ in range(rng.integers(2, 5))]
+        layers = []
+        for k, pair in enumerate(pairwise(widths)):
+            kernel = rng.choice([-2.0, -1, -0.5, 0, 0.5, 1, 2], pair) * rng.choice([1, 1, 0], pair)
+            bias = None if rng.random() < 0.2 else rng.choice([-1.0, 0, 0.5, 1], pair[1])
+            layers.append(Dense(f"Layer{k}", kernel, bias, Activation(str(rng.choice(names)))))
+        inside = rng.random() < 0.5
+        found = reduce_chain(layers, limits=np.tile([-1.0, 1.0], (widths[0], 1)) if inside else None)
+        removed += len(found.removals)
+        x = rng.uniform(-1, 1, (100, widths[0])) if inside else rng.normal(0, 5, (100, widths[0]))
+        with np.errstate(all="ignore"):
+            expected, actual = run_chain(layers, x), run_chain(found.layers, x)
+            finite = np.isfinite(expected)
+        size = np.abs(expected[finite]).max(initial=1.0)
+        assert np.allclose(expected[finite], actual[finite], rtol=1e-9, atol=1e-9 * size), found.removals
+    assert removed > 200
 
 
 def test_a_unit_next_to_a_twin_stays():
@@ -291,6 +314,20 @@ def test_a_model_that_branches_takes_fewer_bits_alone(keras):
     assert {trial.method for trial in made.report.trials} >= {"float16", "int8"} and made.model is not None
     with pytest.raises(CompressionError, match="branch"):
         compress(model, budget=0.05, method="prune", rows=200)
+
+
+def test_what_keras_cannot_run_is_noted_and_the_others_are_tried(keras):
+    """As the half precision of some recurrent layers."""
+    model = keras.Sequential(
+        [keras.Input((4, 3)), keras.layers.LSTM(4, name="lstm"), keras.layers.Dense(2, name="out")]
+    )
+    broken = {"float16": lambda model: 1 / 0, "int8": shrinking.in_int8}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("porter.learning.compress.NARROWER", broken)
+        made = compress(model, budget=0.5, method="prune,float16,int8", rows=50, epochs=0)
+    assert [trial.method for trial in made.report.trials] == ["as it is", "int8"]
+    assert "float16 was not possible: division by zero" in made.report.notes
+    assert "no dense layer follows another: there are no hidden units to take out" in made.report.notes
 
 
 def test_the_model_given_is_left_as_it_is(keras, mixed, monkeypatch):

@@ -225,6 +225,17 @@ def test_the_text_says_the_verdict_first_and_keeps_its_width(moved):
     assert "\x1b[" in render_drift(moved, 100, color=True) and "\x1b[" not in text
 
 
+def test_trials_are_shown_whole(moved):
+    from dataclasses import replace
+
+    from porter.learning.tuning import Trial
+
+    values = {"learning_rate": 0.00234, "schedule": "inverse_time", "batch_size": 32, "frozen_layers": 2}
+    trials = Trial("0", values, 8.5e-4, 4, "COMPLETED"), Trial("1", values, None, 4, "FAILED")
+    text = render_drift(replace(moved, trials=trials), 80)
+    assert "8.5e-04        4   learning_rate 0.0023, schedule inverse_time" in text and "failed" in text
+
+
 def test_the_json_has_the_keys_of_a_report_and_its_own(moved):
     content = json.loads(moved.to_json())
     assert content["verdict"] == "mismatch" and content["findings"][0]["code"] == "frozen.moved"

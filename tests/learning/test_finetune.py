@@ -299,10 +299,29 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_trained(keras, mixed
         finetune(mixed, (10**x, y))
     with pytest.raises(UsageError, match="no folder"):
         finetune(mixed, (x, y), output=tmp_path / "nowhere" / "a.keras")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("x")
+    with pytest.raises(UsageError, match="something else of that name"):
+        finetune(mixed, (x, y), run=tmp_path / "other")
     with pytest.raises(RunError, match="no run"):
         finetune(resume=tmp_path)
     with pytest.raises(UsageError, match="float16"):
         finetune(porter.build(mixed, dtype="float16"), (x, y))
+
+
+def test_a_run_that_was_cut_off_before_it_began_is_begun_anew(keras, mixed, matchups, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("porter.learning.run_folder.write_config", interrupt)
+        finetune(mixed, matchups(60), run=tmp_path / "a.run", epochs=1)
+    assert {path.name for path in (tmp_path / "a.run").iterdir()} == {"start.keras", "data.npz"}
+    with pytest.raises(RunError, match="no run"):
+        finetune(resume=tmp_path / "a.run")
+    monkeypatch.setattr("porter.learning.training._fit", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(mixed, matchups(60), run=tmp_path / "a.run", epochs=1)
 
 
 def test_training_that_diverges_is_said_so(keras, mixed, matchups):
