@@ -14,7 +14,6 @@ import typer
 from porter.cli import console
 from porter.errors import PorterError, UsageError
 from porter.formats.opened import os_reason
-from porter.identification import cli as identification
 from porter.progress import tell
 
 if TYPE_CHECKING:
@@ -367,9 +366,6 @@ def _finish(outcomes: list[Outcome], as_json: bool, text: Callable[[], str]) -> 
 
     console.write(render_json(outcomes) if as_json else text())
     raise typer.Exit(worst_status(outcomes))
-
-
-identification.register(app)
 
 
 def main() -> None:

@@ -62,12 +62,12 @@ class Search:
     tried: float = 0.0
     is_whole: bool = True
     done: int = 0
-    _began: float = field(default_factory=time.monotonic)
+    _began: float = field(default_factory=time.thread_time)
 
     @property
     def left(self) -> float:
         """Seconds."""
-        return self.seconds - (time.monotonic() - self._began)
+        return self.seconds - (time.thread_time() - self._began)
 
     @property
     def found(self) -> list[Hit]:
@@ -76,7 +76,7 @@ class Search:
 
     def restart(self) -> None:
         """Count the seconds from now."""
-        self._began = time.monotonic()
+        self._began = time.thread_time()
 
     def chains(self) -> list[Skeleton]:
         """The chains that the shapes allow, the likeliest first."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import StoredTypeError
+from porter.formats.containers.npy import read_npy
 from porter.formats.folders import OpenedFolder
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.text import is_text, read_lines
@@ -75,8 +76,6 @@ def read_folder(folder: OpenedFolder) -> dict[str, Array]:
         stem, ending = (stem, f".{ending}") if dot else (name, "")
         with open_file(folder.path / name) as opened:
             if ending == ".npy":
-                from porter.formats.containers.arrays import read_npy
-
                 found[stem] = read_npy(opened)
             elif is_text(opened) and (ending in TEXT_ENDINGS or not dot):
                 blocks = dict(_blocks(read_lines(opened)))

@@ -8,18 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from porter.cli import console
+from porter.cli.commands import app
 
 Language = Literal["matlab", "idl", "fortran", "c", "java", "python", "r"]
 FOUND, NOT_FOUND = 0, 1
 """Exit status: one configuration, or several that the samples cannot tell apart; none."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    app.command()(infer)
-    app.command()(capture)
-
-
+@app.command()
 def infer(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Arrays of a legacy network, or a folder of them.")],
     *,
@@ -49,6 +45,7 @@ def infer(
     raise typer.Exit(FOUND if found.status in ("found", "open", "no samples") else NOT_FOUND)
 
 
+@app.command()
 def capture(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="A legacy network: its inputs and outputs are counted.")
