@@ -223,9 +223,9 @@ class Stage:
 STAGES = (
     Stage("one activation", CHAINS, 3, "shared"),
     Stage("functions of the inputs", 20, 2, "shared", transformed=True),
-    Stage("one layer by itself", 6, 1, "one differs"),
+    Stage("one layer by itself", 12, 1, "one differs"),
     Stage("kernels in Fortran's order", 20, 1, "shared", plain=False),
-    Stage("an activation a layer", 4, 1, "each"),
+    Stage("an activation a layer", 12, 1, "each"),
     Stage("functions, and one layer by itself", 3, 0, "one differs", transformed=True),
     Stage("Fortran's order, and one layer by itself", 3, 0, "one differs", plain=False),
     Stage("functions, and an activation a layer", 2, 0, "each", transformed=True),

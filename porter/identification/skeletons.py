@@ -165,6 +165,7 @@ def _next(pool: Pool, slots: tuple[Slot, ...], width: int, known: Any) -> Iterat
     """The layers that may follow, with what each costs."""
     used = frozenset().union(*(slot.names for slot in slots))
     places = [pool.order[slot.readings[0].array] for slot in slots]
+    before = {slot.readings[0].bias_in for slot in slots} - {None}
     for name, array in pool.kernels.items():
         if name in used:
             continue
@@ -174,6 +175,7 @@ def _next(pool: Pool, slots: tuple[Slot, ...], width: int, known: Any) -> Iterat
             flat = (0.5 if array.ndim == 1 else 0.0) + (1.5 if units == 1 else 0.0)
             named = 2.0 if is_bias_name(name) or is_scaling_name(name) else 0.0
             cost = 0.5 * sum(place > pool.order[name] for place in places) + flat + named + (0.5 if bias_in else 0.0)
+            cost += 0.2 if bias_in and before and bias_in not in before else 0.0
             for extra, bias in _biases(pool, used | {name}, units, name) if bias_in is None else [(0.0, None)]:
                 whole = tuple(_with_bias(each, bias) for each in readings)
                 yield cost + extra, Slot(whole, width, units)
