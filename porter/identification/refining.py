@@ -83,6 +83,8 @@ def refined(pool: Pool, candidate: Candidate, golden: Golden, cost: float = 0.0)
     """A configuration on all samples, with the functions of the outputs that suit each column."""
     plain = replace(candidate, functions_out=("identity",) * len(candidate.functions_out))
     values = plain.predict(pool, golden.inputs)
+    if values.shape != golden.outputs.shape:
+        return Hit(candidate, np.inf, cost)
     without = ("ln",) if candidate.activations[-1] == "exponential" else ()  # together they are nothing
     chosen = _functions(values, golden, candidate.functions_out[0], without)
     exact = residuals(applied(chosen, values), golden)

@@ -61,6 +61,8 @@ class KernelReading:
         """(inputs, units) and (units,) or None, both float64."""
         matrix, bias = self.stored(pool)
         kernel = matrix.T if self.orientation == "units-first" else matrix
+        if bias is not None and bias.size != kernel.shape[1]:
+            raise ValueError(f"{self.bias} for {self.array}")
         return kernel.astype(np.float64), None if bias is None else bias.astype(np.float64)
 
 
