@@ -19,6 +19,8 @@ from porter.errors import (
 if TYPE_CHECKING:
     from porter.formats import read
     from porter.formats.recipe_writing import write_recipe
+    from porter.identification.identified import Identified
+    from porter.identification.infer import infer
     from porter.jobs.export import export
     from porter.jobs.load import load_weights
     from porter.jobs.port import port
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Claim",
     "Finding",
+    "Identified",
     "LayerRow",
     "Network",
     "OutputExistsError",
@@ -56,6 +59,7 @@ __all__ = [
     "drift",
     "export",
     "finetune",
+    "infer",
     "load_weights",
     "port",
     "read",
@@ -70,6 +74,7 @@ __all__ = [
 _LAZY = {
     "Claim": "porter.network",
     "Finding": "porter.report.model",
+    "Identified": "porter.identification.identified",
     "LayerRow": "porter.report.model",
     "Network": "porter.network",
     "Report": "porter.report.report",
@@ -78,6 +83,7 @@ _LAZY = {
     "drift": "porter.learning.drift",
     "export": "porter.jobs.export",
     "finetune": "porter.learning.training",
+    "infer": "porter.identification.infer",
     "load_weights": "porter.jobs.load",
     "port": "porter.jobs.port",
     "read": "porter.formats",

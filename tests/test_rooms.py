@@ -12,8 +12,8 @@ import pytest
 
 ORDER = (
     "errors", "codes", "progress", "network", "formats", "ports", "examination", "diagnosis", "report", "reading",
-    "verdict", "exports", "jobs", "learning", "strategies", "testing", "hypothesis_plugin", "pytest_plugin", "cli",
-    "__main__",
+    "identification", "verdict", "exports", "jobs", "learning", "strategies", "testing", "hypothesis_plugin",
+    "pytest_plugin", "cli", "__main__",
 )  # fmt: skip
 """Each may import those before it; the package itself imports ``errors`` alone, and looks the rest up by name."""
 

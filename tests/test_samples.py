@@ -80,14 +80,14 @@ def test_separators(tmp_path, network, content):
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 12))
 def test_the_resolution_covers_the_rounding_of_the_print(value, digits):
-    from porter.formats.samples import _printed_step
+    from porter.formats.samples import printed_step
 
     printed = f"{value:.{digits}e}"
     exponent = int(printed.partition("e")[2])
     spacing = 10.0 ** (exponent - digits)
-    assert _printed_step(printed) == pytest.approx(spacing / 2)
+    assert printed_step(printed) == pytest.approx(spacing / 2)
     # Half a unit, and the rounding of the two conversions.
-    assert abs(float(printed) - value) <= _printed_step(printed) + np.spacing(abs(value))
+    assert abs(float(printed) - value) <= printed_step(printed) + np.spacing(abs(value))
 
 
 def test_ends_of_a_network(tmp_path):

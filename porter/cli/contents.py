@@ -76,7 +76,7 @@ def read_contents(file: Path, *, listing: bool = False, **read_options: Any) -> 
         return Port(file, read_provenance(file))
     if file.is_dir():
         return Legacy(read(file, **read_options))
-    with open_file(file) as opened:
+    with open_file(file, pickles=True) as opened:
         if read_options.get("recipe") is None and keras_legacy.matches(opened):
             from porter.jobs.graphs.inspection import look_into
 

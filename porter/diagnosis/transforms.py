@@ -16,8 +16,8 @@ from reference.operations.transforms import FUNCTIONS, Transform
 Array = NDArray[Any]
 
 OTHERS: Mapping[str, Callable[[Array], Array]] = {
-    **FUNCTIONS,
     "cos of radians": np.cos,
+    **FUNCTIONS,
     "sin_degrees": lambda x: np.sin(np.deg2rad(x)),
     "log2": np.log2,
     "log1p": np.log1p,

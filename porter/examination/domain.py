@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.probes import draw_rows
+from porter.formats.scalings import ROOTS
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
@@ -80,6 +81,10 @@ def _before(function: str, limits: Array) -> Array:
             return np.sort(np.rad2deg(np.arccos(np.clip(limits, -1, 1))))
         if function in ("log10", "ln"):
             return np.power(10.0, limits) if function == "log10" else np.exp(limits)
-        if function == "root4":
-            return limits**4
+        if function == "cos":
+            return np.sort(np.arccos(np.clip(limits, -1, 1)))
+        if function in ROOTS:
+            return limits ** ROOTS[function]
+        if function == "square":
+            return np.sqrt(np.abs(limits))
     return limits

@@ -83,9 +83,10 @@ def read(
 
     keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
     options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations)  # type: ignore[arg-type]
-    with open_folder(Path(path)) if is_plain_folder(Path(path)) else open_file(path) as opened:
+    with open_folder(Path(path)) if is_plain_folder(Path(path)) else open_file(path, pickles=True) as opened:
         if recipe is not None:
-            from porter.formats.recipe import read_by_recipe, read_recipe
+            from porter.formats.recipe import read_recipe
+            from porter.formats.recipe_reading import read_by_recipe
 
             return read_by_recipe(opened, read_recipe(recipe), options)
         reader = family_of(opened)

@@ -122,8 +122,12 @@ def keras_version_of(path: Path) -> str | None:
     return version if isinstance(version, str) else ""
 
 
-def open_file(path: str | Path) -> OpenedFile:
+def open_file(path: str | Path, *, pickles: bool = False) -> OpenedFile:
     """Open a file and refuse what is not data: nothing is decoded yet.
+
+    Args:
+        path: the file.
+        pickles: whether a pickle is let through, to be read by ``containers.pickled`` alone.
 
     Raises:
         UnreadableError: missing, a directory, empty, a Git LFS pointer, a stored symbolic link, a pickle, an archive.
@@ -138,6 +142,11 @@ def open_file(path: str | Path) -> OpenedFile:
         size = path.stat().st_size
     except OSError as error:
         raise AccessError(f"{path} cannot be read", found=os_reason(error)) from error
+    if head.startswith(PICKLE_PREFIXES) and not pickles:
+        raise PickleFileError(
+            f"{path} is a pickle: reading one runs whatever code it holds",
+            remedy="write the arrays to HDF5 with the software that made it (h5py: Weights/Layer1, Bias/Layer1, ...)",
+        )
     _check_head(path, head, size)
     return OpenedFile(path, head, size, digest)
 
@@ -183,11 +192,6 @@ def _check_head(path: Path, head: bytes, size: int) -> None:
             f"{path} is a Git LFS pointer, not the file itself",
             found=f"{size} bytes of text",
             remedy="run `git lfs pull` in its repository, or download the file itself",
-        )
-    if head.startswith(PICKLE_PREFIXES):
-        raise PickleFileError(
-            f"{path} is a pickle: reading one runs whatever code it holds",
-            remedy="write the arrays to HDF5 with the software that made it (h5py: Weights/Layer1, Bias/Layer1, ...)",
         )
     if head.startswith(ZIP_SIGNATURE) and not _holds_arrays(path):
         check_archive(path)

@@ -1,43 +1,34 @@
 """The user's recipe: a TOML file that says where the arrays lie and how they are to be read.
 
 Everything but the kernels may be left out; what is left out is made out as it is without a recipe. ``porter recipe
---explain`` shows the whole schema.
+--explain`` shows the whole schema, and ``porter.formats.recipe_reading`` follows it.
 """
 
 from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from porter.errors import DamagedFileError, PorterError, RecipeError
-from porter.formats import oc_smart
-from porter.formats.members import Layout
-from porter.formats.npz import NpzError, read_npz
-from porter.formats.opened import OpenedFile, open_file
+from porter.errors import PorterError, RecipeError
+from porter.formats.opened import open_file
 from porter.formats.options import ReadOptions
-from porter.formats.said import attribute_names, hinting_names, said_activations
-from porter.formats.scalings import HOW_TO_PROVE, KINDS
-from porter.network import Network
+from porter.formats.recipe_ends import EndRecipe, Name, Vector
+from porter.formats.recipe_places import MEMBER, KernelPlace
+from porter.formats.scalings import KINDS
 from porter.network.activations import parse_activation
-from porter.network.weight_file import WeightFile
-
-Array = NDArray[Any]
+from reference.composed.ensemble import PLAIN, WITHIN
+from reference.operations.transforms import FUNCTIONS
 
 VERSION = 1
 FAMILY = "recipe"
-UNSAID = f"a guess, for neither file nor recipe says it; {HOW_TO_PROVE}"
-Name = Annotated[str, Field(min_length=1)]
+WEIGHTED = "weighted mean"
 Pair = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
 Values = Annotated[list[Pair], Field(min_length=1)]
-Vector = Name | Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1)]
 BRANCHES = ("name of a dataset", "values", "two vectors")
 
 
@@ -51,52 +42,6 @@ class _Table(BaseModel):
     """A TOML table: no value is converted, and no unknown key is let through."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class EndRecipe(_Table):
-    """What one end is scaled by, in two vectors of their own.
-
-    Attributes:
-        rule: by which; "mean-std" for a mean and a deviation, and "[-1,1]" for a minimum and a maximum, where None.
-        minimum: full name of a dataset, or the values themselves.
-        maximum: likewise.
-        mean: likewise.
-        std: likewise.
-        variance: likewise, in the place of std.
-    """
-
-    rule: Literal["[-1,1]", "[0,1]", "mean-std"] | None = None
-    minimum: Vector | None = None
-    maximum: Vector | None = None
-    mean: Vector | None = None
-    std: Vector | None = None
-    variance: Vector | None = None
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> EndRecipe:
-        given = tuple(
-            key for key in ("minimum", "maximum", "mean", "std", "variance") if getattr(self, key) is not None
-        )
-        if given not in (("minimum", "maximum"), ("mean", "std"), ("mean", "variance")):
-            raise ValueError(
-                f"minimum and maximum, or mean and std or variance, are needed (found {' and '.join(given) or 'none'})"
-            )
-        if (self.rule == "mean-std") != ("mean" in given) and self.rule is not None:
-            raise ValueError(f"the rule {self.rule} does not go with {' and '.join(given)}")
-        return self
-
-    @property
-    def vectors(self) -> tuple[str | list[float], str | list[float]]:
-        """First and second of the two."""
-        spread = self.std if self.variance is None else self.variance
-        pair = (self.minimum, self.maximum) if self.mean is None else (self.mean, spread)
-        assert pair[0] is not None and pair[1] is not None
-        return pair[0], pair[1]
-
-    @property
-    def chosen_rule(self) -> str:
-        """The rule, of its vectors' kind where none is given."""
-        return self.rule if self.rule is not None else "[-1,1]" if self.mean is None else "mean-std"
 
 
 Ranges = Annotated[
@@ -113,6 +58,9 @@ class LayerRecipe(_Table):
         bias: full name of its dataset; None where there is no bias, or where it stands in the kernel.
         bias_in: which row or column of the kernel as stored is the bias.
         orientation: of the kernel as stored.
+        order: along which axis the stored numbers run fastest: "C", or "Fortran" where what is labelled rows by
+            columns was written column by column.
+        shape: of the kernel where its numbers are stored flat, the first axis first.
         activation: as in ``porter.read``.
     """
 
@@ -120,6 +68,8 @@ class LayerRecipe(_Table):
     bias: Name | None = None
     bias_in: Literal["first row", "last row", "first column", "last column"] | None = None
     orientation: Literal["units-first", "inputs-first"] | None = None
+    order: Literal["C", "Fortran"] = "C"
+    shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
     activation: str | None = None
 
     @field_validator("activation")
@@ -138,6 +88,13 @@ class LayerRecipe(_Table):
             raise ValueError("bias and bias_in: the bias stands in one place only")
         return self
 
+    def place(self, *, is_bias: bool = False) -> str | KernelPlace:
+        """Where its kernel lies, or the bias in it: a name, where that is all."""
+        if self.bias_in is None and self.order == "C" and self.shape is None:
+            return self.kernel
+        shape = None if self.shape is None else (self.shape[0], self.shape[1])
+        return KernelPlace(self.kernel, self.bias_in, is_bias, self.order, shape)
+
 
 class ScalingRecipe(_Table):
     """The scaling steps.
@@ -154,30 +111,71 @@ class ScalingRecipe(_Table):
     output: Ranges | None = None
 
 
-@dataclass(frozen=True)
-class Part:
-    """A kernel that has the bias in it, or that bias.
+def _check_functions(value: str | list[str] | None) -> str | list[str] | None:
+    for name in (value,) if isinstance(value, str) else value or ():
+        if name not in FUNCTIONS:
+            raise ValueError(f"{name!r} is not known; known are {', '.join(FUNCTIONS)}")
+    return value
+
+
+class TransformsRecipe(_Table):
+    """Functions of single columns outside the scaling.
 
     Attributes:
-        dataset: full name.
-        bias_in: which row or column is the bias.
-        is_bias: whether that is meant, and not the rest.
+        input: one function for all inputs, or a list of one each; before the scaling.
+        output: likewise for the outputs; behind the scaling.
     """
 
-    dataset: str
-    bias_in: str
-    is_bias: bool
+    input: str | list[str] | None = None
+    output: str | list[str] | None = None
 
-    def of(self, stored: Array) -> Array:
-        """The part of a matrix."""
-        end, axis = self.bias_in.split()
-        lines = stored if axis == "row" else stored.T
-        place = 0 if end == "first" else len(lines) - 1
-        part = lines[place] if self.is_bias else np.delete(lines, place, axis=0)
-        return part if axis == "row" or self.is_bias else part.T
+    _known = field_validator("input", "output")(_check_functions)
 
-    def __str__(self) -> str:
-        return f"{self.dataset} ({'' if self.is_bias else 'without the '}{self.bias_in})"
+
+class BoundsRecipe(_Table):
+    """What the outputs are held to in the end.
+
+    Attributes:
+        least: full name of a dataset, or the values themselves.
+        greatest: likewise.
+        tolerance: how far outside an output is forgiven and becomes the bound, beyond which it is flagged as NaN; where
+            None, all become the bound.
+    """
+
+    least: Vector
+    greatest: Vector
+    tolerance: Vector | None = None
+
+
+class EnsembleRecipe(_Table):
+    """Several networks of one kind, whose outputs are made one.
+
+    Attributes:
+        members: how many, counted from 1, or what stands for ``{i}`` in the names, one each.
+        rule: the plain mean where None; "mean within one deviation" takes those strictly within one sample standard
+            deviation of the mean.
+        weights: of a weighted mean: full name of a dataset, or the values themselves, one a member.
+    """
+
+    members: Annotated[int, Field(gt=1)] | Annotated[list[str], Field(min_length=2)]
+    rule: Literal["mean", "mean within one deviation", "weighted mean"] = "mean"
+    weights: Vector | None = None
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> EnsembleRecipe:
+        if (self.weights is None) == (self.rule == WEIGHTED):
+            raise ValueError(f"weights are what the rule {WEIGHTED!r} needs, and no other takes")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What stands for the member in the names."""
+        if isinstance(self.members, int):
+            return tuple(str(number) for number in range(1, self.members + 1))
+        return tuple(self.members)
+
+
+RULES = (PLAIN, WITHIN, WEIGHTED)
 
 
 def _rule_of(end: Any, general: str | None) -> str | None:
@@ -194,6 +192,9 @@ class Recipe(_Table):
         layers: in order of computation.
         widths: full name of the dataset that states the widths, to be checked against the kernels.
         scaling: None where there is none.
+        transforms: None where there are none.
+        bounds: None where there are none.
+        ensemble: None where it is one network.
         kind: kind of network, for the physical transforms.
         physical: whether the network begins and ends in physical units.
     """
@@ -204,6 +205,9 @@ class Recipe(_Table):
     layers: Annotated[list[LayerRecipe], Field(min_length=1)]
     widths: Name | None = None
     scaling: ScalingRecipe | None = None
+    transforms: TransformsRecipe | None = None
+    bounds: BoundsRecipe | None = None
+    ensemble: EnsembleRecipe | None = None
     kind: str | None = None
     physical: bool = False
 
@@ -226,16 +230,26 @@ class Recipe(_Table):
             declared["scaling"] = rules[0] if rules[0] == rules[1] else rules
         return ReadOptions(**declared)
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if self.ensemble is None:
+            return self
+        if any(layer.orientation is None for layer in self.layers):
+            raise ValueError("an ensemble needs the orientation of every layer")
+        if not any(MEMBER in layer.kernel for layer in self.layers):
+            raise ValueError(f"an ensemble needs names with {MEMBER} in them, where the member stands")
+        if self.format is not None or self.physical or self.widths is not None:
+            raise ValueError("an ensemble has no format, widths or physical units of a family")
+        return self
+
     def places(self) -> Iterator[tuple[str, str, Any]]:
         """Each array: its place in the recipe, the name that it gets here, and where or what it is."""
         for number, layer in enumerate(self.layers, start=1):
             kernel, bias = f"Weights/Layer{number}", f"Bias/Layer{number}"
+            yield f"layer {number}, kernel", kernel, layer.place()
             if layer.bias_in is not None:
-                yield f"layer {number}, kernel", kernel, Part(layer.kernel, layer.bias_in, is_bias=False)
-                yield f"layer {number}, kernel", bias, Part(layer.kernel, layer.bias_in, is_bias=True)
-                continue
-            yield f"layer {number}, kernel", kernel, layer.kernel
-            if layer.bias is not None:
+                yield f"layer {number}, kernel", bias, layer.place(is_bias=True)
+            elif layer.bias is not None:
                 yield f"layer {number}, bias", bias, layer.bias
         if self.widths is not None:
             yield "widths", "Layers", self.widths
@@ -243,6 +257,30 @@ class Recipe(_Table):
         for key, name, value in (("input", "Norm_in", scaling.input), ("output", "Norm_out", scaling.output)):
             if value is not None:
                 yield f"scaling, {key}", name, value
+
+    def extras(self) -> Iterator[tuple[str, str, Vector]]:
+        """Each vector of what stands outside layers and scaling: its place, the name that it gets, and where it is."""
+        for key in ("least", "greatest", "tolerance"):
+            value = None if self.bounds is None else getattr(self.bounds, key)
+            if value is not None:
+                yield f"bounds, {key}", f"Bounds/{key}", value
+        if self.ensemble is not None and self.ensemble.weights is not None:
+            yield "ensemble, weights", "Ensemble/weights", self.ensemble.weights
+
+    def functions(self, end: Literal["input", "output"], width: int) -> tuple[str, ...] | None:
+        """The functions of one end, one a column; None where there are none.
+
+        Raises:
+            RecipeError: a list of another length.
+        """
+        given: str | Sequence[str] | None = None if self.transforms is None else getattr(self.transforms, end)
+        if given is None:
+            return None
+        found = (given,) * width if isinstance(given, str) else tuple(given)
+        if len(found) != width:
+            problem = f"transforms, {end}: {len(found)} functions; the network has {width} {end}s"
+            raise RecipeError("the recipe does not fit the network", (problem,))
+        return found
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -284,127 +322,3 @@ def _spell_place(place: tuple[int | str, ...]) -> str:
         elif part is not None and part not in BRANCHES:
             parts.append(part)
     return ", ".join(parts) if parts else "the recipe"
-
-
-def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> Network:
-    """Read HDF5 or .npz of any layout as a recipe says.
-
-    Raises:
-        RecipeError: it names arrays that the file does not have, or that have not the shape it says.
-        OptionContradictionError: an option contradicts it.
-        UnreadableError: as without a recipe.
-    """
-    options = options.merged(recipe.options())
-    stored = Stored.of(opened)
-    _check_places(stored, recipe)
-    arrays = {name: _array(stored, place, value) for place, name, value in recipe.places()}
-    places = {name: str(value) for _, name, value in recipe.places() if isinstance(value, str | Part)}
-    family = FAMILY if recipe.format is None else recipe.format
-    source = WeightFile(opened.path, family, opened.sha256, arrays, _said(stored, recipe), places)
-    names = [f"Layer{number}" for number in range(1, len(recipe.layers) + 1)]
-    layout = Layout(
-        kernels=tuple(f"Weights/{name}" for name in names),
-        biases=tuple(f"Bias/{name}" if f"Bias/{name}" in arrays else None for name in names),
-        widths="Layers" if "Layers" in arrays else None,
-        norm_in="Norm_in" if "Norm_in" in arrays else None,
-        norm_out="Norm_out" if "Norm_out" in arrays else None,
-    )
-    unsaid = UNSAID if recipe.format is None else oc_smart.UNSAID
-    network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
-    if recipe.name is None:
-        return network
-    named = source if recipe.format is not None else replace(source, format=recipe.name)
-    return replace(network, name=recipe.name, source=named)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The arrays of a file by name, of HDF5 or .npz.
-
-    Attributes:
-        opened: the file.
-        names: of its arrays.
-        read: one of them, exactly as stored.
-        attributes: those that may be read, by full name.
-    """
-
-    opened: OpenedFile
-    names: tuple[str, ...]
-    read: Callable[[str], Array]
-    attributes: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, opened: OpenedFile) -> Stored:
-        """What a file holds.
-
-        Raises:
-            UnreadableError: neither HDF5 nor .npz.
-        """
-        if not opened.is_npz:
-            hdf5 = opened.hdf5
-            said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
-            unread = dict.fromkeys(hinting_names(hdf5.stored_attributes))
-            return cls(opened, tuple(hdf5.datasets), hdf5.read, {**unread, **hdf5.fixed_attributes(), **said})
-        try:
-            arrays = read_npz(opened.path, lambda name: True)
-        except NpzError as error:
-            raise DamagedFileError(
-                f"{opened.path} cannot be read as .npz of numbers; nothing pickled is read", found=str(error)
-            ) from error
-        return cls(opened, tuple(arrays), arrays.__getitem__, {})
-
-
-def _said(stored: Stored, recipe: Recipe) -> dict[str, Any]:
-    """The file's attributes, and what they say of the layers' activations under the names that these get here."""
-    kernels = [layer.kernel.strip("/") for layer in recipe.layers]
-    biases = [None if layer.bias is None else layer.bias.strip("/") for layer in recipe.layers]
-    said = said_activations(stored.attributes, kernels, biases)
-    own = {f"Weights/Layer{number}@activation": text for number, text in enumerate(said, start=1) if text is not None}
-    return {**stored.attributes, **own}
-
-
-def _check_places(stored: Stored, recipe: Recipe) -> None:
-    problems = []
-    for place, _, value in recipe.places():
-        wanted = value.vectors if isinstance(value, EndRecipe) else (value,)
-        for each in wanted:
-            name = each.dataset if isinstance(each, Part) else each
-            if isinstance(name, str) and name.strip("/") not in stored.names:
-                problems.append(f"{place}: no dataset {name!r}")
-    if problems:
-        there = ", ".join(map(repr, stored.names[:24])) + (", ..." if len(stored.names) > 24 else "")
-        raise RecipeError(
-            f"{stored.opened.path} has not what the recipe names",
-            tuple(dict.fromkeys(problems)),
-            remedy=f"it has {there}",
-        )
-
-
-def _array(stored: Stored, place: str, value: Any) -> Array:
-    if isinstance(value, str):
-        return stored.read(value.strip("/"))
-    if isinstance(value, Part):
-        matrix = stored.read(value.dataset.strip("/"))
-        if matrix.ndim != 2 or matrix.shape[value.bias_in.endswith("column")] < 2:
-            raise _shape_error(
-                stored, place, f"{value.dataset!r} has shape {matrix.shape}; a matrix with the bias in it"
-            )
-        return value.of(matrix)
-    if isinstance(value, EndRecipe):
-        first, second = (_vector(stored, each) for each in value.vectors)
-        if first.shape != second.shape:
-            raise _shape_error(stored, place, f"{first.size} and {second.size} values; as many of both")
-        if value.variance is not None:
-            with np.errstate(invalid="ignore"):
-                second = np.sqrt(second)
-        return np.stack([first, second], axis=1)
-    return np.array(value, dtype=np.float64)
-
-
-def _vector(stored: Stored, value: str | list[float]) -> Array:
-    array = stored.read(value.strip("/")) if isinstance(value, str) else np.array(value, np.float64)
-    return array.astype(array.dtype.newbyteorder("=")).reshape(-1)
-
-
-def _shape_error(stored: Stored, place: str, problem: str) -> RecipeError:
-    return RecipeError(f"{stored.opened.path} does not fit the recipe", (f"{place}: found {problem} is expected",))

@@ -20,6 +20,8 @@ name = "mystery"                     # what the network is called; the file's na
 kernel = "net/first/w"               # full name of its array
 bias = "net/first/b"                 # left out where there is none
 orientation = "inputs-first"         # or "units-first": which axis of the kernel comes first
+# shape = [7, 16]                    # where the numbers are stored flat: the first axis first
+# order = "Fortran"                  # labelled rows by columns, but written column by column; "C" where left out
 activation = "leaky_relu(negative_slope=0.1)"
 
 [[layers]]
@@ -29,18 +31,40 @@ orientation = "inputs-first"
 activation = "linear"
 
 # Scaling: one rule for both ends and an array of pairs (n, 2), or written out as pairs ...
+# A name may have a slice behind it, "all[0:7]" or "W[2, :, :]": first:end, one an axis, counted from 0.
 #     [scaling]
 #     rule = "[-1,1]"                # or "[0,1]", "mean-std", "none"
 #     input = "Norm_in"
 #     output = [[0.0, 1.5], [-1.0, 2.0]]
-# ... or a rule and two vectors for an end, by name or written out:
+# ... or two vectors for an end, by name, written out, or one number for all columns. Into the network's units it is
+# factor * (x - centre) / width + low; out of them the same backwards:
 [scaling.input]
-rule = "[0,1]"                       # or "[-1,1]" with minimum and maximum
+rule = "[0,1]"                       # or "[-1,1]", "[0.1,0.9]", ... with minimum and maximum
 minimum = "x_min"
 maximum = "x_max"
 
 [scaling.output]
 rule = "mean-std"
 mean = [0.5, -0.25]
-std = [2.0, 4.0]
+std = [2.0, 4.0]                     # or variance = ...
+# offset = "xoffset"                 # or an offset, and a gain by which the difference is multiplied
+# gain = "gain"
+# low = -1.0                         # added in the end: mapminmax has a minimum of -1
+# factor = 0.6666666666666666        # what the quotient is multiplied by
+# inverse = true                     # the formula is meant the other way round
+
+# Functions of single columns before the scaling and behind it, one for all or a list:
+#     [transforms]
+#     input = ["cos_degrees", "log10", "identity"]
+#     output = "pow10"
+# What the outputs are held to; without a tolerance all are clamped, beyond it they are flagged as NaN:
+#     [bounds]
+#     least = [0.0, 0.0]
+#     greatest = "y_max"
+#     tolerance = 0.2
+# Several networks made one: {i} in the names is the member; the orientation of every layer has to be said:
+#     [ensemble]
+#     members = 10                   # 1 to 10; or a list of what stands for {i}: ["F_1", "F_2", "G_1"]
+#     rule = "mean"                  # or "mean within one deviation", "weighted mean"
+#     weights = "w"                  # of a weighted mean
 """

@@ -11,7 +11,7 @@ from porter.errors import PorterError, UnreadableError
 from porter.formats.arrays.names import role_of
 from porter.formats.members import natural_key
 from porter.formats.opened import open_file
-from porter.formats.recipe import Stored
+from porter.formats.recipe_reading import Stored
 
 SHOWN_ARRAYS = 2000
 GUESSED = "# guessed from the shapes alone: check it"
@@ -58,7 +58,7 @@ def list_arrays(file: Path, reason: PorterError) -> Listing:
     Raises:
         UnreadableError: it is neither HDF5 nor .npz.
     """
-    with open_file(file) as opened:
+    with open_file(file, pickles=True) as opened:
         stored = Stored.of(opened)
         found: dict[str, tuple[tuple[int, ...], str] | None] = {}
         for name in sorted(stored.names, key=natural_key)[:SHOWN_ARRAYS]:

@@ -22,6 +22,8 @@ from porter.network import Claim, Network
 from porter.network.activations import format_activation
 from porter.network.weight_file import WeightFile
 
+BEYOND = ("transform_in", "transform_out", "ensemble")
+"""Declarations of recipes that are not written anew."""
 DESCRIBED = (oc_smart.FAMILY, arrays.FAMILY, FAMILY)
 """Families of which a recipe can say everything."""
 
@@ -34,6 +36,13 @@ def write_recipe(network: Network, path: str | Path, *, force: bool = False) -> 
         OutputExistsError: the file exists, and ``force`` is not given.
     """
     path = Path(path)
+    if (network.family == FAMILY and any(key in network.declarations for key in BEYOND)) or _is_relaid(network):
+        raise UsageError(
+            f"a recipe for {network.name} is there already",
+            found="a network read by a recipe with transforms, bounds, an ensemble, slices or another order",
+            expected="layers and scaling alone",
+            remedy="take that recipe",
+        )
     if network.family not in DESCRIBED:
         raise UsageError(
             f"a recipe cannot describe {network.name}",
@@ -43,6 +52,13 @@ def write_recipe(network: Network, path: str | Path, *, force: bool = False) -> 
     write_text(path, recipe_text(network), force=force)
 
 
+def _is_relaid(network: Network) -> bool:
+    """Whether a recipe lays arrays out otherwise than they are stored, or has bounds for them."""
+    words = ("[", " (as ", ", as ", "in Fortran's order)")
+    around = any(name.partition("/")[0] in ("Members", "Bounds") for name in network.source.arrays)
+    return around or any(word in place for place in network.source.places.values() for word in words)
+
+
 def write_text(path: Path, text: str, *, force: bool) -> None:
     """Write a recipe, complete or not at all.
 
@@ -50,9 +66,18 @@ def write_text(path: Path, text: str, *, force: bool) -> None:
         OutputExistsError: the file exists, and ``force`` is not given.
         UsageError: it cannot be written.
     """
+    check_free(path, force=force)
+    _write_atomically(path, text)
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """Refuse to overwrite a recipe.
+
+    Raises:
+        OutputExistsError: the file exists, and ``force`` is not given.
+    """
     if path.exists() and not force:
         raise OutputExistsError(f"{path} exists already", remedy="take another name, or --force")
-    _write_atomically(path, text)
 
 
 def recipe_text(network: Network) -> str:

@@ -166,7 +166,7 @@ def _as_arrays(path: Path, part: Any, count: int) -> Arrays:
 
 def _samples(path: Path, inputs: Arrays, outputs: Arrays) -> Samples:
     wide = (tuple(array.astype(np.float64) for array in part) for part in (inputs, outputs))
-    steps = (tuple(map(_spacing, part)) for part in (inputs, outputs))
+    steps = (tuple(map(spacing, part)) for part in (inputs, outputs))
     return Samples(path, *wide, *steps)
 
 
@@ -205,7 +205,7 @@ def _part(stored: Mapping[str, Array], part: int) -> Arrays:
     return tuple(stored[name] for name in sorted(places, key=lambda name: places[name]))
 
 
-def _spacing(array: Array) -> Array:
+def spacing(array: Array) -> Array:
     """Half the distance to the next value of the stored dtype; float64 is what everything is compared in."""
     if array.dtype.kind != "f" or array.dtype.itemsize >= np.dtype(np.float64).itemsize:
         return np.zeros(array.shape)
@@ -232,7 +232,7 @@ def _read_csv(path: Path, rows: tuple[Rows, Rows]) -> Samples:
                 expected=f"{columns}: {inputs} inputs, then {columns - inputs} outputs",
             )
     values = np.array([[float(value) for value in row] for _, row in lines]).reshape(-1, columns)
-    steps = np.array([[_printed_step(value) for value in row] for _, row in lines]).reshape(-1, columns)
+    steps = np.array([[printed_step(value) for value in row] for _, row in lines]).reshape(-1, columns)
     parts = (part for array in (values, steps) for part in ((array[:, :inputs],), (array[:, inputs:],)))
     return Samples(path, *parts)
 
@@ -258,8 +258,8 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, Sequence[str]]]:
         row = [value.strip() for value in raw]
         if not any(row) or row[0].startswith("#"):
             continue
-        wrong = next((value for value in row if not _is_number(value)), None)
-        is_header, first = first and wrong is not None and not any(map(_is_number, row)), False
+        wrong = next((value for value in row if not is_number(value)), None)
+        is_header, first = first and wrong is not None and not any(map(is_number, row)), False
         if is_header:
             continue
         if wrong is not None:
@@ -269,7 +269,8 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, Sequence[str]]]:
         yield number, row
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a word is a number, NaN and infinity included."""
     try:
         Decimal(text)
         float(text)
@@ -278,7 +279,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _printed_step(text: str) -> float:
+def printed_step(text: str) -> float:
     """Half a unit of the last printed digit: 0.005 for ``"1.23"``, 5.0 for ``"1.2e2"``; 0 for NaN and infinity."""
     exponent = Decimal(text).as_tuple().exponent
     return float(Decimal((0, (5,), exponent - 1))) if isinstance(exponent, int) else 0.0

@@ -17,6 +17,7 @@ Array = NDArray[Any]
 DEFAULT_RULE = "[-1,1]"
 HOW_TO_PROVE = "golden samples of the original software (--samples) would prove it"
 
+ROOTS = {"sqrt": 2, "root4": 4, "root8": 8}
 ANGLES = 3  # solar zenith, sensor zenith, relative azimuth, in degrees
 KINDS_WITH_ANGLES = ("aaNN", "aodNN", "rrsNN", "LrcaNN")
 KINDS = (*KINDS_WITH_ANGLES, "aphNN", "adgNN", "bbpNN", "apNN", "bpNN", "iopNN", "ocNN")
@@ -112,8 +113,12 @@ def _physical(function: str, least: float, greatest: float) -> tuple[float, floa
             ends = np.rad2deg(np.arccos(np.clip(ends[::-1], -1, 1)))
         elif function in ("log10", "ln"):
             ends = 10.0**ends if function == "log10" else np.exp(ends)
-        elif function == "root4":
-            ends = ends**4
+        elif function in ROOTS:
+            ends = ends ** ROOTS[function]
+        elif function == "square":
+            ends = np.sqrt(np.abs(ends))
+        elif function == "cos":
+            ends = np.arccos(np.clip(ends[::-1], -1, 1))
     return float(ends[0]), float(ends[1])
 
 

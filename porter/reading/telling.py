@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def find_telling(program: Program, other: Program, box: Array, visible: Array) -
     """
     rng = np.random.default_rng(0)
     pool = _pool(box, rng)
-    for rows in (pool, *_pushed(program, other, box, pool, rng)):
+    for rows in chain([pool], _pushed(program, other, box, pool, rng)):
         with np.errstate(all="ignore"):
             ours, theirs = (np.asarray(each(rows)[0], np.float64) for each in (program, other))
             excess = np.abs(ours - theirs) / (visible + RELATIVE * np.minimum(np.abs(ours), np.abs(theirs)))

@@ -27,7 +27,7 @@ class Extremes:
         inputs: the step whose outputs it takes, in a tuple of one.
         least: (n,) lower bound of each column.
         greatest: (n,) upper bound.
-        tolerance: (n,) how far outside is forgiven; non-negative.
+        tolerance: (n,) how far outside is forgiven; non-negative; infinite where nothing is flagged.
         dtype: in which the arithmetic is done.
         flag: (n,) what stands for a flag; NaN where None.
     """
@@ -50,9 +50,14 @@ class Extremes:
         return LayerTrace(self.name, np.where(far, flag, held))
 
     @property
+    def _reach(self) -> Array:
+        """(n,) the tolerance, 0 where it is infinite."""
+        return np.where(np.isfinite(self.tolerance), self.tolerance, 0.0)
+
+    @property
     def far(self) -> Array:
         """(n,) a number far outside for each column."""
-        return self.greatest + 4 * (self.tolerance + self.greatest - self.least)
+        return self.greatest + 4 * (self._reach + self.greatest - self.least)
 
     def shown(self, values: Array) -> Array:
         """The same values with a number far outside for each flag, so that flags can be compared as values are."""
@@ -61,7 +66,7 @@ class Extremes:
     def probes(self) -> Array:
         """(rows, n) on either side of every limit."""
         width = self.greatest - self.least
-        reach = np.where(self.tolerance > 0, self.tolerance, width / 100)
+        reach = np.where(self._reach > 0, self._reach, width / 100)
         below = [self.least - share * reach for share in (4.0, 1.5, 1.1, 0.9, 0.5, 0.1)]
         above = [self.greatest + share * reach for share in (0.1, 0.5, 0.9, 1.1, 1.5, 4.0)]
         inside = [self.least + share * width for share in (0.0, 0.01, 0.3, 0.7, 0.99, 1.0)]
@@ -78,7 +83,8 @@ def _rounding(
     if input_error is not None:
         shift = shift + np.asarray(input_error[0])
     unit = precision.format.unit + FORMATS[np.dtype(step.dtype).name].unit
-    size = np.maximum(np.abs(step.least), np.abs(step.greatest)) + step.tolerance
+    finite = np.where(np.isfinite(step.tolerance), step.tolerance, 0.0)
+    size = np.maximum(np.abs(step.least), np.abs(step.greatest)) + finite
     own = CASTS * unit * size + precision.format.tiny
     limits = (step.least - step.tolerance, step.greatest + step.tolerance)
     near = np.any([np.abs(x - limit) <= shift + own for limit in limits], axis=0)

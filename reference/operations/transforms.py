@@ -20,9 +20,15 @@ FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
     "ln": np.log,
     "pow10": lambda x: np.power(np.asarray(10, x.dtype), x),
     "exp": np.exp,
+    "sqrt": np.sqrt,
     "root4": lambda x: np.sqrt(np.sqrt(x)),
+    "root8": lambda x: np.sqrt(np.sqrt(np.sqrt(x))),
+    "square": np.square,
+    "pow4": lambda x: np.square(np.square(x)),
     "pow8": lambda x: np.square(np.square(np.square(x))),
     "relu_square": lambda x: np.square(np.maximum(x, 0)),
+    "relu": lambda x: np.maximum(x, 0),
+    "cos": np.cos,
 }
 
 

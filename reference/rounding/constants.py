@@ -117,6 +117,11 @@ _FLOAT32: Mapping[str, Accuracy] = {
     "root4": Accuracy(8),
     "pow8": Accuracy(14),
     "relu_square": Accuracy(4),
+    "sqrt": Accuracy(2),
+    "root8": Accuracy(8),
+    "square": Accuracy(2),
+    "pow4": Accuracy(6),
+    "cos": Accuracy(2, 0, 2),
 }
 # Sampled, 16,384 numbers a binade, and 15 % more than the largest seen.
 _FLOAT64: Mapping[str, Accuracy] = {

@@ -83,6 +83,8 @@ def _moved(name: str, x: Array, y: Array, shift: Array, kind: Format) -> Array:
     if name in _POWERS:
         return _POWERS[name](x, y, shift)
     turns = 3 * kind.unit * (np.abs(x) + shift) + shift
+    if name == "cos":
+        return np.asarray(np.abs(np.sin(x)) * turns + turns * turns / 2)
     if name == "cos_degrees":
         angle = np.deg2rad(turns)
         return np.asarray(np.abs(np.sin(np.deg2rad(x))) * angle + angle * angle / 2)
@@ -93,14 +95,23 @@ def _moved(name: str, x: Array, y: Array, shift: Array, kind: Format) -> Array:
     return np.asarray(np.abs(y) * np.expm1(turns * (LN10 if name == "pow10" else 1.0)))
 
 
-def _root4_moved(x: Array, y: Array, shift: Array) -> Array:
+def _root_moved(roots: int) -> Callable[[Array, Array, Array], Array]:
     """The root is steepest at the lower end; below zero a port gives NaN."""
-    low = x - shift
-    return np.where(low >= 0, y - np.sqrt(np.sqrt(np.maximum(low, 0))), np.inf)
+
+    def moved(x: Array, y: Array, shift: Array) -> Array:
+        low = x - shift
+        return np.where(low >= 0, y - np.maximum(low, 0) ** 0.5**roots, np.inf)
+
+    return moved
 
 
 _POWERS: Mapping[str, Callable[[Array, Array, Array], Array]] = {
-    "root4": _root4_moved,
+    "sqrt": _root_moved(1),
+    "root4": _root_moved(2),
+    "root8": _root_moved(3),
+    "square": lambda x, y, shift: (np.abs(x) + shift) ** 2 - np.abs(x) ** 2,
+    "pow4": lambda x, y, shift: (np.abs(x) + shift) ** 4 - np.abs(x) ** 4,
+    "relu": lambda x, y, shift: shift,
     "pow8": lambda x, y, shift: (np.abs(x) + shift) ** 8 - np.abs(x) ** 8,
     "relu_square": lambda x, y, shift: (np.maximum(x, 0) + shift) ** 2 - np.maximum(x, 0) ** 2,
 }

@@ -12,7 +12,7 @@ PAGES = (
     *(
         f"docs/{name}.md" for name in (
             "tutorial", "debugging", "finetuning", "formats", "families", "exporting", "runtimes", "numerics", "pytest",
-            "cli",
+            "cli", "infer", "readers",
         )
     ),
 )  # fmt: skip

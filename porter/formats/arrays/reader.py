@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from porter.errors import DamagedFileError
 from porter.formats import oc_smart, scalings
 from porter.formats.arrays.names import locate, role_of
+from porter.formats.containers.arrays import container_of
+from porter.formats.folders import OpenedFolder
 from porter.formats.npz import NpzError, names_in, read_npz
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
@@ -24,12 +26,17 @@ from reference.trace import Program
 Array = NDArray[Any]
 
 FAMILY = "arrays"
+MATLAB_73 = b"MATLAB 7.3 MAT-file"
+"""Of which the last axis comes first."""
 GUESS = f"a guess, for nothing says it; {scalings.HOW_TO_PROVE}"
 
 
 def matches(opened: OpenedFile) -> bool:
     """HDF5 or .npz with an array whose name says that it is a kernel."""
-    if opened.is_hdf5:
+    container = container_of(opened)
+    if container is not None:
+        names = _names(opened, container)
+    elif opened.is_hdf5:
         names = [name for name, dataset in opened.hdf5.datasets.items() if len(dataset.shape or ()) > 1]
     else:
         names = list(names_in(opened.path)) if opened.is_npz else []
@@ -44,16 +51,36 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
         UnreadableError: an array whose meaning nothing says; arrays that do not make a network.
         UsageError: an option that does not fit the file.
     """
-    arrays, attributes = _from_hdf5(opened) if opened.is_hdf5 else _from_npz(opened)
+    container = container_of(opened)
+    if container is not None:
+        arrays = _numbers(container[1](opened))
+        attributes: dict[str, Any] = {}
+    else:
+        arrays, attributes = _from_hdf5(opened) if opened.is_hdf5 else _from_npz(opened)
+    digest = opened.digest() if isinstance(opened, OpenedFolder) else opened.sha256
     layout = locate(str(opened.path), {name: array.shape for name, array in arrays.items()})
-    source = WeightFile(opened.path, FAMILY, opened.sha256, arrays, attributes)
+    source = WeightFile(opened.path, FAMILY, digest, arrays, attributes)
     return oc_smart.interpret(source, layout, options, unsaid=GUESS)
+
+
+def _names(opened: OpenedFile, container: tuple[str, Any]) -> list[str]:
+    """Names of a container's arrays; of a folder's files, none of which is read."""
+    if isinstance(opened, OpenedFolder):
+        return [name.rpartition(".")[0] for name in opened.names if name.endswith((".txt", ".csv", ".dat", ".npy"))]
+    return list(container[1](opened)) if container[0] != "numbers in text" else []
+
+
+def _numbers(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Without counters: whole numbers that stand alone, as a state of training is kept."""
+    return {name: array for name, array in arrays.items() if array.dtype.kind == "f" or array.size > 1}
 
 
 def _from_hdf5(opened: OpenedFile) -> tuple[dict[str, Array], dict[str, Any]]:
     hdf5 = opened.hdf5
     said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
     arrays = {name: hdf5.read(name) for name in hdf5.datasets}
+    if opened.head.startswith(MATLAB_73):
+        arrays = {name: array.T for name, array in arrays.items()}
     return arrays, {**dict.fromkeys(hinting_names(hdf5.stored_attributes)), **hdf5.fixed_attributes(), **said}
 
 
@@ -86,7 +113,8 @@ def program(network: Network, changes: Mapping[str, Any]) -> Program:
 
 READER = Family(
     FAMILY,
-    "HDF5 or .npz whose names say what is what: W1 b1, coefs_0 intercepts_0, fc1.weight fc1.bias, dense_7/kernel:0",
+    "HDF5, .npz, .mat (v4 to v7.3), safetensors, plain pickles, or a folder of matrices, whose names say what is what: "
+    "W1 b1, coefs_0 intercepts_0, fc1.weight fc1.bias, dense_7/kernel:0",
     matches,
     read,
     program,

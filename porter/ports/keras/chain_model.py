@@ -194,9 +194,15 @@ def _transform_function(name: str) -> Callable[[Any], Any]:
         "ln": ops.log,
         "pow10": lambda x: ops.power(10.0, x),
         "exp": ops.exp,
+        "sqrt": ops.sqrt,
         "root4": lambda x: ops.sqrt(ops.sqrt(x)),
+        "root8": lambda x: ops.sqrt(ops.sqrt(ops.sqrt(x))),
+        "square": ops.square,
+        "pow4": lambda x: ops.square(ops.square(x)),
         "pow8": lambda x: ops.square(ops.square(ops.square(x))),
         "relu_square": lambda x: ops.square(ops.relu(x)),
+        "relu": ops.relu,
+        "cos": ops.cos,
     }
     if name not in functions:
         raise UnbuildableError("transform", found=repr(name), expected=f"one of {', '.join(functions)}")

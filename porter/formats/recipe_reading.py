@@ -1,0 +1,384 @@
+"""Networks read as a recipe says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.errors import DamagedFileError, RecipeError, UnreadableError
+from porter.formats import oc_smart
+from porter.formats.containers.arrays import container_of
+from porter.formats.members import Layout
+from porter.formats.npz import NpzError, read_npz
+from porter.formats.opened import OpenedFile
+from porter.formats.options import ReadOptions
+from porter.formats.recipe import FAMILY, WEIGHTED, LayerRecipe, Recipe
+from porter.formats.recipe_ends import EndRecipe
+from porter.formats.recipe_places import KernelPlace, PlaceError, for_member, sliced, split_name
+from porter.formats.said import attribute_names, hinting_names, said_activations
+from porter.formats.scalings import HOW_TO_PROVE, physical_range
+from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
+from porter.network.weight_file import WeightFile
+from reference.activations import Activation
+
+Array = NDArray[Any]
+
+UNSAID = f"a guess, for neither file nor recipe says it; {HOW_TO_PROVE}"
+SHOWN = 24
+MATLAB_73 = b"MATLAB 7.3 MAT-file"
+
+
+def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> Network:
+    """Read arrays of any layout as a recipe says.
+
+    Raises:
+        RecipeError: it names arrays that the file does not have, or that have not the shape it says.
+        OptionContradictionError: an option contradicts it.
+        UnreadableError: as without a recipe.
+    """
+    options = options.merged(recipe.options())
+    stored = Stored.of(opened)
+    _check_places(stored, recipe)
+    network = _core(stored, recipe, options)
+    network = _with_ends(stored, recipe, network)
+    if recipe.name is None:
+        return network
+    named = network.source if recipe.format is not None else replace(network.source, format=recipe.name)
+    return replace(network, name=recipe.name, source=named)
+
+
+def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
+    """The layers and the scaling, read as OC-SMART's are, from arrays under its names."""
+    if recipe.ensemble is None:
+        arrays = {name: _array(stored, place, value) for place, name, value in recipe.places()}
+    else:
+        arrays = _members(stored, recipe)
+    extra = {name: _vector(stored, place, value) for place, name, value in recipe.extras()}
+    places = {name: str(value) for _, name, value in recipe.places() if isinstance(value, str | KernelPlace)}
+    family = FAMILY if recipe.format is None else recipe.format
+    source = WeightFile(
+        stored.opened.path, family, stored.opened.sha256, {**arrays, **extra}, _said(stored, recipe), places
+    )
+    names = [f"Layer{number}" for number in range(1, len(recipe.layers) + 1)]
+    layout = Layout(
+        kernels=tuple(f"Weights/{name}" for name in names),
+        biases=tuple(f"Bias/{name}" if f"Bias/{name}" in arrays else None for name in names),
+        widths="Layers" if "Layers" in arrays else None,
+        norm_in="Norm_in" if "Norm_in" in arrays else None,
+        norm_out="Norm_out" if "Norm_out" in arrays else None,
+    )
+    if recipe.ensemble is not None:
+        rules = options.scaling if "Norm_out" in arrays or "Norm_in" in arrays else None
+        options = replace(options, orientation="units-first", scaling=rules)
+    unsaid = UNSAID if recipe.format is None else oc_smart.UNSAID
+    network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
+    return replace(network, claims=(*network.claims, *_memory_claims(recipe)))
+
+
+def _memory_claims(recipe: Recipe) -> list[Claim]:
+    """One for every kernel whose numbers the recipe has run otherwise than they are stored."""
+    return [
+        Claim(f"Layer{number}", "memory order", layer.order, "declared")
+        for number, layer in enumerate(recipe.layers, start=1)
+        if layer.order != "C"
+    ]
+
+
+# --- what stands around the layers ----------------------------------------------------------------------------------
+
+
+def _with_ends(stored: Stored, recipe: Recipe, network: Network) -> Network:
+    """The network between its transforms, its members made one, its outputs within their bounds."""
+    layers, claims = list(network.layers), list(network.claims)
+    declared: dict[str, Any] = dict(network.declarations)
+    ranges = network.input_range
+    own = network.source.arrays.get("Members/Norm_in")
+    if own is not None:
+        layers.insert(0, _scaled_members(own))
+        claims.append(Claim("Norm_in", "scaling", "mean-std", "declared", "each member by its own"))
+        spread = np.stack([own[:, :, 0] - 3 * own[:, :, 1], own[:, :, 0] + 3 * own[:, :, 1]])
+        ranges = np.stack([spread.min(axis=(0, 1)), spread.max(axis=(0, 1))], axis=1)
+    inputs = layers[0].kernel.shape[0] if isinstance(layers[0], Dense) else network.widths[0]
+    before = recipe.functions("input", inputs)
+    if before is not None:
+        transform = Transform("Transform_in", before)
+        layers.insert(0, transform)
+        declared["transform_in"] = list(before)
+        ranges = None if ranges is None else physical_range(ranges, transform)
+        claims.append(_transform_claim("Transform_in", before))
+    if recipe.ensemble is not None:
+        layers.append(_merged(recipe, network))
+        declared["ensemble"] = recipe.ensemble.rule
+        value = f"{recipe.ensemble.rule} of {len(recipe.ensemble.names)} members"
+        claims.append(Claim("Ensemble", "transform", value, "declared"))
+    after = recipe.functions("output", _width_of(layers[-1]))
+    if after is not None:
+        layers.append(Transform("Transform_out", after))
+        declared["transform_out"] = list(after)
+        claims.append(_transform_claim("Transform_out", after))
+    if recipe.bounds is not None:
+        layers.append(_bounds(stored, recipe, network, _width_of(layers[-1])))
+        claims.append(Claim("Extremes", "transform", "held to bounds", "declared"))
+    return replace(network, layers=tuple(layers), claims=tuple(claims), declarations=declared, input_range=ranges)
+
+
+def _transform_claim(name: str, functions: Sequence[str]) -> Claim:
+    spelt = ", ".join(f"{function} of {functions.count(function)}" for function in dict.fromkeys(functions))
+    return Claim(name, "transform", spelt, "declared")
+
+
+def _width_of(layer: Layer) -> int:
+    if isinstance(layer, Dense):
+        return int(layer.kernel.shape[1])
+    if isinstance(layer, Ensemble):
+        return 1
+    return len(layer.scale) if isinstance(layer, Scaling) else len(getattr(layer, "functions", ()))
+
+
+def _bounds(stored: Stored, recipe: Recipe, network: Network, width: int) -> Extremes:
+    arrays = network.source.arrays
+    tolerance = arrays.get("Bounds/tolerance", np.full(1, np.inf))
+    found = [arrays["Bounds/least"], arrays["Bounds/greatest"], np.abs(tolerance)]
+    if any(array.size not in (1, width) for array in found):
+        raise _problem(stored, "bounds", f"{', '.join(str(array.size) for array in found)} values; {width} of each")
+    least, greatest, tolerance = (np.broadcast_to(array, (width,)).astype(np.float64) for array in found)
+    if np.any(least >= greatest):
+        raise _problem(stored, "bounds", "a least value that is not below the greatest; one that is")
+    return Extremes("Extremes", least, greatest, tolerance)
+
+
+# --- ensembles ------------------------------------------------------------------------------------------------------
+
+
+def _members(stored: Stored, recipe: Recipe) -> dict[str, Array]:
+    """The members side by side: the first kernels on the same inputs, all further ones along a diagonal."""
+    assert recipe.ensemble is not None
+    names = recipe.ensemble.names
+    arrays: dict[str, Array] = {}
+    for number, layer in enumerate(recipe.layers, start=1):
+        parts = [_member_layer(stored, number, layer, name) for name in names]
+        kernels = [kernel for kernel, _ in parts]
+        arrays[f"Weights/Layer{number}"] = np.concatenate(kernels) if number == 1 else _diagonal(kernels)
+        biases = [bias for _, bias in parts if bias is not None]
+        if biases:
+            arrays[f"Bias/Layer{number}"] = np.concatenate(biases)
+    arrays |= _member_ends(stored, recipe, names)
+    if "Members/Norm_in" in arrays:
+        first = [_member_layer(stored, 1, recipe.layers[0], name)[0] for name in names]
+        arrays["Weights/Layer1"] = _diagonal(first)
+    if {kernel.shape[0] for kernel in (_member_layer(stored, len(recipe.layers), recipe.layers[-1], name)[0]
+                                          for name in names)} - {1}:  # fmt: skip
+        raise _problem(stored, "ensemble", "members with several outputs; one output each")
+    return arrays
+
+
+def _member_layer(stored: Stored, number: int, layer: LayerRecipe, member: str) -> tuple[Array, Array | None]:
+    """(units, inputs) and (units,) of one layer of one member."""
+    own = layer.model_copy(
+        update={
+            "kernel": for_member(layer.kernel, member),
+            "bias": None if layer.bias is None else for_member(layer.bias, member),
+        }
+    )
+    kernel = np.atleast_2d(_array(stored, f"layer {number}, kernel", own.place()))
+    kernel = kernel.T if layer.orientation == "inputs-first" else kernel
+    if own.bias_in is not None:
+        return kernel, _array(stored, f"layer {number}, kernel", own.place(is_bias=True)).reshape(-1)
+    bias = None if own.bias is None else _array(stored, f"layer {number}, bias", own.bias).reshape(-1)
+    if kernel.ndim != 2 or (bias is not None and bias.size != len(kernel)):
+        raise _problem(
+            stored,
+            f"layer {number}, member {member}",
+            f"a kernel of {kernel.shape} and {0 if bias is None else bias.size} biases; a bias a unit",
+        )
+    return kernel, bias
+
+
+def _diagonal(kernels: Sequence[Array]) -> Array:
+    whole = np.zeros(np.sum([kernel.shape for kernel in kernels], axis=0), np.result_type(*kernels))
+    row = column = 0
+    for kernel in kernels:
+        units, inputs = kernel.shape
+        whole[row : row + units, column : column + inputs] = kernel
+        row, column = row + units, column + inputs
+    return whole
+
+
+def _member_ends(stored: Stored, recipe: Recipe, names: Sequence[str]) -> dict[str, Array]:
+    """(n, 2) for both ends; (members, n, 2) for the inputs where the members scale them each by its own."""
+    found: dict[str, Array] = {}
+    for place, name, value in recipe.places():
+        if not name.startswith("Norm"):
+            continue
+        own = [_array(stored, place, _end_of_member(value, member)) for member in names]
+        if name == "Norm_out":
+            found[name] = np.concatenate([each.reshape(-1, 2) for each in own])
+        elif all(np.array_equal(each, own[0]) for each in own):
+            found[name] = own[0]
+        elif isinstance(value, EndRecipe) and value.chosen_rule == "mean-std":
+            found["Members/Norm_in"] = np.stack(own)
+        else:
+            raise _problem(stored, place, "another range for each member; a table with mean, std or gain")
+    return found
+
+
+def _end_of_member(value: Any, member: str) -> Any:
+    if isinstance(value, str):
+        return for_member(value, member)
+    if not isinstance(value, EndRecipe):
+        return value
+    named = {key: for_member(part, member) for key in value.given if isinstance(part := getattr(value, key), str)}
+    return value.model_copy(update=named)
+
+
+def _scaled_members(own: Array) -> Dense:
+    """The inputs scaled once for each member, side by side."""
+    members, width, _ = own.shape
+    kernel = np.zeros((width, members * width))
+    for place, part in enumerate(own):
+        kernel[:, place * width : (place + 1) * width] = np.diag(1 / part[:, 1])
+    return Dense("Norm_in", kernel, (-own[:, :, 0] / own[:, :, 1]).reshape(-1), Activation("linear"))
+
+
+def _merged(recipe: Recipe, network: Network) -> Layer:
+    assert recipe.ensemble is not None
+    members = len(recipe.ensemble.names)
+    if recipe.ensemble.rule != WEIGHTED:
+        return Ensemble("Ensemble", members, recipe.ensemble.rule)
+    weights = network.source.arrays["Ensemble/weights"]
+    if weights.size != members or not np.sum(weights.astype(np.float64)):
+        raise RecipeError(
+            "the recipe does not fit the network", (f"ensemble, weights: {weights.size} for {members} members",)
+        )
+    share = weights.astype(np.float64) / np.sum(weights.astype(np.float64))
+    return Dense("Ensemble", share[:, None], None, Activation("linear"))
+
+
+# --- the arrays of a file -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The arrays of a file or folder by name, whatever holds them.
+
+    Attributes:
+        opened: the file.
+        names: of its arrays.
+        read: one of them, exactly as stored.
+        attributes: those that may be read, by full name.
+    """
+
+    opened: OpenedFile
+    names: tuple[str, ...]
+    read: Callable[[str], Array]
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, opened: OpenedFile) -> Stored:
+        """What a file holds.
+
+        Raises:
+            UnreadableError: neither HDF5 nor .npz.
+        """
+        container = container_of(opened)
+        if container is not None:
+            held = container[1](opened)
+            return cls(opened, tuple(held), held.__getitem__, {})
+        if not opened.is_npz:
+            hdf5 = opened.hdf5
+            said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
+            reversed_axes = opened.head.startswith(MATLAB_73)  # MATLAB writes the last axis first
+            read = (lambda name: hdf5.read(name).T) if reversed_axes else hdf5.read
+            unread = dict.fromkeys(hinting_names(hdf5.stored_attributes))
+            return cls(opened, tuple(hdf5.datasets), read, {**unread, **hdf5.fixed_attributes(), **said})
+        try:
+            arrays = read_npz(opened.path, kinds="fiubUS")
+        except NpzError as error:
+            raise DamagedFileError(
+                f"{opened.path} cannot be read as .npz of numbers; nothing pickled is read", found=str(error)
+            ) from error
+        return cls(opened, tuple(arrays), arrays.__getitem__, {})
+
+    def numbers(self, name: str) -> Array | None:
+        """One of them, None where it holds no numbers that can be read."""
+        try:
+            return self.read(name)
+        except UnreadableError:
+            return None
+
+    @staticmethod
+    def knows(opened: OpenedFile) -> bool:
+        """Whether it is a container of arrays."""
+        text = "numbers in text"
+        container = None if opened.is_hdf5 or opened.is_npz else container_of(opened)
+        return opened.is_hdf5 or opened.is_npz or (container is not None and container[0] != text)
+
+    def part(self, name: str) -> Array:
+        """An array, or the slice of it that its name asks for.
+
+        Raises:
+            PlaceError: it has no such slice.
+        """
+        plain, text = split_name(name, self.names)
+        return sliced(plain, self.read(plain), text)
+
+
+def _said(stored: Stored, recipe: Recipe) -> dict[str, Any]:
+    """The file's attributes, and what they say of the layers' activations under the names that these get here."""
+    kernels = [split_name(layer.kernel, stored.names)[0] for layer in recipe.layers]
+    biases = [None if layer.bias is None else split_name(layer.bias, stored.names)[0] for layer in recipe.layers]
+    said = said_activations(stored.attributes, kernels, biases)
+    own = {f"Weights/Layer{number}@activation": text for number, text in enumerate(said, start=1) if text is not None}
+    return {**stored.attributes, **own}
+
+
+def _check_places(stored: Stored, recipe: Recipe) -> None:
+    members = ("",) if recipe.ensemble is None else recipe.ensemble.names
+    problems = []
+    for place, _, value in (*recipe.places(), *recipe.extras()):
+        wanted = value.vectors if isinstance(value, EndRecipe) else (value,)
+        for each in wanted:
+            name = each.dataset if isinstance(each, KernelPlace) else each
+            for spelt in (for_member(name, member) for member in members) if isinstance(name, str) else ():
+                if split_name(spelt, stored.names)[0] not in stored.names:
+                    problems.append(f"{place}: no dataset {spelt!r}")
+    if problems:
+        there = ", ".join(map(repr, stored.names[:SHOWN])) + (", ..." if len(stored.names) > SHOWN else "")
+        raise RecipeError(
+            f"{stored.opened.path} has not what the recipe names",
+            tuple(dict.fromkeys(problems)),
+            remedy=f"it has {there}",
+        )
+
+
+def _array(stored: Stored, place: str, value: Any) -> Array:
+    try:
+        if isinstance(value, str):
+            return stored.part(value)
+        if isinstance(value, KernelPlace):
+            return value.of(stored.part(value.dataset))
+        if isinstance(value, EndRecipe):
+            return value.pairs(lambda each: _vector(stored, place, each))
+    except (PlaceError, ValueError) as error:
+        raise _problem(stored, place, str(error)) from error
+    return np.array(value, dtype=np.float64)
+
+
+def _vector(stored: Stored, place: str, value: str | float | list[float]) -> Array:
+    try:
+        array = stored.part(value) if isinstance(value, str) else np.array(value, np.float64)
+    except PlaceError as error:
+        raise _problem(stored, place, str(error)) from error
+    native = array.astype(array.dtype.newbyteorder("="))
+    return native if native.ndim == 0 else native.reshape(-1)
+
+
+def _problem(stored: Stored, place: str, problem: str) -> RecipeError:
+    return RecipeError(f"{stored.opened.path} does not fit the recipe", (f"{place}: found {problem} is expected",))
+
+
+Ends = Literal["input", "output"]

@@ -1,0 +1,76 @@
+"""Clamps and flags behind a network: what the outputs are held to, where samples show that they are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.identification.candidate import Bounds, Candidate
+from porter.identification.pool import Pool, base_name
+from porter.identification.refining import Golden, residuals
+from reference.composed.extremes import Extremes
+
+Array = NDArray[Any]
+
+MOST_VECTORS = 9
+AGREE = 1e-3
+LEAST_SHARE = 0.4
+"""Of the numbers of the samples that a configuration has to give as they are."""
+
+
+def agreeing_share(values: Array, golden: Golden) -> float:
+    """How many of the samples' numbers are given, flags left out."""
+    usable = np.isfinite(golden.outputs)
+    return float(np.mean(residuals(values, golden)[usable] <= AGREE))
+
+
+def bounded(pool: Pool, candidate: Candidate, golden: Golden) -> Iterator[tuple[Candidate, float]]:
+    """The configuration held to bounds by which it gives all samples, with what is left; the file's own first."""
+    values = candidate.predict(pool, golden.inputs)
+    used = {name for reading in candidate.layers for name in (reading.array, reading.bias)}
+    for bounds in (*_stored(pool, used, golden.outputs.shape[1]), *_written(values, golden)):
+        step = Extremes("Extremes", ("",), bounds.least, bounds.greatest, bounds.tolerance)
+        left = residuals(np.asarray(step(values).outputs), golden)
+        if np.max(left) <= AGREE:
+            yield candidate.with_bounds(bounds), float(np.max(left))
+
+
+def _stored(pool: Pool, used: set[str | None], width: int) -> Iterator[Bounds]:
+    """Two or three vectors of the file, those of one table first."""
+    names = [name for name, vector in pool.vectors.items() if vector.size in (width, 1) and name not in used]
+    triples: list[tuple[str, str, str | None]] = [*itertools.permutations(names[:MOST_VECTORS], 3)]
+    triples += [(one, two, None) for one, two in itertools.permutations(names, 2)]
+    triples.sort(key=lambda each: len({base_name(name) for name in each if name is not None}))
+    for least, greatest, tolerance in triples:
+        low, high = (np.broadcast_to(pool.vector(name), (width,)).astype(np.float64) for name in (least, greatest))
+        reach = np.full(width, np.inf)
+        if tolerance is not None:
+            reach = np.abs(np.broadcast_to(pool.vector(tolerance), (width,)).astype(np.float64))
+        if np.all(low < high):
+            yield Bounds((least, greatest, tolerance), low, high, reach)
+
+
+def _written(values: Array, golden: Golden) -> Iterator[Bounds]:
+    """Clamps to numbers that no array holds: what the samples have in several rows, where the network goes beyond."""
+    if np.isnan(golden.outputs).any():
+        return
+    least, greatest = [], []
+    for column, outputs in zip(values.T, golden.outputs.T, strict=True):
+        apart = np.abs(column - outputs) > AGREE * np.max(np.abs(outputs))
+        low, high = (outputs[apart & side] for side in (column < outputs, column > outputs))
+        least.append(float(low[0]) if low.size else float(min(outputs.min(), column.min())) - 1e6)
+        greatest.append(float(high[0]) if high.size else float(max(outputs.max(), column.max())) + 1e6)
+    if np.all(np.array(least) < np.array(greatest)):
+        yield Bounds((None, None, None), np.array(least), np.array(greatest), np.full(len(least), np.inf))
+
+
+def held_residual(pool: Pool, candidate: Candidate, golden: Golden) -> float:
+    """What is left of the samples behind a configuration with bounds."""
+    assert candidate.bounds is not None
+    bounds = candidate.bounds
+    step = Extremes("Extremes", ("",), bounds.least, bounds.greatest, bounds.tolerance)
+    return float(np.max(residuals(np.asarray(step(candidate.predict(pool, golden.inputs)).outputs), golden)))

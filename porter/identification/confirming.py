@@ -1,0 +1,195 @@
+"""What the samples prove of the configurations that give them, by the rule that every reading is judged by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.examination.domain import port_limits
+from porter.formats.samples import Samples
+from porter.identification.candidate import Candidate
+from porter.identification.ends import oddness
+from porter.identification.refining import Golden, Hit
+from porter.reading.arithmetic import Arithmetic, Fit, spread_of
+from porter.reading.check import flags_as_numbers
+from porter.reading.explanation import explain
+from porter.reading.readings import Formula
+from porter.reading.telling import POOL, find_telling, search_box
+from reference.trace import Program
+
+Array = NDArray[Any]
+
+MOST = 48
+"""Configurations that are judged by the strict rule."""
+BESIDE = 50.0
+"""Times the closest one's residual within which others may be explained by the same arithmetic."""
+TINY = 1e-13
+SHARE = 2.0**-18
+WIDENED = 0.1
+"""How far beyond the samples an input is looked for that tells configurations apart, where no range is documented."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A configuration that some arithmetic explains.
+
+    Attributes:
+        hit: the configuration.
+        program: its forward pass.
+        fit: by which arithmetic, and how well.
+    """
+
+    hit: Hit
+    program: Program
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A configuration that the samples cannot tell from the one that was taken.
+
+    Attributes:
+        candidate: which.
+        differences: place, what it is in the one that was taken, what it is here.
+        row: (inputs,) an input that tells them apart; None where none was found.
+        outputs: (outputs,) what the one that was taken gives for it.
+        others: (outputs,) what this one gives.
+    """
+
+    candidate: Candidate
+    differences: tuple[tuple[str, str, str], ...]
+    row: Array | None
+    outputs: Array | None = None
+    others: Array | None = None
+
+
+def as_samples(golden: Golden, path: Path) -> Samples:
+    """The samples as the strict rule takes them."""
+    return Samples(path, (golden.inputs,), (golden.outputs,), (golden.input_resolution,), (golden.resolution,))
+
+
+def explained(
+    hits: Sequence[Hit], golden: Golden, path: Path, program: Callable[[Candidate], Program], seconds: float
+) -> tuple[list[Explained], Fit | None]:
+    """Those of the closest that one arithmetic explains, the likeliest first; and how the closest of all lies to it."""
+    began = time.monotonic()
+    samples = as_samples(golden, path)
+    if not hits:
+        return [], None
+    limit = BESIDE * hits[0].residual + TINY
+    near = [hit for hit in hits if hit.residual <= limit][:MOST]
+    found: list[Explained] = []
+    closest: Fit | None = None
+    for hit in near:
+        fit, formula = _fit(program(hit.candidate), samples, None)
+        closest = fit if closest is None or fit.factor < closest.factor else closest
+        if fit.is_explained:
+            found.append(Explained(hit, formula, fit))
+        if time.monotonic() - began > seconds and found:
+            break
+    if not found:
+        return [], closest
+    best = _most_exact(found)
+    own = [each for each in found if each.fit.arithmetic.kind == best.kind or _fits(each, samples, best)]
+    return sorted(own, key=lambda each: each.hit.cost + likeliness(each.hit.candidate)), None
+
+
+def _fit(program: Program, samples: Samples, known: Arithmetic | None) -> tuple[Fit, Program]:
+    numbered, flagged = flags_as_numbers(program, samples)
+    return explain(Formula(numbered), flagged, known), program
+
+
+def _fits(each: Explained, samples: Samples, arithmetic: Arithmetic) -> bool:
+    return _fit(each.program, samples, arithmetic)[0].is_explained
+
+
+def _most_exact(found: Sequence[Explained]) -> Arithmetic:
+    order = ("float64", "float32 between scalings in float64", "float32")
+    return min((each.fit.arithmetic for each in found), key=lambda each: (order.index(each.name), each.coarse))
+
+
+RANKS = ("linear", "tanh", "sigmoid", "relu", "softsign", "logistic_table")
+"""Of activations among which the samples cannot choose: the usual ones first."""
+
+
+def likeliness(candidate: Candidate) -> float:
+    """How unusual a configuration is, for a choice among those that the samples cannot tell apart."""
+    hidden, last = candidate.activations[:-1], candidate.activations[-1]
+    cost = 2.0 * (len(set(hidden)) - 1) if hidden else 0.0
+    cost += sum(RANKS.index(name) * 0.1 if name in RANKS else 1.0 for name in hidden)
+    cost += 0.0 if last == "linear" else 0.5 + (RANKS.index(last) * 0.1 if last in RANKS else 1.0)
+    cost += sum(0.3 for reading in candidate.layers if reading.order != "C")
+    cost += 0.5 * (len(set(candidate.functions_in)) > 1) + 0.5 * (set(candidate.functions_in) != {"identity"})
+    cost += 0.5 * (set(candidate.functions_out) != {"identity"})
+    for end in (candidate.members[0].before, candidate.members[0].after):
+        if end.recipe is not None:
+            extra = end.recipe.inverse or end.recipe.factor is not None or end.recipe.low is not None
+            cost += 0.2 + 0.3 * extra + oddness(end)
+    return cost
+
+
+# --- what would tell them apart -------------------------------------------------------------------------------------
+
+
+def alternatives(found: Sequence[Explained], golden: Golden, path: Path) -> tuple[Alternative, ...]:
+    """The other configurations, each with an input that tells it from the first, if there is one."""
+    first, rest = found[0], found[1:]
+    if not rest:
+        return ()
+    visible = _visible(first, golden, path)
+    limits = port_limits(first.program, outside=False)
+    box = search_box(limits, golden.inputs) if limits is not None else _around(golden.inputs)
+    told = []
+    for each in rest:
+        differences = tuple(first.hit.candidate.differences(each.hit.candidate))
+        found_row = _telling(first.program, _shared(first, each), box, visible, golden.inputs)
+        row, ours, theirs = (None, None, None) if found_row is None else found_row
+        told.append(Alternative(each.hit.candidate, differences, row, ours, theirs))
+    return tuple(told)
+
+
+def _around(inputs: Array) -> Array:
+    """(n, 2) the range of the samples, a little widened, where the file documents none."""
+    low, high = inputs.min(axis=0), inputs.max(axis=0)
+    more = WIDENED * (high - low)
+    return np.stack([low - more, high + more], axis=1)
+
+
+def _visible(first: Explained, golden: Golden, path: Path) -> Array:
+    program, samples = flags_as_numbers(first.program, as_samples(golden, path).first(64))
+    arithmetic = replace(first.fit.arithmetic) if program is first.program else first.fit.arithmetic
+    zeros = [np.zeros(each.shape) for each in samples.inputs]
+    spread = spread_of(arithmetic, samples.inputs, zeros)
+    return spread.fit(spread.middle, np.zeros(spread.middle.shape)).visible
+
+
+def _shared(first: Explained, other: Explained) -> Program:
+    """The other program with the first's own steps wherever they are the same, so that only what differs does."""
+    mine, theirs = first.program.steps, other.program.steps
+    if [step.name for step in mine] != [step.name for step in theirs]:
+        return other.program
+    places = {place.split()[0] for place, _, _ in first.hit.candidate.differences(other.hit.candidate)}
+    steps = tuple(b if b.name in places else a for a, b in zip(mine, theirs, strict=True))
+    return replace(other.program, steps=steps)
+
+
+def _telling(
+    program: Program, other: Program, box: Array, visible: Array, inputs: Array
+) -> tuple[Array, Array, Array] | None:
+    if len(program.steps) == len(other.steps):
+        return find_telling(program, other, box, visible)
+    rng = np.random.default_rng(0)
+    low, high = box.T
+    rows = np.concatenate([low + (high - low) * rng.uniform(0, 1, (POOL, len(box))), inputs])
+    with np.errstate(all="ignore"):
+        ours, theirs = (np.asarray(each(rows)[0], np.float64) for each in (program, other))
+        excess = np.abs(ours - theirs) / (visible + SHARE * np.minimum(np.abs(ours), np.abs(theirs)))
+    shown = np.max(np.where(np.isnan(excess), 0.0, excess), axis=1)
+    best = int(np.argmax(shown))
+    return (rows[best], ours[best], theirs[best]) if shown[best] > 1 else None

@@ -1,0 +1,103 @@
+"""The forward pass of a network that a recipe describes, on the arrays that it names.
+
+OC-SMART's formula by the recipe's own activations, orientations and scaling, between functions of single columns; the
+members of an ensemble stand side by side, and are made one behind the scaling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.activations import Activation
+from reference.composed.ensemble import Ensemble
+from reference.composed.extremes import Extremes
+from reference.operations.dense import Dense
+from reference.operations.transforms import Transform
+from reference.programs import oc_smart
+from reference.trace import Program, chain
+
+Array = NDArray[Any]
+
+WEIGHTED = "weighted mean"
+CONSTANTS = 4 * 2.0**-53
+AROUND = ("Members", "Bounds", "Ensemble")
+
+
+def program(
+    arrays: Mapping[str, Array],
+    attributes: Mapping[str, Any],
+    *,
+    transform_in: Sequence[str] | None = None,
+    transform_out: Sequence[str] | None = None,
+    ensemble: str | None = None,
+    dtype: Any = np.float64,
+    **declared: Any,
+) -> Program:
+    """The legacy forward pass, as a program of one input (rows, features) called ``"inputs"``.
+
+    Args:
+        arrays: as ``oc_smart.program`` takes them; ``Members/Norm_in`` (members, inputs, 2) mean and deviation of the
+            inputs for each member; ``Bounds/least`` and ``Bounds/greatest`` (n,) and ``Bounds/tolerance``;
+            ``Ensemble/weights`` (members,).
+        attributes: likewise.
+        transform_in: a function for each input, before everything else.
+        transform_out: a function for each output, behind the scaling.
+        ensemble: by which rule the members are made one.
+        dtype: in which the arithmetic is done.
+        declared: what else ``oc_smart.program`` takes.
+
+    Raises:
+        ValueError: the arrays do not make a network, or a declaration does not fit them.
+    """
+    core = {name: array for name, array in arrays.items() if name.partition("/")[0] not in AROUND}
+    if ensemble is not None:
+        declared["orientation"] = "units-first"
+    steps: list[Any] = list(oc_smart.program(core, attributes, dtype=dtype, **declared).steps)
+    if "Members/Norm_in" in arrays:
+        steps.insert(0, _scaled_members(arrays["Members/Norm_in"], dtype))
+    if transform_in is not None:
+        steps.insert(0, Transform("Transform_in", ("inputs",), tuple(transform_in), dtype))
+    if ensemble == WEIGHTED:
+        weights = np.asarray(arrays["Ensemble/weights"], np.float64).reshape(1, -1)
+        share = weights / weights.sum()
+        slack = CONSTANTS * np.abs(share)
+        steps.append(Dense("Ensemble", ("",), share, None, Activation("linear"), "units-first", dtype, slack))
+    elif ensemble is not None:
+        members = len(np.asarray(arrays[f"Weights/Layer{sum(name.startswith('Weights/') for name in arrays)}"]))
+        steps.append(Ensemble("Ensemble", ("",), members, ensemble, dtype))
+    if transform_out is not None:
+        steps.append(Transform("Transform_out", ("",), tuple(transform_out), dtype))
+    if "Bounds/least" in arrays:
+        steps.append(_bounds(arrays, steps[-1], dtype))
+    names = ["inputs", *(step.name for step in steps)]
+    return chain([replace(step, inputs=(before,)) for step, before in zip(steps, names, strict=False)])
+
+
+def _scaled_members(own: Array, dtype: Any) -> Dense:
+    """The inputs of every member, each by its own mean and deviation."""
+    members = len(own)
+    weights = np.concatenate([np.diag(1 / own[member, :, 1]) for member in range(members)])
+    bias = (-own[:, :, 0] / own[:, :, 1]).reshape(-1)
+    # The factors are quotients, which another may round otherwise.
+    slack = (CONSTANTS * np.abs(weights), CONSTANTS * np.abs(bias))
+    return Dense("Norm_in", ("inputs",), weights, bias, Activation("linear"), "units-first", dtype, *slack)
+
+
+def _bounds(arrays: Mapping[str, Array], last: Any, dtype: Any) -> Extremes:
+    width = _width(last)
+    given = [arrays["Bounds/least"], arrays["Bounds/greatest"], np.abs(arrays.get("Bounds/tolerance", np.inf))]
+    least, greatest, tolerance = (np.broadcast_to(np.asarray(each, np.float64).reshape(-1), (width,)) for each in given)
+    return Extremes("Extremes", ("",), least, greatest, tolerance, dtype)
+
+
+def _width(step: Any) -> int:
+    if isinstance(step, Dense):
+        return step.width[1]
+    if isinstance(step, Ensemble):
+        return 1
+    return len(step.functions) if isinstance(step, Transform) else len(step.first)

@@ -1,0 +1,253 @@
+"""Finding out how a file is to be read: what samples prove, leave open, or contradict."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+import porter
+from porter.errors import OutputExistsError, SamplesError, UsageError
+from porter.formats.programs import build_program
+from porter.identification.capture import SNIPPETS, snippet
+from porter.identification.infer import pool_of
+from tests.conftest import real_folder
+from tests.identification_networks import draw_network
+
+RNG = np.random.default_rng(3)
+KERNELS = [RNG.normal(size=(5, 5)), RNG.normal(size=(5, 5)), RNG.normal(size=(5, 3))]
+BIASES = [RNG.normal(size=5), RNG.normal(size=5), RNG.normal(size=3)]
+X = RNG.uniform(-2, 2, (12, 5))
+
+
+def network(x, hidden=np.tanh):
+    for kernel, bias in zip(KERNELS[:-1], BIASES[:-1], strict=True):
+        x = hidden(x @ kernel + bias)
+    return x @ KERNELS[-1] + BIASES[-1]
+
+
+def arrays(**more):
+    named = {f"{part}{n}": a for part, all_ in (("W", KERNELS), ("b", BIASES)) for n, a in enumerate(all_, start=1)}
+    return {**named, **more}
+
+
+@pytest.fixture
+def infer(tmp_path):
+    """Write arrays, and find out how they are to be read."""
+
+    def found(stored, samples, **options):
+        np.savez(tmp_path / "mystery.npz", **stored)
+        return porter.infer(tmp_path / "mystery.npz", samples, **options)
+
+    return found
+
+
+def activations(found):
+    return found.candidate.activations
+
+
+def test_found_and_proven_and_read_again_by_the_recipe_that_it_writes(infer, tmp_path, keras):
+    stored = arrays()
+    stored["W1"] = stored["W1"].T  # square: no shape tells
+    found = infer(stored, (X, network(X)))
+    assert (found.status, found.reading.verdict) == ("found", "proven"), str(found)
+    assert [layer.orientation for layer in found.candidate.layers] == ["units-first", "inputs-first", "inputs-first"]
+    assert activations(found) == ("tanh", "tanh", "linear")
+    found.write_recipe(tmp_path / "net.toml")
+    with pytest.raises(OutputExistsError):
+        found.write_recipe(tmp_path / "net.toml")
+    again = porter.read(tmp_path / "mystery.npz", recipe=tmp_path / "net.toml")
+    np.testing.assert_allclose(build_program(again)(X)[0], network(X), rtol=1e-12)
+    report = porter.verify(again, porter.build(again), samples=(X, network(X)), search=False, rows=200)
+    assert report.verdict == "parity"
+    assert repr(found) == "<Identified 'mystery.npz': found>"
+    assert json.loads(found.to_json())["verdict"] == "proven"
+
+
+def test_activations_that_differ_from_layer_to_layer(infer):
+    y = np.tanh(np.maximum(X @ KERNELS[0] + BIASES[0], 0) @ KERNELS[1] + BIASES[1]) @ KERNELS[2] + BIASES[2]
+    assert activations(infer(arrays(), (X, y))) == ("relu", "tanh", "linear")
+
+
+def test_scaling_and_functions_of_the_columns(infer):
+    low, high = np.full(5, -1.0), np.full(5, 2.0)
+    mean, std = RNG.normal(size=3), RNG.uniform(1, 2, 3)
+    raw = 10.0 ** RNG.uniform(-1, 2, (12, 5))
+    y = network(2 * (np.log10(raw) - low) / (high - low) - 1) * std + mean
+    stored = arrays(x_min=low, x_max=high, y_mean=mean, y_std=std)
+    found = infer(stored, (raw, np.exp(y)))
+    assert found.candidate.functions_in == ("log10",) * 5
+    assert found.candidate.functions_out == ("exp",) * 3
+    assert found.recipe["scaling"]["input"] == {"rule": "[-1,1]", "minimum": "x_min", "maximum": "x_max"}
+    assert found.recipe["scaling"]["output"] == {"mean": "y_mean", "std": "y_std"}
+
+
+def test_what_the_samples_cannot_tell_is_named_with_an_input_that_would(infer):
+    """Outputs that never leave [-1, 1] do not tell a linear output from a clipped one."""
+    ranges = np.stack([np.full(5, -2.0), np.full(5, 2.0)], axis=1)
+    small = {**arrays(ranges=ranges), "W3": KERNELS[2] * 0.05, "b3": BIASES[2] * 0.1}
+    hidden = np.tanh(np.tanh(X / 2 @ KERNELS[0] + BIASES[0]) @ KERNELS[1] + BIASES[1])
+    y = hidden @ small["W3"] + small["b3"]
+    small["W3"], y = small["W3"] * 4, (hidden @ small["W3"] * 4 + small["b3"])
+    keep = np.all(np.abs(y) < 1, axis=1)
+    found = infer(small, (X[keep], y[keep]))
+    assert activations(found) == ("tanh", "tanh", "linear")
+    if found.status == "open":
+        (row,) = found.telling_inputs[:1]
+        assert row.shape == (5,) and "would tell" in str(found)
+    others = {each.candidate.activations[-1] for each in found.alternatives}
+    assert "hard_tanh" in others
+
+
+def test_printed_digits_are_respected(infer, tmp_path):
+    rows = np.concatenate([X, network(X)], axis=1)
+    np.savetxt(tmp_path / "samples.csv", rows, delimiter=",", fmt="%.4f")
+    found = infer(arrays(), tmp_path / "samples.csv")
+    assert activations(found) == ("tanh", "tanh", "linear"), str(found)
+
+
+@pytest.mark.parametrize("kind", ["h5", "npz", "csv"])
+def test_samples_in_files(infer, tmp_path, kind):
+    path = tmp_path / f"samples.{kind}"
+    if kind == "h5":
+        with h5py.File(path, "w") as file:
+            file["group/x"], file["group/y"] = X, network(X)
+    elif kind == "npz":
+        np.savez(path, inputs=X, outputs=network(X))
+    else:
+        np.savetxt(path, np.concatenate([X, network(X)], axis=1), delimiter=",", header="a,b", fmt="%.17g")
+    assert infer(arrays(), path).status == "found"
+
+
+# --- samples that prove nothing -------------------------------------------------------------------------------------
+
+
+def test_samples_of_another_network_are_told(infer):
+    other = [k + 0.3 * RNG.normal(size=k.shape) for k in KERNELS]
+    y = np.tanh(np.tanh(X @ other[0] + BIASES[0]) @ other[1] + BIASES[1]) @ other[2] + BIASES[2]
+    found = infer(arrays(), (X, y), seconds=4)
+    assert found.status == "none" and not found.is_proven
+    assert found.recipe is None and found.residuals.shape == (3,)
+
+
+def test_samples_of_another_width_are_told(infer):
+    found = infer(arrays(), (RNG.normal(size=(9, 4)), RNG.normal(size=(9, 2))))
+    assert found.status == "wrong samples"
+    assert "5 inputs and 3 outputs" in str(found)
+
+
+def test_outputs_that_are_no_function_of_the_inputs_are_told(infer):
+    x = np.concatenate([X, X[:1]])
+    y = np.concatenate([network(X), network(X[:1]) + 1])
+    found = infer(arrays(), (x, y))
+    assert found.status == "wrong samples" and "rows 0 and 12" in str(found)
+
+
+def test_too_few_numbers_prove_nothing(infer):
+    """One number of two digits: a hundred configurations give it by chance."""
+    small = {"W1": RNG.normal(size=(3, 4)), "b1": RNG.normal(size=4), "W2": RNG.normal(size=(4, 1)), "b2": np.ones(1)}
+    x = np.array([[0.5, -0.2, 0.1]])
+    y = np.tanh(x @ small["W1"] + small["b1"]) @ small["W2"] + small["b2"]
+    found = infer(small, (x.astype("f4"), np.round(y, 2).astype("f2")))
+    assert found.status != "found", str(found)
+
+
+@pytest.mark.parametrize("wrong", [(X, network(X)[:3]), (X * np.nan, network(X)), (X, np.full((12, 3), "a")), 7])
+def test_what_are_no_samples_is_refused(infer, wrong):
+    with pytest.raises(SamplesError):
+        infer(arrays(), wrong)
+
+
+# --- what a difference suggests -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behind", "says"),
+    [
+        (lambda y: 3.7 * y + 11, "a gain of 3.7"),
+        (lambda y: np.exp(0.3 * y + 1), "an exponential"),
+    ],
+)
+def test_a_gain_or_an_exponential_behind_the_network_is_suggested(infer, behind, says):
+    found = infer(arrays(), (X, behind(network(X))), seconds=4)
+    assert found.status == "none" and says in str(found), str(found)
+
+
+def test_a_clamp_that_no_array_holds_is_found(infer):
+    found = infer(arrays(), (X, np.minimum(network(X), np.quantile(network(X), 0.8, axis=0))))
+    assert found.candidate.bounds is not None, str(found)
+
+
+def test_bounds_of_the_file_are_found(infer):
+    y = network(X)
+    low, high = np.quantile(y, 0.2, axis=0), np.quantile(y, 0.8, axis=0)
+    found = infer(arrays(limits=np.stack([low, high], axis=1)), (X, np.clip(y, low, high)))
+    assert found.candidate.bounds.names[:2] == ("limits[:, 0]", "limits[:, 1]"), str(found)
+
+
+# --- ensembles, stacks, no samples, recording -----------------------------------------------------------------------
+
+
+def test_the_mean_of_members(infer):
+    stored, outputs = {}, []
+    for member in range(1, 4):
+        w, b, v = RNG.normal(size=(4 + member, 5)), RNG.normal(size=4 + member), RNG.normal(size=(1, 4 + member))
+        stored |= {f"net_IW_{member}": w, f"net_b1_{member}": b, f"net_LW_{member}": v}
+        outputs.append(np.tanh(X @ w.T + b) @ v.T)
+    found = infer(stored, (X, np.mean(outputs, axis=0)))
+    assert found.recipe["ensemble"] == {"members": ["1", "2", "3"], "rule": "mean"}, str(found)
+    np.testing.assert_allclose(build_program(found.network)(X)[0], np.mean(outputs, axis=0), rtol=1e-12)
+
+
+def test_without_samples_what_shapes_prove(infer):
+    found = infer({"W1": KERNELS[2].T, "b1": BIASES[2]}, None)
+    assert found.status == "no samples" and "5-3" in str(found) and "by its shape" in str(found)
+    with pytest.raises(UsageError):
+        found.write_recipe("net.toml")
+
+
+@pytest.mark.parametrize("language", SNIPPETS)
+def test_a_snippet_to_record_samples(language):
+    text = snippet(language, 5, 3, 20)
+    assert "samples.csv" in text and "N_INPUTS" not in text and "N_OUTPUTS" not in text and "20" in text
+
+
+def test_the_python_snippet_records_what_infer_takes(tmp_path, monkeypatch, infer):
+    monkeypatch.chdir(tmp_path)
+    text = snippet("python", 5, 3, 12).replace("LOW, HIGH", "np.full(5, -2.0), np.full(5, 2.0)")
+    exec(text, {"network": network})
+    assert infer(arrays(), tmp_path / "samples.csv", inputs=5).status == "found"
+
+
+# --- random networks in random layouts; benchmarks/identification.py has two hundred --------------------------------
+
+
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_never_wrong(infer, seed):
+    drawn = draw_network(seed)
+    x = drawn.draw(20)
+    found = infer(drawn.arrays, (x, drawn.forward(x)), seconds=6)
+    fresh = drawn.draw(300)
+    wanted = drawn.forward(fresh).astype(np.float64)
+    if found.candidate is None or found.status == "none":
+        pytest.skip(f"none in the time given: {drawn.words}")
+    pool, _ = pool_of(found.file)
+    tried = (
+        [found.candidate] if found.status == "found" else [found.candidate, *(a.candidate for a in found.alternatives)]
+    )
+    size = np.max(np.abs(wanted), axis=0)
+    assert any(np.all(np.abs(each.predict(pool, fresh) - wanted) <= 1e-4 * size) for each in tried), drawn.words
+
+
+PACE = real_folder() / "oc_smart" / "PACE_Lrc_aaNN.h5"
+
+
+@pytest.mark.skipif(not PACE.exists(), reason=f"no {PACE}")
+def test_the_square_layer_of_a_real_network_from_one_sample(infer):
+    with h5py.File(PACE) as file, np.load(PACE.parent / "expected_network.npz") as samples:
+        stored = {}
+        file.visititems(lambda name, item: stored.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+        found = infer(stored, (samples["inputs"][:1], samples["outputs"][:1]))
+    assert found.candidate.layers[0].orientation == "units-first"
+    assert activations(found) == ("tanh", "tanh", "tanh", "linear")
+    assert {d[0] for each in found.alternatives for d in each.differences} <= {"Layer4 activation"}, str(found)

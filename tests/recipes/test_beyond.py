@@ -1,0 +1,185 @@
+"""Recipes that say more than where a kernel lies: orders, slices, gains, transforms, bounds, ensembles."""
+
+import numpy as np
+import pytest
+
+import porter
+from porter import errors
+from porter.formats.programs import build_program
+
+RNG = np.random.default_rng(5)
+W1, B1 = RNG.normal(size=(4, 3)), RNG.normal(size=4)
+W2, B2 = RNG.normal(size=(2, 4)), RNG.normal(size=2)
+X = RNG.uniform(0.5, 2.0, (40, 3))
+
+
+def plain(x):
+    return np.tanh(x @ W1.T + B1) @ W2.T + B2
+
+
+def read(tmp_path, arrays, text, **options):
+    np.savez(tmp_path / "net.npz", **arrays)
+    (tmp_path / "net.toml").write_text(text)
+    return porter.read(tmp_path / "net.npz", recipe=tmp_path / "net.toml", **options)
+
+
+def agrees(network, wanted, x=X):
+    """The program and the port, built in float64, give what plain NumPy does."""
+    (found,) = build_program(network)(x)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(porter.build(network, dtype="float64")(x)), wanted, rtol=1e-11, atol=1e-11)
+
+
+LAYERS = """
+[[layers]]
+kernel = "{k1}"
+bias = "b1"
+activation = "tanh"
+orientation = "units-first"
+{more}
+[[layers]]
+kernel = "k2"
+bias = "b2"
+activation = "linear"
+orientation = "units-first"
+"""
+ARRAYS = {"k1": W1, "b1": B1, "k2": W2, "b2": B2}
+
+
+def layers(k1="k1", more=""):
+    return LAYERS.format(k1=k1, more=more)
+
+
+def test_fortran_order(tmp_path, keras):
+    """Labelled (4, 3), but written column by column."""
+    stored = W1.ravel(order="F").reshape(4, 3)
+    network = read(tmp_path, {**ARRAYS, "k1": stored}, layers(more='order = "Fortran"'))
+    agrees(network, plain(X))
+    other = read(tmp_path, {**ARRAYS, "k1": stored}, layers())
+    assert not np.allclose(build_program(other)(X)[0], plain(X))
+
+
+def test_flat_numbers_and_slices(tmp_path, keras):
+    flat = np.concatenate([np.zeros(5), W1.reshape(-1), B1])
+    text = layers("all[5:17]", "shape = [4, 3]").replace('"b1"', '"all[17:21]"')
+    agrees(read(tmp_path, {**ARRAYS, "all": flat}, text), plain(X))
+    stack = np.stack([np.zeros((4, 3)), W1])
+    agrees(read(tmp_path, {**ARRAYS, "stack": stack}, layers("stack[1, :, :]")), plain(X))
+
+
+@pytest.mark.parametrize(
+    ("end", "forward"),
+    [
+        ("mean = [1.0, 2.0, 3.0]\nstd = [2.0, 4.0, 5.0]\nfactor = 0.5", lambda x: 0.5 * (x - [1, 2, 3]) / [2, 4, 5]),
+        ("offset = [1.0, 2.0, 3.0]\ngain = [2.0, 4.0, 5.0]\nlow = -1.0", lambda x: (x - [1, 2, 3]) * [2, 4, 5] - 1),
+        ("offset = 1.0\ngain = 2.0", lambda x: (x - 1) * 2),
+        ('rule = "[0.1,0.9]"\nminimum = 0.0\nmaximum = [2.0, 3.0, 4.0]', lambda x: 0.8 * x / [2, 3, 4] + 0.1),
+        ("mean = [1.0, 2.0, 3.0]\nstd = [2.0, 4.0, 5.0]\ninverse = true", lambda x: x * [2, 4, 5] + [1, 2, 3]),
+        ("std = 4.0", lambda x: x / 4),
+        ("minimum = [0.0, 0.0, 1.0]\ngain = 0.25", lambda x: (x - [0, 0, 1]) * 0.25),
+    ],
+)
+def test_any_two_vectors_scale_an_end(tmp_path, keras, end, forward):
+    end = end.replace("offset = 1.0\n", "offset = [1.0, 1.0, 1.0]\n").replace("std = 4.0", "std = [4.0, 4.0, 4.0]")
+    agrees(read(tmp_path, ARRAYS, f"{layers()}\n[scaling.input]\n{end}\n"), plain(forward(X)))
+
+
+def test_the_output_end_is_scaled_backwards(tmp_path, keras):
+    text = f"{layers()}\n[scaling.output]\noffset = [1.0, 2.0]\ngain = [2.0, 4.0]\nlow = -1.0\n"
+    agrees(read(tmp_path, ARRAYS, text), (plain(X) + 1) / [2, 4] + [1, 2])
+
+
+def test_functions_of_columns(tmp_path, keras):
+    text = f'{layers()}\n[transforms]\ninput = ["log10", "identity", "sqrt"]\noutput = "exp"\n'
+    fed = np.stack([np.log10(X[:, 0]), X[:, 1], np.sqrt(X[:, 2])], axis=1)
+    network = read(tmp_path, ARRAYS, text)
+    agrees(network, np.exp(plain(fed)))
+    report = porter.verify(network, porter.build(network), search=False, rows=200)
+    assert report.verdict == "parity", str(report)
+
+
+def test_bounds_clamp_and_flag(tmp_path, keras):
+    bounds = "\n[bounds]\nleast = [-0.5, -0.5]\ngreatest = [0.5, 0.5]\n"
+    network = read(tmp_path, ARRAYS, layers() + bounds)
+    agrees(network, np.clip(plain(X), -0.5, 0.5))
+    assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
+    y = plain(X)
+    flagged = np.where(np.abs(y) > 0.7, np.nan, np.clip(y, -0.5, 0.5))
+    assert np.isnan(flagged).any() and not np.isnan(flagged).all()
+    agrees(read(tmp_path, ARRAYS, f"{layers()}{bounds}tolerance = 0.2\n"), flagged)
+
+
+MEMBERS = """
+[[layers]]
+kernel = "W_{i}"
+bias = "B_{i}"
+activation = "tanh"
+orientation = "units-first"
+[[layers]]
+kernel = "V_{i}"
+activation = "linear"
+orientation = "inputs-first"
+[ensemble]
+"""
+
+
+def ensemble(sizes=(4, 5, 3)):
+    arrays = {}
+    for number, size in enumerate(sizes, start=1):
+        arrays[f"W_{number}"], arrays[f"B_{number}"] = RNG.normal(size=(size, 3)), RNG.normal(size=size)
+        arrays[f"V_{number}"] = RNG.normal(size=(size, 1))
+        arrays[f"m_{number}"], arrays[f"s_{number}"] = RNG.normal(size=3), RNG.uniform(1, 2, 3)
+    return arrays
+
+
+def of_members(arrays, x=lambda x, n: x):
+    count = sum(name.startswith("W") for name in arrays)
+    return np.concatenate(
+        [np.tanh(x(X, n) @ arrays[f"W_{n}"].T + arrays[f"B_{n}"]) @ arrays[f"V_{n}"] for n in range(1, count + 1)], 1
+    )
+
+
+def test_ensembles(tmp_path, keras):
+    arrays = ensemble()
+    members = of_members(arrays)
+    network = read(tmp_path, arrays, f"{MEMBERS}members = 3\n")
+    agrees(network, members.mean(axis=1, keepdims=True))
+    assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
+    weighted = f'{MEMBERS}members = ["1", "2", "3"]\nrule = "weighted mean"\nweights = [1.0, 2.0, 5.0]\n'
+    network = read(tmp_path, arrays, weighted)
+    agrees(network, members @ np.array([[1], [2], [5]]) / 8)
+    assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
+    mean, spread = members.mean(1, keepdims=True), members.std(1, ddof=1, keepdims=True)
+    inside = np.abs(members - mean) < spread
+    within = read(tmp_path, arrays, f'{MEMBERS}members = 3\nrule = "mean within one deviation"\n')
+    agrees(within, (members * inside).sum(1, keepdims=True) / inside.sum(1, keepdims=True))
+
+
+def test_members_with_scalings_of_their_own(tmp_path, keras):
+    arrays = ensemble()
+    text = f'{MEMBERS}members = 3\n[scaling.input]\nmean = "m_{{i}}"\nstd = "s_{{i}}"\n'
+    wanted = of_members(arrays, lambda x, n: (x - arrays[f"m_{n}"]) / arrays[f"s_{n}"])
+    network = read(tmp_path, arrays, text)
+    agrees(network, wanted.mean(axis=1, keepdims=True))
+    assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (layers("k1[0:9]"), r"one that has \[0:9\]"),
+        (layers("k1[7, :]"), r"\[7, :\]"),
+        (layers("k1[9:, :]"), "is empty"),
+        (layers(more="shape = [5, 5]"), "5 x 5"),
+        (f"{layers()}\n[transforms]\ninput = 'sine'\n", "'sine' is not known"),
+        (f"{layers()}\n[transforms]\ninput = ['ln']\n", "1 functions; the network has 3 inputs"),
+        (f"{layers()}\n[bounds]\nleast = [0.0]\ngreatest = [-1.0]\n", "below the greatest|2 of each"),
+        (f"{layers()}\n[ensemble]\nmembers = 3\n", "where the member stands"),
+        (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\n", "no dataset 'W_1'"),
+        (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\nweights = [1.0]\n", "no other takes"),
+        (f"{layers()}\n[scaling.input]\nrule = '[2,1]'\nminimum = 0.0\nmaximum = 1.0\n", "a rule is"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, text, says):
+    with pytest.raises((errors.RecipeError, errors.UnreadableError), match=says):
+        read(tmp_path, ARRAYS, text)
