@@ -67,7 +67,10 @@ def prepare(combination: Combination, folder: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([_base(combination.python), "-m", "venv", str(folder)], check=True)
         pins = [f"{name}=={version}" for name, version in combination.pins.items()]
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *pins, *OTHERS], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", *pins, *OTHERS]
+        done = subprocess.run(install, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{combination.name}: {done.stderr[-2000:]}")
         (folder / "whole").touch()
     return python
 
@@ -92,7 +95,7 @@ def judge(combination: Combination, folder: Path) -> tuple[list[str], bool]:
     """The row of a combination, and whether everything held."""
     python = prepare(combination, folder / combination.name)
     _, told = run(python, "-c", VERSIONS)
-    versions = json.loads(told.strip().splitlines()[-1])
+    versions = json.loads(next(line for line in told.splitlines() if line.startswith("[")))
     start = time.monotonic()
     plugin = ("-p", "porter.pytest_plugin")  # the package is not installed there, but found beside the tests
     tests = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *SLICE)

@@ -59,6 +59,20 @@ def plant_rows(records: Iterable[Record], kind: str) -> list[tuple[str, ...]]:
     return rows
 
 
+def told_of_remedies(records: Iterable[Record]) -> str:
+    """How many remedies were printed, and what came of running them as printed; "" where none were."""
+    with_remedies = [record for record in records if record.get("remedies")]
+    if not with_remedies:
+        return ""
+    right = [record for record in with_remedies if record["pasted"]]
+    anew = sum(record["remedies"] for record in right if record["anew"])
+    printed, ran = (sum(record["remedies"] for record in part) for part in (with_remedies, right))
+    return (
+        f"{printed:,} remedies in {len(with_remedies):,} reports were run as they are printed: {ran:,} of them "
+        f"({rate(ran, printed)}) in reports whose port was at parity afterwards, {anew:,} by building the port anew.\n"
+    )
+
+
 def faithful_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
     """One row a form of port, and one for all of them."""
     groups: dict[str, list[Record]] = defaultdict(list)
@@ -124,6 +138,7 @@ def print_tables(records: Sequence[Record], most: int) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
     tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
+    console.print(told_of_remedies(records), markup=False, highlight=False)
     for title, columns, rows in tables:
         if rows:
             table = Table(title=title)
@@ -157,6 +172,7 @@ def markdown(records: Sequence[Record]) -> str:
     parts = [
         f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"
     ]
+    parts += [told] if (told := told_of_remedies(records)) else []
     tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
     tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
     parts += [f"### {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in tables if rows]

@@ -65,7 +65,7 @@ def with_remedies(
     drawn = random.getstate()  # Keras seeds the initializers of new layers from it
     try:
         mended = _paste(report, network, model)
-        verdict = None if mended is None else judge(mended)
+        verdict = _verdict_of(mended, judge)
         if verdict == "parity":
             return replace(report, after_remedy=verdict, findings=tuple(map(_as_python, report.findings))), mended
         mended = anew.build()
@@ -77,6 +77,14 @@ def with_remedies(
         random.setstate(drawn)
     findings = tuple(_built_anew(each, anew.code) for each in report.findings)
     return replace(report, after_remedy=verdict, findings=findings), mended
+
+
+def _verdict_of(pasted: Any | None, judge: Callable[[Any], str]) -> str | None:
+    """The verdict on what came of pasting; None where nothing did, or nothing that can be judged."""
+    try:
+        return None if pasted is None else judge(pasted)
+    except PorterError:
+        return None
 
 
 def for_file(report: Report, path: Path) -> Report:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import porter
+from benchmarks.pasted import paste
+from benchmarks.tables import told_of_remedies
 from porter.examination.pasting import activated, as_python, commented, has_code, is_code, quoted, remade, taken_out
 from porter.report import wording
 from tests.handmade import Legacy, plain_port, read_legacy, scaled, split_chain
@@ -232,3 +235,29 @@ def test_lines_to_paste_are_python():
         compile(text, "text", "exec")
         assert has_code(text)
     assert not has_code(activated("a", "scaled_tanh", {"amplitude": 1.7}, False))
+
+
+# --- the count of the benchmarks ---
+
+
+@pytest.mark.parametrize("remedy", ["x = 1", "# nothing to paste", "model.get_layer('absent')", "model = 7"])
+def test_a_remedy_that_mends_nothing_is_counted_as_such(network, transposed, remedy):
+    model = plain_port(transposed)
+    report = porter.verify(network, model, search=False)
+    right = paste(report, network, model, search=False)
+    assert (right["pasted"], right["remedies"], right["anew"], right["paste_error"]) == (True, 1, False, None)
+    wrong = replace(report, findings=tuple(replace(each, remedy=remedy) for each in report.findings))
+    found = paste(wrong, network, model, search=False)
+    assert not found["pasted"] and found["paste_error"]
+
+
+def test_how_many_were_pasted_is_told():
+    records = [
+        {"remedies": 2, "pasted": True, "anew": False}, {"remedies": 1, "pasted": True, "anew": True},
+        {"remedies": 1, "pasted": False, "anew": False}, {"remedies": 0, "pasted": True, "anew": False}, {},
+    ]  # fmt: skip
+    assert told_of_remedies(records).startswith(
+        "4 remedies in 3 reports were run as they are printed: 3 of them (75.00 %)"
+    )
+    assert "1 by building the port anew" in told_of_remedies(records)
+    assert told_of_remedies([]) == ""
