@@ -199,7 +199,7 @@ def test_layers_without_a_form_are_refused_all_at_once(tmp_path):
 
 def test_float64_where_onnxruntime_has_float32_alone(tmp_path):
     network = porter.read(cnn(tmp_path / "a.h5"))
-    with pytest.raises(porter.UnbuildableError, match="conv_1/Conv.*pool_2/AveragePool") as told:
+    with pytest.raises(porter.UnbuildableError, match=r"conv_1/Conv.*pool_2/AveragePool") as told:
         build_onnx(network, dtype="float64")
     assert "float32" in told.value.remedy
 
