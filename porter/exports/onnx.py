@@ -18,6 +18,8 @@ from porter.ports.packages import require
 DTYPES = ("float32", "float64")
 OPSET, IR_VERSION = 17, 8
 """What onnxruntime 1.12 and later runs."""
+ONLY_FLOAT32 = ("AveragePool", "Conv", "ConvTranspose", "Erf", "Resize")
+"""Of what is written here; measured with onnxruntime 1.32."""
 RECORD = "porter_provenance"
 """Key of the provenance record among the metadata."""
 
@@ -49,7 +51,20 @@ def build_onnx(network: Network, *, dtype: str = "float32", layers: bool = False
         ends = add_graph(site, network)
     else:
         ends = _add_chain(site, placed(network, placement))
+    _check_wide(site, network)
     return _model(site, network, ends, layers)
+
+
+def _check_wide(site: OnnxSite, network: Network) -> None:
+    """Refuse float64 where onnxruntime could not run it."""
+    if site.dtype != "float64":
+        return
+    lacking = [f"{node.name} ({node.op_type})" for node in site.nodes if node.op_type in ONLY_FLOAT32]
+    if lacking:
+        raise UnbuildableError(
+            f"{network.name} as ONNX in float64", found=f"what onnxruntime has in float32 alone: {', '.join(lacking)}",
+            expected="operations that it has in float64", remedy="write it in float32",
+        )  # fmt: skip
 
 
 def _add_chain(site: OnnxSite, layers: tuple[Layer, ...]) -> Ends:

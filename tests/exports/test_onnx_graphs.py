@@ -197,6 +197,13 @@ def test_layers_without_a_form_are_refused_all_at_once(tmp_path):
         build_onnx(network)
 
 
+def test_float64_where_onnxruntime_has_float32_alone(tmp_path):
+    network = porter.read(cnn(tmp_path / "a.h5"))
+    with pytest.raises(porter.UnbuildableError, match=r"conv_1/Conv.*pool_2/AveragePool") as told:
+        build_onnx(network, dtype="float64")
+    assert "float32" in told.value.remedy
+
+
 def test_two_inputs_that_share_a_layer(tmp_path, real):
     found = sorted((real / "keras_h5").rglob("misc_*.h5"))
     network = porter.read(found[0])
