@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from porter.cli import console
+from porter.cli.options import Reading, with_reading
 from porter.errors import PorterError, UsageError
 from porter.formats.opened import os_reason
 from porter.progress import tell
@@ -36,30 +36,6 @@ app = typer.Typer(
 
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Legacy files, or folders: of them, or that are one.")
-]
-Name = Annotated[
-    str | None,
-    typer.Option(metavar="NAME[,NAME...]", help="Of all hidden layers; or a list for all layers, output included."),
-]
-OutputName = Annotated[str | None, typer.Option(metavar="NAME", help="Activation of the last layer.")]
-Orientation = Annotated[
-    str | None,
-    typer.Option(metavar="ORIENTATION[,...]", help="units-first or inputs-first, of all kernels or a list."),
-]
-Rule = Annotated[str | None, typer.Option(metavar="RULE", help="Of the scaling: [-1,1], [0,1], mean-std or none.")]
-Kind = Annotated[str | None, typer.Option(metavar="KIND", help="Kind of OC-SMART network (aaNN, rrsNN, ...).")]
-Physical = Annotated[bool, typer.Option("--physical", help="From physical units to physical units.")]
-Recipe = Annotated[Path | None, typer.Option(metavar="TOML", help="How the file is to be read.")]
-Backend = Annotated[
-    str | None, typer.Option(metavar="BACKEND", help="theano or tensorflow: trained a Keras file that does not say.")
-]
-Weights = Annotated[Path | None, typer.Option(metavar="H5", help="Weights of a Keras architecture in JSON.")]
-Replace = Annotated[
-    list[str] | None,
-    typer.Option(metavar="LAYER=MODULE:FUNCTION", help="A function in the place of a Keras layer that is not run."),
-]
-Exact = Annotated[
-    bool, typer.Option("--exact-activations", help="Functions for the tables that the original looks them up in.")
 ]
 Samples = Annotated[
     Path | None,
@@ -103,20 +79,11 @@ def _root(
 
 
 @app.command()
+@with_reading
 def inspect(
     files: Files,
     *,
-    activation: Name = None,
-    output_activation: OutputName = None,
-    orientation: Orientation = None,
-    scaling: Rule = None,
-    kind: Kind = None,
-    physical: Physical = False,
-    recipe: Recipe = None,
-    backend: Backend = None,
-    weights: Weights = None,
-    replace: Replace = None,
-    exact_activations: Exact = False,
+    reading: Reading,
     write_recipe: Annotated[Path | None, typer.Option(metavar="TOML", help="Write what is known as a recipe.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
     as_json: Json = False,
@@ -125,19 +92,6 @@ def inspect(
     from porter.cli import contents
     from porter.jobs.batch import expand, run_all
 
-    reading = read_options(
-        activation=activation,
-        output_activation=output_activation,
-        orientation=orientation,
-        scaling=scaling,
-        kind=kind,
-        physical=physical,
-        recipe=recipe,
-        backend=backend,
-        weights=weights,
-        replace=replace,
-        exact_activations=exact_activations,
-    )
     found = expand(files, console.notice)
     _one_file(found, "--write-recipe", write_recipe)
     listing = write_recipe is not None and reading.get("recipe") is None
@@ -168,6 +122,7 @@ def recipe(
 
 
 @app.command()
+@with_reading
 def port(
     files: Files,
     *,
@@ -176,17 +131,7 @@ def port(
     placement: PortPlacement = "inside",
     dtype: Dtype = "float32",
     to: To = None,
-    activation: Name = None,
-    output_activation: OutputName = None,
-    orientation: Orientation = None,
-    scaling: Rule = None,
-    kind: Kind = None,
-    physical: Physical = False,
-    recipe: Recipe = None,
-    backend: Backend = None,
-    weights: Weights = None,
-    replace: Replace = None,
-    exact_activations: Exact = False,
+    reading: Reading,
     seed: Seed = 0,
     search: Search = True,
     force: Force = False,
@@ -198,19 +143,6 @@ def port(
     from porter.jobs.batch import destinations, expand, run_all, samples_of
     from porter.jobs.saving import check_output
 
-    reading = read_options(
-        activation=activation,
-        output_activation=output_activation,
-        orientation=orientation,
-        scaling=scaling,
-        kind=kind,
-        physical=physical,
-        recipe=recipe,
-        backend=backend,
-        weights=weights,
-        replace=replace,
-        exact_activations=exact_activations,
-    )
     found = expand(files, console.notice)
     _one_file(found, "--html", html)
     if to is not None:
@@ -236,6 +168,7 @@ def port(
 
 
 @app.command()
+@with_reading
 def verify(
     legacy: Annotated[Path, typer.Argument(metavar="LEGACY", help="The legacy file.")],
     ported: Annotated[
@@ -248,17 +181,7 @@ def verify(
     *,
     samples: Samples = None,
     placement: DeclaredPlacement = None,
-    activation: Name = None,
-    output_activation: OutputName = None,
-    orientation: Orientation = None,
-    scaling: Rule = None,
-    kind: Kind = None,
-    physical: Physical = False,
-    recipe: Recipe = None,
-    backend: Backend = None,
-    weights: Weights = None,
-    replace: Replace = None,
-    exact_activations: Exact = False,
+    reading: Reading,
     seed: Seed = 0,
     search: Search = True,
     as_json: Json = False,
@@ -283,20 +206,6 @@ def verify(
     from porter.exports.names import named_function
     from porter.jobs.batch import run_all, samples_of
 
-    reading = read_options(
-        activation=activation,
-        output_activation=output_activation,
-        orientation=orientation,
-        scaling=scaling,
-        kind=kind,
-        physical=physical,
-        recipe=recipe,
-        backend=backend,
-        weights=weights,
-        replace=replace,
-        exact_activations=exact_activations,
-    )
-
     module, _ = named_function(ported)
     if module:
         sys.path.insert(0, str(Path.cwd()))
@@ -320,24 +229,6 @@ def verify(
             )
 
     print_reports(run_all([legacy], task, console.notice), as_json, html, junit)
-
-
-def read_options(**declared: Any) -> dict[str, Any]:
-    """The options of ``porter.read`` that were given."""
-    lists: dict[str, Any] = {name: _listed(declared[name]) for name in ("activation", "orientation")}
-    if declared["replace"]:
-        from porter.formats.keras_legacy.replace import parse_replacements
-
-        lists["replace"] = parse_replacements(declared["replace"])
-    return {name: value for name, value in (declared | lists).items() if value is not None and value != []}
-
-
-def _listed(value: str | None) -> str | list[str] | None:
-    """One name, or a list of them; commas inside parentheses separate parameters."""
-    if value is None:
-        return None
-    parts = [part.strip() for part in re.split(r",(?![^()]*\))", value)]
-    return parts[0] if len(parts) == 1 else parts
 
 
 def _network(file: Path, reading: dict[str, Any], *, by_keras: bool = True) -> Network:

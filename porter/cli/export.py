@@ -11,6 +11,7 @@ import typer
 
 from porter.cli import commands, console
 from porter.cli.exporting import export_files
+from porter.cli.options import Reading, with_reading
 from porter.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ Compile = Annotated[
 
 
 @commands.app.command()
+@with_reading
 def export(
     source: Source,
     *,
@@ -55,36 +57,13 @@ def export(
     layers: Layers = False,
     compiled: Compile = True,
     samples: commands.Samples = None,
-    activation: commands.Name = None,
-    output_activation: commands.OutputName = None,
-    orientation: commands.Orientation = None,
-    scaling: commands.Rule = None,
-    kind: commands.Kind = None,
-    physical: commands.Physical = False,
-    recipe: commands.Recipe = None,
-    backend: commands.Backend = None,
-    weights: commands.Weights = None,
-    replace: commands.Replace = None,
-    exact_activations: commands.Exact = False,
+    reading: Reading,
     seed: commands.Seed = 0,
     force: commands.Force = False,
     as_json: commands.Json = False,
     html: commands.Html = None,
 ) -> None:
     """Write a network in another format, run it by that format's own runtime, and judge it layer by layer."""
-    reading = commands.read_options(
-        activation=activation,
-        output_activation=output_activation,
-        orientation=orientation,
-        scaling=scaling,
-        kind=kind,
-        physical=physical,
-        recipe=recipe,
-        backend=backend,
-        weights=weights,
-        replace=replace,
-        exact_activations=exact_activations,
-    )
     given = {"like": like, "precision": precision, "placement": placement, "project": project or None, "html": html}
     given["layers"] = layers or None
     if to == "all":

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from porter.cli import console
-from porter.cli.commands import Force, Html, Json, Kind, Physical, Recipe, Seed, app
+from porter.cli.commands import Force, Html, Json, Seed, app
+from porter.cli.options import Kind, Physical, Recipe
 
 if TYPE_CHECKING:
     from porter.learning.drift_report import DriftReport
