@@ -110,8 +110,8 @@ def test_a_missing_value_that_becomes_a_number_is_told(network):
 
 
 def test_a_side_of_an_activation_that_no_row_reaches_is_told(network):
-    """A unit that is never negative: what is done to negative numbers there was not compared, and the notes say so."""
-    lifted = with_layer(network, "Layer5", lambda layer: replace(layer, bias=layer.bias + np.array([0, 1e4, 0, 0])))
+    """What is done to negative numbers where there are none was not compared, and the notes say so."""
+    lifted = with_layer(network, "Layer5", lambda layer: replace(layer, bias=layer.bias + 1e4))
     source = replace(
         network.source, arrays={**network.source.arrays, "Bias/Layer5": lifted.layer("Layer5").bias[:, None]}
     )
@@ -122,7 +122,7 @@ def test_a_side_of_an_activation_that_no_row_reaches_is_told(network):
         found = re.search(r"Layer5: (\d) of 4 units never see a negative number", told)
         return 0 if found is None else int(found[1])
 
-    assert counted(lifted) == counted(network) + 1
+    assert counted(lifted) == 4 > counted(network)
 
 
 def test_layers_that_the_legacy_formula_has_not_are_told(network):
