@@ -49,8 +49,8 @@ BEYOND = "rows beyond the documented range"
 SIZES = (1, 2, 3)
 END_TO_END_ROWS = 256
 SPREAD_ROWS = 512
-DEAD = {"relu", "relu6", "thresholded_relu"}
-"""Activations that give nothing but zero for whatever is negative."""
+BRANCHED = {"relu", "leaky_relu", "elu", "selu", "relu6", "thresholded_relu"}
+"""Activations that do one thing on one side and another on the other."""
 
 
 @dataclass(frozen=True)
@@ -264,32 +264,34 @@ def _is_shown(walked: Walked, port: TracedPort) -> bool:
 
 
 def _asleep(walked: Walked, is_shown: bool) -> tuple[str, ...]:
-    """A sentence each on units that never gave anything but zero, and on inputs that never moved.
+    """A sentence each on sides of an activation that no row reached, and on inputs that never moved.
 
     Args:
         walked: the step.
         is_shown: whether its arrays were read, and compared one by one.
     """
-    step = walked.step
-    name = getattr(getattr(step, "activation", None), "name", "")
-    near = [one for one in walked.seen if not one.is_far]
-    if isinstance(step, Dense) and near and near[0].fed[0].ndim == 2 and not is_shown:
-        fed = np.concatenate([one.fed[0] for one in near])
-        still = int(np.sum(np.ptp(fed, axis=0) == 0))
-        if still:
-            told = f"{still} of its {fed.shape[1]} inputs were the same on every row: their weights were not seen"
-            return (f"{walked.name}: {told}", *_quiet(walked, name, near))
-    return _quiet(walked, name, near)
+    step, near = walked.step, [one for one in walked.seen if not one.is_far]
+    if not isinstance(step, Dense) or not near or any(one.fed[0].ndim != 2 for one in near):
+        return ()
+    fed = np.concatenate([one.fed[0] for one in near])
+    notes = []
+    still = int(np.sum(np.ptp(fed, axis=0) == 0))
+    if still and not is_shown:
+        told = f"{still} of its {fed.shape[1]} inputs were the same on every row: their weights were not compared"
+        notes.append(f"{walked.name}: {told}")
+    if step.activation.name in BRANCHED:
+        notes += _one_sided(walked, np.asarray(step(fed).preactivation))
+    return tuple(notes)
 
 
-def _quiet(walked: Walked, name: str, near: Sequence[Any]) -> tuple[str, ...]:
-    step = walked.step
-    if name not in DEAD or step.activation.parameters or not near or any(one.actual.ndim != 2 for one in near):
-        return ()
-    quiet = int(np.sum(np.all([np.max(one.actual, axis=0, initial=0.0) == 0 for one in near], axis=0)))
-    if not quiet:
-        return ()
-    return (f"{walked.name}: {quiet} of {near[0].actual.shape[1]} units gave nothing but 0 on any row",)
+def _one_sided(walked: Walked, z: Array) -> list[str]:
+    """Units whose activation has a branch that nothing took."""
+    least, most = np.nanmin(z, axis=0), np.nanmax(z, axis=0)
+    found = {"a negative": int(np.sum(least >= 0)), "a positive": int(np.sum(most <= 0))}
+    parts = [f"{count} of {z.shape[1]} units never see {side} number" for side, count in found.items() if count]
+    if not parts:
+        return []
+    return [f"{walked.name}: {' and '.join(parts)}: that side of {walked.step.activation} was not compared"]
 
 
 # --- the whole ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -106,6 +107,22 @@ def test_a_missing_value_that_becomes_a_number_is_told(network):
     report = porter.verify(network, port_of(network, change=lambda v: {n: np.nan_to_num(x) for n, x in v.items()}))
     assert any("missing value" in note for note in report.notes)
     assert not any("missing value" in note for note in porter.verify(network, port_of(network)).notes)
+
+
+def test_a_side_of_an_activation_that_no_row_reaches_is_told(network):
+    """What is done to negative numbers where there are none was not compared, and the notes say so."""
+    lifted = with_layer(network, "Layer5", lambda layer: replace(layer, bias=layer.bias + 1e4))
+    source = replace(
+        network.source, arrays={**network.source.arrays, "Bias/Layer5": lifted.layer("Layer5").bias[:, None]}
+    )
+    lifted = replace(lifted, source=source)
+
+    def counted(network):
+        told = " ".join(porter.verify(network, port_of(network)).notes)
+        found = re.search(r"Layer5: (\d) of 4 units never see a negative number", told)
+        return 0 if found is None else int(found[1])
+
+    assert counted(lifted) == 4 > counted(network)
 
 
 def test_layers_that_the_legacy_formula_has_not_are_told(network):
