@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from porter.errors import UnreadableError
 from porter.formats.archives import DAMAGED, names_of, read_member
+from porter.formats.isolation import crash_error, screen
 from porter.formats.opened import keras_version_of, open_file
 from porter.network import Network
 from porter.report.json import plain
@@ -143,7 +144,14 @@ def _stored_text(path: Path) -> str | bytes | None:
 
 def _from_hdf5(path: Path) -> str | None:
     with open_file(path) as opened:
-        text = opened.hdf5.attribute(MEMBER) if MEMBER in opened.hdf5.stored_attributes else None
+        if MEMBER not in opened.hdf5.stored_attributes:
+            return None
+    # The record is text of variable length, in whose heap libhdf5 can loop for ever: another process looks first.
+    how = screen([path]).get(path)
+    if how is not None:
+        raise crash_error(path, how)
+    with open_file(path) as opened:
+        text = opened.hdf5.attribute(MEMBER)
     if text is not None and not isinstance(text, str):
         raise _broken(path, f"an attribute of type {type(text).__name__}")
     return text
