@@ -31,6 +31,7 @@ BESIDE = 50.0
 """Times the closest one's residual within which others may be explained by the same arithmetic."""
 TINY = 1e-13
 SHARE = 2.0**-18
+SPREAD_ROWS = 8
 WIDENED = 0.1
 """How far beyond the samples an input is looked for that tells configurations apart, where no range is documented."""
 
@@ -144,7 +145,8 @@ def alternatives(found: Sequence[Explained], golden: Golden, path: Path) -> tupl
         return ()
     visible = _visible(first, golden, path)
     limits = port_limits(first.program, outside=False)
-    box = search_box(limits, golden.inputs) if limits is not None else _around(golden.inputs)
+    is_spread = len(golden.inputs) >= SPREAD_ROWS  # fewer show no range
+    box = _around(golden.inputs) if limits is None and is_spread else search_box(limits, golden.inputs)
     told = []
     for each in rest:
         differences = tuple(first.hit.candidate.differences(each.hit.candidate))

@@ -99,6 +99,14 @@ def test_what_the_samples_cannot_tell_is_named_with_an_input_that_would(infer):
     assert "hard_tanh" in others
 
 
+def test_one_row_shows_no_range(infer):
+    """Every output is positive, and the file documents no range: other inputs would tell relu from linear."""
+    shift = 0.5 - network(X[:1])[0]
+    found = infer({**arrays(), "b3": BIASES[2] + shift}, (X[:1], network(X[:1]) + shift))
+    assert found.status == "open", str(found)
+    assert any(each.candidate.activations[-1] == "relu" for each in found.alternatives)
+
+
 def test_printed_digits_are_respected(infer, tmp_path):
     rows = np.concatenate([X, network(X)], axis=1)
     np.savetxt(tmp_path / "samples.csv", rows, delimiter=",", fmt="%.4f")
