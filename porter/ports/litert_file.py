@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ FUSED: Mapping[int, tuple[str, Callable[[Array], Array]]] = {
 DTYPES: Mapping[int, str] = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8", 10: "float64",
 }  # fmt: skip
+NUMBERED = re.compile(r"output_(\d+)")
+"""How Keras and TensorFlow name the outputs of a signature."""
 DEFAULTS = "LiteRT's own kernels for this processor (XNNPACK)"
 KEPT = 128
 
@@ -130,7 +133,7 @@ class _Reader:
             name=self.name,
             runtime=self.runtime_name,
             inputs=inputs,
-            outputs=tuple(int(at) for at in self.main.outputs),
+            outputs=_outputs(self.model),
             nodes=nodes,
             names={at: _text(tensor.name) for at, tensor in enumerate(tensors)},
             run=self.runner.run,
@@ -301,7 +304,21 @@ class _Runner:
         given = {int(key): rows for key, rows in zip(main.inputs, fed, strict=True)}
         wanted = {int(key): end for key, end in zip(main.outputs, _ends(self._usual), strict=True)}
         found = _invoke(self._usual, given, wanted)
-        return [found[int(key)] for key in main.outputs]
+        return [found[key] for key in _outputs(self._model)]
+
+
+def _outputs(model: Any) -> tuple[int, ...]:
+    """Keys of the outputs, in the order in which the signature numbers them: the graph's own may be another."""
+    keys = tuple(int(at) for at in model.subgraphs[0].outputs)
+    for signature in model.signatureDefs or ():
+        numbers = {
+            int(found.group(1)): int(each.tensorIndex)
+            for each in signature.outputs or ()
+            if (found := NUMBERED.fullmatch(_text(each.name))) is not None
+        }
+        if set(numbers.values()) == set(keys) and len(numbers) == len(keys):
+            return tuple(numbers[number] for number in sorted(numbers))
+    return keys
 
 
 def _ends(part: Any) -> list[int]:
