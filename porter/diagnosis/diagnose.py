@@ -215,7 +215,7 @@ def _strays(case: Case) -> list[Named]:
             found = np.asarray(block.run(rows))
         except Exception:  # it stands further on, and takes no rows of the network's
             continue
-        if np.array_equal(found, rows):
+        if len(found) != len(rows) or np.array_equal(found, rows):  # of rows laid out otherwise, or idle
             continue
         order = column_order(block.run, rows[-1], rows[-2])
         if order is None or np.array_equal(order, np.arange(len(order))):

@@ -82,30 +82,41 @@ def verify_file(
         whole = _from_end_to_end(network, port, golden, seed, rows)
         if whole.verdict != "mismatch":
             return as_export(whole, file, opens=False)
-    if report.verdict == "mismatch" and _multiplies_halves(case) and _is_within(case, port):
-        return as_export(_uncompared(report), file, opens=False)
+    if report.verdict == "mismatch" and _has_slopes(case):
+        halves, precision = _holds_halves(case), Precision("float32", "float32")
+        if _is_within(case, port, Precision("float32", "float16") if halves else precision):
+            return as_export(_uncompared(report, HALVES if halves else MERGED), file, opens=False)
     return as_export(_with_defaults(report, case, port), file)
 
 
-def _multiplies_halves(case: Case) -> bool:
-    """Whether arrays are kept in half precision that a converter multiplies an activation's slope into before that."""
-    halves = any(one.pair.block is not None and one.pair.block.precision.variables == "float16" for one in case.judged)
-    return halves and any(isinstance(step, Dense) and step.activation.name in WITH_SLOPE for step in case.program.steps)
+def _has_slopes(case: Case) -> bool:
+    """Whether a converter may multiply an activation's slope into the arrays on both sides."""
+    return any(isinstance(step, Dense) and step.activation.name in WITH_SLOPE for step in case.program.steps)
 
 
-def _is_within(case: Case, port: FilePort) -> bool:
-    """Whether the outputs lie within the end-to-end bound of arrays in half precision."""
+def _holds_halves(case: Case) -> bool:
+    return any(one.pair.block is not None and one.pair.block.precision.variables == "float16" for one in case.judged)
+
+
+def _is_within(case: Case, port: FilePort, precision: Precision) -> bool:
+    """Whether the outputs lie within the end-to-end bound of that precision."""
     rows = cast(case.inputs[:END_TO_END_ROWS], port.input_dtypes[0]).astype(np.float64)
-    allowed = end_to_end(case.program, rows, Precision("float32", "float16"))[case.program.steps[-1].name]
+    allowed = end_to_end(case.program, rows, precision)[case.program.steps[-1].name]
     found = np.asarray(port(rows)[0]).astype(np.float64).reshape(len(rows), -1)
     return compare_outputs(np.asarray(case.program(rows)[0]), found, allowed).is_parity
 
 
-def _uncompared(report: Report) -> Report:
-    told = (
-        "its arrays are kept in half precision, after an activation's slope was multiplied into them: no layer can be "
-        "held against the file's own numbers; the outputs lie within the end-to-end bound of such arrays"
-    )
+HALVES = (
+    "its arrays are kept in half precision, after an activation's slope was multiplied into them: no layer can be "
+    "held against the file's own numbers; the outputs lie within the end-to-end bound of such arrays"
+)
+MERGED = (
+    "a converter has multiplied the slope of an activation into the arrays around it: no layer can be held against the "
+    "file's own numbers; the outputs lie within the end-to-end bound"
+)
+
+
+def _uncompared(report: Report, told: str) -> Report:
     layers = tuple(LayerRow(row.layer, (), "uncompared", where="multiplied into others") for row in report.layers)
     return replace(
         report, verdict="inconclusive", findings=(), layers=layers, notes=(told,), after_remedy=None, pictures={},
