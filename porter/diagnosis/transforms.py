@@ -39,9 +39,15 @@ IN_KERAS: Mapping[str, str] = {
     "pow10": "keras.ops.power(10.0, x)",
     "pow2": "keras.ops.power(2.0, x)",
     "exp": "keras.ops.exp(x)",
+    "sqrt": "keras.ops.sqrt(x)",
     "root4": "keras.ops.sqrt(keras.ops.sqrt(x))",
+    "root8": "keras.ops.sqrt(keras.ops.sqrt(keras.ops.sqrt(x)))",
+    "square": "keras.ops.square(x)",
+    "pow4": "keras.ops.power(x, 4)",
     "pow8": "keras.ops.power(x, 8)",
     "relu_square": "keras.ops.square(keras.ops.relu(x))",
+    "relu": "keras.ops.relu(x)",
+    "cos": "keras.ops.cos(x)",
 }
 """How a person writes the same in Keras."""
 

@@ -97,13 +97,16 @@ def _draw(each: Any, shape: tuple[int, ...], rows: int, words: int | None, rng: 
 
 
 def _words(network: KerasNetwork) -> dict[str, int]:
-    """How many words each input may be, where it goes straight to an Embedding."""
+    """How many words each input may be, where it goes straight to an Embedding, of a model at every time step too."""
     known: dict[str, int] = {}
     for call in network.calls:
         layer: Any = network.layer(call.layer)
-        if layer.operation == "Embedding":
+        words = [int(layer.parameters["rows"])] if getattr(layer, "operation", "") == "Embedding" else []
+        words += [each for inner in getattr(layer, "inner", ()) if isinstance(inner, KerasNetwork)
+                  for each in _words(inner).values()]  # fmt: skip
+        for count in words:
             name = call.inputs[0].name
-            known[name] = min(known.get(name, 2**31), int(layer.parameters["rows"]))
+            known[name] = min(known.get(name, 2**31), count)
     return known
 
 

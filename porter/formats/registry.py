@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from porter.errors import NotAFileError, UnknownFormatError
+from porter.errors import NotAFileError, PickleFileError, UnknownFormatError
 from porter.formats.folders import OpenedFolder
-from porter.formats.opened import OpenedFile, check_archive
+from porter.formats.opened import PICKLE_PREFIXES, OpenedFile, check_archive
 from porter.formats.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -92,6 +92,12 @@ def family_of(opened: OpenedFile) -> Family:
             found=f"the signature {opened.head[:4]!r}",
             expected="netCDF-4, which is HDF5",
             remedy="convert it: nccopy -k netCDF-4 OLD.nc NEW.nc",
+        )
+    if opened.head.startswith(PICKLE_PREFIXES):
+        raise PickleFileError(
+            f"{opened.path} is a pickle: nothing but arrays and plain containers is read",
+            found="no arrays in it whose names say what is what",
+            remedy="write a recipe that says where they lie, or save the arrays as .npz",
         )
     raise UnknownFormatError(
         f"{opened.path} is of no known format",
