@@ -130,7 +130,8 @@ def _nearly_idle(
         reach, compute = _reach(atoms, atom), _computed_behind(atoms, atom)
         told = what_it_changes(atom, tensors[atom.entry], compute, reach=reach, may_refuse=True)
         rest = replace(block, atoms=tuple(each for each in block.atoms if each is not atom))
-        if told is None or not _does_without(step, block, rest, {"ordinary rows": rows, **probes_of(step, block)}):
+        sets = {"ordinary rows": rows, "rows of the other sign": _other_sign(step, rows), **probes_of(step, block)}
+        if told is None or not _does_without(step, block, rest, sets):
             continue
         if "nan" in told and _makes_numbers_of_nan(step, rows):
             continue
@@ -165,6 +166,15 @@ def _nearly_hands_on(atom: Atom, ordinary: Array) -> bool:
     return bool(np.all(change <= NEARLY * np.max(np.abs(given), initial=0.0)))
 
 
+def _other_sign(step: Any, rows: Array) -> Array:
+    """The rows turned about, as far as the step itself makes numbers of them: a transform has no probes of its own."""
+    turned = -rows
+    with np.errstate(all="ignore"):
+        outputs = np.asarray(step(turned.astype(np.float64)).outputs, np.float64)
+    kept: Array = turned[np.isfinite(outputs).reshape(len(turned), -1).all(axis=1)]
+    return kept
+
+
 def _makes_numbers_of_nan(step: Any, rows: Array) -> bool:
     """Whether the file's own formula hands no missing value on, as one that looks its values up."""
     outputs = step(np.full((1, *np.shape(rows)[1:]), np.nan)).outputs
@@ -175,6 +185,8 @@ def _does_without(step: Any, block: Block, rest: Block, sets: Mapping[str, Array
     """Whether the rest of a block keeps the step's bound on every probe that the whole can be run on."""
     for name, probes in sets.items():
         fed = cast(probes, rest.precision.compute)
+        if not len(fed):
+            continue
         try:
             actual = run_piece(rest.run, fed)
         except Refused:
