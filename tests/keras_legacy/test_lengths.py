@@ -104,7 +104,7 @@ def test_recorded_lengths_are_kept_in_the_saved_file_too(tmp_path, monkeypatch):
     saved(model, tmp_path / "m.h5")
     rows = np.random.default_rng(0).normal(size=(4, 30, 4)).astype("f4")
     lengths = []
-    monkeypatch.setattr("porter.jobs.graphs.port.call_whole", _noting(lengths))
+    monkeypatch.setattr("porter.jobs.job.call_whole", _noting(lengths))
     report = porter.port(tmp_path / "m.h5", tmp_path / "m.keras", samples=(rows, model(rows).numpy()))
     assert report.verdict == "parity" and report.links["save"] == "parity", report
     assert lengths == [30, 30]

@@ -64,7 +64,7 @@ def call_otherwise(
     Returns:
         The mistakes, and what was seen.
     """
-    if is_fixed(graph.model) or trains(graph.model):
+    if is_fixed(graph.model) or trains(graph.model) or any(map(_mixes_rows, program.steps)):
         return [], Conduct()
     ways = _by_name(network, graph.model, program, judged) if pairing is None else _paired(pairing, judged)
     if ways is None:
@@ -78,6 +78,11 @@ def call_otherwise(
     if conduct.is_unsteady:
         found = {judged[-1].step.name: _cause(judged[-1], "gives other numbers when it is called again")}
     return list(found.values()), conduct
+
+
+def _mixes_rows(step: Any) -> bool:
+    """Whether the file itself has a layer whose outputs depend on the batch that a row stands in."""
+    return getattr(step, "statistics", None) == "batch"
 
 
 def _cause(one: Judged, what: str) -> Cause:
