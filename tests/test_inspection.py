@@ -113,7 +113,7 @@ def test_json(tmp_path):
 
 QUICK = """
 import sys
-from porter.cli import app
+from porter.cli.commands import app
 app(["inspect", sys.argv[1]], standalone_mode=False)
 heavy = {"tensorflow", "keras", "pydantic", "tomlkit", "hypothesis"} & set(sys.modules)
 raise SystemExit(f"loaded {heavy}" if heavy else 0)
