@@ -127,10 +127,10 @@ def run_faithful(seed: int, number: int, only: Sequence[str]) -> list[Record]:
 class Bench:
     """One legacy network, read once, and the ports of it that are verified one after another."""
 
-    def __init__(self, legacy: Legacy) -> None:
+    def __init__(self, legacy: Legacy, pasting: bool = True) -> None:
         import porter
 
-        self.legacy, self.build = legacy, Builder()
+        self.legacy, self.build, self.pasting = legacy, Builder(), pasting
         with tempfile.TemporaryDirectory() as folder:
             self.network = porter.read(legacy.write(Path(folder) / "legacy.h5"), **legacy.options)
 
@@ -163,7 +163,7 @@ class Bench:
         remedied, seconds = report.after_remedy, round(time.process_time() - start, 3)
         return report, {
             **record,
-            **paste(report, self.network, model, search=False, rows=ROWS, **options),
+            **(paste(report, self.network, model, search=False, rows=ROWS, **options) if self.pasting else {}),
             "verdict": report.verdict,
             "remedy": remedied == "parity",
             "seconds": seconds,

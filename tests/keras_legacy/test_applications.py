@@ -61,7 +61,6 @@ MODELS = {
     "ResNet50": lambda: tf_keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=20),
     "InceptionV3": lambda: tf_keras.applications.InceptionV3(weights=None, input_shape=(96, 96, 3), classes=20),
     "VGG16": lambda: tf_keras.applications.VGG16(weights=None, input_shape=(64, 64, 3), classes=20),
-    "VGG19": lambda: tf_keras.applications.VGG19(weights=None, input_shape=(48, 48, 3), classes=20),
     "convolution, LSTM, attention": conv_lstm_attention,
     "text": text_cnn_lstm,
     "image": image_cnn,

@@ -10,7 +10,7 @@ import pytest
 
 import porter
 from porter.diagnosis.graphs import telling
-from porter.examination.graphs import judging
+from porter.jobs.graphs import verify
 from tests.keras_legacy.files import dense, layer, model, write
 
 
@@ -45,7 +45,7 @@ def test_a_dead_layer_hides_its_kernel(tmp_path: Path) -> None:
 
 def test_a_layer_in_which_nothing_would_show_is_uncompared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     legacy = network(tmp_path, 0.0)
-    monkeypatch.setattr(judging, "telling_mistakes", lambda suspect: (("kernel.transposed",), ()))
+    monkeypatch.setattr(verify, "telling_mistakes", lambda suspect: (("kernel.transposed",), ()))
     report = porter.verify(legacy, porter.build(legacy))
     assert report.verdict == "inconclusive"
     assert "kernel.transposed would not show" in report.layers[0].where

@@ -16,7 +16,7 @@ from benchmarks.ports import Legacy, PortSpec, faithful
 
 Record = dict[str, Any]
 
-NETWORKS = 20
+NETWORKS = 18
 RARE: tuple[dict[str, Any], ...] = (
     {"kind": "aaNN", "magnitude": 1.0},
     {"activation": "leaky_relu", "last": "softmax", "depth": 2},
@@ -67,6 +67,8 @@ def records() -> list[Record]:
         legacy, spec = small_port(number)
         bench = Bench(legacy)
         for planted in itertools.islice(plants(legacy, spec, [7, number], ()), number % 2, None, 2):
+            # Once more for each mistake: of half of the networks, and where few networks allow it.
+            bench.pasting = number % 2 == 0 or planted[1] == "layers_swapped"
             found.append({**judge_plant(bench, *planted), "number": number})
     for number, fixed in enumerate(RARE * 3, start=100):
         legacy, spec = small_port(number, **fixed)
@@ -86,7 +88,7 @@ def single(records: Sequence[Record], *names: str) -> list[Record]:
 
 
 def test_the_slice_is_large_and_has_every_mistake_that_small_networks_allow(records: list[Record]) -> None:
-    assert len(records) >= 500
+    assert len(records) >= 400
     assert set(PLANTS) - {record["name"] for record in records} <= {"text_order"}
 
 
@@ -111,13 +113,15 @@ def test_the_remedy_restores_parity(records: list[Record]) -> None:
 
 
 def test_what_is_printed_restores_parity_when_it_is_pasted(records: list[Record]) -> None:
-    assert_share(records, "pasted", 1.0)
-    in_place = sum(not record["anew"] for record in records)
-    assert in_place >= 0.7 * len(records), f"{len(records) - in_place} of {len(records)} ask for a port built anew"
+    pasted = [record for record in records if "pasted" in record]
+    assert len(pasted) >= 200
+    assert_share(pasted, "pasted", 1.0)
+    in_place = sum(not record["anew"] for record in pasted)
+    assert in_place >= 0.7 * len(pasted), f"{len(pasted) - in_place} of {len(pasted)} ask for a port built anew"
 
 
 def test_a_remedy_of_every_kind_of_mistake_is_pasted(records: list[Record]) -> None:
-    codes = {code for record in records for code, *_ in record["findings"]}
+    codes = {code for record in records if "pasted" in record for code, *_ in record["findings"]}
     assert codes >= {
         "kernel.transposed", "kernel.reshaped", "kernel.flipped", "kernel.augmented", "kernel.values",
         "kernel.precision", "kernel.unset", "bias.missing", "bias.negated", "bias.values", "activation.replaced",
