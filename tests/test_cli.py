@@ -16,6 +16,7 @@ from typing import get_args
 import pytest
 
 from porter.cli import commands as cli
+from porter.cli import options
 from porter.jobs.provenance import read_provenance
 from porter.jobs.saving import load_model, write_model
 from porter.network.placement import PLACEMENTS
@@ -120,7 +121,7 @@ def test_choices_are_those_of_the_library(keras):
     ],
 )
 def test_lists(text, meant):
-    assert cli._listed(text) == meant
+    assert options.listed(text) == meant
 
 
 # --- inspect ---

@@ -77,7 +77,7 @@ def with_reading(command: Callable[..., None]) -> Callable[..., None]:
 
 def read_options(**declared: Any) -> Reading:
     """The options of ``porter.read`` that were given."""
-    lists: dict[str, Any] = {name: _listed(declared[name]) for name in ("activation", "orientation")}
+    lists: dict[str, Any] = {name: listed(declared[name]) for name in ("activation", "orientation")}
     if declared["replace"]:
         from porter.formats.keras_legacy.replace import parse_replacements
 
@@ -85,7 +85,7 @@ def read_options(**declared: Any) -> Reading:
     return {name: value for name, value in (declared | lists).items() if value is not None and value != []}
 
 
-def _listed(value: str | None) -> str | list[str] | None:
+def listed(value: str | None) -> str | list[str] | None:
     """One name, or a list of them; commas inside parentheses separate parameters."""
     if value is None:
         return None
