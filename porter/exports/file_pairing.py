@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -165,17 +165,6 @@ class FilePairing:
             alone=self._alone,
             states={name: states for name in self.places if (states := self._states(name)) is not None},
         )
-
-    def without(self, names: Collection[str]) -> FilePairing:
-        """The same with some steps hidden, which are then judged with those that follow them."""
-        keys = {self.places[name].key for name in names}
-        places = {name: place for name, place in self.places.items() if name not in names}
-        takes = {
-            name: taken
-            for name, taken in self.takes.items()
-            if name not in names and not any(place.key in keys for place in taken)
-        }
-        return replace(self, places=places, takes=takes)
 
     def _alone(self, name: str, rows: Sequence[Array]) -> Array:
         place = self.places[name]

@@ -18,7 +18,7 @@ from porter.examination.examine import END_TO_END_NUMBERS, END_TO_END_ROWS, exam
 from porter.examination.judging import cast
 from porter.exports.defaults import Defaults, hold_defaults
 from porter.exports.feeds import draw_rows_of
-from porter.exports.file_pairing import FilePairing, pair_file
+from porter.exports.file_pairing import pair_file
 from porter.exports.judge import verify_traced
 from porter.exports.walk import as_feeds
 from porter.formats.programs import build_program
@@ -35,7 +35,7 @@ from porter.verdict.build import build_report
 from reference.operations.dense import Dense
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
-from reference.trace import Program, chain
+from reference.trace import chain
 
 Array = NDArray[Any]
 
@@ -132,31 +132,12 @@ def _verify_graph(network: KerasNetwork, file: FileGraph, golden: Any, seed: int
     feeds = as_feeds(program.inputs, drawn)
     paired = pair_file(file, program, feeds)
     report = verify_traced(network, paired.traced(program.outputs), golden=golden, seed=seed)
-    report = _with_merged(report, network, program, paired, golden, seed)
     notes = list(report.notes)
     if not paired.by_name:
         notes.append("the file's tensors were paired with the legacy layers by the numbers in them, not by their names")
     notes.append(_usual_note(file, list(feeds.values())))
     notes += file.notes
     return replace(report, notes=tuple(notes))
-
-
-def _with_merged(
-    report: Report, network: KerasNetwork, program: Program, paired: FilePairing, golden: Any, seed: int
-) -> Report:
-    """The report with steps judged together that a converter has merged, where they agree so.
-
-    A converter may multiply constants of one layer into the next, and leave its name on what is left of it.
-    """
-    wrong = [row.layer for row in report.layers if row.verdict == "mismatch" and row.layer not in program.outputs]
-    hidden = [name for name in wrong if name in paired.places]
-    if not hidden:
-        return report
-    other = verify_traced(network, paired.without(hidden).traced(program.outputs), golden=golden, seed=seed)
-    if other.verdict != "parity":
-        return report
-    note = f"the file computes {', '.join(hidden)} together with what follows: equivalent"
-    return replace(other, notes=(note, *other.notes))
 
 
 def _usual_note(file: FileGraph, inputs: list[Array]) -> str:

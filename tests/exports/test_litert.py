@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 import porter
 from porter.exports.litert import calibration
 from porter.ports import litert_file
+from porter.ports.litert_file import _outputs
 from tests.exports import litert_files
 from tests.exports.test_onnx_graphs import cnn, long_lstm, recurrent
 from tests.keras_legacy.files import layer, model, write
@@ -161,3 +163,14 @@ def test_tensorflow_stands_in_for_the_runtime(square, tmp_path, monkeypatch):
     assert litert_file.runtime()[2].startswith("tf.lite")
     report = porter.verify(square, path, search=False)
     assert report.verdict == "parity" and "tf.lite" in report.link_notes["export"]
+
+
+def test_outputs_stand_in_the_order_of_the_signature():
+    """A converter may list them in another; where the signature does not number them, the graph's own order counts."""
+    outputs = [SimpleNamespace(name=b"output_0", tensorIndex=52), SimpleNamespace(name=b"output_1", tensorIndex=51)]
+    model = SimpleNamespace(
+        subgraphs=[SimpleNamespace(outputs=[51, 52])], signatureDefs=[SimpleNamespace(outputs=outputs)]
+    )
+    assert _outputs(model) == (52, 51)
+    outputs[0].name = b"mean"
+    assert _outputs(model) == (51, 52)
