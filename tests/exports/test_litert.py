@@ -174,3 +174,16 @@ def test_outputs_stand_in_the_order_of_the_signature():
     assert _outputs(model) == (52, 51)
     outputs[0].name = b"mean"
     assert _outputs(model) == (51, 52)
+
+
+def test_slopes_that_a_converter_multiplies_into_others_leave_a_right_file_open(real, tmp_path):
+    network = porter.read(real / "canyon_med" / "v2" / "MATLAB" / "CANYON-MED_weights", kind="nit")
+    right = porter.verify(network, litert_files.write(network, tmp_path / "right.tflite"), search=False)
+    assert right.verdict == "inconclusive" and not right.findings and "slope" in right.notes[0]
+
+    def spoil(model):
+        at = litert_files.products(model)[0].inputs[1]
+        litert_files.put(model, at, 1.5 * litert_files.array(model, at))
+
+    wrong = porter.verify(network, litert_files.write(network, tmp_path / "wrong.tflite", spoil), search=False)
+    assert wrong.verdict == "mismatch"
