@@ -1,6 +1,6 @@
 """``python -m porter``: the command line."""
 
-from porter.cli.commands import main
+from porter.cli import main
 
 if __name__ == "__main__":
     main()

@@ -541,7 +541,7 @@ def test_shell_completion(shell, tmp_path):
 
 @pytest.mark.subprocess
 def test_completion_completes():
-    script = "import sys; from porter.cli.commands import app; sys.argv = ['porter']; app(prog_name='porter')"
+    script = "import sys; from porter.cli import main; sys.argv = ['porter']; main()"
     told = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True, check=False, text=True,

@@ -144,7 +144,7 @@ def run_bash(command: str, given: str | None = None) -> Output:
 
 def run_porter(arguments: list[str]) -> Output:
     """The command line in this process."""
-    from porter.cli.commands import main
+    from porter.cli import main
 
     return _captured(["porter", *arguments], main)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from porter.formats.containers import matlab5, npy, pickled, safetensors, texts
 from porter.formats.folders import OpenedFolder
 from porter.formats.opened import OpenedFile
 
@@ -17,10 +16,15 @@ Array = NDArray[Any]
 def container_of(opened: OpenedFile) -> tuple[str, Callable[[OpenedFile], dict[str, Array]]] | None:
     """What a file is called, and what reads it; None for HDF5, .npz and what is no container."""
     if isinstance(opened, OpenedFolder):
+        from porter.formats.containers import texts
+
         folder = opened
         return ("a folder of matrices", lambda _: texts.read_folder(folder)) if folder.names else None
     if opened.is_hdf5 or opened.is_npz:
         return None
+    # Only now, for what most files are needs none of them.
+    from porter.formats.containers import matlab5, npy, pickled, safetensors, texts
+
     for name, knows, read in (
         ("MATLAB's, versions 5 to 7", matlab5.is_level5, matlab5.read_matlab),
         ("a pickle", pickled.is_pickle, pickled.read_pickled),
