@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import porter
-from porter.cli import commands as cli
+from porter import cli
 from porter.errors import UsageError
 from porter.examination.rewriting.reduction import reduce_chain
 from porter.learning import shrinking

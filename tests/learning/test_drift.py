@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import porter
-from porter.cli import commands as cli
+from porter import cli
 from porter.errors import PorterError, UsageError
 from porter.learning.bootstrap import compare_errors
 from porter.learning.drift import drift

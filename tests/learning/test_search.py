@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import porter
-from porter.cli import commands as cli
+from porter import cli
 from porter.errors import UsageError
 from porter.learning.drift_report import DriftReport
 from porter.learning.errors import MissingExtraError, RunError
