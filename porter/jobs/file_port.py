@@ -32,6 +32,7 @@ from porter.ports.file_port import FilePort, as_port
 from porter.report.model import Finding, LayerRow
 from porter.report.report import Report
 from porter.verdict.build import build_report
+from porter.verdict.provenance import versions
 from reference.operations.dense import Dense
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
@@ -240,6 +241,10 @@ def with_defaults(report: Report, held: Defaults, file: FileGraph, layer: str, c
     )
 
 
+def _versions(file: FileGraph) -> dict[str, str]:
+    return versions(*(("onnx", "onnxruntime") if file.runtime.startswith("onnxruntime") else ()))
+
+
 def as_export(report: Report, file: FileGraph, *, opens: bool = True) -> Report:
     """The report with what was judged under the link "export": no Keras model had a part in it.
 
@@ -262,5 +267,5 @@ def as_export(report: Report, file: FileGraph, *, opens: bool = True) -> Report:
     )
     return replace(
         report, links=links, link_notes=notes, notes=(*report.notes, *file.notes), findings=findings,
-        provenance={**report.provenance, "runtime": file.runtime},
+        provenance={**report.provenance, "runtime": file.runtime, "versions": _versions(file)},
     )  # fmt: skip

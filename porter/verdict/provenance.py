@@ -49,8 +49,8 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """The versions of whatever had a part in the numbers, as far as it is loaded."""
-    packages = ("porter", "keras", "tensorflow", "numpy", "h5py", "hypothesis", "onnx", "onnxruntime")
+def versions(*more: str) -> dict[str, str]:
+    """The versions of whatever had a part in the numbers, and of ``more`` packages, as far as they are loaded."""
+    packages = ("porter", "keras", "tensorflow", "numpy", "h5py", "hypothesis", *more)
     loaded = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
     return {"python": platform.python_version(), **loaded}
