@@ -32,11 +32,18 @@ TRANSFORMS: Mapping[str, str] = {
     "ln": "F(log)({0})",
     "pow10": "F(pow)(10, {0})",
     "exp": "F(exp)({0})",
+    "sqrt": "F(sqrt)({0})",
     "root4": "F(sqrt)(F(sqrt)({0}))",
+    "root8": "F(sqrt)(F(sqrt)(F(sqrt)({0})))",
+    "square": "({0} * {0})",
+    "pow4": "pow4({0})",
     "pow8": "pow8({0})",
     "relu_square": "relu_square({0})",
+    "relu": "({0} > 0 || {0} != {0} ? {0} : 0)",
+    "cos": "F(cos)({0})",
 }
 HELPERS: Mapping[str, str] = {
+    "pow4": "const real two = z * z;\n    return two * two;",
     "pow8": "const real two = z * z, four = two * two;\n    return four * four;",
     "relu_square": "return z > 0 ? z * z : z != z ? z : 0;",
 }

@@ -33,9 +33,15 @@ TRANSFORMS: Mapping[str, str] = {
     "ln": "log({0})",
     "pow10": "10.0_wp ** {0}",
     "exp": "exp({0})",
+    "sqrt": "sqrt({0})",
     "root4": "sqrt(sqrt({0}))",
+    "root8": "sqrt(sqrt(sqrt({0})))",
+    "square": "{0} * {0}",
+    "pow4": "pow4({0})",
     "pow8": "pow8({0})",
     "relu_square": "relu_square({0})",
+    "relu": "relu({0})",
+    "cos": "cos({0})",
 }
 
 

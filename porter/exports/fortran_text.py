@@ -50,8 +50,10 @@ HELPERS: Mapping[str, tuple[str, ...]] = {
         "w = exp(z)", "y = w - 1", "if (abs(z) < 1) then", "  y = z",
         "  if (abs(w - 1) > 0) y = (w - 1) * (z / log(w))", "end if",
     ),
+    "pow4": ("w = z * z", "y = w * w"),
     "pow8": ("w = z * z", "w = w * w", "y = w * w"),
     "relu_square": ("y = z * z", "if (z < 0) y = 0"),
+    "relu": ("y = z", "if (z < 0) y = 0"),
 }  # fmt: skip
 """Functions of one number that the language does not have; ``w`` is a number of their own."""
 NEEDS_HELPER = {

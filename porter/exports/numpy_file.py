@@ -36,9 +36,15 @@ TRANSFORMS: Mapping[str, str] = {
     "ln": "np.log({0})",
     "pow10": "np.power(REAL(10), {0})",
     "exp": "np.exp({0})",
+    "sqrt": "np.sqrt({0})",
     "root4": "np.sqrt(np.sqrt({0}))",
+    "root8": "np.sqrt(np.sqrt(np.sqrt({0})))",
+    "square": "np.square({0})",
+    "pow4": "np.square(np.square({0}))",
     "pow8": "np.square(np.square(np.square({0})))",
     "relu_square": "np.square(np.maximum({0}, 0))",
+    "relu": "np.maximum({0}, 0)",
+    "cos": "np.cos({0})",
 }
 
 

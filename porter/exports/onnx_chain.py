@@ -65,9 +65,15 @@ def _function(site: OnnxSite, name: str, x: str) -> str:
         "ln": lambda: site.add("Log", x),
         "pow10": lambda: site.add("Pow", site.real(10), x),
         "exp": lambda: site.add("Exp", x),
+        "sqrt": lambda: site.add("Sqrt", x),
         "root4": lambda: site.add("Sqrt", site.add("Sqrt", x)),
+        "root8": lambda: site.add("Sqrt", site.add("Sqrt", site.add("Sqrt", x))),
+        "square": lambda: square(x),
+        "pow4": lambda: square(square(x)),
         "pow8": lambda: square(square(square(x))),
         "relu_square": lambda: square(site.add("Relu", x)),
+        "relu": lambda: site.add("Relu", x),
+        "cos": lambda: site.add("Cos", x),
     }
     if name not in functions:
         raise UnbuildableError("transform", found=repr(name), expected=f"one of {', '.join(functions)}")

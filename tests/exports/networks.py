@@ -30,3 +30,22 @@ def write_hdf5(path, widths=WIDTHS, seed=0, dtype="<f8"):
 def small(folder, activation=ACTIVATIONS, **options):
     """Such a network, read."""
     return porter.read(write_hdf5(folder / "small_Lrc_aaNN.h5"), activation=activation, **options)
+
+
+def with_transforms(folder, functions):
+    """A network whose inputs go through these functions, one a column, on numbers that all of them take."""
+    rng = np.random.default_rng(3)
+    n = len(functions)
+    arrays = {
+        "W1": rng.normal(size=(n, 5)) / n,
+        "b1": rng.normal(size=5),
+        "W2": rng.normal(size=(5, 2)),
+        "b2": np.ones(2),
+    }
+    np.savez(folder / "net.npz", low=np.full(n, 0.2), high=np.full(n, 1.5), **arrays)
+    layer = '[[layers]]\nkernel = "W{0}"\nbias = "b{0}"\norientation = "inputs-first"\nactivation = "{1}"\n'
+    scaling = '[scaling.input]\nminimum = "low"\nmaximum = "high"\nrule = "[0,1]"\n'
+    told = f"[transforms]\ninput = {list(functions)!r}\n"
+    recipe = folder / "net.toml"
+    recipe.write_text("version = 1\n" + layer.format(1, "tanh") + layer.format(2, "linear") + scaling + told)
+    return porter.read(folder / "net.npz", recipe=recipe)

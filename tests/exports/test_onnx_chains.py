@@ -14,7 +14,9 @@ import porter
 from porter.exports.onnx import build_onnx, save_onnx
 from porter.ports.packages import MissingPackageError, require
 from reference.activations import FUNCTIONS
+from reference.operations.transforms import FUNCTIONS as TRANSFORMS
 from tests.exports import onnx_files
+from tests.exports.networks import with_transforms
 
 FILES = ("ocean_7-100-75-50-25-7.h5", "bare_7-16-10-7.h5", "deep_12_layers.h5", "families/canyon", "families/FAPAR",
          "families/ffbp_7x7.net")  # fmt: skip
@@ -36,6 +38,14 @@ def test_every_layer_is_at_parity(fixtures, tmp_path, name, dtype):
     assert "onnxruntime" in report.link_notes["export"]
     assert {row.dtype for row in report.layers} == {dtype}
     assert all(row.verdict == "parity" and row.elements > 0 for row in report.layers)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_transform(tmp_path, dtype):
+    network = with_transforms(tmp_path, sorted(TRANSFORMS))
+    report = porter.verify(network, onnx_files.write(network, tmp_path / "a.onnx", dtype=dtype), search=False)
+    assert report.verdict == "parity", str(report)
+    assert report.layers[0].layer == "Transform_in" and report.layers[0].verdict == "parity"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -14,7 +14,8 @@ import porter
 from porter.errors import OutputExistsError, PortError, UnbuildableError, UsageError
 from porter.exports import c, c_text, fortran_text
 from porter.exports.formats import format_named
-from tests.exports.networks import ACTIVATIONS, WIDTHS, small, write_hdf5
+from reference.operations.transforms import FUNCTIONS as TRANSFORMS
+from tests.exports.networks import ACTIVATIONS, WIDTHS, small, with_transforms, write_hdf5
 
 SUFFIXES = {"c": ".c", "fortran": ".f90", "numpy": ".py"}
 EVERY = [
@@ -74,6 +75,11 @@ def test_transforms_between_physical_units(fixtures, tmp_path, language):
     path, report = written(network, tmp_path, language)
     assert report.layers[0].layer == "Transform_in" and report.layers[0].verdict == "parity"
     assert "degrees" in path.read_text()
+
+
+def test_every_transform(tmp_path, language):
+    _, report = written(with_transforms(tmp_path, sorted(TRANSFORMS)), tmp_path, language)
+    assert report.layers[0].layer == "Transform_in" and report.layers[0].verdict == "parity"
 
 
 def test_what_a_table_is_looked_up_in_is_refused_by_name(fixtures, tmp_path, language):
