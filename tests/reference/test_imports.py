@@ -30,7 +30,7 @@ for module in pkgutil.walk_packages(reference.__path__, "reference."):
     importlib.import_module(module.name)
 from reference.precision import Precision
 from reference.programs.oc_smart import program
-from reference.rounding.bounds import end_to_end
+from reference.rounding import end_to_end
 net = program({"Weights/a": np.eye(3), "Bias/a": np.ones(3)}, {}, activation="gelu")
 bounds = end_to_end(net, np.eye(3), Precision("bfloat16", "float32"))
 assert bounds["Layer1"].shape == (3, 3)
