@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from porter.exports.c_graph import write_op
 from porter.exports.c_text import ARGUMENTS, FUNCTIONS, NEEDED, activated, array
 from porter.exports.compiled import Compiler, open_source
-from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
+from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan, stored_arrays
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
 from porter.ports.traced import TracedPort
@@ -100,18 +100,10 @@ def _about(plan: Plan, file: str) -> Iterator[str]:
 
 
 def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
-    layer, name = piece.layer, piece.identifier
-    if isinstance(layer, Dense):
+    if isinstance(piece.layer, Dense):
         yield f"/* {piece.name}: {piece.inputs} rows of {piece.outputs}, what each input adds to each unit */"
-        yield from array(f"{name}_kernel", layer.kernel, dtype)
-        if layer.bias is not None:
-            yield from array(f"{name}_bias", layer.bias, dtype)
-    elif isinstance(layer, Scaling):
-        yield from array(f"{name}_scale", layer.scale, dtype)
-        yield from array(f"{name}_offset", layer.offset, dtype)
-    elif isinstance(layer, Extremes):
-        for each in ("least", "greatest", "tolerance"):
-            yield from array(f"{name}_{each}", getattr(layer, each), dtype)
+    for role, values in stored_arrays(piece.layer):
+        yield from array(f"{piece.identifier}_{role}", values, dtype)
 
 
 def _functions(plan: Plan) -> Iterator[str]:

@@ -25,6 +25,9 @@ from porter.exports.graph_ops import (
     Repeated,
     Sloped,
     Window,
+    arrays_of,
+    is_plain,
+    parts_of,
 )
 from porter.exports.plan import Piece
 
@@ -45,16 +48,9 @@ def write_op(piece: Piece, dtype: np.dtype[Any]) -> Lines:
 
 
 def _op(op: Any, name: str, size: int, dtype: np.dtype[Any], sources: int = 1) -> Lines:
-    yield from ARRAYS.get(type(op), _no_arrays)(op, name, dtype)
-    if isinstance(op, Chain):
-        inner = zip(op.parts, op.sizes, strict=True)
-        for at, (part, given) in enumerate(inner):
-            yield from _op(part, f"{name}_{at}", given, dtype)
-    elif isinstance(op, Repeated):
-        yield from _op(op.part, f"{name}_part", op.given, dtype)
-    elif isinstance(op, Both):
-        for side, part in (("ahead", op.ahead), ("behind", op.behind)):
-            yield from _op(part, f"{name}_{side}", part.outputs, dtype)
+    yield from _arrays(op, name, dtype)
+    for suffix, part, _, given in parts_of(op):
+        yield from _op(part, f"{name}_{suffix}", given, dtype)
     taken = ", ".join(f"const real *x{at}" for at in range(sources)) if sources > 1 else "const real *x"
     yield from (f"static void compute_{name}({taken}, real *y)", "{")
     yield from BODIES[type(op)](op, name, size, dtype)
@@ -64,45 +60,15 @@ def _op(op: Any, name: str, size: int, dtype: np.dtype[Any], sources: int = 1) -
 # --- arrays ---------------------------------------------------------------------------------------------------------
 
 
-def _no_arrays(op: Any, name: str, dtype: np.dtype[Any]) -> Lines:
-    del op, name, dtype
-    yield from ()
-
-
-def _of(*roles: str) -> Callable[[Any, str, np.dtype[Any]], Lines]:
-    def write(op: Any, name: str, dtype: np.dtype[Any]) -> Lines:
-        for role in roles:
-            values = getattr(op, role)
-            if values is not None:
-                yield from array(f"{name}_{role}", values.reshape(-1, values.shape[-1]), dtype)
-
-    return write
-
-
-def _targets(op: Moves, name: str, dtype: np.dtype[Any]) -> Lines:
-    del dtype
-    for at, target in enumerate(op.targets):
-        if not _is_plain(target):
+def _arrays(op: Any, name: str, dtype: np.dtype[Any]) -> Lines:
+    for role, values in arrays_of(op):
+        yield from array(f"{name}_{role}", values.reshape(-1, values.shape[-1]), dtype)
+    for at, target in enumerate(op.targets if isinstance(op, Moves) else ()):
+        if not is_plain(target):
             yield f"static const int {name}_to{at}[{len(target)}] = {{"
             for start in range(0, len(target), 12):
                 yield f"    {', '.join(str(int(each)) for each in target[start : start + 12])},"
             yield from ("};", "")
-
-
-def _is_plain(target: Array) -> bool:
-    """Whether a source goes where it goes number by number."""
-    return bool(np.array_equal(target, target[0] + np.arange(len(target))) and target[0] >= 0)
-
-
-ARRAYS: Mapping[type, Callable[[Any, str, np.dtype[Any]], Lines]] = {
-    Product: _of("kernel", "bias"),
-    Window: _of("kernel", "bias"),
-    Line: _of("scale", "offset"),
-    Sloped: _of("alpha"),
-    Memory: _of("kernel", "recurrent", "bias"),
-    Lookup: _of("table"),
-    Moves: _targets,
-}
 
 
 # --- bodies ---------------------------------------------------------------------------------------------------------
@@ -229,7 +195,7 @@ def _moves(op: Moves, name: str, size: int, dtype: np.dtype[Any]) -> Lines:
     several = len(set(op.sources)) > 1
     for at, (source, target) in enumerate(zip(op.sources, op.targets, strict=True)):
         x = f"x{source}" if several else "x"
-        if _is_plain(target):
+        if is_plain(target):
             yield f"    for (j = 0; j < {len(target)}; j++) y[{int(target[0])} + j] = {x}[j];"
         else:
             check = f"if ({name}_to{at}[j] >= 0) " if np.any(target < 0) else ""

@@ -16,7 +16,7 @@ from porter.exports.c_text import ARGUMENTS, NEEDED
 from porter.exports.compiled import Compiler, open_source
 from porter.exports.fortran_graph import write_arrays, write_subroutines
 from porter.exports.fortran_text import FUNCTIONS, HELPERS, NEEDS_HELPER, activated, array, folded
-from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan
+from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan, stored_arrays
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
 from porter.ports.traced import TracedPort
@@ -110,18 +110,10 @@ def _about(plan: Plan, file: str, module: str) -> Iterator[str]:
 
 
 def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
-    layer, name = piece.layer, piece.identifier
-    if isinstance(layer, Dense):
+    if isinstance(piece.layer, Dense):
         yield f"  ! {piece.name}: what each of {piece.inputs} inputs (second index) adds to each unit (first)"
-        yield from array(f"{name}_kernel", layer.kernel, dtype)
-        if layer.bias is not None:
-            yield from array(f"{name}_bias", layer.bias, dtype)
-    elif isinstance(layer, Scaling):
-        yield from array(f"{name}_scale", layer.scale, dtype)
-        yield from array(f"{name}_offset", layer.offset, dtype)
-    elif isinstance(layer, Extremes):
-        for each in ("least", "greatest", "tolerance"):
-            yield from array(f"{name}_{each}", getattr(layer, each), dtype)
+    for role, values in stored_arrays(piece.layer):
+        yield from array(f"{piece.identifier}_{role}", values, dtype)
 
 
 def _whole(plan: Plan) -> Iterator[str]:

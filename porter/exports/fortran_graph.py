@@ -25,6 +25,9 @@ from porter.exports.graph_ops import (
     Repeated,
     Sloped,
     Window,
+    arrays_of,
+    is_plain,
+    parts_of,
 )
 from porter.exports.plan import Piece
 
@@ -37,14 +40,6 @@ COMBINED: Mapping[str, str] = {
     "Minimum": "where (x{0} < y .or. ieee_is_nan(x{0})) y = x{0}",
 }  # fmt: skip
 BOTH: Mapping[str, str] = {"sum": "first + second", "mul": "first * second", "ave": "(first + second) / 2"}
-ROLES: Mapping[type, tuple[str, ...]] = {
-    Product: ("kernel", "bias"),
-    Window: ("kernel", "bias"),
-    Line: ("scale", "offset"),
-    Sloped: ("alpha",),
-    Memory: ("kernel", "recurrent", "bias"),
-    Lookup: ("table",),
-}
 
 
 def write_arrays(piece: Piece, dtype: np.dtype[Any]) -> Lines:
@@ -57,39 +52,20 @@ def write_subroutines(piece: Piece, sizes: tuple[int, ...], is_double: bool) -> 
     yield from _subroutines(piece.layer, piece.identifier, sizes, piece.outputs, is_double)
 
 
-def _parts(op: Any, taken: int) -> list[tuple[str, Any, int, int]]:
-    """What an operation is made of: a name, the part, what it takes and gives."""
-    if isinstance(op, Chain):
-        ways = (taken, *op.sizes)
-        return [(str(at), part, ways[at], ways[at + 1]) for at, part in enumerate(op.parts)]
-    if isinstance(op, Repeated):
-        return [("part", op.part, op.taken, op.given)]
-    if isinstance(op, Both):
-        return [("ahead", op.ahead, taken, op.ahead.outputs), ("behind", op.behind, taken, op.behind.outputs)]
-    return []
-
-
 def _arrays(op: Any, name: str, dtype: np.dtype[Any]) -> Lines:
-    for role in ROLES.get(type(op), ()):
-        values = getattr(op, role)
-        if values is not None:
-            flat = values if values.ndim < 3 else values.reshape(-1, values.shape[-1])
-            yield from array(f"{name}_{role}", flat, dtype)
+    for role, values in arrays_of(op):
+        flat = values if values.ndim < 3 else values.reshape(-1, values.shape[-1])
+        yield from array(f"{name}_{role}", flat, dtype)
     if isinstance(op, Moves):
         for at, target in enumerate(op.targets):
-            if not _is_plain(target):
+            if not is_plain(target):
                 yield from whole(f"{name}_to{at}", target)
-    for suffix, part, _, _ in _parts(op, 0):
+    for suffix, part, _, _ in parts_of(op):
         yield from _arrays(part, f"{name}_{suffix}", dtype)
 
 
-def _is_plain(target: Array) -> bool:
-    """Whether a source goes where it goes number by number."""
-    return bool(np.array_equal(target, target[0] + np.arange(len(target))) and target[0] >= 0)
-
-
 def _subroutines(op: Any, name: str, sizes: tuple[int, ...], given: int, is_double: bool) -> Lines:
-    for suffix, part, taken, out in _parts(op, sizes[0]):
+    for suffix, part, taken, out in parts_of(op, sizes[0]):
         yield from _subroutines(part, f"{name}_{suffix}", (taken,), out, is_double)
     names = [f"x{at}" for at in range(len(sizes))] if len(sizes) > 1 else ["x"]
     yield f"  pure recursive subroutine step_{name}({', '.join(names)}, y)"
@@ -188,12 +164,12 @@ def _sloped(op: Sloped, name: str, given: int, is_double: bool) -> Lines:
 
 def _moves(op: Moves, name: str, given: int, is_double: bool) -> Lines:
     several = len(set(op.sources)) > 1
-    if not all(_is_plain(target) for target in op.targets):
+    if not all(is_plain(target) for target in op.targets):
         yield "integer :: j"
     yield "y = 0"
     for at, (source, target) in enumerate(zip(op.sources, op.targets, strict=True)):
         x = f"x{source}" if several else "x"
-        if _is_plain(target):
+        if is_plain(target):
             yield f"y({int(target[0]) + 1}:{int(target[0]) + len(target)}) = {x}"
         else:
             yield f"do j = 1, {len(target)}"

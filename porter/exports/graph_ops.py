@@ -259,16 +259,50 @@ class Call:
         return self.layer.weights
 
 
+def parts_of(op: Any, taken: int = 0) -> list[tuple[str, Any, int, int]]:
+    """What an operation is made of: a name, the part, how many numbers it takes and gives.
+
+    Args:
+        op: the operation.
+        taken: how many numbers it takes itself.
+    """
+    if isinstance(op, Chain):
+        ways = (taken, *op.sizes)
+        return [(str(at), part, ways[at], ways[at + 1]) for at, part in enumerate(op.parts)]
+    if isinstance(op, Repeated):
+        return [("part", op.part, op.taken, op.given)]
+    if isinstance(op, Both):
+        return [("ahead", op.ahead, taken, op.ahead.outputs), ("behind", op.behind, taken, op.behind.outputs)]
+    return []
+
+
+ROLES: Mapping[type, tuple[str, ...]] = {
+    Product: ("kernel", "bias"),
+    Window: ("kernel", "bias"),
+    Line: ("scale", "offset"),
+    Sloped: ("alpha",),
+    Memory: ("kernel", "recurrent", "bias"),
+    Lookup: ("table",),
+}
+"""The arrays that an operation computes with."""
+
+
+def arrays_of(op: Any) -> list[tuple[str, Array]]:
+    """The arrays of an operation itself by their roles, those that it lacks left out."""
+    found = [(role, getattr(op, role)) for role in ROLES.get(type(op), ())]
+    return [(role, values) for role, values in found if values is not None]
+
+
+def is_plain(target: Array) -> bool:
+    """Whether a source goes where it goes number by number."""
+    return bool(np.array_equal(target, target[0] + np.arange(len(target))) and target[0] >= 0)
+
+
 def activations_of(op: Any) -> list[str]:
     """Names of the activations that an operation needs."""
-    if isinstance(op, Chain):
-        return [name for part in op.parts for name in activations_of(part)]
-    if isinstance(op, Repeated):
-        return activations_of(op.part)
-    if isinstance(op, Both):
-        return [*activations_of(op.ahead), *activations_of(op.behind)]
+    inside = [name for _, part, _, _ in parts_of(op) for name in activations_of(part)]
     found = [getattr(op, name).name for name in ("activation", "gate") if hasattr(op, name)]
-    return [name for name in found if name != "linear"]
+    return [*inside, *(name for name in found if name != "linear")]
 
 
 def make_op(call: Call) -> Op:

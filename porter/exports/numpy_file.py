@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from porter.errors import UsageError
 from porter.exports.numpy_graph import write_arrays, write_functions
 from porter.exports.numpy_text import ARGUMENTS, FUNCTIONS, NEEDED, array, called
-from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, as_identifier, make_plan
+from porter.exports.plan import (
+    Dense,
+    Ensemble,
+    Extremes,
+    Piece,
+    Plan,
+    Scaling,
+    Transform,
+    as_identifier,
+    make_plan,
+    stored_arrays,
+)
 from porter.exports.program import ask
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
@@ -97,17 +108,8 @@ def _functions(plan: Plan) -> list[str]:
 
 
 def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
-    layer, name = piece.layer, piece.identifier
-    if isinstance(layer, Dense):
-        yield from array(f"{name}_kernel", layer.kernel, dtype)
-        if layer.bias is not None:
-            yield from array(f"{name}_bias", layer.bias, dtype)
-    elif isinstance(layer, Scaling):
-        yield from array(f"{name}_scale", layer.scale, dtype)
-        yield from array(f"{name}_offset", layer.offset, dtype)
-    elif isinstance(layer, Extremes):
-        for each in ("least", "greatest", "tolerance"):
-            yield from array(f"{name}_{each}", getattr(layer, each), dtype)
+    for role, values in stored_arrays(piece.layer):
+        yield from array(f"{piece.identifier}_{role}", values, dtype)
 
 
 def _body(piece: Piece) -> Iterator[str]:

@@ -24,6 +24,8 @@ from porter.exports.graph_ops import (
     Repeated,
     Sloped,
     Window,
+    arrays_of,
+    parts_of,
 )
 from porter.exports.numpy_text import array, called
 from porter.exports.plan import Piece
@@ -49,42 +51,21 @@ def write_functions(piece: Piece) -> Lines:
 
 
 def _arrays(op: Any, name: str, dtype: np.dtype[Any]) -> Lines:
-    for role in ROLES.get(type(op), ()):
-        values = getattr(op, role)
-        if values is not None:
-            yield from array(f"{name}_{role}", values, dtype)
+    for role, values in arrays_of(op):
+        yield from array(f"{name}_{role}", values, dtype)
     if isinstance(op, Moves):
         for at, target in enumerate(op.targets):
             yield from array(f"{name}_to{at}", target, np.dtype(np.int64), "int")
-    for suffix, part in _parts(op):
+    for suffix, part, _, _ in parts_of(op):
         yield from _arrays(part, f"{name}_{suffix}", dtype)
 
 
-def _parts(op: Any) -> list[tuple[str, Any]]:
-    """What an operation is made of."""
-    if isinstance(op, Chain):
-        return [(str(at), part) for at, part in enumerate(op.parts)]
-    if isinstance(op, Repeated):
-        return [("part", op.part)]
-    return [("ahead", op.ahead), ("behind", op.behind)] if isinstance(op, Both) else []
-
-
 def _functions(op: Any, name: str, sources: int = 1) -> Lines:
-    for suffix, part in _parts(op):
+    for suffix, part, _, _ in parts_of(op):
         yield from _functions(part, f"{name}_{suffix}")
     taken = ", ".join(f"x{at}" for at in range(sources)) if sources > 1 else "x"
     yield from ("", "", f"def compute_{name}({taken}):")
     yield from (f"    {line}" for line in BODIES[type(op)](op, name))
-
-
-ROLES: Mapping[type, tuple[str, ...]] = {
-    Product: ("kernel", "bias"),
-    Window: ("kernel", "bias"),
-    Line: ("scale", "offset"),
-    Sloped: ("alpha",),
-    Memory: ("kernel", "recurrent", "bias"),
-    Lookup: ("table",),
-}
 
 
 def _product(op: Product, name: str) -> Lines:

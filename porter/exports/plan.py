@@ -320,3 +320,12 @@ def _about(network: Network, pieces: tuple[Piece, ...], precision: str) -> Itera
 
 
 __all__ = ["Dense", "Ensemble", "Extremes", "GoldenRows", "Piece", "Plan", "Scaling", "Transform", "make_plan"]
+
+
+def stored_arrays(layer: Any) -> list[tuple[str, Array]]:
+    """The arrays of a layer of a chain by their roles, those that it lacks left out."""
+    roles: Mapping[type, tuple[str, ...]] = {
+        Dense: ("kernel", "bias"), Scaling: ("scale", "offset"), Extremes: ("least", "greatest", "tolerance"),
+    }  # fmt: skip
+    found = [(role, getattr(layer, role)) for role in roles.get(type(layer), ())]
+    return [(role, values) for role, values in found if values is not None]
