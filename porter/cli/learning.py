@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +12,7 @@ import typer
 
 from porter.cli import console
 from porter.cli.commands import Force, Html, Json, Seed, app
-from porter.cli.options import Kind, Physical, Recipe
+from porter.cli.options import Kind, Physical, Recipe, spread
 
 if TYPE_CHECKING:
     from porter.learning.drift_report import DriftReport
@@ -41,14 +43,46 @@ Epochs = Annotated[int, typer.Option(min=1, help="At most.")]
 Patience = Annotated[int, typer.Option(min=0, help="Epochs without a better validation loss before it stops; 0 never.")]
 
 
+Test = Annotated[float, typer.Option(help="Share of the rows held out for the report.")]
+Loss = Annotated[str, typer.Option(metavar="NAME", help="As Keras names it.")]
+Chosen = dict[str, Any]
+"""What was said of the rows, and of how the file is read."""
+
+ROWS: Mapping[str, tuple[Any, Any]] = {
+    "inputs": (Inputs, None),
+    "targets": (Targets, None),
+    "group": (Group, None),
+    "units": (Units, "model"),
+    "legacy": (Legacy, None),
+    "placement": (Placement, None),
+    "kind": (Kind, None),
+    "physical": (Physical, False),
+    "recipe": (Recipe, None),
+    "drop_missing": (
+        Annotated[bool, typer.Option("--drop-missing", help="Leave rows with missing numbers out.")], False,
+    ),
+}  # fmt: skip
+"""Options on the rows that a network learns from, or is compared on."""
+
+
+def _chosen(kind: str | None, physical: bool, recipe: Path | None, **rows: Any) -> Chosen:
+    """All of the rows, and what ``porter.read`` was told."""
+    told = {"kind": kind, "physical": physical, "recipe": recipe}
+    return rows | {name: value for name, value in told.items() if value not in (None, False)}
+
+
+def with_rows(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options on rows, but for some, as its parameter ``rows``."""
+    return spread("rows", {name: option for name, option in ROWS.items() if name not in without}, _chosen)
+
+
 @app.command()
+@with_rows()
 def finetune(
     model: Model = None,
     data: Rows = None,
     *,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="MODEL", help="A .keras or .h5 file.")
-    ] = None,
+    output: Tuned = None,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder; else OUTPUT with .run.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with a run, alone.")] = None,
     freeze: Freeze = None,
@@ -60,20 +94,11 @@ def finetune(
         Literal["inverse_time", "cosine", "constant"], typer.Option(help="Of the learning rate.")
     ] = "inverse_time",
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled from the gradient.")] = None,
-    loss: Annotated[str, typer.Option(metavar="NAME", help="As Keras names it.")] = "mse",
+    loss: Loss = "mse",
     patience: Patience = 20,
     validation: Annotated[float, typer.Option(help="Share of the rows that decide when to stop.")] = 0.2,
-    test: Annotated[float, typer.Option(help="Share of the rows held out for the report.")] = 0.1,
-    inputs: Inputs = None,
-    targets: Targets = None,
-    group: Group = None,
-    units: Units = "model",
-    legacy: Legacy = None,
-    placement: Placement = None,
-    kind: Kind = None,
-    physical: Physical = False,
-    recipe: Recipe = None,
-    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave rows with missing numbers out.")] = False,
+    test: Test = 0.1,
+    rows: Chosen,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events (extra: train).")] = False,
     seed: Seed = 0,
     force: Force = False,
@@ -81,34 +106,24 @@ def finetune(
     html: Html = None,
 ) -> None:
     """Train a port on, and say how far it has moved."""
-    from porter.errors import UsageError
-
-    if resume is None and (model is None or data is None or output is None):
-        raise UsageError("finetune", found="no MODEL, DATA or --output", expected="all three, or --resume DIR alone")
+    _check_given("finetune", model, data, output, resume)
     console.load_keras()
     from porter.learning.training import finetune as train
 
-    chosen = {"inputs": inputs, "targets": targets, "group": group, "units": units, "legacy": legacy}
-    how: dict[str, Any] = chosen | {"placement": placement, "drop_missing": drop_missing, "tensorboard": tensorboard}
+    how: dict[str, Any] = rows | {"tensorboard": tensorboard}
     how |= {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
     how |= {"schedule": schedule, "weight_decay": weight_decay, "loss": loss, "patience": patience, "freeze": freeze}
     how |= {"validation": validation, "test": test, "seed": seed, "force": force, "output": output, "run": run}
-    if resume is not None:
-        how = {"resume": resume}
-    else:
-        how |= _reading(kind=kind, physical=physical, recipe=recipe)
-    try:
+    how = how if resume is None else {"resume": resume}
+    with _to_go_on("finetune", _place(resume, run, output, ".run")):
         tuned = train(model, data, progress=sys.stderr.isatty(), **how)
-    except KeyboardInterrupt:
-        place = resume if resume is not None else run if run is not None else output and output.with_suffix(".run")
-        console.notice(f"\ninterrupted; to go on: porter finetune --resume {place}")
-        raise typer.Exit(130) from None
     if tuned.run is not None:
         console.notice(f"the run is in {tuned.run}" + (f", the tuned model in {output}" if output is not None else ""))
     _show(tuned.report, as_json, html)
 
 
 @app.command()
+@with_rows("legacy", "drop_missing")
 def drift(
     legacy: Annotated[Path, typer.Argument(metavar="LEGACY", help="The legacy file, or a port of it.")],
     tuned: Annotated[Path, typer.Argument(metavar="TUNED", help="A tuned port.")],
@@ -117,14 +132,7 @@ def drift(
     freeze: Annotated[
         str | None, typer.Option(metavar="A,B|until:NAME", help="What was meant to stay; else what the model says.")
     ] = None,
-    inputs: Inputs = None,
-    targets: Targets = None,
-    group: Group = None,
-    units: Units = "model",
-    placement: Placement = None,
-    kind: Kind = None,
-    physical: Physical = False,
-    recipe: Recipe = None,
+    rows: Chosen,
     seed: Seed = 0,
     as_json: Json = False,
     html: Html = None,
@@ -135,13 +143,13 @@ def drift(
 
     with console.working(tuned.name):
         report = compare(
-            legacy, tuned, samples=samples, frozen=freeze, inputs=inputs, targets=targets, group=group, units=units,
-            placement=placement, seed=seed, **_reading(kind=kind, physical=physical, recipe=recipe),
+            legacy, tuned, samples=samples, frozen=freeze, seed=seed, **rows,
         )  # fmt: skip
     _show(report, as_json, html)
 
 
 @app.command()
+@with_rows()
 def search(
     model: Model = None,
     data: Rows = None,
@@ -155,53 +163,33 @@ def search(
     epochs: Epochs = 50,
     patience: Patience = 10,
     validation: Annotated[float, typer.Option(help="Share of the rows that trials are compared on.")] = 0.2,
-    test: Annotated[float, typer.Option(help="Share of the rows held out for the report.")] = 0.1,
-    loss: Annotated[str, typer.Option(metavar="NAME", help="As Keras names it.")] = "mse",
-    inputs: Inputs = None,
-    targets: Targets = None,
-    group: Group = None,
-    units: Units = "model",
-    legacy: Legacy = None,
-    placement: Placement = None,
-    kind: Kind = None,
-    physical: Physical = False,
-    recipe: Recipe = None,
-    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave rows with missing numbers out.")] = False,
+    test: Test = 0.1,
+    loss: Loss = "mse",
+    rows: Chosen,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
     html: Html = None,
 ) -> None:
     """Search for how to train a port on, by KerasTuner, and train it so."""
-    from porter.errors import UsageError
-
-    if resume is None and (model is None or data is None or output is None):
-        raise UsageError("search", found="no MODEL, DATA or --output", expected="all three, or --resume DIR alone")
+    _check_given("search", model, data, output, resume)
     console.load_keras()
     from porter.learning.tuning import search as look
 
-    place = resume if resume is not None else run
-    if place is None:
-        assert output is not None
-        place = output.with_suffix(".search")
+    place = _place(resume, run, output, ".search")
     how: dict[str, Any] = {"run": place, "progress": sys.stderr.isatty(), "resume": resume is not None}
     if resume is None:
         how |= {"output": output, "tuner": tuner, "trials": trials, "freeze": freeze, "epochs": epochs, "loss": loss}
         how |= {"patience": patience, "validation": validation, "test": test, "seed": seed, "force": force}
-        how |= {"inputs": inputs, "targets": targets, "group": group, "units": units, "legacy": legacy}
-        how |= {"placement": placement, "drop_missing": drop_missing}
-        how |= _reading(kind=kind, physical=physical, recipe=recipe)
-    try:
-        with console.working("search"):
-            found = look(model, data, **how)
-    except KeyboardInterrupt:
-        console.notice(f"\ninterrupted; to go on: porter search --resume {place}")
-        raise typer.Exit(130) from None
+        how |= rows
+    with _to_go_on("search", place), console.working("search"):
+        found = look(model, data, **how)
     console.notice(f"{len(found.trials)} trials are in {place}")
     _show(found.tuned.report, as_json, html)
 
 
 @app.command()
+@with_rows("group", "drop_missing")
 def compress(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model (.keras, .h5), or a legacy file.")],
     *,
@@ -211,14 +199,7 @@ def compress(
         str | None, typer.Option(metavar="A|B|...", help="units, prune, weights, distill, float16, int8; else all.")
     ] = None,
     samples: Samples = None,
-    inputs: Inputs = None,
-    targets: Targets = None,
-    units: Units = "model",
-    legacy: Legacy = None,
-    placement: Placement = None,
-    kind: Kind = None,
-    physical: Physical = False,
-    recipe: Recipe = None,
+    rows: Chosen,
     epochs: Annotated[int, typer.Option(min=0, help="Of training after each change.")] = 20,
     seed: Seed = 0,
     force: Force = False,
@@ -233,9 +214,8 @@ def compress(
 
     with console.working(model.name):
         made = shrink(
-            model, budget=share, method=method, output=output, force=force, samples=samples, inputs=inputs,
-            targets=targets, units=units, legacy=legacy, placement=placement, epochs=epochs, seed=seed,
-            **_reading(kind=kind, physical=physical, recipe=recipe),
+            model, budget=share, method=method, output=output, force=force, samples=samples, epochs=epochs, seed=seed,
+            **rows,
         )  # fmt: skip
     _write_page(made.report, html)
     text = render_compression(made.report, console.width(), console.in_color())
@@ -256,9 +236,27 @@ def _share(text: str) -> float:
         raise UsageError("--budget", found=repr(text), expected="0.5% or 0.005") from error
 
 
-def _reading(**options: Any) -> dict[str, Any]:
-    """The options of ``porter.read`` that were given."""
-    return {name: value for name, value in options.items() if value not in (None, False)}
+def _check_given(command: str, model: Path | None, data: Path | None, output: Path | None, resume: Path | None) -> None:
+    from porter.errors import UsageError
+
+    if resume is None and (model is None or data is None or output is None):
+        raise UsageError(command, found="no MODEL, DATA or --output", expected="all three, or --resume DIR alone")
+
+
+def _place(resume: Path | None, run: Path | None, output: Path | None, suffix: str) -> Path | None:
+    """The folder in which a command keeps what it needs to go on."""
+    place = resume if resume is not None else run
+    return place if place is not None or output is None else output.with_suffix(suffix)
+
+
+@contextmanager
+def _to_go_on(command: str, place: Path | None) -> Iterator[None]:
+    """An interrupt is told with the command that goes on from there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.notice(f"\ninterrupted; to go on: porter {command} --resume {place}")
+        raise typer.Exit(130) from None
 
 
 def _show(report: DriftReport | None, as_json: bool, html: Path | None) -> None:

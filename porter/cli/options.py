@@ -55,24 +55,36 @@ OPTIONS: Mapping[str, tuple[Any, Any]] = {
 """Annotation and default of each, in the order of the help."""
 
 
-def with_reading(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with these options in the place of its parameter ``reading``."""
-    own = inspect.signature(command, eval_str=True)
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in OPTIONS.items()
-    ]
-    every = [each for one in own.parameters.values() for each in (options if one.name == "reading" else [one])]
+def spread(
+    parameter: str, options: Mapping[str, tuple[Any, Any]], gather: Callable[..., dict[str, Any]]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command options that several have, in the place of one parameter of its own.
 
-    @wraps(command)
-    def run(**given: Any) -> None:
-        declared = {name: given.pop(name) for name in OPTIONS}
-        command(**given, reading=read_options(**declared))
+    Args:
+        parameter: of the command, which is handed what was gathered.
+        options: annotation and default of each, in the order of the help.
+        gather: makes of them what the command is handed.
+    """
 
-    del run.__wrapped__  # whose signature typer would follow
-    run.__signature__ = own.replace(parameters=every)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in every}
-    return run
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True)
+        shared = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in options.items()
+        ]
+        every = [each for one in own.parameters.values() for each in (shared if one.name == parameter else [one])]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            declared = {name: given.pop(name) for name in options}
+            command(**given, **{parameter: gather(**declared)})
+
+        del run.__wrapped__  # whose signature typer would follow
+        run.__signature__ = own.replace(parameters=every)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in every}
+        return run
+
+    return decorate
 
 
 def read_options(**declared: Any) -> Reading:
@@ -91,3 +103,7 @@ def listed(value: str | None) -> str | list[str] | None:
         return None
     parts = [part.strip() for part in re.split(r",(?![^()]*\))", value)]
     return parts[0] if len(parts) == 1 else parts
+
+
+with_reading = spread("reading", OPTIONS, read_options)
+"""Gives a command the options on how a file is read, as its parameter ``reading``."""
