@@ -3,9 +3,10 @@
     python -m benchmarks.fuzz [--mutations 10000] [--seed 0] [--jobs 2] [--kinds network recipe ...]
     python -m benchmarks.fuzz --kinds keras --legacy FOLDER --mutations 50000 --write
 
-The seeds are OC-SMART files, recipes, golden samples (``.npz``, ``.csv``), ports (``.keras``, ``.h5``) and what
-Keras 2.12 to 2.15 wrote (``.keras``, ``.weights.h5``); bytes of each are changed, cut, copied and moved, and archives
-are packed anew with members so changed. Of legacy Keras files (``keras``: those of a folder) most mutations change the
+The seeds are OC-SMART files, recipes, golden samples (``.npz``, ``.csv``), ports (``.keras``), what Keras 2.12
+to 2.15 wrote (``.keras``, ``.weights.h5``), and networks of every other family, in a file (``family``) and in a folder
+of which one file is changed (``folder``); bytes of each are changed, cut, copied and moved, and archives are packed
+anew with members so changed. Of legacy Keras files (``keras``: those of a folder) most mutations change the
 JSON tree of the configuration or the stored weights, and the share ``--bytes`` their bytes, of which most die in
 libhdf5. A child process does many mutations and opens no file but those it is given (an audit hook tells); where it
 hangs or dies inside libhdf5 that is counted apart.
@@ -17,6 +18,7 @@ import argparse
 import io
 import json
 import os
+import pickle
 import platform
 import random
 import sys
@@ -31,6 +33,16 @@ from pathlib import Path
 from benchmarks.fuzz_process import HUNG, ROOT, Child, keep
 from benchmarks.keras_mutations import Case, Seed, bytewise, load_seed, structured
 from benchmarks.tables import markdown_table, replace_part
+from tests.formats.families import (
+    weights,
+    write_canyon,
+    write_fann,
+    write_ffbp,
+    write_fkb,
+    write_matlab,
+    write_rrtmgp,
+    write_sl2p,
+)
 
 Files = list[tuple[Path, Path | None]]
 Make = Callable[[random.Random], Case]
@@ -86,6 +98,8 @@ def makers(folder: Path, arguments: argparse.Namespace) -> dict[str, Make]:
 def _maker(kind: str, files: Files) -> Make:
     def make(draw: random.Random) -> Case:
         path, beside = draw.choice(files)
+        if kind == "folder":
+            return Case(path.name, mutate(path, draw), kind=kind, folder=beside)
         near = None if beside is None else beside.read_bytes()
         suffix = "".join(path.suffixes[-2:]) if near else path.suffix
         return Case(suffix, mutate(path, draw), near, kind=kind)
@@ -117,12 +131,44 @@ def make_seeds(folder: Path) -> dict[str, Files]:
         found["recipe"].append((recipe, path))
     samples = [path for path in sorted(FIXTURES.iterdir()) if path.suffix in (".npz", ".csv")]
     found["samples"] = [(path, None) for path in samples if path.stat().st_size < 60_000]
-    found["port"] = []
-    for suffix in (".keras", ".h5"):
-        porter.port(networks[0], folder / f"port{suffix}", search=False)
-        found["port"].append((folder / f"port{suffix}", None))
+    porter.port(networks[0], folder / "port.keras", search=False)
+    found["port"] = [(folder / "port.keras", None)]  # an .h5 is a legacy Keras file like any other
     found["archive"] = _of_keras_2(folder)
+    found["family"] = [(path, None) for path in _of_families(folder)]
+    found["folder"] = [
+        (path, path.parent)
+        for each in (write_canyon(folder / "canyon"), write_sl2p(folder / "LAI"))
+        for path in sorted(each.iterdir())
+    ]
     return found
+
+
+def _of_families(folder: Path) -> list[Path]:
+    """A file of each family that is one file, and of each container of plain arrays."""
+    import numpy as np
+    from scipy.io import savemat
+
+    three = weights((4, 6, 6, 3))
+    arrays = {f"{kind}{n}": array for kind, own in zip("Wb", three, strict=True) for n, array in enumerate(own, 1)}
+    np.savez(folder / "named.npz", **arrays)  # type: ignore[arg-type]
+    savemat(folder / "named.mat", arrays)
+    (folder / "named.pkl").write_bytes(pickle.dumps({"coefs_": three[0], "intercepts_": three[1]}))
+    header, data = {}, b""
+    for name, array in arrays.items():
+        ends = [len(data), len(data) + array.nbytes]
+        header[name] = {"dtype": "F64", "shape": list(array.shape), "data_offsets": ends}
+        data += array.tobytes()
+    told = json.dumps(header).encode()
+    (folder / "named.safetensors").write_bytes(len(told).to_bytes(8, "little") + told + data)
+    ends = [np.sort(np.random.default_rng(n).uniform(-1, 2, (width, 2)), axis=1) for n, width in enumerate((4, 3))]
+    return [
+        *(folder / f"named.{suffix}" for suffix in ("npz", "mat", "pkl", "safetensors")),
+        write_fkb(folder / "fkb.txt", three, ["relu", "tanh", "linear"]),
+        write_rrtmgp(folder / "rrtmgp.nc", weights((4, 6, 6, 3), dtype="float32"), ["softsign", "softsign", "linear"]),
+        write_ffbp(folder / "ffbp.net", three, ends),
+        write_matlab(folder / "netFunction.m", weights((4, 6, 3)), ["tansig", "purelin"]),
+        write_fann(folder / "fann.net", three, [5, 3, 0], [0.5, 0.5, 1.0]),
+    ]
 
 
 def _of_keras_2(folder: Path) -> Files:
@@ -150,7 +196,7 @@ def mutate(path: Path, draw: random.Random) -> bytes:
     data = path.read_bytes()
     if zipfile.is_zipfile(path) and draw.random() < 0.5:
         return _repacked(data, draw)
-    text = path.suffix in (".csv", ".toml", ".json")
+    text = path.suffix in (".csv", ".toml", ".json", ".txt", ".net", ".m", "")
     return bytewise(_seed(path.with_suffix(".json") if text else path, data), draw).data
 
 

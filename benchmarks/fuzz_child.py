@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 import porter
+import porter.jobs.provenance
 import reference.limits
 from benchmarks.fuzz_process import ROOT
 from porter.cli.contents import read_contents
@@ -78,11 +79,13 @@ def main(trace: str, seconds: float) -> int:
     left = Path(trace).open("w")  # noqa: SIM115 - open as long as the process is
     faulthandler.enable(left)
     warm_up()
+    # This process is already one of its own, in which HDF5 may crash and hang: no other is started.
+    porter.jobs.provenance.screen = lambda files: {}  # type: ignore[attr-defined,assignment]
     watch = Watch()
     for line in sys.stdin:
         case = json.loads(line)
         watch.seen.clear()
-        watch.given = tuple(value for key in ("path", "weights") if (value := case[key]) is not None)
+        watch.given = tuple(map(str, given(case)))
         watch.forbidden = FORBIDDEN if case["kind"] == "keras" else tuple(e for e in FORBIDDEN if e != "compile")
         faulthandler.dump_traceback_later(seconds, file=left)
         told = examine(**case)
@@ -91,6 +94,14 @@ def main(trace: str, seconds: float) -> int:
         answers.write((f"DEFECT {watch.seen[0]}" if watch.seen else told).replace("\n", " ") + "\n")
         answers.flush()
     return 0
+
+
+def given(case: Mapping[str, Any]) -> Iterator[Path]:
+    """The files of a case, those of a folder one by one."""
+    for value in (case["path"], case["weights"]):
+        if value is not None:
+            yield Path(value)
+            yield from Path(value).rglob("*") if Path(value).is_dir() else ()
 
 
 def examine(kind: str, path: str, weights: str | None, backend: str | None) -> str:
@@ -212,15 +223,6 @@ def network() -> porter.Network:
     return porter.read(FIXTURE)
 
 
-def read_network(path: str, beside: str | None) -> str:
-    """A file of arrays, read and run on two rows."""
-    del beside
-    found = porter.read(path)
-    program = build_program(found)
-    program(np.zeros((2, found.widths[0])))
-    return "read and run"
-
-
 def read_recipe(path: str, beside: str | None) -> str:
     """A recipe, and a network by it."""
     porter.read(beside or FIXTURE, recipe=path)
@@ -249,8 +251,19 @@ def read_archive(path: str, beside: str | None) -> str:
     return "read"
 
 
+def read_family(path: str, beside: str | None) -> str:
+    """A file or a folder of any family, listed, read, and run on two rows."""
+    del beside
+    found = porter.read(path)
+    program = build_program(found)
+    with np.errstate(all="ignore"):
+        program(np.zeros((2, found.widths[0])))
+    return "read and run"
+
+
 KINDS: Mapping[str, Callable[[str, str | None], str]] = {
-    "network": read_network, "recipe": read_recipe, "samples": read_samples, "port": read_port, "archive": read_archive,
+    "network": read_family, "recipe": read_recipe, "samples": read_samples, "port": read_port, "archive": read_archive,
+    "family": read_family, "folder": read_family,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ HUNG = "did not come back"
 
 def keep(case: Case, stem: Path) -> None:
     """Write a case to look at."""
-    Path(f"{stem}{case.suffix}").write_bytes(case.data)
+    Path(f"{stem}{'_' if case.folder else ''}{case.suffix}").write_bytes(case.data)
     if case.weights is not None:
         Path(f"{stem}_weights.h5").write_bytes(case.weights)
 
@@ -47,10 +48,16 @@ class Child:
     def ask(self, case: Case) -> str:
         """What it says of a case, or what became of it."""
         path, weights = (Path(self.folder.name) / name for name in (f"mutation{case.suffix}", "weights.h5"))
+        read = path
+        if case.folder is not None:
+            read = Path(self.folder.name) / case.folder.name
+            shutil.rmtree(read, ignore_errors=True)
+            shutil.copytree(case.folder, read)
+            path = read / case.suffix
         path.write_bytes(case.data)
         if case.weights is not None:
             weights.write_bytes(case.weights)
-        question = {"kind": case.kind, "path": str(path), "weights": None if case.weights is None else str(weights),
+        question = {"kind": case.kind, "path": str(read), "weights": None if case.weights is None else str(weights),
                     "backend": case.backend}  # fmt: skip
         hung = threading.Event()
 

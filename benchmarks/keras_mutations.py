@@ -45,6 +45,7 @@ class Case:
         weights: the bytes of the HDF5 beside it, or None.
         backend: that the user declares, or None.
         kind: how it is read.
+        folder: where the file is one of several that are read together: a folder of the others.
     """
 
     suffix: str
@@ -52,6 +53,7 @@ class Case:
     weights: bytes | None = None
     backend: str | None = None
     kind: str = "keras"
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)

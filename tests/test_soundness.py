@@ -371,13 +371,25 @@ def test_mistakes_that_would_have_stayed_within_the_bound_are_no_parity(network,
     assert all(row.verdict == "uncompared" for row in report.layers)
 
 
-@pytest.mark.parametrize(("bias", "factor"), [(8.0, 1.0001), (-15.0, 1.0001), (15.0, 0.9999)])
-def test_one_weight_of_hidden_arrays_behind_a_large_bias(keras, tmp_path, bias, factor):
+@pytest.mark.parametrize(
+    ("own", "bias", "factor", "weight"),
+    [
+        ("tanh", 8.0, 1.0001, None),
+        ("tanh", -15.0, 1.0001, None),
+        ("tanh", 15.0, 0.9999, None),
+        # No basis probe of these weights turns a unit on.
+        ("relu", -1.5, 1.01, 1e-3),
+        ("relu", -0.9, -1.0, 1e-4),
+        ("relu", -6.0, 1.01, 1e-3),
+    ],
+)
+def test_one_weight_of_hidden_arrays_behind_a_large_bias(keras, tmp_path, own, bias, factor, weight):
     import h5py
 
     rng = np.random.default_rng(41)
     kernels = rng.normal(0, 0.4, (5, 40)), rng.normal(0, 0.15, (40, 40)), rng.normal(0, 0.15, (40, 3))
     biases = rng.normal(0, 0.3, 40), bias + rng.normal(0, 0.3, 40), rng.normal(0, 0.3, 3)
+    kernels[1][7, 31] = kernels[1][7, 31] if weight is None else weight
     with h5py.File(tmp_path / "net.h5", "w") as file:
         for number, (kernel, each) in enumerate(zip(kernels, biases, strict=True), start=1):
             file[f"Weights/Layer{number}"], file[f"Bias/Layer{number}"] = kernel.T, each.reshape(-1, 1)
@@ -398,16 +410,18 @@ def test_one_weight_of_hidden_arrays_behind_a_large_bias(keras, tmp_path, bias, 
     def port(middle):
         x = h = keras.Input((5,))
         for kernel, each, activation in zip(
-            (kernels[0], middle, kernels[2]), biases, ("tanh", "tanh", "linear"), strict=True
+            (kernels[0], middle, kernels[2]), biases, (own, own, "linear"), strict=True
         ):
             h = Hidden(kernel, each, activation)(h)
         return keras.Model(x, h)
 
     wrong = kernels[1].copy()
     wrong[7, 31] *= factor
-    network = porter.read(tmp_path / "net.h5")
+    network = porter.read(tmp_path / "net.h5", activation=[own, own, "linear"])
     assert judge(network, port(kernels[1])).verdict == "parity"
-    assert judge(network, port(wrong)).verdict == "mismatch"
+    report = judge(network, port(wrong))
+    assert report.verdict == "mismatch"
+    assert {finding.code for finding in report.findings} <= {"kernel.values", "unexplained"}
 
 
 def test_what_shows_far_outside_alone_is_told_as_what_it_is(keras, network, ocean):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.probes import FULL_BASIS_WIDTH
-from porter.examination.suspect import Suspect
+from porter.examination.suspect import Stored, Suspect
 
 Array = NDArray[Any]
 
@@ -59,7 +59,8 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     Returns:
         The suspect with these weights, the kernel (inputs, units) and the bias (units,), float64; None where the
         block's outputs lie outside every inverse, or are not affine behind it. The weights are good to about three
-        digits, and are compared with the file's at that precision.
+        digits, and are compared with the file's at that precision; a unit whose answers say nothing of its weights,
+        and are those of the file's unit, has the file's.
     """
     width = suspect.own.kernel.shape[0]
     if width > FULL_BASIS_WIDTH:
@@ -72,7 +73,7 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
         for name in dict.fromkeys(names)
         if (option := _invert(suspect, name, width, step)) is not None
     ]
-    if not options or options[0][0].shape != suspect.own.kernel.shape:
+    if not options:
         return None
     kernel, bias = max(options, key=lambda option: _likeness(suspect, option[0]))
     recovered = _Recovered(
@@ -84,15 +85,34 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
 def _invert(suspect: Suspect, name: str, width: int, step: float) -> tuple[Array, Array] | None:
     """Kernel and bias if the block ends in that activation; None where its outputs say that it does not."""
     rows = np.vstack([np.zeros(width), step * np.eye(width), -step * np.eye(width)])
-    found = np.asarray(suspect.block.run(rows.astype(np.float32))).astype(np.float64)
+    found = np.asarray(suspect.block.run(rows.astype(np.float32))).astype(np.float64).reshape(len(rows), -1)
+    if found.shape[1] != suspect.own.kernel.shape[1]:
+        return None
     with np.errstate(all="ignore"):
-        z = INVERSES[name](found.reshape(len(found), -1))
+        z = INVERSES[name](found)
     if not np.isfinite(z).all():
         return None
     curvature = np.max(np.abs(z[1 : width + 1] + z[width + 1 :] - 2 * z[0]))
     if curvature > STRAIGHT * np.max(np.abs(z)):
         return None
-    return (z[1 : width + 1] - z[width + 1 :]) / (2 * step), z[0]
+    kernel, bias = (z[1 : width + 1] - z[width + 1 :]) / (2 * step), z[0]
+    own = suspect.own
+    mute = _mute_units(own, rows, found, kernel)
+    kernel[:, mute], bias[mute] = own.kernel[:, mute], 0.0 if own.bias is None else own.bias[mute]
+    return kernel, bias
+
+
+def _mute_units(own: Stored, rows: Array, found: Array, kernel: Array) -> Array:
+    """(units,) bool: which of them answer as the file's do, by arrays that cannot be read out of such answers.
+
+    A relu that is off and a tanh at its limit answer every probe alike, whatever their weights are.
+    """
+    with np.errstate(all="ignore"):
+        answers = own.activation(rows @ own.kernel + (0.0 if own.bias is None else own.bias))
+    is_alike = np.isclose(found, answers, rtol=1e-6, atol=1e-30).all(axis=0)
+    largest = np.abs(own.kernel).max(axis=0, initial=0.0)
+    is_read = (np.abs(kernel - own.kernel) <= DIGITS * largest).all(axis=0)
+    return np.asarray(is_alike & ~is_read)
 
 
 def _likeness(suspect: Suspect, kernel: Array) -> float:

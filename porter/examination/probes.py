@@ -20,7 +20,7 @@ WIDE_ROWS = 64
 MAGNIFIED = (8.0, 64.0)
 """Sizes of the basis probes that show small weights beside a bias, where the weights cannot be read."""
 REACHING_ROWS = 2048
-"""Most rows of ``reaching_rows``."""
+"""Most rows of ``reaching_rows`` near zero, and most above it."""
 FAR = "far vectors"
 """Probes far outside of a network's range, where the port's way to write a step may overflow."""
 FAR_MAGNITUDES = tuple(10.0**power for power in (2, 3, 4, 6, 9, 13, 18, 24, 30))
@@ -134,23 +134,36 @@ def steered_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) ->
 
 
 def reaching_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) -> Array:
-    """Inputs that show each weight of a unit where its activation is steep, which a large bias keeps it from.
+    """Inputs that show each weight of a unit where its activation is steep, which its bias keeps it from.
 
-    One input, that of the unit's largest weight, brings its preactivation near zero; a few others move it from there
-    by about as much each.
+    One input, that of the unit's largest weight, brings its preactivation there; a few others move it by about as
+    much each. Most activations are steep near zero. A relu is so above it, where the moves may be as large as the bias
+    that hides the unit's weights.
 
     Args:
         kernel: (inputs, units) as the reference has it.
-        bias: (units,) or None; units with a bias near zero need none of this.
+        bias: (units,) or None; units with a bias of zero need none of this.
         rng: shares the inputs out and draws signs.
 
     Returns:
         (rows, inputs) float64.
     """
-    inputs, units = kernel.shape
+    units = kernel.shape[1]
     offsets = np.zeros(units) if bias is None else bias.astype(np.float64)
-    largest = np.abs(kernel).max(axis=0, initial=0.0)
-    picked = np.flatnonzero((np.abs(offsets) > 2) & (largest > 1e-6 * np.abs(offsets)))
+    sizes = np.abs(kernel)
+    largest = sizes.max(axis=0, initial=0.0)
+    smallest = np.min(sizes, axis=0, initial=np.inf, where=sizes > 1e-6 * largest)
+    is_reachable = largest > 1e-6 * np.abs(offsets)
+    saturated = np.flatnonzero(is_reachable & (np.abs(offsets) > 2))
+    off = np.flatnonzero(is_reachable & (offsets < 0) & (MAGNIFIED[-1] * smallest <= -offsets))
+    near_zero = _reaching(kernel, offsets, saturated, np.full(units, 0.3), rng)
+    above_zero = _reaching(kernel, offsets, off, np.maximum(0.3, -offsets), rng)
+    return np.concatenate([near_zero, above_zero])
+
+
+def _reaching(kernel: Array, offsets: Array, picked: Array, targets: Array, rng: np.random.Generator) -> Array:
+    """(rows, inputs) that bring each picked unit to its target; biases and targets of all units are given."""
+    inputs = kernel.shape[0]
     if not len(picked):
         return np.zeros((0, inputs))
     groups = max(1, min(-(-inputs // 4), REACHING_ROWS // len(picked)))
@@ -158,12 +171,13 @@ def reaching_rows(kernel: Array, bias: Array | None, rng: np.random.Generator) -
     rows = np.zeros((len(picked), groups, inputs))
     shares = rng.permutation(inputs) % groups
     for row, unit in zip(rows, picked, strict=True):
-        column = kernel[:, unit].astype(np.float64)
-        usable = np.abs(column) > 1e-6 * largest[unit]
-        moves = np.divide(groups / (2 * inputs), np.abs(column), out=np.zeros(inputs), where=usable)
+        column = np.abs(kernel[:, unit].astype(np.float64))
+        steering = int(np.argmax(column))
+        usable = column > 1e-6 * column[steering]
+        size = targets[unit] / 0.3 * groups / (2 * inputs)
+        moves = np.divide(size, column, out=np.zeros(inputs), where=usable)
         row[shares, np.arange(inputs)] = moves * rng.choice([-1.0, 1.0], inputs) * rng.uniform(0.5, 1.0, inputs)
-        steering = int(np.argmax(np.abs(column)))
-        row[:, steering] += (0.3 - offsets[unit]) / column[steering]
+        row[:, steering] += (targets[unit] - offsets[unit]) / kernel[steering, unit]
     return rows.reshape(-1, inputs)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,7 @@ def _acting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "child.py"
     script.write_text(
         "import os, sys, time\n"
-        "for path in sys.argv[1:]:\n"
+        "for path in sys.argv[2:]:\n"
         "    if 'dies' in path: os.abort()\n"
         "    if 'hangs' in path: time.sleep(60)\n"
         "    print(path, flush=True)\n"
@@ -50,6 +54,12 @@ def test_a_batch_goes_on(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> 
     outcomes = batch.run_all(files, lambda file: file.name, said.append)
     assert [outcome.result for outcome in outcomes] == ["a.h5", None, "c.h5", None, "e.h5"]
     assert "the HDF5 library crashed (status -6) on it" in said[0]
+
+
+def test_a_child_that_nobody_waits_for_ends(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never.h5")
+    command = [sys.executable, "-m", "porter.formats.isolation", "1", str(tmp_path / "never.h5")]
+    assert subprocess.run(command, timeout=30, check=False).returncode == -signal.SIGALRM
 
 
 def test_real_children_come_through(files: list[Path]) -> None:

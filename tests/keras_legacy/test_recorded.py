@@ -20,6 +20,8 @@ from porter.testing.golden import GoldenStaleError, compare_golden, read_golden,
 from tests.keras_legacy.files import dense, layer, model, node, write
 from tests.keras_legacy.test_verifying import recurrent
 
+pytest_plugins = "pytester"
+
 
 def words_and_numbers(rng: np.random.Generator) -> tuple[Any, Any]:
     """Words looked up and run through an LSTM, beside plain numbers; two outputs."""
@@ -128,7 +130,10 @@ def test_no_mistakes_are_planted(network: Any) -> None:
     check()
 
 
-def test_the_plugin_records_them_too(pytester: pytest.Pytester, rng: np.random.Generator) -> None:
+def test_the_plugin_records_them_too(
+    pytester: pytest.Pytester, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)  # under CI nothing is recorded
     path = write(pytester.path / "m.h5", *recurrent(rng))
     porter.build(porter.read(path)).save(pytester.path / "port.keras")
     pytester.makepyfile("""

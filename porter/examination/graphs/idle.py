@@ -50,7 +50,7 @@ def find_idle(pairing: KerasPairing, program: Program, row_of: Callable[[Piece],
         if source is None or not _nearly_hands_on(port, source, key):
             continue
         told = _changes(port, source, key)
-        if told and not _is_needed(pairing, program, at, (source, key)):
+        if told and not _is_fixed(pairing, program, at, source) and not _is_needed(pairing, program, at, (source, key)):
             name = piece.node.name
             message = f"{name} ({piece.kind}), behind it, changes numbers that are special or far away"
             code = "activation.added" if piece.is_activation else "unexplained"
@@ -149,8 +149,23 @@ def _reach(port: Pieces, target: Key) -> Reach:
 
 def _is_needed(pairing: KerasPairing, program: Program, at: int, part: Part) -> bool:
     """Whether the step that a piece belongs to is wrong without it, or much less exact."""
-    owners = [(step, pairing[step.name]) for step in program.steps if at in pairing[step.name].pieces]
-    return any(not _does_without(pairing, program, step.name, pair, part) for step, pair in owners)
+    return any(not _does_without(pairing, program, name, pair, part) for name, pair in _owners(pairing, program, at))
+
+
+def _owners(pairing: KerasPairing, program: Program, at: int) -> list[tuple[str, Pair]]:
+    """The steps that a piece belongs to."""
+    return [(step.name, pairing[step.name]) for step in program.steps if at in pairing[step.name].pieces]
+
+
+def _is_fixed(pairing: KerasPairing, program: Program, at: int, source: Key) -> bool:
+    """Whether a tensor is the same number whatever its step takes, as the state is that a loop begins with."""
+    owners = [(name, pair) for name, pair in _owners(pairing, program, at) if pair.key is not None]
+    for name, pair in owners:
+        for rows in _rows(pairing, name, pair):
+            values = rows[source] if source in rows else pairing.port.run(rows, source)
+            if np.any(values != values.flat[0]):
+                return False
+    return bool(owners)
 
 
 def _does_without(pairing: KerasPairing, program: Program, name: str, pair: Pair, part: Part) -> bool:

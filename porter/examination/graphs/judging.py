@@ -226,6 +226,7 @@ def _judge(
             reason = "the port feeds it with something that it cannot take"
     if reason is not None:
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
+    suspect = suspect if found.exceeding else _sides_told_apart(suspect)
     differ = differing(suspect)
     suspect, found, form = _in_another_form(suspect, found) if not differ else (suspect, found, "")
     reason = None if found.exceeding or differ else _silent(found, suspect)
@@ -244,6 +245,17 @@ def _judge(
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
         masked=masked, would_show=shown, form=form, is_far=bool(found.exceeding) and found.where.startswith(FAR),
     )  # fmt: skip
+
+
+def _sides_told_apart(suspect: Suspect) -> Suspect:
+    """A step that agrees, with the arrays of its two directions the other way round where so they are the file's.
+
+    A port that has a layer for each lists them in whatever order the graph gives.
+    """
+    other = {"forward": "backward", "backward": "forward"}
+    turned = {(other.get(path[0], path[0]), *path[1:]): array for path, array in suspect.found.items()}
+    again = replace(suspect, found=turned)
+    return again if differing(suspect) and turned.keys() == suspect.found.keys() and not differing(again) else suspect
 
 
 def _in_another_form(suspect: Suspect, found: Comparison) -> tuple[Suspect, Comparison, str]:

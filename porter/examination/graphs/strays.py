@@ -20,6 +20,9 @@ from reference.rounding.recurrent_steps import directions, is_stepped
 from reference.trace import Program
 
 ABSENT = "no layer of the port computes it"
+NO_COUNTERPART = "has no counterpart in the file"
+MOST_STRAYS = 3
+"""Operations behind one step that are told one by one; more are another way to compute something, and wrong in it."""
 
 
 def find_structure(pairing: KerasPairing, program: Program) -> list[Cause]:
@@ -103,12 +106,27 @@ def _stray_causes(pairing: KerasPairing, program: Program) -> Iterator[Cause]:
     """What the port computes where the legacy network has nothing."""
     port = pairing.port
     claimed = {at for pair in pairing.pairs.values() for at in pair.pieces}
-    seen: set[str] = set()
+    found: dict[str, Piece] = {}
     for at, piece in enumerate(port.pieces):
-        wanted = at not in claimed and port.root[piece.outputs[0]] == piece.outputs[0] and _counts(pairing, piece)
-        if wanted and piece.node.name not in seen:
-            seen.add(piece.node.name)
-            yield _stray(pairing, program, piece)
+        if at not in claimed and port.root[piece.outputs[0]] == piece.outputs[0] and _counts(pairing, piece):
+            found.setdefault(piece.node.name, piece)
+    causes = {name: _stray(pairing, program, piece) for name, piece in found.items()}
+    plain: dict[str, list[str]] = {}
+    for name, cause in causes.items():
+        if cause.message.endswith(NO_COUNTERPART):
+            plain.setdefault(cause.layer, []).append(name)
+    for row, names in plain.items():
+        if len(names) > MOST_STRAYS:
+            causes = {name: cause for name, cause in causes.items() if name not in names}
+            yield _many(row, names)
+    yield from causes.values()
+
+
+def _many(row: str, names: list[str]) -> Cause:
+    """Operations none of which can be told to be too much: together they are to compute something."""
+    first = ", ".join(names[:MOST_STRAYS])
+    message = f"{len(names)} operations of the port, {first} and so on, compute nothing that the file does there"
+    return Cause("unexplained", row, message, f"compare them with {row} by hand")
 
 
 def _counts(pairing: KerasPairing, piece: Piece) -> bool:
@@ -127,7 +145,7 @@ def _stray(pairing: KerasPairing, program: Program, piece: Piece) -> Cause:
         return Cause("graph.edge", source, message, f"connect {name} as the file does")
     if source is not None:
         return Cause("layers.repeated", source, f"{name} has its arrays a second time", taken_out([name]))
-    message = f"{name} ({piece.kind}), behind it, has no counterpart in the file"
+    message = f"{name} ({piece.kind}), behind it, {NO_COUNTERPART}"
     code = "activation.added" if piece.is_activation else "unexplained"
     return Cause(code, row, message, taken_out([name]))
 
