@@ -49,7 +49,7 @@ def _screen(states: tuple[tuple[Path, int, int], ...], seconds: float) -> tuple[
 def _watch(files: Sequence[Path], seconds: float) -> tuple[int, str | None]:
     """How many files one child came through, and what happened at the next, if anything."""
     done, hung = 0, threading.Event()
-    command = [sys.executable, "-m", "porter.formats.isolation", f"{2 * seconds:.0f}", *map(str, files)]
+    command = [sys.executable, "-m", "porter.formats.isolation", f"{max(1, round(2 * seconds))}", *map(str, files)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         while _comes_back(child, seconds, hung):
             done += 1
@@ -95,10 +95,15 @@ def _quietly(function: object, name: str) -> None:
         return
 
 
-if __name__ == "__main__":
-    for argument in sys.argv[2:]:
+def serve(seconds: int, paths: Sequence[str]) -> None:
+    """Read the files, and say of each that it is done."""
+    for path in paths:
         # Ends it where nobody does, whoever started it being gone: the default action needs no Python to run.
         if hasattr(signal, "alarm"):
-            signal.alarm(max(int(sys.argv[1]), 1))
-        _read(argument)
-        print(argument, flush=True)
+            signal.alarm(seconds)
+        _read(path)
+        print(path, flush=True)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), sys.argv[2:])
