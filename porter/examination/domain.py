@@ -16,7 +16,7 @@ from reference.trace import Program
 
 Array = NDArray[Any]
 
-LEAST_ROWS, MOST_NUMBERS = 256, 2**24
+LEAST_ROWS, MOST_NUMBERS = 256, 2**22
 """How many random rows there may be at least, and how many numbers they may be together otherwise."""
 GOLDEN_ROWS = 512
 

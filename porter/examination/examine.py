@@ -160,7 +160,7 @@ def _whole(program: Program, judged: Sequence[Judged], graph: Port, inputs: Arra
 
 
 def _widest(program: Program) -> int:
-    return max(step.width[1] for step in program.steps if isinstance(step, Dense))
+    return max(max(step.width) for step in program.steps if isinstance(step, Dense))
 
 
 def _found_placement(pairing: Pairing) -> str | None:

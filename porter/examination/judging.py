@@ -24,8 +24,8 @@ from reference.rounding.bounds import allowed_error, inevitable_overflow, platfo
 Array = NDArray[Any]
 Run = Callable[[Array], Array]
 
-BLOCK_ROWS, BLOCK_NUMBERS = 4096, 2**22
-"""Rows that the port computes at a time, and how many numbers they may be in a wide layer."""
+BLOCK_ROWS, LEAST_BLOCK, BLOCK_NUMBERS = 4096, 64, 2**21
+"""The most and the fewest rows that the port computes at a time, and how many numbers they may be in between."""
 BLOCK_ELEMENTS = 2**18
 """Numbers that are judged at a time: few enough to stay in the processor's cache."""
 LARGEST_PIECE = 2**21
@@ -37,7 +37,7 @@ numbers, of which a bound needs a dozen arrays."""
 
 def rows_at_a_time(width: int) -> int:
     """How many rows of so many columns the port computes at a time."""
-    return min(BLOCK_ROWS, max(LEAST_ROWS, BLOCK_NUMBERS // max(width, 1)))
+    return min(BLOCK_ROWS, max(LEAST_BLOCK, BLOCK_NUMBERS // max(width, 1)))
 
 
 class Refused(Exception):

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+LEAST_AXES, AXES_NUMBERS = 64, 2**20
+"""Rows that move one input alone: one for each of up to 256, fewer where a row is long."""
 FULL_BASIS_WIDTH, BASIS_GROUPS = 2048, 1024
 """Up to how many inputs each has a basis probe of its own; in how many groups those of a wider layer are probed."""
 READ_FULL_BASIS_WIDTH, READ_BASIS_GROUPS = 1024, 256
 """The same where the weights were read and compared as well, and the probes have only to show that they are used."""
+LEAST_GROUPS, READ_NUMBERS = 64, 2**21
+"""Of these the fewest, and how many numbers they may be in a very wide layer otherwise."""
 STEERED_UNITS, STEERED_NUMBERS = 128, 2**17
 """For how many units the preactivation is steered to both sides of zero, and with how many weights in all."""
 WIDE_ROWS = 64
@@ -63,7 +67,8 @@ def draw_rows(limits: Array | None, width: int, rows: int, rng: np.random.Genera
     inside = low + (high - low) * rng.random((rows, width))
     corners = np.where(_corner_choices(width, rng), low, high)
     centre = ((low + high) / 2)[None, :]
-    picked = np.arange(width) if width <= 256 else rng.choice(width, 256, replace=False)
+    most = min(256, max(LEAST_AXES, AXES_NUMBERS // width))
+    picked = np.arange(width) if width <= most else rng.choice(width, most, replace=False)
     axes = np.repeat(centre, len(picked), axis=0)
     axes[np.arange(len(picked)), picked] = high[picked]
     zeros = np.zeros((1, width))
@@ -91,13 +96,17 @@ def basis_rows(width: int, rng: np.random.Generator, read: bool = False) -> Arra
         (2 n + 1, width) float64; every input is in one of the n.
     """
     most, groups = (READ_FULL_BASIS_WIDTH, READ_BASIS_GROUPS) if read else (FULL_BASIS_WIDTH, BASIS_GROUPS)
-    if width <= most:
-        rows = np.eye(width)
+    groups = min(groups, max(LEAST_GROUPS, READ_NUMBERS // width)) if read else groups
+    is_whole = width <= most
+    count = width if is_whole else groups
+    rows = np.zeros((2 * count + 1, width))  # filled in place: these are the most numbers that a wide layer is fed with
+    if is_whole:
+        np.fill_diagonal(rows[1 : count + 1], 1.0)
     else:
-        rows = np.zeros((groups, width))
         sizes = rng.uniform(0.5, 1.0, width) * rng.choice([-1.0, 1.0], width)
-        rows[rng.permutation(width) % groups, np.arange(width)] = sizes
-    return np.concatenate([np.zeros((1, width)), rows, -rows])
+        rows[1 + rng.permutation(width) % groups, np.arange(width)] = sizes
+    np.negative(rows[1 : count + 1], out=rows[count + 1 :])
+    return rows
 
 
 def wide_rows(width: int, rng: np.random.Generator) -> Array:
