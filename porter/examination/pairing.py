@@ -18,6 +18,7 @@ from reference.composed.extremes import Extremes
 from reference.composed.forms import equivalent_forms
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
+from reference.operations.transforms import Transform
 from reference.precision import Precision
 from reference.trace import Program
 
@@ -99,6 +100,16 @@ def pair_chain(program: Program, pieces: Sequence[Atom], rows: Array, rng: np.ra
         maker.block(i, i + 1) for i, atom in enumerate(atoms) if atom.key not in claimed and atom.kind != "identity"
     ]
     return Pairing(found, tuple(extra), tuple(ties), _merges(found, pieces), tuple(strays))
+
+
+def has_transforms(program: Program, pieces: Sequence[Atom], rows: Array, rng: np.random.Generator) -> bool:
+    """Whether a port computes every function of the columns that a chain has at its ends; the arguments as above."""
+    pairs = [pair for pair in pair_chain(program, pieces, rows, rng).pairs if isinstance(pair.step, Transform)]
+    return all(
+        pair.block is not None
+        and _agreement(pair.step, pair.block, rows[:64] if pair.step is program.steps[0] else _local(pair.step, rng))
+        for pair in pairs
+    )
 
 
 def _merges(pairs: Sequence[Pair], pieces: Sequence[Atom]) -> tuple[tuple[Atom, str], ...]:

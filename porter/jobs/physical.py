@@ -7,19 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import PorterError, UnknownKindError
 from porter.examination.case import Case
+from porter.examination.domain import network_inputs
 from porter.examination.examine import examine
+from porter.examination.pairing import has_transforms
 from porter.formats import read
+from porter.formats.programs import build_program
 from porter.formats.scalings import KINDS
 from porter.network import Network, Transform
 from porter.report.model import Verdict
 from porter.report.report import Report
 from porter.verdict.build import build_report
+from reference.operations.transforms import Transform as TransformStep
 
 TELLING = ("unexplained", "transform.replaced", "graph.edge", "activation.added", "inputs.permuted", "scaling.")
 """Beginnings of the codes under which what stands in front of a network or behind it is told."""
+ROWS = 64
+"""On which functions of the columns are looked for first: everything else is judged only where all are there."""
 
 
 def in_other_units(report: Report, case: Case, rows: int, source: str | Path | None) -> tuple[Report, Case] | None:
@@ -37,6 +45,8 @@ def in_other_units(report: Report, case: Case, rows: int, source: str | Path | N
     if not any(finding.code.startswith(TELLING) for finding in report.findings):
         return None
     for network, said in _otherwise(case.network):
+        if not _is_likely(network, case):
+            continue
         try:
             other = examine(network, case.graph, seed=case.seed, placement=case.declared_placement, rows=rows)
             found = build_report(other, diagnose(other), golden=None, search=False, source=source)
@@ -45,6 +55,17 @@ def in_other_units(report: Report, case: Case, rows: int, source: str | Path | N
         if found.verdict != "inconclusive" and not any(each.code.startswith(TELLING) for each in found.findings):
             return _open(found, said), other
     return None
+
+
+def _is_likely(network: Network, case: Case) -> bool:
+    """Whether the port has the functions that a network in the other units has at its ends, and no more of them."""
+    own = [one for one in case.judged if isinstance(one.step, TransformStep)]
+    if own:
+        return all(one.verdict != "parity" for one in own)
+    rng = np.random.default_rng(case.seed)
+    program = build_program(network)
+    rows = network_inputs(program, ROWS, rng, case.declared_placement == "outside", None)
+    return has_transforms(program, case.graph.atoms, rows, rng)
 
 
 def _open(found: Report, said: str) -> Report:
