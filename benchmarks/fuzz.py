@@ -26,7 +26,7 @@ import tempfile
 import threading
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,7 +47,8 @@ from tests.formats.families import (
 Files = list[tuple[Path, Path | None]]
 Make = Callable[[random.Random], Case]
 FIXTURES = ROOT / "fixtures"
-BEGIN, END = "<!-- keras fuzz: begin -->", "<!-- keras fuzz: end -->"
+BEGIN, END = "<!-- fuzz: begin -->", "<!-- fuzz: end -->"
+COLUMNS = ("kind", "mutations", "read", "refused", "by errors", "libhdf5", "defects of porter", "seed")
 LARGEST = 400_000
 """Bytes of a legacy Keras file that is mutated."""
 
@@ -63,7 +64,7 @@ def main() -> int:
     parser.add_argument("--legacy", type=Path, metavar="FOLDER", help="of legacy Keras files, for the kind keras")
     parser.add_argument("--bytes", type=float, default=0.1, help="share of mutations of bytes of those (default: 0.1)")
     parser.add_argument("--keep", type=Path, help="where defects and mutations that killed a child are written")
-    parser.add_argument("--write", action="store_true", help="write the counts of the kind keras into RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="write a row for each kind into RESULTS.md")
     arguments = parser.parse_args()
     if arguments.keep is not None:
         arguments.keep.mkdir(parents=True, exist_ok=True)
@@ -77,8 +78,8 @@ def main() -> int:
             for told, count in counts.most_common():
                 print(f"{count:8,}  {told}")
             defects += sum(count for told, count in counts.items() if told.startswith("DEFECT"))
-            if arguments.write and kind == "keras":
-                replace_part(ROOT / "benchmarks" / "RESULTS.md", BEGIN, END, markdown(counts, arguments))
+            if arguments.write:
+                write([row(kind, counts, arguments.seed)])
     return 1 if defects else 0
 
 
@@ -255,22 +256,27 @@ def report(kind: str, told: str, index: int, done: int, arguments: argparse.Name
         sys.stderr.flush()
 
 
-def markdown(counts: Counter[str], arguments: argparse.Namespace) -> str:
-    """The summary that is committed: counts, versions, seed and command."""
+def row(kind: str, counts: Counter[str], seed: int) -> tuple[str, ...]:
+    """What came of the mutations of one kind: read, refused by porter's own errors, and what should never be."""
+
+    def of(beginning: str) -> int:
+        return sum(count for told, count in counts.items() if told.startswith(beginning))
+
+    refused, defects, hdf5 = of("refused"), of("DEFECT"), of("libhdf5")
+    errors = sum(told.startswith("refused") for told in counts)
+    numbers = (counts.total(), counts.total() - refused - defects - hdf5, refused, errors, hdf5, defects, seed)
+    return (kind, *(f"{number:,}" for number in numbers))
+
+
+def write(rows: Sequence[tuple[str, ...]]) -> None:
+    """Put rows into RESULTS.md, each in the place of the one that its kind had."""
+    results = ROOT / "benchmarks" / "RESULTS.md"
+    part = results.read_text().partition(BEGIN)[2].partition(END)[0]
+    lines = [tuple(line.strip("| ").split(" | ")) for line in part.splitlines() if line.startswith("| ")]
+    table = {line[0]: line for line in (*lines[2:], *rows)}
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in ("h5py", "numpy"))])
-    share = f"{100 * arguments.bytes:.0f} % of bytes, the others of the JSON tree and the stored weights"
-    command = (
-        f"python -m benchmarks.fuzz --kinds keras --legacy FOLDER --mutations {arguments.mutations} "
-        f"--bytes {arguments.bytes:g} --seed {arguments.seed} --first {arguments.first}"
-    )
-    defects = sum(count for told, count in counts.items() if told.startswith("DEFECT"))
-    apart = sum(count for told, count in counts.items() if told.startswith("libhdf5"))
-    rows = [(told, f"{count:,}") for told, count in counts.most_common()]
-    return (
-        f"{counts.total():,} mutations ({share}), `{command}`. {versions}, HDF5 {hdf5_version()}.\n"
-        f"Defects of porter: {defects}. Crashes and hangs of libhdf5, counted apart: {apart}.\n\n"
-        f"{markdown_table(('what came of it', 'mutations'), rows)}"
-    )
+    told = f"{versions}, HDF5 {hdf5_version()}. Crashes and hangs inside libhdf5 are counted apart."
+    replace_part(results, BEGIN, END, f"{told}\n\n{markdown_table(COLUMNS, list(table.values()))}")
 
 
 def hdf5_version() -> str:
