@@ -181,3 +181,19 @@ def test_a_port_of_one_size_of_batch_is_not_searched_and_the_report_says_so(kera
     report = porter.verify(path, keras.Model(x, keras.ops.reshape(plain(x), (32, 7))), rows=100)
     assert report.verdict == "parity"
     assert "no search: the port cannot be called with two rows" in report.link_notes["build"]
+
+
+def test_a_row_that_is_off_without_end_is_made_smaller_like_any_other():
+    """An error where nothing is allowed has no ratio that Hypothesis could aim at."""
+    box = search.Box(np.full(3, -1.0), np.full(3, 1.0), np.zeros(3))
+    rows, worst = [], [0.0]
+
+    def holds(fed):
+        is_off = np.abs(fed).max() > 0.25
+        worst[0] = np.inf if is_off else worst[0]
+        if is_off:
+            rows.append(fed[0])
+        return not is_off
+
+    search._drive(holds, box, 0, lambda: worst[0])
+    assert np.abs(rows[-1]).max() < 0.35 and np.count_nonzero(rows[-1]) == 1

@@ -13,7 +13,7 @@ from porter.codes import Cause
 from porter.diagnosis.activations import ActivationReading, explain_activation
 from porter.diagnosis.biases import BiasReading, explain_bias
 from porter.diagnosis.kernels import KernelReading, explain_kernel
-from porter.diagnosis.recovery import recover_affine
+from porter.diagnosis.recovery import assemble, recover_affine
 from porter.examination.compare import Comparison
 from porter.examination.numbers import column_order, describe_permutation
 from porter.examination.pasting import taken_out
@@ -74,9 +74,16 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     # A kernel of other units than the step's stands in front of something that makes them the step's.
     exposed = suspect.kernel
     is_shown = exposed is not None and exposed.shape[1] == suspect.step.width[1]
-    if exposed is None and _is_bypassed(suspect):
+    together = assemble(suspect) if exposed is None else None
+    if exposed is None and together is None and _is_bypassed(suspect):
         return _unexplained(suspect, before)  # no array is wrong
-    recovered = (suspect, exposed, suspect.bias) if exposed is not None and is_shown else recover_affine(suspect)
+    if together is not None:
+        recovered: tuple[Suspect, Array, Array | None] | None = together
+        is_shown = True
+    elif exposed is not None and is_shown:
+        recovered = suspect, exposed, suspect.bias
+    else:
+        recovered = recover_affine(suspect)
     if recovered is None:
         return _unexplained(suspect, before)
     suspect, kernel, bias = recovered

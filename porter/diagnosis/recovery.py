@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.examination.parts import read_parts
 from porter.examination.probes import FULL_BASIS_WIDTH
 from porter.examination.suspect import Stored, Suspect
 
@@ -51,6 +52,39 @@ class _Recovered(Suspect):
         size = np.max(np.abs(found), initial=0.0)
         with np.errstate(invalid="ignore"):
             return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
+
+
+@dataclass(frozen=True)
+class _Assembled(Suspect):
+    """A suspect whose weights several layers of the port hold together."""
+
+    found_kernel: Array | None = None
+    found_bias: Array | None = None
+
+    @property
+    def kernel(self) -> Array | None:
+        return self.found_kernel
+
+    @property
+    def bias(self) -> Array | None:
+        return self.found_bias
+
+    def assign(self, *what: str) -> str:
+        """In words: which part of an array each layer holds is for whoever wrote them to say."""
+        names = ", ".join(self.block.names)
+        return f"give {names} their parts of the {' and the '.join(what)} of {self.name}"
+
+
+def assemble(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
+    """As ``recover_affine``, of a block of several layers that show their weights, digit by digit."""
+    found = read_parts(suspect.step, suspect.block)
+    if found is None:
+        return None
+    kernel, bias = found
+    assembled = _Assembled(
+        suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes, suspect.slack, kernel, bias
+    )
+    return assembled, kernel, bias
 
 
 def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:

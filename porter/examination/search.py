@@ -188,7 +188,8 @@ def _drive(holds: Callable[[Array], bool], box: Box, seed: int, score: Callable[
             shift[index] = step / 64 * (box.high[index] - box.low[index]) / 2
         before = score()
         assert holds(box.centre + np.stack([shift, -shift]))
-        target(max(score(), before))
+        if score() <= 1:  # once a row is found, others are only made smaller
+            target(max(score(), before))
 
     # The smallest row was kept by `holds`; a port that is random shows at the same row now and not then.
     with suppress(AssertionError, Flaky), _nothing_left_behind():

@@ -78,13 +78,15 @@ def largest_by_three_per_cent(kernel: Any) -> None:
     kernel[np.unravel_index(np.argmax(np.abs(kernel)), kernel.shape)] *= 1.03
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float32"])
 @pytest.mark.parametrize("written", [in_columns, in_rows])
 def test_layers_in_parts(legacy: Any, written: Any, dtype: str) -> None:
     assert porter.verify(legacy[0], port(legacy, written, dtype), search=False, rows=200).verdict == "parity"
     for changed in (all_by_one_per_cent, largest_by_three_per_cent):
         report = porter.verify(legacy[0], port(legacy, written, dtype, changed), search=False, rows=200)
         assert report.verdict == "mismatch", (changed.__name__, str(report))
+        assert {finding.layer for finding in report.findings} == {"Layer2"}
+        assert not any(finding.code == "graph.edge" for finding in report.findings), "the parts stand where they should"
 
 
 def test_a_kernel_that_nobody_can_read_is_left_open_where_one_per_cent_would_not_show(legacy: Any) -> None:
