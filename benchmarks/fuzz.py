@@ -42,6 +42,7 @@ from tests.formats.families import (
     write_matlab,
     write_rrtmgp,
     write_sl2p,
+    write_snns,
 )
 
 Files = list[tuple[Path, Path | None]]
@@ -168,6 +169,7 @@ def _of_families(folder: Path) -> list[Path]:
         write_ffbp(folder / "ffbp.net", three, ends),
         write_matlab(folder / "netFunction.m", weights((4, 6, 3)), ["tansig", "purelin"]),
         write_fann(folder / "fann.net", three, [5, 3, 0], [0.5, 0.5, 1.0]),
+        write_snns(folder / "snns.net", three, ["Act_TanH", "Act_LogSym", "Act_Identity"], shuffled=True),
     ]
 
 

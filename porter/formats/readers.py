@@ -13,6 +13,7 @@ from porter.formats.matlab import reader as matlab
 from porter.formats.registry import FAMILIES, Family, family_named, family_of, register
 from porter.formats.rrtmgp import reader as rrtmgp
 from porter.formats.sl2p import reader as sl2p
+from porter.formats.snns import reader as snns
 
 # Keras leaves marks of its own, so it is asked first.
 register(keras_legacy.READER)
@@ -23,6 +24,7 @@ register(fkb.READER)
 register(ffbp.READER)
 register(matlab.READER)
 register(fann.READER)
+register(snns.READER)
 register(sl2p.READER)
 register(canyon_med.READER)
 # What only the names tell comes last, and what only the user tells is never asked.

@@ -175,3 +175,48 @@ def write_fann(
     lines.append(f"connections (connected_to_neuron, weight)={' '.join(connections)} ")
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_snns(
+    path: Path, drawn: Weights, functions: Sequence[str], *, default: str = "Act_Logistic", shuffled: bool = False
+) -> Path:
+    """As krui_saveNet does; ``shuffled`` gives units any numbers and connections any order."""
+    kernels, biases = drawn
+    rng = np.random.default_rng(0)
+    widths = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    total = sum(widths)
+    # Units of a layer keep their order: it is that of the inputs and of the outputs.
+    layer_of = np.repeat(np.arange(len(widths)), widths)
+    if shuffled:
+        layer_of = rng.permutation(layer_of)
+    numbers = [np.flatnonzero(layer_of == n) + 1 for n in range(len(widths))]
+    units, lines = {}, []
+    for n, own in enumerate(numbers):
+        for place, number in enumerate(own):
+            kind = "i" if n == 0 else "o" if n == len(kernels) else "h"
+            bias = biases[n - 1][place] if n else 0.25
+            tail = "||" if not n or functions[n - 1] == default else f" {functions[n - 1]:<12} |          | "
+            units[number] = f"{number:3} |          | u{number} |  0.00000 | {bias:8.5f} | {kind}  |  1, 2, 0 |{tail}"
+    for n, kernel in enumerate(kernels):
+        for target, row in zip(numbers[n + 1], kernel, strict=True):
+            each = [f"{source:3}:{weight:8.5f}" for source, weight in zip(numbers[n], row, strict=True)]
+            each = rng.permutation(each).tolist() if shuffled else each
+            cut = [", ".join(each[start : start + 4]) for start in range(0, len(each), 4)]
+            lines.append(f"{target:6} |      | " + ",\n                ".join(cut))
+    lines = rng.permutation(lines).tolist() if shuffled else lines
+    rule = "----|----------|----------|----------|----------|----|----------|----------|----------|-------"
+    head = ["SNNS network definition file V1.4-3D", "generated at Mon Apr 25 15:58:28 1994", "", "network name : made"]
+    head += ["source files :", f"no. of units : {total}", f"no. of connections : {sum(k.size for k in kernels)}"]
+    head += ["no. of unit types : 0", "no. of site types : 0", "", "", "learning function : Std_Backpropagation"]
+    head += ["update function   : Topological_Order", "", "", "unit default section :", ""]
+    head += [
+        "act      | bias     | st | subnet | layer | act func     | out func",
+        "---------|----------|----|--------",
+    ]
+    head += [f" 0.00000 |  0.00000 | h  |      0 |     1 | {default} | Out_Identity ", "---------|----------|----|---"]
+    head += ["", "", "unit definition section :", ""]
+    head += ["no. | typeName | unitName | act      | bias     | st | position | act func | out func | sites", rule]
+    head += [units[number] for number in sorted(units)] + [rule, "", "", "connection definition section :", ""]
+    head += ["target | site | source:weight", "-------|------|-----", *lines, "-------|------|-----"]
+    path.write_text("\n".join(head) + "\n")
+    return path
