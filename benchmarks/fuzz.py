@@ -40,6 +40,7 @@ from tests.formats.families import (
     write_ffbp,
     write_fkb,
     write_matlab,
+    write_neural_fortran,
     write_rrtmgp,
     write_sl2p,
     write_snns,
@@ -169,6 +170,8 @@ def _of_families(folder: Path) -> list[Path]:
         write_ffbp(folder / "ffbp.net", three, ends),
         write_matlab(folder / "netFunction.m", weights((4, 6, 3)), ["tansig", "purelin"]),
         write_fann(folder / "fann.net", three, [5, 3, 0], [0.5, 0.5, 1.0]),
+        write_neural_fortran(folder / "fortran.txt", three, ["tanh", "relu", "sigmoid"]),
+        write_neural_fortran(folder / "unnamed.txt", three, None),
         write_snns(folder / "snns.net", three, ["Act_TanH", "Act_LogSym", "Act_Identity"], shuffled=True),
     ]
 

@@ -10,6 +10,7 @@ from porter.formats.ffbp import reader as ffbp
 from porter.formats.fkb import reader as fkb
 from porter.formats.keras_legacy import reader as keras_legacy
 from porter.formats.matlab import reader as matlab
+from porter.formats.neural_fortran import reader as neural_fortran
 from porter.formats.registry import FAMILIES, Family, family_named, family_of, register
 from porter.formats.rrtmgp import reader as rrtmgp
 from porter.formats.sl2p import reader as sl2p
@@ -25,6 +26,7 @@ register(ffbp.READER)
 register(matlab.READER)
 register(fann.READER)
 register(snns.READER)
+register(neural_fortran.READER)
 register(sl2p.READER)
 register(canyon_med.READER)
 # What only the names tell comes last, and what only the user tells is never asked.

@@ -220,3 +220,26 @@ def write_snns(
     head += ["target | site | source:weight", "-------|------|-----", *lines, "-------|------|-----"]
     path.write_text("\n".join(head) + "\n")
     return path
+
+
+def write_neural_fortran(path: Path, drawn: Weights, activations: Sequence[str] | None) -> Path:
+    """As ``net % save`` does, compiled by gfortran: (inputs, units) column by column, as many on a line as fit."""
+    kernels, biases = drawn
+    single = kernels[0].dtype == np.float32
+    sizes = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+
+    def record(values: np.ndarray) -> list[str]:
+        shown = [f"{float(value):#.{9 if single else 17}g}".ljust(17 if single else 25) for value in np.ravel(values)]
+        each = 4 if single else 3
+        return ["   " + "".join(shown[start : start + each]) for start in range(0, len(shown), each)]
+
+    lines = [f"{len(sizes):12}"]
+    lines += ["".join(f"{size:12}" for size in sizes[start : start + 6]) for start in range(0, len(sizes), 6)]
+    if activations is not None:
+        lines += [f"{number:12} {name}" for number, name in enumerate(("sigmoid", *activations), start=1)]
+    for bias in biases:
+        lines += record(bias)
+    for kernel in kernels:
+        lines += record(np.asfortranarray(kernel.T).ravel(order="F"))
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -21,6 +21,7 @@ from tests.formats.families import (
     write_ffbp,
     write_fkb,
     write_matlab,
+    write_neural_fortran,
     write_rrtmgp,
     write_sl2p,
     write_snns,
@@ -47,6 +48,9 @@ MADE = {
     "ffbp": lambda folder: write_ffbp(folder / "net.net", weights((4, 6, 6, 3)), RANGES),
     "snns": lambda folder: write_snns(
         folder / "net.net", weights((4, 6, 6, 3)), ("Act_TanH", "Act_Logistic", "Act_IdentityPlusBias"), shuffled=True
+    ),
+    "neural-fortran": lambda folder: write_neural_fortran(
+        folder / "net.txt", weights((4, 6, 6, 3), dtype="float32"), ("tanh", "relu", "sigmoid")
     ),
     "fkb": lambda folder: write_fkb(
         folder / "fkb.txt", weights((5, 4, 4, 2), dtype="float32"), ("leakyrelu 0.3", "tanh 0", "linear 0")
