@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import DamagedFileError, DuplicateMemberError, UnknownMemberError
+from porter.errors import DamagedFileError, DuplicateMemberError, MissingMemberError, UnknownMemberError
 
 Array = NDArray[Any]
 
@@ -155,3 +155,86 @@ def _kernel(wires: Wires, before: Sequence[int], units: Sequence[int], is_here: 
     kernel = np.zeros(len(units) * len(before), wires.weights.dtype)
     kernel[flat] = wires.weights[here]
     return kernel.reshape(len(units), len(before))
+
+
+@dataclass(frozen=True)
+class NamedLayer:
+    """One layer of units that have names.
+
+    Attributes:
+        units: their names, in order.
+        kernel: (units, inputs).
+        bias: (units,) or None where none of them has one.
+    """
+
+    units: tuple[str, ...]
+    kernel: Array
+    bias: Array | None
+
+
+def named_layers(
+    where: str, names: Sequence[str], inputs: int, ends: Sequence[tuple[str, str]], weights: Array, bias: str
+) -> list[NamedLayer]:
+    """The layers of a listing that names both ends of every connection, each layer whole.
+
+    Args:
+        where: the file, for messages.
+        names: of all units, in the order that they have in their layers, the inputs first.
+        inputs: how many of them are inputs.
+        ends: source and target of each connection.
+        weights: (connections,) theirs.
+        bias: the source that is one, and no unit.
+
+    Raises:
+        UnreadableError: no chain of layers, a connection that is not there or there twice.
+    """
+    place = {name: number for number, name in enumerate(names)}
+    from_bias = np.array([source == bias for source, _ in ends], bool)
+    offsets = _offsets(where, [target for source, target in ends if source == bias], weights[from_bias])
+    pairs = [(place[source], place[target]) for source, target in ends if source != bias]
+    sources, targets = np.array(pairs, np.int64).reshape(-1, 2).T
+    wires = Wires(where, lambda n: repr(names[n]), len(names), range(inputs), sources, targets, weights[~from_bias])
+    layers = layers_of(wires)
+    before: Sequence[str] = names[:inputs]
+    found = []
+    for layer in layers:
+        units = tuple(names[number] for number in layer.units)
+        _check_whole(where, before, units, ends, layer.kernel.size, np.isin(targets, layer.units).sum())
+        found.append(NamedLayer(units, layer.kernel, _biases(where, units, offsets, bias)))
+        before = units
+    return found
+
+
+def _offsets(where: str, targets: Sequence[str], weights: Array) -> dict[str, Any]:
+    offsets = dict(zip(targets, weights, strict=True))
+    if len(offsets) < len(targets):
+        again = next(name for place, name in enumerate(targets) if name in targets[:place])
+        raise DuplicateMemberError(f"{where}: two biases of {again!r}", expected="one")
+    return offsets
+
+
+def _check_whole(
+    where: str, before: Sequence[str], units: Sequence[str], ends: Sequence[tuple[str, str]], size: int, listed: int
+) -> None:
+    if listed < size:
+        there = set(ends)
+        source, target = next((s, t) for t in units for s in before if (s, t) not in there)
+        raise MissingMemberError(
+            f"{where}: nothing is said of the connection from {source!r} to {target!r}",
+            found=f"{listed:,} connections into its layer",
+            expected=f"{size:,}, from each unit to each",
+            remedy="copy the file again; list a connection that is not there with the weight 0",
+        )
+
+
+def _biases(where: str, units: Sequence[str], offsets: dict[str, Any], bias: str) -> Array | None:
+    missing = [name for name in units if name not in offsets]
+    if len(missing) == len(units):
+        return None
+    if missing:
+        raise MissingMemberError(
+            f"{where}: nothing is said of the bias of {missing[0]!r}",
+            expected=f"a connection from {bias!r} to every unit of a layer, or to none",
+            remedy="copy the file again; list a bias that is not there with the weight 0",
+        )
+    return np.array([offsets[name] for name in units])

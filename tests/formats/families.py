@@ -243,3 +243,78 @@ def write_neural_fortran(path: Path, drawn: Weights, activations: Sequence[str] 
         lines += record(np.asfortranarray(kernel.T).ravel(order="F"))
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def wires(drawn: Weights, names: Sequence[Sequence[str]], bias: str) -> list[tuple[str, str, float]]:
+    """Source, target and weight of each connection, unit by unit, the bias first; ``names`` has the inputs' first."""
+    found = []
+    for n, (kernel, offsets) in enumerate(zip(*drawn, strict=True)):
+        for target, row, offset in zip(names[n + 1], kernel, offsets, strict=True):
+            found += [(source, target, float(w)) for source, w in zip((bias, *names[n]), (offset, *row), strict=True)]
+    return found
+
+
+def write_r_nnet(path: Path, drawn: Weights, *, printed: bool = False) -> Path:
+    """As ``write.csv(coef(fit))`` does, or ``write.table(coef(fit), col.names = FALSE, quote = FALSE)``."""
+    (first, last), _ = drawn
+    outputs = ["o"] if len(last) == 1 else [f"o{n + 1}" for n in range(len(last))]
+    names = [[f"i{n + 1}" for n in range(first.shape[1])], [f"h{n + 1}" for n in range(len(first))], outputs]
+    rows = [(f"{source}->{target}", f"{weight:.15g}") for source, target, weight in wires(drawn, names, "b")]
+    lines = [f"{name} {word}" for name, word in rows] if printed else [f'"{name}",{word}' for name, word in rows]
+    path.write_text("\n".join(lines if printed else ['"","x"', *lines]) + "\n")
+    return path
+
+
+def nnet_arrays(drawn: Weights) -> dict[str, np.ndarray]:
+    """What a fit has: ``n``, ``wts``, and where each weight comes from, as ``norm.net`` numbers it."""
+    kernels, biases = drawn
+    sizes = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    rows = [np.column_stack([bias, kernel]) for kernel, bias in zip(kernels, biases, strict=True)]
+    starts = [0, *np.cumsum(sizes)]
+    sources = [np.tile([0, *range(starts[n] + 1, starts[n + 1] + 1)], len(row)) for n, row in enumerate(rows)]
+    counts = np.repeat([row.shape[1] for row in rows], sizes[1:])
+    return {
+        "n": np.array(sizes),
+        "wts": np.concatenate([row.ravel() for row in rows]),
+        "conn": np.concatenate(sources),
+        "nconn": np.concatenate([np.zeros(sizes[0] + 2, int), np.cumsum(counts)]),
+    }
+
+
+def write_r_neuralnet(path: Path, drawn: Weights, *, printed: bool = False) -> Path:
+    """As ``write.csv(nn$result.matrix)`` does, or as it is printed."""
+    kernels, _ = drawn
+    names = [["age", "wind.tail", "x.to.y" if len(kernels) > 1 else "x", "z"][: kernels[0].shape[1]]]
+    names += [[f"{n}layhid{k + 1}" for k in range(len(kernel))] for n, kernel in enumerate(kernels[:-1], start=1)]
+    names += [[f'Species == "{n}"' for n in range(len(kernels[-1]))]]
+    rows = [("error", "2.5"), ("reached.threshold", "0.009"), ("steps", "660")]
+    listed = wires(drawn, names, "Intercept")
+    rows += [(f"{source}.to.{target}", f"{weight:.15g}") for source, target, weight in listed]
+    widest = max(len(name) for name, _ in rows)
+    if printed:
+        lines = [" " * widest + " [,1]", *(f"{name:<{widest}} {word:>20}" for name, word in rows)]
+    else:
+        lines = ['"","V1"', *(f'"{name.replace(chr(34), chr(34) * 2)}",{word}' for name, word in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_connections(path: Path, drawn: Weights, *, layered: bool = False, shuffled: bool = False) -> Path:
+    """A connection a line, under a heading."""
+    kernels, _ = drawn
+    widths = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    stems = ["x", *(f"layer{n}_" for n in "abcdefgh"[: len(widths) - 2]), "y"]
+    names = [
+        [f"{'' if layered else stem}{n + 1}" for n in range(width)] for stem, width in zip(stems, widths, strict=True)
+    ]
+    lines = []
+    for n in range(len(kernels)):
+        one = ([kernels[n]], [drawn[1][n]])
+        for source, target, weight in wires(one, names[n : n + 2], "bias"):
+            before = (f"{n + 1}", source, target) if layered else (source, target)
+            lines.append(",".join((*before, f"{weight:.17g}")))
+    if shuffled:
+        lines = np.random.default_rng(0).permutation(lines).tolist()
+    heading = "layer,from,to,weight" if layered else "from,to,weight"
+    path.write_text("\n".join([heading, *lines]) + "\n")
+    return path

@@ -17,11 +17,14 @@ from porter.network.planting import plant, sites
 from tests.formats.families import (
     weights,
     write_canyon,
+    write_connections,
     write_fann,
     write_ffbp,
     write_fkb,
     write_matlab,
     write_neural_fortran,
+    write_r_neuralnet,
+    write_r_nnet,
     write_rrtmgp,
     write_sl2p,
     write_snns,
@@ -52,6 +55,9 @@ MADE = {
     "neural-fortran": lambda folder: write_neural_fortran(
         folder / "net.txt", weights((4, 6, 6, 3), dtype="float32"), ("tanh", "relu", "sigmoid")
     ),
+    "r-nnet": lambda folder: write_r_nnet(folder / "coef.csv", weights((4, 4, 3))),
+    "r-neuralnet": lambda folder: write_r_neuralnet(folder / "result.csv", weights((4, 6, 6, 3))),
+    "connections": lambda folder: write_connections(folder / "net.csv", weights((4, 6, 6, 3)), shuffled=True),
     "fkb": lambda folder: write_fkb(
         folder / "fkb.txt", weights((5, 4, 4, 2), dtype="float32"), ("leakyrelu 0.3", "tanh 0", "linear 0")
     ),
