@@ -32,7 +32,7 @@ class NamedNumber:
 
 
 def numbers_by_name(opened: OpenedFile, mark: str) -> Iterator[NamedNumber]:
-    """The lines with something in them; a first one whose name has not the mark in it is a heading.
+    """The lines with something in them; a first one that has not the mark in it is a heading.
 
     Raises:
         TruncatedFileError: the last line does not end.
@@ -40,11 +40,9 @@ def numbers_by_name(opened: OpenedFile, mark: str) -> Iterator[NamedNumber]:
     """
     lines = [(number, line) for number, line in enumerate(read_lines(opened), start=1) if line.strip()]
     check_end(opened)
-    for place, (number, line) in enumerate(lines):
+    for number, line in lines[0 if lines and mark in lines[0][1] else 1 :]:
         match = _ROW.fullmatch(line) if len(line) <= LONGEST else None
         name = "" if match is None else match[2] if match[1] is None else match[1].replace('""', '"')
-        if place == 0 and mark not in name:
-            continue
         if match is None or _SEVERAL.search(name):
             raise DamagedFileError(
                 f"{opened.path}, line {number}",

@@ -96,8 +96,24 @@ def _depths(wires: Wires) -> Array:
             waiting[target] -= 1
             if waiting[target] == 0:
                 reached.append(target)
-    _refuse_unit(wires, waiting > 0, "takes, by way of others or directly, what it gives itself")
+    if waiting.any():
+        raise UnknownMemberError(
+            f"{wires.where}: connections in a circle, which are not read",
+            found=f"{wires.label(_in_circle(wires, waiting > 0))} takes, directly or by way of others, what it gives",
+            expected="inputs, then layers of units, each of which takes from the layer before it",
+        )
     return depth
+
+
+def _in_circle(wires: Wires, is_waiting: Array) -> int:
+    """A unit that reaches itself: units that were never reached are followed backwards until one comes again."""
+    inside = is_waiting[wires.sources] & is_waiting[wires.targets]
+    before = dict(zip(wires.targets[inside].tolist(), wires.sources[inside].tolist(), strict=True))
+    unit, seen = next(iter(before)), set()
+    while unit not in seen:
+        seen.add(unit)
+        unit = before[unit]
+    return int(unit)
 
 
 def _refuse_unit(wires: Wires, wrong: Array, what: str) -> None:

@@ -32,7 +32,8 @@ def program(
 
     Args:
         arrays: ``biases/1``, ``weights/1``, ...: flat, as written.
-        attributes: ``dims``: sizes of the layers, the inputs' first; ``activations``: names behind it, or None.
+        attributes: ``dims``: sizes of the layers, the inputs' first; ``activations``: names behind it, where the
+                version writes them.
         activation: one spelling for all hidden layers, or a list for all layers; the file's where None.
         output_activation: spelling for the last layer.
         orientation: how the flat weights are to be read; units-first where None.
@@ -43,7 +44,7 @@ def program(
     """
     dims = attributes["dims"]
     last = len(dims) - 1
-    named = attributes["activations"] or ["sigmoid"] * last
+    named = attributes.get("activations", ["sigmoid"] * last)
     activations = chosen_activations(named, activation, output_activation)
     ways = chosen_orientations("units-first", orientation, last)
     steps = []

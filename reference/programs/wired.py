@@ -41,7 +41,7 @@ def peeled(inputs: Sequence[Any], wires: Iterable[Wire], dtype: Any) -> list[tup
                     raise ValueError(f"{unit} takes from {source}, which is not in the layer before it")
                 matrix[row, column[source]] = weight
         if not ready:
-            raise ValueError(f"{next(iter(pending))} takes, directly or not, what it gives itself")
+            raise ValueError(f"connections in a circle, at or before {next(iter(pending))}")
         layers.append((ready, matrix))
         known.update(ready)
         before = ready

@@ -77,7 +77,7 @@ def test_zeros_before_a_number_do_not_matter(written):
         (FLAT, "\n1 ", "\n6 ", UnknownMemberError, "in which order the inputs are, or which there are"),
         (FLAT, "\n1 ", "\nx1 ", UnknownMemberError, "in which order the inputs are"),
         (FLAT, "3 5 2", "1 5 2", UnknownMemberError, "past a layer"),
-        (FLAT, "2 4 0.3", "5 4 0.3", UnknownMemberError, "gives itself"),
+        (FLAT, "2 4 0.3", "5 4 0.3", UnknownMemberError, "in a circle"),
         (FLAT, "2 4 0.3", "1 4 0.3", DuplicateMemberError, "two connections from '1' to '4'"),
         (FLAT, "4 5 -3", "4 5", DamagedFileError, "3 words"),
         (FLAT, "4 5 -3", "4 5 -3x", DamagedFileError, "no number"),

@@ -50,6 +50,8 @@ def test_it_computes_what_the_original_computes(tmp_path, dtype, names):
     assert (network.family, network.widths, network.stored_dtype) == ("neural-fortran", WIDTHS, np.dtype(dtype))
     evidence = {claim.evidence for claim in network.claims if claim.convention == "activation"}
     assert evidence == ({"assumed"} if names is None else {"declared"})
+    details = {claim.detail for claim in network.claims if claim.evidence == "assumed"}
+    assert all(detail.startswith("neural-fortran's; the file does not say") for detail in details)
 
 
 def test_by_hand(written):

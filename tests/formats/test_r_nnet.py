@@ -155,6 +155,8 @@ def test_linear_outputs_are_declared(tmp_path):
     [
         ('"i2->h2",0.3\n', "", MissingMemberError, "from 'i2' to 'h2'"),
         ('"b->h2",0.1\n', "", MissingMemberError, "the bias of 'h2'"),
+        ('"b->h1",0.5', '"b->h1",0.5,0.6', DamagedFileError, "a name and one number"),
+        ('"b->o",-1\n', "", MissingMemberError, "a layer without biases"),
         ('"b->h2",0.1\n', '"b->h1",0.1\n', DuplicateMemberError, "two biases of 'h1'"),
         ('"i2->h2",0.3\n', '"i1->h2",0.3\n', DuplicateMemberError, "two connections from 'i1' to 'h2'"),
         ('"i2->h2",0.3\n', '"i2->h2",0.3\n"i1->o",1\n', UnknownMemberError, "past a layer"),
@@ -200,3 +202,15 @@ def test_what_is_wrong_is_named(tmp_path, old, new, error, says):
 def test_arrays_that_do_not_fit(stored, change, error, says):
     with pytest.raises(error, match=says):
         porter.read(stored({**nnet_arrays(weights((4, 6, 3))), **change}))
+
+
+def test_a_folder_whose_files_hold_no_numbers_alone(stored):
+    path = stored({name: array for name, array in nnet_arrays(weights((4, 6, 3))).items() if name in ("n", "wts")}, "")
+    (path / "wts.txt").write_text('"x"\n"1",0.5\n')
+    with pytest.raises(MissingMemberError, match="no numbers called 'wts'"):
+        porter.read(path)
+
+
+def test_what_else_a_fit_has_does_not_matter(stored):
+    path = stored({**nnet_arrays(weights((4, 6, 3))), "call": np.array("nnet(y ~ x)"), "residuals": np.ones((5, 3))})
+    assert porter.read(path).widths == (4, 6, 3)

@@ -206,7 +206,14 @@ def test_what_is_wrong_is_named(written, old, new, error, says):
 
 def test_circles_are_refused(written):
     text = XOR.replace("     4 |      |  2: 0.50000,", "     4 |      |  1: 1.00000,")
-    with pytest.raises(UnknownMemberError, match="what it gives itself"):
+    with pytest.raises(UnknownMemberError, match="in a circle"):
+        porter.read(written(text))
+
+
+def test_a_unit_behind_a_circle_is_not_said_to_be_in_it(written):
+    """Units 3 and 4 take from each other; unit 1 only takes from both."""
+    text = XOR.replace("  5:-4.00000,", "  4:-4.00000,").replace("  2: 0.50000,", "  3: 0.50000,")
+    with pytest.raises(UnknownMemberError, match=r"unit [34] takes, directly"):
         porter.read(written(text))
 
 

@@ -120,9 +120,9 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
         UsageError: an option that does not fit.
     """
     contents = _Contents.of(str(opened.path), read_lines(opened))
-    attributes = {"dims": contents.sizes, "activations": contents.activations}
-    source = WeightFile(opened.path, FAMILY, opened.sha256, contents.arrays, attributes)
     said = contents.activations
+    attributes = {"dims": contents.sizes, **({} if said is None else {"activations": said})}
+    source = WeightFile(opened.path, FAMILY, opened.sha256, contents.arrays, attributes)
     names = [DEFAULT] * (len(contents.sizes) - 1) if said is None else said
     layers = [
         Stored(

@@ -45,8 +45,8 @@ FAMILY = "r-nnet"
 LISTED = Formula("nnet's default", "as the names of the connections say", is_wired=True)
 STORED = Formula("nnet's default", "hidden units, then outputs")
 SIZES, WEIGHTS = "n", "wts"
-BESIDE = ("nunits", "nconn", "conn", "nsunits", "decay", "entropy", "softmax", "censored", "value", "convergence")
-"""What else of a fit may be stored; ``conn`` names where each weight comes from."""
+READ = (SIZES, WEIGHTS, "nconn", "conn", "nsunits", "softmax")
+"""Of a fit: sizes, weights, where each weight comes from, and what the outputs are. The rest does not matter here."""
 MOST_UNITS = 10**6
 SATURATED = "nnet's own is exactly 0 and 1 beyond 15, up to 3.1e-7 off"
 _FIRST = re.compile(rb'(?:[^\n]*\n)?\s*"?b->(?:h1|o1?)"?[\s,;]')
@@ -104,6 +104,8 @@ def _listed(opened: OpenedFile, options: ReadOptions) -> Network:
     _check_numbers(str(opened.path), names)
     inputs = sum(name.startswith("i") for name in names)
     found = named_layers(str(opened.path), names, inputs, ends, weights, "b")
+    if any(layer.bias is None for layer in found):
+        raise MissingMemberError(f"{opened.path}: a layer without biases", expected="a weight from b to every unit")
     layers = [
         Stored(layer.kernel, layer.bias, layer.kernel.shape[1], len(layer.units), "units-first", "sigmoid")
         for layer in found
@@ -146,7 +148,15 @@ def _key(name: str) -> tuple[int, int]:
 
 def _stored(opened: OpenedFile, options: ReadOptions) -> Network:
     where = str(opened.path)
-    arrays = {name: array for name, array in _arrays(opened).items() if name in (SIZES, WEIGHTS, *BESIDE)}
+    arrays = {name: array for name, array in _arrays(opened).items() if name in READ}
+    missing = [name for name in (SIZES, WEIGHTS) if name not in arrays]
+    if missing:
+        raise MissingMemberError(
+            f"{where}: no numbers called {missing[0]!r}",
+            found=", ".join(map(repr, arrays)) or "none that a fit has",
+            expected=f"{SIZES!r} and {WEIGHTS!r}",
+            remedy="of a folder, write numbers alone: write.table(..., row.names = FALSE, col.names = FALSE)",
+        )
     digest = opened.digest() if isinstance(opened, OpenedFolder) else opened.sha256
     inputs, hidden, outputs = _sizes(where, arrays[SIZES])
     weights = _checked(where, arrays, inputs, hidden, outputs)
@@ -171,9 +181,9 @@ def _arrays(opened: OpenedFile) -> dict[str, Array]:
     if container is not None:
         return dict(container[1](opened))
     if opened.is_hdf5:
-        return {name: opened.hdf5.read(name) for name in opened.hdf5.datasets}
+        return {name: opened.hdf5.read(name) for name in opened.hdf5.datasets if name in READ}
     try:
-        return read_npz(opened.path, lambda name: name in (SIZES, WEIGHTS, *BESIDE), kinds="fiub")
+        return read_npz(opened.path, lambda name: name in READ, kinds="fiub")
     except NpzError as error:
         raise DamagedFileError(f"{opened.path} cannot be read as .npz of numbers", found=str(error)) from error
 
