@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,8 @@ from porter.errors import DamagedFileError, DuplicateMemberError, MissingMemberE
 Array = NDArray[Any]
 
 FREE_NUMBERS, MOST_EMPTY = 2**20, 64
-"""Numbers that a kernel may have anyway, and for each of its connections: most are there as a rule."""
+"""Numbers that all kernels may have anyway, and for each connection: most are there as a rule."""
+MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,19 @@ def layers_of(wires: Wires, outputs: Sequence[int] | None = None) -> list[WiredL
     Raises:
         UnknownMemberError: no chain of layers: circles, connections past a layer, outputs that are not the last layer.
         DuplicateMemberError: two connections between the same units.
-        DamagedFileError: a kernel that is nearly empty and larger than memory should hold.
+        DamagedFileError: more layers than anybody has, or nearly empty kernels larger than memory should hold.
     """
     depth = _depths(wires)
     _check_steps(wires, depth)
     last = int(depth.max())
+    if last > MOST_LAYERS:
+        raise DamagedFileError(f"{wires.where}: layers", found=f"{last:,}", expected=f"at most {MOST_LAYERS:,}")
     leading = np.isin(np.arange(wires.units), wires.sources) | (depth == 0)
     given = np.flatnonzero(~leading) if outputs is None else np.array(sorted(outputs), np.int64)
     _check_outputs(wires, depth, given, last)
     order = [tuple(np.flatnonzero(depth == each).tolist()) for each in range(1, last + 1)]
     before = [tuple(wires.inputs), *order]
+    _check_size(wires, [len(units) for units in before])
     return [WiredLayer(units, _kernel(wires, before[n], units, depth == n + 1)) for n, units in enumerate(order)]
 
 
@@ -151,14 +156,18 @@ def _check_outputs(wires: Wires, depth: Array, outputs: Array, last: int) -> Non
         )
 
 
+def _check_size(wires: Wires, widths: Sequence[int]) -> None:
+    size = sum(inputs * units for inputs, units in itertools.pairwise(widths))
+    if size > max(FREE_NUMBERS, MOST_EMPTY * wires.sources.size):
+        raise DamagedFileError(
+            f"{wires.where}: layers of up to {max(widths):,} units",
+            found=f"{wires.sources.size:,} connections, for kernels of {size:,} numbers",
+            expected="layers of which not nearly everything is empty",
+        )
+
+
 def _kernel(wires: Wires, before: Sequence[int], units: Sequence[int], is_here: Array) -> Array:
     here = np.flatnonzero(is_here[wires.targets])
-    if len(units) * len(before) > max(FREE_NUMBERS, MOST_EMPTY * here.size):
-        raise DamagedFileError(
-            f"{wires.where}: a layer of {len(units):,} units that take {len(before):,} inputs",
-            found=f"{here.size:,} connections",
-            expected="a layer of which not nearly everything is empty",
-        )
     place = np.zeros(wires.units, np.int64)
     place[list(before)] = np.arange(len(before))
     place[list(units)] = np.arange(len(units))

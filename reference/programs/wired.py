@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,25 +27,40 @@ def peeled(inputs: Sequence[Any], wires: Iterable[Wire], dtype: Any) -> list[tup
     Raises:
         ValueError: connections that make no chain of layers.
     """
-    pending: dict[Any, list[tuple[Any, Any]]] = {}
+    taken: dict[Any, list[tuple[Any, Any]]] = {}
+    leads: dict[Any, list[Any]] = {}
     for source, target, weight in wires:
-        pending.setdefault(target, []).append((source, weight))
-    known, before, layers = set(inputs), list(inputs), []
-    while pending:
-        ready = [unit for unit, taken in pending.items() if all(source in known for source, _ in taken)]
-        column = {unit: place for place, unit in enumerate(before)}
-        matrix = np.zeros((len(ready), len(before)), dtype)
-        for row, unit in enumerate(ready):
-            for source, weight in pending.pop(unit):
-                if source not in column:
-                    raise ValueError(f"{unit} takes from {source}, which is not in the layer before it")
-                matrix[row, column[source]] = weight
-        if not ready:
-            raise ValueError(f"connections in a circle, at or before {next(iter(pending))}")
-        layers.append((ready, matrix))
-        known.update(ready)
+        taken.setdefault(target, []).append((source, weight))
+        leads.setdefault(source, []).append(target)
+    place = {unit: number for number, unit in enumerate(taken)}
+    waiting = {unit: len(own) for unit, own in taken.items()}
+    before, layers = list(inputs), []
+    while before:
+        ready = []
+        for target in (target for source in before for target in leads.get(source, ())):
+            waiting[target] -= 1
+            if not waiting[target]:
+                ready.append(target)
+        ready.sort(key=place.__getitem__)
+        if ready:
+            layers.append((ready, _matrix(before, ready, taken, dtype)))
         before = ready
+    if any(waiting.values()):
+        raise ValueError("connections in a circle, or units that no input reaches")
     return layers
+
+
+def _matrix(
+    before: Sequence[Any], units: Sequence[Any], taken: Mapping[Any, Sequence[tuple[Any, Any]]], dtype: Any
+) -> Array:
+    column = {unit: number for number, unit in enumerate(before)}
+    matrix = np.zeros((len(units), len(before)), dtype)
+    for row, unit in enumerate(units):
+        for source, weight in taken[unit]:
+            if source not in column:
+                raise ValueError(f"{unit} takes from {source}, which is not in the layer before it")
+            matrix[row, column[source]] = weight
+    return matrix
 
 
 def wired_program(

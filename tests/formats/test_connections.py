@@ -115,3 +115,8 @@ def test_without_a_heading_it_is_no_listing(written, text):
 def test_nothing_but_a_heading(written):
     with pytest.raises(UnknownMemberError, match="no connections"):
         porter.read(written("from to weight\n"))
+
+
+def test_more_layers_than_anybody_has(written):
+    with pytest.raises(DamagedFileError, match="at most 1,000"):
+        porter.read(written("from to weight\n" + "".join(f"{n} {n + 1} 1\n" for n in range(1, 1200))))
