@@ -34,14 +34,20 @@ from benchmarks.fuzz_process import HUNG, ROOT, Child, keep
 from benchmarks.keras_mutations import Case, Seed, bytewise, load_seed, structured
 from benchmarks.tables import markdown_table, replace_part
 from tests.formats.families import (
+    nnet_arrays,
     weights,
     write_canyon,
+    write_connections,
     write_fann,
     write_ffbp,
     write_fkb,
     write_matlab,
+    write_neural_fortran,
+    write_r_neuralnet,
+    write_r_nnet,
     write_rrtmgp,
     write_sl2p,
+    write_snns,
 )
 
 Files = list[tuple[Path, Path | None]]
@@ -149,7 +155,8 @@ def _of_families(folder: Path) -> list[Path]:
     import numpy as np
     from scipy.io import savemat
 
-    three = weights((4, 6, 6, 3))
+    two, three = weights((4, 6, 3)), weights((4, 6, 6, 3))
+    np.savez(folder / "fit.npz", **nnet_arrays(two))  # type: ignore[arg-type]
     arrays = {f"{kind}{n}": array for kind, own in zip("Wb", three, strict=True) for n, array in enumerate(own, 1)}
     np.savez(folder / "named.npz", **arrays)  # type: ignore[arg-type]
     savemat(folder / "named.mat", arrays)
@@ -169,6 +176,14 @@ def _of_families(folder: Path) -> list[Path]:
         write_ffbp(folder / "ffbp.net", three, ends),
         write_matlab(folder / "netFunction.m", weights((4, 6, 3)), ["tansig", "purelin"]),
         write_fann(folder / "fann.net", three, [5, 3, 0], [0.5, 0.5, 1.0]),
+        write_neural_fortran(folder / "fortran.txt", three, ["tanh", "relu", "sigmoid"]),
+        write_neural_fortran(folder / "unnamed.txt", three, None),
+        folder / "fit.npz",
+        write_r_nnet(folder / "coef.csv", two),
+        write_r_neuralnet(folder / "result.csv", three),
+        write_connections(folder / "flat.csv", three),
+        write_connections(folder / "layered.csv", three, layered=True),
+        write_snns(folder / "snns.net", three, ["Act_TanH", "Act_LogSym", "Act_Identity"], shuffled=True),
     ]
 
 

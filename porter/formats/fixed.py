@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import KernelShapeError, OptionContradictionError, WidthError
+from porter.errors import (
+    KernelShapeError,
+    MissingMemberError,
+    OptionContradictionError,
+    UnknownActivationError,
+    WidthError,
+)
 from porter.formats import scalings
 from porter.formats.options import ReadOptions, one_a_layer
-from porter.formats.said import BY_THE_FILE, with_hints
+from porter.formats.said import BY_THE_FILE, checked_spelling, with_hints
 from porter.network import Claim, Dense, Evidence, Layer, Network, Scaling
 from porter.network.activations import format_activation, parse_activation
 from porter.network.weight_file import WeightFile
@@ -67,10 +73,12 @@ class Formula:
     Attributes:
         owner: for example ``"C2RCC's"``.
         order: how the layers follow each other in the file.
+        is_wired: whether the file names both ends of every connection, and so says order and orientation itself.
     """
 
     owner: str
     order: str = "as they stand in the file"
+    is_wired: bool = False
 
     @property
     def unsaid(self) -> str:
@@ -113,7 +121,7 @@ def assemble(
         one, own = _dense(where, f"Layer{number}", layer, orientation, text, formula)
         dense.append(one)
         claims += own
-    claims.append(Claim("network", "order", formula.order, "assumed", formula.unsaid))
+    claims.append(_order_claim(formula))
     before, after, of_scaling = _ends(where, layers, options, formula, norm_in, norm_out)
     inside: tuple[Layer, ...] = (*before, *dense, *after)
     return Network(
@@ -138,6 +146,8 @@ def _refuse_kinds(where: str, source: WeightFile, options: ReadOptions) -> None:
 
 
 def _check_chain(where: str, layers: Sequence[Stored]) -> None:
+    if not layers:
+        raise MissingMemberError(f"{where} has no layers", expected="at least one")
     for number, layer in enumerate(layers, start=1):
         if layer.kernel.size != layer.inputs * layer.units or layer.kernel.size == 0:
             raise KernelShapeError(
@@ -162,7 +172,8 @@ def _spelt(options: ReadOptions, layers: int) -> list[str | None]:
 def _dense(
     where: str, name: str, layer: Stored, orientation: str | None, text: str | None, formula: Formula
 ) -> tuple[Dense, list[Claim]]:
-    activation = parse_activation(layer.activation if text is None else text)
+    own = checked_spelling(where, name, layer.activation) if layer.is_said and text is None else layer.activation
+    activation = parse_activation(own if text is None else text)
     chosen = layer.orientation if orientation is None else orientation
     claims = [
         _orientation_claim(where, name, layer, orientation, formula),
@@ -186,6 +197,13 @@ def _native(array: Array) -> Array:
 
 def _orientation_claim(where: str, name: str, layer: Stored, declared: str | None, formula: Formula) -> Claim:
     value = layer.orientation if declared is None else declared
+    if formula.is_wired:
+        if value != layer.orientation:
+            raise OptionContradictionError(
+                f"{where}: {name} is declared {value}, but the file names both ends of every connection",
+                remedy="leave the option out",
+            )
+        return Claim(name, "orientation", value, "declared", BY_THE_FILE)
     proven = layer.kernel.ndim > 1 and layer.inputs != layer.units
     if proven:
         shape = (layer.units, layer.inputs) if value == "units-first" else (layer.inputs, layer.units)
@@ -204,13 +222,27 @@ def _orientation_claim(where: str, name: str, layer: Stored, declared: str | Non
 
 def _activation_claim(name: str, layer: Stored, declared: str | None, formula: Formula) -> Claim:
     value = format_activation(parse_activation(layer.activation if declared is None else declared))
-    own = format_activation(parse_activation(layer.activation))
+    own = _formatted(layer.activation)
     if declared is not None:
         differs = layer.is_said and own != value
         return Claim(name, "activation", value, "declared", f"the file says {own}" if differs else "")
     if layer.is_said:
         return Claim(name, "activation", value, "declared", BY_THE_FILE)
     return Claim(name, "activation", value, "assumed", formula.unsaid)
+
+
+def _formatted(text: str) -> str:
+    """The usual spelling; as it stands where nobody knows it."""
+    try:
+        return format_activation(parse_activation(text))
+    except UnknownActivationError:
+        return text
+
+
+def _order_claim(formula: Formula) -> Claim:
+    if formula.is_wired:
+        return Claim("network", "order", formula.order, "declared", BY_THE_FILE)
+    return Claim("network", "order", formula.order, "assumed", formula.unsaid)
 
 
 def _ends(

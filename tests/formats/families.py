@@ -175,3 +175,146 @@ def write_fann(
     lines.append(f"connections (connected_to_neuron, weight)={' '.join(connections)} ")
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_snns(
+    path: Path, drawn: Weights, functions: Sequence[str], *, default: str = "Act_Logistic", shuffled: bool = False
+) -> Path:
+    """As krui_saveNet does; ``shuffled`` gives units any numbers and connections any order."""
+    kernels, biases = drawn
+    rng = np.random.default_rng(0)
+    widths = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    total = sum(widths)
+    # Units of a layer keep their order: it is that of the inputs and of the outputs.
+    layer_of = np.repeat(np.arange(len(widths)), widths)
+    if shuffled:
+        layer_of = rng.permutation(layer_of)
+    numbers = [np.flatnonzero(layer_of == n) + 1 for n in range(len(widths))]
+    units, lines = {}, []
+    for n, own in enumerate(numbers):
+        for place, number in enumerate(own):
+            kind = "i" if n == 0 else "o" if n == len(kernels) else "h"
+            bias = biases[n - 1][place] if n else 0.25
+            tail = "||" if not n or functions[n - 1] == default else f" {functions[n - 1]:<12} |          | "
+            units[number] = f"{number:3} |          | u{number} |  0.00000 | {bias:8.5f} | {kind}  |  1, 2, 0 |{tail}"
+    for n, kernel in enumerate(kernels):
+        for target, row in zip(numbers[n + 1], kernel, strict=True):
+            each = [f"{source:3}:{weight:8.5f}" for source, weight in zip(numbers[n], row, strict=True)]
+            each = rng.permutation(each).tolist() if shuffled else each
+            cut = [", ".join(each[start : start + 4]) for start in range(0, len(each), 4)]
+            lines.append(f"{target:6} |      | " + ",\n                ".join(cut))
+    lines = rng.permutation(lines).tolist() if shuffled else lines
+    rule = "----|----------|----------|----------|----------|----|----------|----------|----------|-------"
+    head = ["SNNS network definition file V1.4-3D", "generated at Mon Apr 25 15:58:28 1994", "", "network name : made"]
+    head += ["source files :", f"no. of units : {total}", f"no. of connections : {sum(k.size for k in kernels)}"]
+    head += ["no. of unit types : 0", "no. of site types : 0", "", "", "learning function : Std_Backpropagation"]
+    head += ["update function   : Topological_Order", "", "", "unit default section :", ""]
+    head += [
+        "act      | bias     | st | subnet | layer | act func     | out func",
+        "---------|----------|----|--------",
+    ]
+    head += [f" 0.00000 |  0.00000 | h  |      0 |     1 | {default} | Out_Identity ", "---------|----------|----|---"]
+    head += ["", "", "unit definition section :", ""]
+    head += ["no. | typeName | unitName | act      | bias     | st | position | act func | out func | sites", rule]
+    head += [units[number] for number in sorted(units)] + [rule, "", "", "connection definition section :", ""]
+    head += ["target | site | source:weight", "-------|------|-----", *lines, "-------|------|-----"]
+    path.write_text("\n".join(head) + "\n")
+    return path
+
+
+def write_neural_fortran(path: Path, drawn: Weights, activations: Sequence[str] | None) -> Path:
+    """As ``net % save`` does, compiled by gfortran: (inputs, units) column by column, as many on a line as fit."""
+    kernels, biases = drawn
+    single = kernels[0].dtype == np.float32
+    sizes = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+
+    def record(values: np.ndarray) -> list[str]:
+        shown = [f"{float(value):#.{9 if single else 17}g}".ljust(17 if single else 25) for value in np.ravel(values)]
+        each = 4 if single else 3
+        return ["   " + "".join(shown[start : start + each]) for start in range(0, len(shown), each)]
+
+    lines = [f"{len(sizes):12}"]
+    lines += ["".join(f"{size:12}" for size in sizes[start : start + 6]) for start in range(0, len(sizes), 6)]
+    if activations is not None:
+        lines += [f"{number:12} {name}" for number, name in enumerate(("sigmoid", *activations), start=1)]
+    for bias in biases:
+        lines += record(bias)
+    for kernel in kernels:
+        lines += record(np.asfortranarray(kernel.T).ravel(order="F"))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def wires(drawn: Weights, names: Sequence[Sequence[str]], bias: str) -> list[tuple[str, str, float]]:
+    """Source, target and weight of each connection, unit by unit, the bias first; ``names`` has the inputs' first."""
+    found = []
+    for n, (kernel, offsets) in enumerate(zip(*drawn, strict=True)):
+        for target, row, offset in zip(names[n + 1], kernel, offsets, strict=True):
+            found += [(source, target, float(w)) for source, w in zip((bias, *names[n]), (offset, *row), strict=True)]
+    return found
+
+
+def write_r_nnet(path: Path, drawn: Weights, *, printed: bool = False) -> Path:
+    """As ``write.csv(coef(fit))`` does, or ``write.table(coef(fit), col.names = FALSE, quote = FALSE)``."""
+    (first, last), _ = drawn
+    outputs = ["o"] if len(last) == 1 else [f"o{n + 1}" for n in range(len(last))]
+    names = [[f"i{n + 1}" for n in range(first.shape[1])], [f"h{n + 1}" for n in range(len(first))], outputs]
+    rows = [(f"{source}->{target}", f"{weight:.15g}") for source, target, weight in wires(drawn, names, "b")]
+    lines = [f"{name} {word}" for name, word in rows] if printed else [f'"{name}",{word}' for name, word in rows]
+    path.write_text("\n".join(lines if printed else ['"","x"', *lines]) + "\n")
+    return path
+
+
+def nnet_arrays(drawn: Weights) -> dict[str, np.ndarray]:
+    """What a fit has: ``n``, ``wts``, and where each weight comes from, as ``norm.net`` numbers it."""
+    kernels, biases = drawn
+    sizes = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    rows = [np.column_stack([bias, kernel]) for kernel, bias in zip(kernels, biases, strict=True)]
+    starts = [0, *np.cumsum(sizes)]
+    sources = [np.tile([0, *range(starts[n] + 1, starts[n + 1] + 1)], len(row)) for n, row in enumerate(rows)]
+    counts = np.repeat([row.shape[1] for row in rows], sizes[1:])
+    return {
+        "n": np.array(sizes),
+        "wts": np.concatenate([row.ravel() for row in rows]),
+        "conn": np.concatenate(sources),
+        "nconn": np.concatenate([np.zeros(sizes[0] + 2, int), np.cumsum(counts)]),
+    }
+
+
+def write_r_neuralnet(path: Path, drawn: Weights, *, printed: bool = False) -> Path:
+    """As ``write.csv(nn$result.matrix)`` does, or as it is printed."""
+    kernels, _ = drawn
+    names = [["age", "wind.tail", "x.to.y" if len(kernels) > 1 else "x", "z"][: kernels[0].shape[1]]]
+    names += [[f"{n}layhid{k + 1}" for k in range(len(kernel))] for n, kernel in enumerate(kernels[:-1], start=1)]
+    names += [[f'Species == "{n}"' for n in range(len(kernels[-1]))]]
+    rows = [("error", "2.5"), ("reached.threshold", "0.009"), ("steps", "660")]
+    listed = wires(drawn, names, "Intercept")
+    rows += [(f"{source}.to.{target}", f"{weight:.15g}") for source, target, weight in listed]
+    widest = max(len(name) for name, _ in rows)
+    if printed:
+        lines = [" " * widest + " [,1]", *(f"{name:<{widest}} {word:>20}" for name, word in rows)]
+    else:
+        lines = ['"","V1"', *(f'"{name.replace(chr(34), chr(34) * 2)}",{word}' for name, word in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_connections(path: Path, drawn: Weights, *, layered: bool = False, shuffled: bool = False) -> Path:
+    """A connection a line, under a heading."""
+    kernels, _ = drawn
+    widths = [kernels[0].shape[1], *(len(kernel) for kernel in kernels)]
+    stems = ["x", *(f"layer{n}_" for n in "abcdefgh"[: len(widths) - 2]), "y"]
+    names = [
+        [f"{'' if layered else stem}{n + 1}" for n in range(width)] for stem, width in zip(stems, widths, strict=True)
+    ]
+    lines = []
+    for n in range(len(kernels)):
+        one = ([kernels[n]], [drawn[1][n]])
+        for source, target, weight in wires(one, names[n : n + 2], "bias"):
+            before = (f"{n + 1}", source, target) if layered else (source, target)
+            lines.append(",".join((*before, f"{weight:.17g}")))
+    if shuffled:
+        lines = np.random.default_rng(0).permutation(lines).tolist()
+    heading = "layer,from,to,weight" if layered else "from,to,weight"
+    path.write_text("\n".join([heading, *lines]) + "\n")
+    return path

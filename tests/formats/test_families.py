@@ -17,12 +17,17 @@ from porter.network.planting import plant, sites
 from tests.formats.families import (
     weights,
     write_canyon,
+    write_connections,
     write_fann,
     write_ffbp,
     write_fkb,
     write_matlab,
+    write_neural_fortran,
+    write_r_neuralnet,
+    write_r_nnet,
     write_rrtmgp,
     write_sl2p,
+    write_snns,
 )
 
 RANGES = (np.array([[-1.0, 2], [0, 75], [-9, -2], [0.5, 1]]), np.array([[-4.0, 1], [0, 10], [-1, 1]]))
@@ -44,6 +49,15 @@ MADE = {
     "arrays": lambda folder: write_npz(folder / "mlp.npz"),
     "sl2p": lambda folder: write_sl2p(folder / "LAI"),
     "ffbp": lambda folder: write_ffbp(folder / "net.net", weights((4, 6, 6, 3)), RANGES),
+    "snns": lambda folder: write_snns(
+        folder / "net.net", weights((4, 6, 6, 3)), ("Act_TanH", "Act_Logistic", "Act_IdentityPlusBias"), shuffled=True
+    ),
+    "neural-fortran": lambda folder: write_neural_fortran(
+        folder / "net.txt", weights((4, 6, 6, 3), dtype="float32"), ("tanh", "relu", "sigmoid")
+    ),
+    "r-nnet": lambda folder: write_r_nnet(folder / "coef.csv", weights((4, 4, 3))),
+    "r-neuralnet": lambda folder: write_r_neuralnet(folder / "result.csv", weights((4, 6, 6, 3))),
+    "connections": lambda folder: write_connections(folder / "net.csv", weights((4, 6, 6, 3)), shuffled=True),
     "fkb": lambda folder: write_fkb(
         folder / "fkb.txt", weights((5, 4, 4, 2), dtype="float32"), ("leakyrelu 0.3", "tanh 0", "linear 0")
     ),
@@ -51,6 +65,8 @@ MADE = {
         folder / "net.nc", weights((6, 8, 8, 5), dtype="float32"), ("softsign", "softsign", "linear")
     ),
 }
+READING = {"snns": "declared"}
+"""Of the families whose files say everything."""
 ORIENTATION, ACTIVATION = {"kernel.transposed", "kernel.reshaped"}, {"activation.missing", "activation.replaced"}
 SCALING = {"scaling.missing", "scaling.range", "scaling.swapped"}
 
@@ -65,7 +81,7 @@ def test_its_port_is_proven(network, tmp_path):
     report = porter.port(network, tmp_path / "port.keras", search=False)
     assert report.verdict == "parity", str(report)
     assert {row.verdict for row in report.layers} == {"parity"}
-    assert report.links["save"] == "parity" and report.links["reading"] == "assumed"
+    assert report.links["save"] == "parity" and report.links["reading"] == READING.get(network.family, "assumed")
 
 
 @pytest.mark.usefixtures("keras")

@@ -1,0 +1,1 @@
+"""Listings of one connection a line, whoever wrote them."""

@@ -1,0 +1,1 @@
+"""Networks that neural-fortran saved as text."""

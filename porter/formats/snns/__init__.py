@@ -1,0 +1,1 @@
+"""Networks of the Stuttgart Neural Network Simulator."""
