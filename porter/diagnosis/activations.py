@@ -20,7 +20,6 @@ from reference.operations.dense import Activate
 
 Array = NDArray[Any]
 
-PARAMETRIC = {"leaky_relu": "negative_slope", "elu": "alpha", "scaled_tanh": "amplitude"}
 FEW = 24
 NEAR = 0.02
 """A curve that stays this close to a function is an approximation of it."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.exports.graph_ops import (
     Both,
@@ -30,7 +29,6 @@ from porter.exports.graph_ops import (
 from porter.exports.numpy_text import array, called
 from porter.exports.plan import Piece
 
-Array = NDArray[Any]
 Lines = Iterator[str]
 
 COMBINED: Mapping[str, str] = {

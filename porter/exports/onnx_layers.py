@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -289,5 +289,3 @@ LAYERS: Mapping[str, Make] = {
     "UnitNorm": unit_norm,
     "Upsample": upsample,
 }
-
-Builder = Callable[[OnnxSite, Unit], list[str]]

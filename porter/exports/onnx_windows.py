@@ -241,11 +241,6 @@ def bilinear(site: OnnxSite, unit: Unit) -> list[str]:
     return [back(site, unit, made)]
 
 
-def sizes_of(values: Sequence[int | None]) -> str:
-    """Sides, for messages."""
-    return " x ".join("open" if value is None else str(value) for value in values)
-
-
 WINDOWS: Mapping[str, Make] = {
     "Bilinear": bilinear,
     "Conv": convolution,

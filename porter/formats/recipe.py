@@ -21,7 +21,6 @@ from porter.formats.recipe_ends import EndRecipe, Name, Vector
 from porter.formats.recipe_places import MEMBER, KernelPlace
 from porter.formats.scalings import KINDS
 from porter.network.activations import parse_activation
-from reference.composed.ensemble import PLAIN, WITHIN
 from reference.operations.transforms import FUNCTIONS
 
 VERSION = 1
@@ -173,9 +172,6 @@ class EnsembleRecipe(_Table):
         if isinstance(self.members, int):
             return tuple(str(number) for number in range(1, self.members + 1))
         return tuple(self.members)
-
-
-RULES = (PLAIN, WITHIN, WEIGHTED)
 
 
 def _rule_of(end: Any, general: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -379,6 +379,3 @@ def _vector(stored: Stored, place: str, value: str | float | list[float]) -> Arr
 
 def _problem(stored: Stored, place: str, problem: str) -> RecipeError:
     return RecipeError(f"{stored.opened.path} does not fit the recipe", (f"{place}: found {problem} is expected",))
-
-
-Ends = Literal["input", "output"]

@@ -6,10 +6,8 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.identification import columns
 from porter.identification.bounds import LEAST_SHARE, agreeing_share
@@ -18,10 +16,8 @@ from porter.identification.ends import End, ends, plausible
 from porter.identification.forward import Front, Plan, Screen, run
 from porter.identification.pool import Pool
 from porter.identification.refining import Golden, Hit, distinct, refined
-from porter.identification.skeletons import KernelReading, Skeleton, skeletons
+from porter.identification.skeletons import Skeleton, skeletons
 from porter.progress import tell
-
-Array = NDArray[Any]
 
 CHAINS = 600
 """Chains of arrays that are looked at."""
@@ -159,12 +155,6 @@ class Search:
         """Activations of the last layer."""
         rows = self.golden.outputs
         return (*OUTPUT, *WHOLE_ROWS) if rows.shape[1] > 1 else OUTPUT
-
-
-def readings_of(chain: Skeleton, *, plain: bool) -> list[tuple[KernelReading, ...]]:
-    """One reading a layer, all combinations, at most so many."""
-    each = [slot.plain if plain else slot.readings for slot in chain.slots]
-    return list(itertools.islice(itertools.product(*each), MOST_READINGS))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from porter.identification.pool import Pool
 from porter.identification.skeletons import Skeleton, skeletons
 
 MOST_SIZES = 24
-CHAINS = 12
 
 
 def every_chain(pool: Pool) -> list[Skeleton]:

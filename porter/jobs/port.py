@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.errors import UsageError
 from porter.examination.probes import draw_rows
@@ -16,8 +15,6 @@ from porter.jobs.saving import check_output
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.report.report import Report
-
-Array = NDArray[Any]
 
 ROWS = 512
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.learning.errors import CompressionError
 from porter.network import Dense
 from reference.activations import FUNCTIONS, Activation
-
-Array = NDArray[Any]
 
 PASSING = ("Dropout", "Identity")
 """Layers that hand on what they are given, so that units may be taken out across them."""

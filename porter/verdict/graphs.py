@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from porter.diagnosis.diagnose import Named
 from porter.examination.graphs.judged import Judged
@@ -15,10 +12,6 @@ from porter.report.model import Finding, LayerRow
 from porter.verdict.assemble import Judgement, compared_row, name_finding
 from porter.verdict.notes import runtime_notes
 from reference.rounding.recurrent_steps import is_stepped
-
-Array = NDArray[Any]
-
-ORDER = ("proven", "declared", "assumed", "contradicted")
 
 
 def judgement_of(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reference.operations.affine import Affine
 from reference.operations.einsum_dense import EinsumDense
@@ -19,8 +18,6 @@ from reference.operations.standardization import Standardization
 from reference.operations.unit_normalization import UnitNormalization
 from reference.programs.keras_call import Call, activation_named
 from reference.programs.keras_operations import Given
-
-Array = NDArray[Any]
 
 
 class UnknownSettingError(ValueError):

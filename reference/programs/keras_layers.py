@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from numpy.typing import NDArray
-
 from reference.activations import Activation
 from reference.operations.elementwise import Elementwise
 from reference.operations.embedding import Embedding
@@ -50,8 +48,6 @@ from reference.programs.keras_shaping import (
     upsampling,
 )
 from reference.programs.keras_weights import BATCH_NORMALIZATIONS, CONV_LSTMS
-
-Array = NDArray[Any]
 
 
 def dense(call: Call) -> Any:

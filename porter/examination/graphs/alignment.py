@@ -13,15 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.examination.graphs.agreement import Agreement, Folded, Source
 from porter.examination.graphs.kinds import applies_activation, can_compute, fits, has_same_numbers
 from porter.examination.graphs.steps import arrays_of
 from porter.ports.keras.nodes import Key
 from reference.trace import Program
-
-Array = NDArray[Any]
 
 AGREES, RELATED, FITS, ODD, STRANGE = 3.0, 2.5, 1.6, 0.6, 0.1
 """Scores of a pair whose values agree, whose weights are the same numbers, whose kinds and shapes fit, whose kinds

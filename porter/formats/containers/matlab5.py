@@ -26,7 +26,6 @@ LARGEST = 1 << 30
 RATIO = 1032
 DEEPEST, MOST_CELLS = 16, 100_000
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-TEXT = {16: "utf-8", 17: "utf-16", 18: "utf-32"}
 CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 CELL, STRUCTURE, OBJECT, CHARACTERS, SPARSE, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 16, 17
 MATRIX, PACKED = 14, 15

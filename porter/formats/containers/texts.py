@@ -18,7 +18,6 @@ from porter.formats.text import is_text, read_lines
 Array = NDArray[Any]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
-LEAST_NUMBERS = 2
 TEXT_ENDINGS = (".txt", ".csv", ".dat", ".asc", "")
 
 

@@ -169,9 +169,6 @@ def einsum_dense(spec: Spec) -> Translation:
     return "EinsumDense", parameters, weights
 
 
-MAPS = ("query", "key", "value", "attention_output")
-
-
 def multi_head_attention(spec: Spec) -> Translation:
     """MultiHeadAttention over the steps of a sequence."""
     fields = spec.fields

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
-
-from numpy.typing import NDArray
 
 from porter.formats.keras_legacy.convolution import (
     convolution,
@@ -27,8 +24,6 @@ from porter.formats.keras_legacy.roles import BATCH_NORMALIZATIONS
 from porter.formats.keras_legacy.shaping import edges, order_of, says_channels_first, shape_of, upsampling
 from porter.formats.keras_legacy.spec import Spec, Translation, activation_of, check_bias, simple, whole_number
 from reference.activation_names import parse_activation
-
-Array = NDArray[Any]
 
 
 def dense(spec: Spec) -> Translation:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, MissingMemberError, UsageError
 from porter.formats.fixed import Formula, Ranges, Stored, assemble
@@ -23,8 +22,6 @@ from porter.network import Claim, Extremes, Network
 from porter.network.weight_file import WeightFile
 from reference.programs import sl2p
 from reference.trace import Program
-
-Array = NDArray[Any]
 
 FAMILY = "sl2p"
 FORMULA = Formula("SL2P's", "by the numbers in their names")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from porter.examination.graphs.feeds import draw_feeds
 from porter.formats.samples import load_samples
@@ -17,8 +16,6 @@ from porter.network.placement import check_unplaced
 from porter.ports.keras.graph import read_graph
 from porter.ports.keras.graph_model import build_graph
 from porter.report.report import Report
-
-Array = NDArray[Any]
 
 
 def port_legacy(

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from numpy.typing import NDArray
-
 from porter.ports.blocks import Kind
 from porter.ports.keras.foreign import is_own
 
-Array = NDArray[Any]
 Key = int
 
 INACTIVE = {
