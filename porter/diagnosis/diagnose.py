@@ -29,6 +29,9 @@ from reference.operations.scaling import Scaling
 
 Array = NDArray[Any]
 
+MOST_NAMES = 6
+"""Of a port's operations that are listed."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -48,6 +51,9 @@ class Named:
 def diagnose(case: Case) -> list[Named]:
     """Every mistake of a port, in the order of the layers."""
     dense = [one for one in case.judged if isinstance(one.pair.step, Dense)]
+    has_layers = any(atom.is_core or len(atom.names) > 1 for atom in case.graph.atoms)
+    if case.whole != "parity" and len(dense) > 1 and has_layers and not any(map(_is_found, dense)):
+        return [_unrecognised(case, dense[0])]
     diagnoses: dict[str, Diagnosis] = {}
     for position, one in enumerate(dense):
         if one.verdict == "mismatch" and one.pair.block is not None:
@@ -64,6 +70,19 @@ def diagnose(case: Case) -> list[Named]:
     if case.unaccounted and not named:
         named.append(_unaccounted(case))
     return whole_port(same_once(named), sum(isinstance(one.pair.step, Dense) for one in case.judged))
+
+
+def _is_found(one: Judged) -> bool:
+    return one.pair.block is not None or one.verdict.startswith("folded")
+
+
+def _unrecognised(case: Case, first: Judged) -> Named:
+    """A port of other layers throughout: which of them is wrong, or missing, cannot be told."""
+    names = list(dict.fromkeys(name for atom in case.graph.atoms if atom.kind != "identity" for name in atom.names))
+    few = ", ".join(names[:MOST_NAMES]) + (" and so on" if len(names) > MOST_NAMES else "")
+    message = f"none of the port's operations, {few}, can be told to be a layer of the file, and what they give differs"
+    remedy = "compare the port with porter.build(network) layer by layer, by hand"
+    return Named(Cause("unexplained", first.name, message, remedy), first)
 
 
 def _slack(one: Judged) -> float:

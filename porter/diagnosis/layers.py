@@ -16,6 +16,7 @@ from porter.diagnosis.kernels import KernelReading, explain_kernel
 from porter.diagnosis.recovery import assemble, recover_affine
 from porter.examination.compare import Comparison
 from porter.examination.numbers import column_order, describe_permutation
+from porter.examination.parts import parts_that_differ
 from porter.examination.pasting import taken_out
 from porter.examination.suspect import Stored, Suspect
 from porter.ports.blocks import Atom
@@ -257,7 +258,8 @@ def _unexplained(suspect: Suspect, before: Comparison) -> Diagnosis:
 def _unexplained_cause(suspect: Suspect, before: Comparison) -> Cause:
     names = ", ".join(suspect.block.names)
     detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}"
-    if len(suspect.block.atoms) and any(len(atom.names) > 1 for atom in suspect.block.atoms):
+    is_merged = any(len(atom.names) > 1 for atom in suspect.block.atoms)
+    if is_merged and not parts_that_differ(suspect.step, suspect.block):
         message = f"{names} stand where one dense layer should: a connection past the layer, or one more input"
         return Cause(
             "graph.edge", suspect.name, message, "connect the layer to the one before it and to nothing else", detail
