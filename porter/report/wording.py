@@ -42,6 +42,7 @@ READING = (
     "scaling",
     "kind",
     "physical",
+    "gains",
     "backend",
     "exact_activations",
 )
