@@ -56,6 +56,8 @@ CODES: dict[str, str] = {
     "call.overridden": "the model as it is called computes something else than its layers",
     "call.unsteady": "the port gives other numbers for the same rows",
     "precision.port": "the whole port holds fewer digits than its dtype",
+    "gradient.cut": "the gradient of a layer is zero where the derivative of the legacy formula is not",
+    "gradient.replaced": "the gradient of a layer is not the derivative of the legacy formula",
     "frozen.moved": "a layer of a tuned network that was meant to stay has moved",
     "reading.contradicted": "the golden samples contradict the reading of the file",
     "unexplained": "no explanation that was tried comes within what rounding allows",

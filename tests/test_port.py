@@ -63,7 +63,7 @@ def test_parity_is_saved_with_its_record(source, tmp_path, judged):
     (_, model, options), *more = judged.calls
     assert not more
     assert model.get_layer("Layer1").compute_dtype == "float64"
-    assert options == {"samples": None, "seed": 3, "search": False, "placement": "inside"}
+    assert options == {"samples": None, "seed": 3, "search": False, "placement": "inside", "gradients": False}
 
 
 def test_a_network_that_is_read_already(source, tmp_path, judged):

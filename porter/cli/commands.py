@@ -55,6 +55,9 @@ To = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of the probes and the search.")]
 Search = Annotated[bool, typer.Option("--search/--no-search", help="Search for a counterexample beyond the probes.")]
+Gradients = Annotated[
+    bool, typer.Option("--gradients", help="Judge the port's derivatives, too, beside those of the legacy formula.")
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="MODEL|DIR", help="A .keras or .h5 file; or a folder.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Html = Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as a page, too.")]
@@ -134,6 +137,7 @@ def port(
     reading: Reading,
     seed: Seed = 0,
     search: Search = True,
+    gradients: Gradients = False,
     force: Force = False,
     as_json: Json = False,
     html: Html = None,
@@ -148,9 +152,10 @@ def port(
     if to is not None:
         from porter.cli.exporting import export_files
 
-        if placement != "inside" or dtype != "float32":
+        if placement != "inside" or dtype != "float32" or gradients:
             raise UsageError(
-                "porter port --to", found="--placement or --dtype, which are of Keras models", expected="none of them",
+                "porter port --to", found="--placement, --dtype or --gradients, which are of Keras models",
+                expected="none of them",
                 remedy="porter export has --precision",
             )  # fmt: skip
         print_reports(export_files(found, output, to, samples, seed, force, reading), as_json, html)
@@ -161,7 +166,7 @@ def port(
         with console.working(file.name):
             network = _network(file, reading)
             how: dict[str, Any] = {"placement": placement, "dtype": dtype, "seed": seed}
-            how["samples"] = samples_of(file, samples)
+            how |= {"samples": samples_of(file, samples), "gradients": gradients}
             return porter.port(network, targets[file], force=force, search=search, **how)
 
     print_reports(run_all(found, task, console.notice), as_json, html)
@@ -184,6 +189,7 @@ def verify(
     reading: Reading,
     seed: Seed = 0,
     search: Search = True,
+    gradients: Gradients = False,
     as_json: Json = False,
     html: Html = None,
     junit: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as JUnit XML, too.")] = None,
@@ -220,6 +226,7 @@ def verify(
                 samples=samples_of(file, samples),
                 seed=seed,
                 search=search,
+                gradients=gradients,
                 placement=placement,
                 apply=apply,
                 compile=compiled,

@@ -38,6 +38,10 @@ Replace = Annotated[
 Exact = Annotated[
     bool, typer.Option("--exact-activations", help="Functions for the tables that the original looks them up in.")
 ]
+Gains = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Vicarious gains of an rrsNN of OC-SMART in physical units, one a band."),
+]
 
 OPTIONS: Mapping[str, tuple[Any, Any]] = {
     "activation": (Name, None),
@@ -46,6 +50,7 @@ OPTIONS: Mapping[str, tuple[Any, Any]] = {
     "scaling": (Rule, None),
     "kind": (Kind, None),
     "physical": (Physical, False),
+    "gains": (Gains, None),
     "recipe": (Recipe, None),
     "backend": (Backend, None),
     "weights": (Weights, None),

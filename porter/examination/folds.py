@@ -27,7 +27,7 @@ def find_folds(pairing: Pairing, rng: np.random.Generator) -> dict[str, str]:
     absent = [pair.step for pair in pairing.pairs if isinstance(pair.step, Scaling) and pair.block is None]
     dense = pairing.dense
     before = next((step for step in absent if not step.inverse), None)
-    after = next((step for step in absent if step.inverse), None)
+    after = next((step for step in absent if step.inverse and step.inputs == (dense[-1].step.name,)), None)
     if before is not None and _agrees_folded(dense[0], before, after if len(dense) == 1 else None, rng):
         found[before.name] = dense[0].step.name
     if after is not None and dense[-1].step.activation.name == "linear":

@@ -50,6 +50,7 @@ def read(
     weights: str | Path | None = None,
     replace: Mapping[str, Callable[..., Any]] | None = None,
     exact_activations: bool = False,
+    gains: str | Path | Sequence[float] | None = None,
 ) -> Network:
     """Read a legacy network.
 
@@ -66,6 +67,7 @@ def read(
         weights: HDF5 with the weights of a Keras architecture in JSON.
         replace: functions of tensors in the place of Keras layers that are not run, by layer name.
         exact_activations: functions in the place of the tables that the original looks activations up in.
+        gains: of an rrsNN of OC-SMART in physical units: a factor for each band, or a text that has them.
 
     Returns:
         The network in canonical form, every convention with its evidence.
@@ -82,8 +84,18 @@ def read(
     from porter.formats.readers import family_of
 
     keras = None if (backend, weights, replace) == (None, None, None) else KerasOptions(backend, weights, replace or {})
-    options = ReadOptions(activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations)  # type: ignore[arg-type]
+    factors = None if gains is None else str(gains) if isinstance(gains, str | Path) else tuple(map(float, gains))
+    options = ReadOptions(
+        activation, output_activation, orientation, scaling, kind, physical, keras, exact_activations, factors  # type: ignore[arg-type]
+    )  # fmt: skip
     with open_folder(Path(path)) if is_plain_folder(Path(path)) else open_file(path, pickles=True) as opened:
+        if gains is not None and (recipe is not None or family_of(opened).name != "oc-smart"):
+            raise UsageError(
+                f"gains= for {opened.path}",
+                found="a recipe" if recipe is not None else f"a file of the format {family_of(opened).name}",
+                expected="an rrsNN of OC-SMART, whose software applies gains",
+                remedy="leave them out",
+            )
         if recipe is not None:
             from porter.formats.recipe import read_recipe
             from porter.formats.recipe_reading import read_by_recipe

@@ -19,6 +19,7 @@ from porter.errors import (
 )
 from porter.formats import scalings
 from porter.formats.chain import LayerShape
+from porter.formats.gains import KIND, gains_claim, gains_layer, gains_of
 from porter.formats.members import Layout, has_kernels, locate
 from porter.formats.opened import OpenedFile
 from porter.formats.options import HIDDEN, OUTPUT, ReadOptions, one_a_layer
@@ -117,7 +118,8 @@ def interpret(
         declarations=options.declarations(),
         input_range=scalings.documented_range(before[0]) if before else None,
     )
-    return _with_transforms(where, network, options) if options.physical else network
+    network = _with_transforms(where, network, options) if options.physical else network
+    return network if options.gains is None else _with_gains(where, network, options.gains)
 
 
 def _check_values(where: str, source: WeightFile, layout: Layout) -> None:
@@ -255,6 +257,36 @@ def _with_transforms(where: str, network: Network, options: ReadOptions) -> Netw
     )
 
 
+def _with_gains(where: str, network: Network, gains: str | tuple[float, ...]) -> Network:
+    """The same network with its reflectances multiplied, as the original does before it goes on with them.
+
+    Raises:
+        OptionContradictionError: another kind of network, or one that does not give reflectances.
+    """
+    if not network.declarations.get("physical"):
+        raise OptionContradictionError(
+            f"{where}: gains without physical=",
+            found="a network that gives logarithms",
+            expected="one that gives the reflectances that gains multiply",
+            remedy="add --physical (physical=True)",
+        )
+    kind = network.declarations["kind"]
+    if kind != KIND:
+        raise OptionContradictionError(
+            f"{where}: gains for a network of the kind {kind}",
+            found=kind,
+            expected=f"{KIND}, the only kind whose outputs the original multiplies",
+            remedy="leave the gains out",
+        )
+    factors = gains_of(gains, network.widths[-1])
+    return replace(
+        network,
+        layers=(*network.layers, gains_layer(factors)),
+        claims=(*network.claims, gains_claim(factors)),
+        declarations={**network.declarations, "gains": list(factors)},
+    )
+
+
 def program(network: Network, changes: Mapping[str, Any]) -> Program:
     """The legacy forward pass of a network of this family.
 
@@ -263,12 +295,14 @@ def program(network: Network, changes: Mapping[str, Any]) -> Program:
         changes: declarations to replace.
     """
     declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    if declared.get("physical"):
+    if not declared.get("physical"):
+        declared.pop("gains", None)
+    else:
         declared["physical"] = scalings.physical_kind(network.source.path, network.declarations.get("kind"))
     return oc_smart.program(network.source.arrays, network.source.attributes, **declared)
 
 
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "physical", "dtype")
+PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "physical", "gains", "dtype")
 
 READER = Family(
     FAMILY,

@@ -33,6 +33,7 @@ class ReadOptions:
         kind: of network, for its physical transforms: "aaNN", ...
         physical: whether the physical transforms belong to the network.
         keras: what is declared of a legacy Keras file.
+        gains: factors of the outputs, one a band, or the path of a text that has them.
         exact_activations: whether functions take the place of the tables that the original looks them up in.
     """
 
@@ -44,6 +45,7 @@ class ReadOptions:
     physical: bool = False
     keras: KerasOptions | None = None
     exact_activations: bool = False
+    gains: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("activation", "orientation"):

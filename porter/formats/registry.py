@@ -34,6 +34,7 @@ class Family:
         write: back into the legacy format; None where that is not offered.
         example: a command for ``porter formats``.
         has_tables: whether its software looks activations up in tables, which ``exact_activations`` may replace.
+        has_jacobian: whether its software gives the derivatives of the outputs as well.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Family:
     write: Callable[..., None] | None = None
     example: str = ""
     has_tables: bool = False
+    has_jacobian: bool = False
 
 
 NETCDF3_SIGNATURES = (b"CDF\x01", b"CDF\x02", b"CDF\x05")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.identification.candidate import Bounds, Candidate
-from porter.identification.pool import Pool, base_name
+from porter.identification.pool import Pool, base_name, is_number_of_line
 from porter.identification.refining import Golden, residuals
 from reference.composed.extremes import Extremes
 
@@ -42,6 +42,7 @@ def bounded(pool: Pool, candidate: Candidate, golden: Golden) -> Iterator[tuple[
 def _stored(pool: Pool, used: set[str | None], width: int) -> Iterator[Bounds]:
     """Two or three vectors of the file, those of one table first."""
     names = [name for name, vector in pool.vectors.items() if vector.size in (width, 1) and name not in used]
+    names = [name for name in names if width == 1 or not is_number_of_line(name)]
     triples: list[tuple[str, str, str | None]] = [*itertools.permutations(names[:MOST_VECTORS], 3)]
     triples += [(one, two, None) for one, two in itertools.permutations(names, 2)]
     triples.sort(key=lambda each: len({base_name(name) for name in each if name is not None}))

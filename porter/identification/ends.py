@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.formats.recipe_ends import EndRecipe
-from porter.identification.pool import Pool, base_name, is_bias_name, is_scaling_name
+from porter.identification.pool import Pool, base_name, is_bias_name, is_number_of_line, is_scaling_name
 
 Array = NDArray[Any]
 
@@ -84,7 +84,7 @@ def _vectors(pool: Pool, used: frozenset[str], width: int, *, first: bool, other
     found = []
     whole = width + others
     for name, vector in pool.vectors.items():
-        if name in used or base_name(name) in used or is_bias_name(name):
+        if name in used or base_name(name) in used or is_bias_name(name) or (width > 1 and is_number_of_line(name)):
             continue
         if vector.size == width:
             found.append(name)

@@ -50,6 +50,10 @@ COLUMNS = 12
 """Input columns of which single functions are tried."""
 BRIEF, MUCH = 8.0, 4.0
 """Seconds for each way to read a table, and how much less likely than the likeliest it may be."""
+LEAST_SHARE_OF_TIME = 12.0
+"""Seconds for each of them at least, once the likeliest of all is in none."""
+MIXED = 1.0
+"""How much less likely a way is whose layers have biases but for some."""
 CONFIRMING = 12.0
 """Seconds for the strict rule."""
 
@@ -133,20 +137,33 @@ def _infer(task: _Task, goldens: Sequence[Golden]) -> Identified:
             return Identified(task.path, "wrong samples", (own,), sha256=task.opened.sha256)
     searches = [Search(task.pool, golden, task.seconds) for golden in goldens]
     chains = [search.chains() for search in searches]
-    order = sorted(range(len(searches)), key=lambda n: chains[n][0].cost if chains[n] else np.inf)
+    order = sorted(range(len(searches)), key=lambda n: _cost(chains[n]))
     order = _likely(order, chains)
-    for place, number in enumerate([*order, *order[:1]] if len(order) > 1 else order):
-        search, is_last = searches[number], place == len(order) or len(order) == 1
-        search.seconds = task.seconds if is_last else BRIEF
+    share = max(task.seconds / len(order), LEAST_SHARE_OF_TIME)
+    rounds = [(number, BRIEF, True) for number in order] if len(order) > 1 else []
+    rounds += [(number, share if rounds else task.seconds, False) for number in order]
+    for place, (number, seconds, brief) in enumerate(rounds):
+        search = searches[number]
+        search.seconds = seconds
         search.restart()
         hits = ensembles(search) if place < len(order) else []
-        hits = hits if hits or not chains[number] else _searched(task, search, chains[number], brief=not is_last)
+        hits = hits if hits or not chains[number] else _searched(task, search, chains[number], brief=brief)
         if hits:
             return _confirmed(task, search, hits)
     first = searches[order[0]]
     if not any(chains):
         return _no_chain(task, first.golden)
-    return _nothing(task, first, chains[order[0]])
+    found = _nothing(task, first, chains[order[0]])
+    return found if len(order) == 1 else replace(found, lines=(*found.lines, _unsplit(goldens, order)))
+
+
+def _unsplit(goldens: Sequence[Golden], order: Sequence[int]) -> str:
+    """What would help where a table was read in several ways."""
+    tried = ", ".join(str(goldens[number].inputs.shape[1]) for number in order)
+    return (
+        f"nothing says how many columns of the samples are inputs: {tried} were tried, the likeliest first; where you "
+        "know it, --inputs N (inputs=N) leaves all of the time to that"
+    )
 
 
 def _searched(task: _Task, search: Search, chains: Sequence[Skeleton], *, brief: bool) -> list[Hit]:
@@ -161,8 +178,19 @@ def _searched(task: _Task, search: Search, chains: Sequence[Skeleton], *, brief:
 
 def _likely(order: Sequence[int], chains: Sequence[Sequence[Skeleton]]) -> list[int]:
     """The ways to read a table whose chains are not much less likely than those of the likeliest."""
-    least = chains[order[0]][0].cost if chains[order[0]] else 0.0
-    return [n for n in order if n == order[0] or (chains[n] and chains[n][0].cost <= least + MUCH)]
+    least = _cost(chains[order[0]])
+    return [n for n in order if n == order[0] or (chains[n] and _cost(chains[n]) <= least + MUCH)]
+
+
+def _cost(chains: Sequence[Skeleton]) -> float:
+    """How unlikely a way to read a table is, by its likeliest chain.
+
+    Read from its outputs to its inputs, a network has biases in all of its layers but one.
+    """
+    if not chains:
+        return np.inf
+    has_bias = {slot.bias is not None or slot.readings[0].bias_in is not None for slot in chains[0].slots}
+    return chains[0].cost + (MIXED if len(has_bias) > 1 else 0.0)
 
 
 def _contradiction(golden: Golden) -> str:
@@ -209,9 +237,9 @@ def _held(task: _Task, search: Search) -> list[Hit]:
 def _confirmed(task: _Task, search: Search, hits: Sequence[Hit]) -> Identified:
     tell("judging what was found")
     golden = search.golden
+    if np.isnan(golden.outputs).any():  # before two that differ in their bounds alone are made one
+        hits = [hit for hit in hits if hit.candidate.bounds is not None] or hits
     ranked = distinct(hits)
-    if np.isnan(golden.outputs).any():
-        ranked = [hit for hit in ranked if hit.candidate.bounds is not None] or ranked
     every = distinct([*ranked, *_beside(task, search, ranked[0])])
     found, closest = explained(every, golden, task.samples, task.program, CONFIRMING)
     if not found:
@@ -365,6 +393,7 @@ def _outside(search: Search) -> list[str]:
             and end.recipe.rule == "[-1,1]"
             and oddness(end) == 0
             and not is_bias_name(str(end.recipe.minimum))
+            and search.pool.vector(str(end.recipe.minimum)).size == width  # and no range of something else
         ):
             t = inputs * end.scale + end.offset
             count = int(np.sum(np.any(np.abs(t) > 1 + 1e-6, axis=1)))

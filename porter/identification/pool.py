@@ -65,12 +65,14 @@ class Pool:
 
     @cached_property
     def vectors(self) -> dict[str, Array]:
-        """What may be a vector, (n,): arrays along one axis, and the lines of narrow tables."""
+        """What may be a vector, (n,): arrays along one axis, the lines of narrow tables, the numbers of a line."""
         found: dict[str, Array] = {}
         for name, array in self.parts.items():
             flat = array.reshape(-1)
             if array.ndim <= 1 or 1 in array.shape:
                 found[name] = flat
+                if 1 < flat.size <= NARROW:
+                    found |= {f"{name}[{place}:{place + 1}]": flat[place : place + 1] for place in range(flat.size)}
             if array.ndim == 2 and 1 < array.shape[1] <= NARROW < MOST_SLICES:
                 found |= {f"{name}[:, {place}]": array[:, place] for place in range(array.shape[1])}
             if array.ndim == 2 and 1 < array.shape[0] <= NARROW:
@@ -108,6 +110,11 @@ def is_bias_name(name: str) -> bool:
 def is_scaling_name(name: str) -> bool:
     """Whether a name speaks of ranges and the like."""
     return not is_bias_name(name) and SCALING_WORDS.search(name) is not None
+
+
+def is_number_of_line(name: str) -> bool:
+    """Whether a name means one of the few numbers in a line, which may be an end of a single column."""
+    return re.search(r"\[\d+:\d+\]$", name) is not None
 
 
 def base_name(name: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.formats.recipe_places import KernelPlace
-from porter.identification.pool import Pool, is_bias_name, is_scaling_name
+from porter.identification.pool import Pool, is_bias_name, is_number_of_line, is_scaling_name
 from reference.operations.dense import Orientation
 
 Array = NDArray[Any]
@@ -273,6 +273,7 @@ def slot_readings(pool: Pool, reading: KernelReading, inputs: int, units: int) -
         elif width == units:
             names = [name for name, vector in pool.vectors.items() if vector.size == units and name != reading.array]
             names = [name for name in names if np.any(pool.vectors[name]) or name == reading.bias]
+            names = [name for name in names if not is_number_of_line(name)]
             is_nothing = reading.bias is not None and not np.any(pool.vectors[reading.bias])
             for bias in names if is_nothing else (*names, None):
                 found += [_with_bias(each, bias) for each in several]

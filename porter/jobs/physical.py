@@ -75,7 +75,7 @@ def _open(found: Report, said: str) -> Report:
 
 def _otherwise(network: Network) -> Iterator[tuple[Network, str]]:
     """The same file read in the other units, and what a person has to say for it."""
-    declared = {key: value for key, value in network.declarations.items() if key != "physical"}
+    declared = {key: value for key, value in network.declarations.items() if key not in ("physical", "gains")}
     if any(isinstance(layer, Transform) for layer in network.layers):
         told = (
             "the port takes and gives the network's own units, and not physical ones: read the file without --physical "

@@ -29,6 +29,7 @@ def port(
     samples: Any = None,
     seed: int = 0,
     search: bool = True,
+    gradients: bool = False,
     **read_options: Any,
 ) -> Report:
     """Port a legacy network into a Keras model file, and prove every link of the chain.
@@ -42,6 +43,7 @@ def port(
         samples: golden samples of the original software: a path (``.npz``, ``.csv``) or a pair (inputs, outputs).
         seed: of the probes.
         search: whether to search for a counterexample beyond the probes.
+        gradients: whether the port's Jacobian is judged as well; see ``porter.verify``.
         **read_options: what a file does not say; see ``porter.read``.
 
     Returns:
@@ -58,10 +60,12 @@ def port(
     check_output(output, force=force)
     network = as_network(legacy, read_options)
     if isinstance(network, KerasNetwork):
+        from porter.jobs.gradients import OF_CHAINS, without_gradients
         from porter.jobs.graphs.port import port_legacy
 
         chosen = {"force": force, "dtype": dtype, "seed": seed, "placement": placement, "samples": samples}
-        return port_legacy(network, output, **chosen)
+        report = port_legacy(network, output, **chosen)
+        return without_gradients(report, OF_CHAINS) if gradients else report
     # TensorFlow only now, so that a file that cannot be read is refused at once.
     from porter.jobs.job import Job, compare_models, save
     from porter.jobs.verify import verify
@@ -70,7 +74,8 @@ def port(
     model = build(network, placement=placement, dtype=dtype)
 
     def judge(candidate: Any) -> Report:
-        return verify(network, candidate, samples=samples, seed=seed, search=search, placement=placement)
+        how: dict[str, Any] = {"samples": samples, "seed": seed, "search": search, "gradients": gradients}
+        return verify(network, candidate, placement=placement, **how)
 
     options = {"placement": placement, "dtype": dtype, "samples": _named(samples), "seed": seed, "search": search}
     limits = None if placement == "outside" else network.input_range

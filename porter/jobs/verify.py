@@ -17,6 +17,7 @@ from porter.formats.samples import Samples, load_samples
 from porter.jobs.escape import no_escape
 from porter.jobs.file_port import check_unmended, verify_file
 from porter.jobs.function_port import verify_function
+from porter.jobs.gradients import OF_CHAINS, OF_KERAS, unasked, with_gradients, without_gradients
 from porter.jobs.mending import check_remedy, for_file
 from porter.jobs.physical import in_other_units
 from porter.jobs.saving import staged, write_model
@@ -47,6 +48,7 @@ def verify(
     custom_objects: Any = None,
     unsafe_lambda: bool = False,
     architecture: str | Path | None = None,
+    gradients: bool = False,
     **options: Any,
 ) -> Report:
     """Judge a port of a legacy network, layer by layer.
@@ -70,6 +72,7 @@ def verify(
         unsafe_lambda: whether the Python in the Lambda layers of a saved Keras model may be run.
         architecture: the model (.json, .keras, .h5) that a port of weights alone belongs to.
         compile: whether a port that is a program may be compiled where it has to be, and run: its code runs here.
+        gradients: whether the port's Jacobian is compared with that of the legacy program as well, and judged with it.
         **options: ``read``'s options, where ``legacy`` is a path.
 
     Returns:
@@ -97,20 +100,26 @@ def verify(
         model = model.into(network, placement)
     with no_escape():
         if isinstance(model, TracedPort):
-            report = verify_traced(network, model, golden=golden, seed=seed, rows=rows)
+            report = _unshown(verify_traced(network, model, golden=golden, seed=seed, rows=rows), gradients)
             return report if source is None else for_file(report, Path(source))
         if isinstance(model, FileGraph):
             check_unmended(apply)
             report = verify_file(
                 network, model, golden=golden, seed=seed, search=search, placement=placement, rows=rows, path=source
             )
+            report = _unshown(report, gradients)
             return report if source is None else for_file(report, Path(source))
         if _is_function(model):
-            return verify_function(network, model, golden=golden, seed=seed, rows=rows)
+            return _unshown(verify_function(network, model, golden=golden, seed=seed, rows=rows), gradients)
     with no_escape(), preserved(model):
         if isinstance(network, KerasNetwork):
-            return _verify_keras(network, model, golden, seed, placement, apply, source)
-        return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source)
+            report = _verify_keras(network, model, golden, seed, placement, apply, source)
+            return without_gradients(report, OF_CHAINS) if gradients else report
+        return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source, gradients)
+
+
+def _unshown(report: Report, gradients: bool) -> Report:
+    return without_gradients(report, OF_KERAS) if gradients else report
 
 
 def _is_function(port: Any) -> bool:
@@ -128,6 +137,7 @@ def _verify_dense(
     rows: int,
     apply: str | Path | None,
     source: str | Path | None,
+    gradients: bool,
 ) -> Report:
     graph = read_graph(model)
     reduced = reduced_to(network, _kernel_shapes(graph))
@@ -145,7 +155,7 @@ def _verify_dense(
         report, mended = check_remedy(report, case)
         if apply is not None:
             _save(mended, apply, report)
-    return report
+    return with_gradients(report, case) if gradients else unasked(report, network)
 
 
 def _kernel_shapes(graph: PortGraph) -> list[tuple[int, ...]]:

@@ -13,6 +13,7 @@ from porter.errors import UsageError
 from porter.learning.data import Data
 from porter.learning.errors import DataError
 from porter.network import Network, Scaling, Transform
+from porter.network.network import GAINS
 from reference.operations.transforms import FUNCTIONS
 
 Array = NDArray[Any]
@@ -67,7 +68,9 @@ def ends_of(network: Network | None, layer_names: set[str], placement: str | Non
     scalings = [layer for layer in network.layers if isinstance(layer, Scaling)]
     transforms = [layer for layer in network.layers if isinstance(layer, Transform)]
     first = next((one for one in scalings if network.layers.index(one) < 2), None)
-    last = next((one for one in scalings if network.layers.index(one) >= len(network.layers) - 2), None)
+    # Behind gains neither the range nor the way back is that of the scaling.
+    ending = [one for one in scalings if network.layers.index(one) >= len(network.layers) - 2 and one.name != GAINS]
+    last = next(iter(ending), None)
     before = transforms[0] if transforms and network.layers[0] is transforms[0] else None
     after = transforms[-1] if transforms and network.layers[-1] is transforms[-1] else None
     return Ends(stage, (first, last), (before, after))

@@ -13,6 +13,8 @@ from porter.network.weight_file import WeightFile
 from reference.activations import Activation
 
 Array = NDArray[Any]
+GAINS = "Gains"
+"""Name of the scaling behind all transforms, which multiplies physical outputs."""
 Evidence = Literal["shape", "samples", "declared", "assumed", "contradicted"]
 
 
@@ -57,7 +59,7 @@ class Scaling:
     """y = scale * x + offset, column by column.
 
     Attributes:
-        name: ``"Norm_in"`` or ``"Norm_out"``.
+        name: ``"Norm_in"`` or ``"Norm_out"``; or ``GAINS``.
         rule: ``"[-1,1]"``, ``"[0,1]"`` or ``"mean-std"``.
         stored: (n, 2) minimum and maximum, or mean and standard deviation, of each column.
         scale: (n,) float64.
@@ -122,7 +124,8 @@ class Network:
         name: for people; the stem of the file.
         family: whose formula it follows; key of the registry of families.
         source: the arrays as stored.
-        layers: in order of computation: (Transform_in,) (Norm_in,) Layer1 .. LayerN (, Norm_out) (, Transform_out).
+        layers: in order of computation: (Transform_in,) (Norm_in,) Layer1 .. LayerN (, Norm_out) (, Transform_out)
+            (, Gains).
         claims: one row a convention.
         declarations: what the user declared, as plain data, for the legacy program to interpret by itself.
         input_range: (n, 2) documented minimum and maximum of each input of the first layer of the list, or None.

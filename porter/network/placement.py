@@ -8,6 +8,7 @@ import numpy as np
 
 from porter.errors import UnbuildableError, UsageError
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
+from porter.network.network import GAINS
 
 Placement = Literal["inside", "folded", "outside"]
 
@@ -39,11 +40,13 @@ def placed(network: Network, placement: str) -> tuple[Layer, ...]:
 def folded(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """The same function without scaling layers: each is multiplied into a neighbouring dense layer, in float64.
 
+    Gains stay: between them and the layers stands a transform.
+
     Raises:
         UnbuildableError: no neighbour can take it up.
     """
     remaining = list(layers)
-    for scaling in [layer for layer in layers if isinstance(layer, Scaling)]:
+    for scaling in [layer for layer in layers if isinstance(layer, Scaling) and layer.name != GAINS]:
         at = remaining.index(scaling)
         before = remaining[at - 1] if at > 0 else None
         after = remaining[at + 1] if at + 1 < len(remaining) else None

@@ -84,6 +84,7 @@ def render_html(report: ReportData) -> str:
         "rows": list(zip(report.layers, bars(report.layers), strict=True)),
         "pictures": pictures,
         "share": wording.share,
+        "slopes": wording.slopes(report),
         "links": wording.links(report),
         "counts": wording.evidence_counts(report.claims),
         "unproven": wording.unproven(report.claims),

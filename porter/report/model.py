@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from porter.examination.gradients import Gradients
 from porter.network import Claim
 
 Verdict = Literal["parity", "mismatch", "inconclusive", "drift"]
@@ -93,6 +94,7 @@ class ReportData:
         telling_inputs: one for each two readings of the file that the golden samples cannot tell apart: ``layer``,
             ``convention``, ``reading``, ``other``, and an ``input`` to be run through the original software, with the
             ``outputs`` that it has as the file is read and the ``other_outputs``.
+        gradients: the port's Jacobian beside the legacy one; None where it was not asked for.
         when: the time of the verification, in UTC; not part of the JSON, which is the same for the same files.
     """
 
@@ -108,4 +110,5 @@ class ReportData:
     after_remedy: str | None = None
     pictures: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     telling_inputs: tuple[Mapping[str, Any], ...] = ()
+    gradients: Gradients | None = None
     when: str | None = field(default=None, compare=False)

@@ -56,6 +56,7 @@ def render_text(report: ReportData, width: int = 80, color: bool = False) -> str
         _verdict(console, report)
         _findings(console, report)
         _layers(console, report.layers)
+        _gradients(console, report)
         _chain(console, report)
         _claims(console, report)
         _bullets(console, "Notes", ((note, "") for note in report.notes))
@@ -139,6 +140,23 @@ def _layers(console: Console, rows: tuple[LayerRow, ...]) -> None:
         errors = (_text(number(value)) for value in (row.isolated, row.allowed, row.cumulative))
         table.add_row(_text(row.layer), port, *errors, _text(row.verdict, style(row.verdict)))
     console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _gradients(console: Console, report: ReportData) -> None:
+    if report.gradients is None:
+        return
+    _title(console, f"Gradients: {report.gradients.verdict}")
+    table = Table(box=HEAD, padding=(0, 1), pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("derivatives of", overflow="fold")
+    for heading in ("largest", "apart", "worst", "allowed"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for one in wording.slopes(report):
+        figures = (_text(number(value)) for value in (one.size, one.difference, one.error, one.allowed))
+        table.add_row(_text(one.name), *figures, _text(one.verdict, style(one.verdict)))
+    if table.row_count:
+        console.print(Padding(table, (0, 0, 0, 2)))
+    _bullets(console, None, [(report.gradients.note, "")])
 
 
 def _chain(console: Console, report: ReportData) -> None:

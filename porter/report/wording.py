@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from porter.examination.gradients import Slope
 from porter.examination.pasting import is_code
 from porter.network import Claim
 from porter.report.json import plain
@@ -41,6 +42,7 @@ READING = (
     "scaling",
     "kind",
     "physical",
+    "gains",
     "backend",
     "exact_activations",
 )
@@ -186,8 +188,13 @@ def _is_own(report: ReportData, finding: Finding) -> bool:
 
 
 def measured(report: ReportData, finding: Finding) -> list[tuple[str, str]]:
-    """The figures of its layer, which findings of one layer share; none of a finding on how the file is read."""
-    return [] if finding.code.startswith("reading.") else _measured(_row(report, finding))
+    """The figures of its layer, which findings of one layer share; none of a finding on what is not its outputs."""
+    return [] if finding.code.startswith(("reading.", "gradient.")) else _measured(_row(report, finding))
+
+
+def slopes(report: ReportData) -> list[Slope]:
+    """Rows on the derivatives of layers and of outputs; none where gradients were not asked for."""
+    return [] if report.gradients is None else [*report.gradients.layers, *report.gradients.outputs]
 
 
 def remedy_blocks(finding: Finding) -> list[tuple[bool, str]]:

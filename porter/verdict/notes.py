@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from porter.examination.case import Case, Judged
 from porter.examination.one_to_one import OneToOne
 from porter.examination.search import Counterexample
+from porter.formats.gains import KIND, LEFT_OUT
+from porter.formats.scalings import kind_of
 from porter.ports.runtime import Runtime
 from porter.verdict.coverage import coverage_notes
 from reference.composed.folding import changes_nothing
@@ -26,7 +28,7 @@ def build_notes(case: Case, question: str | None, searched: Counterexample | Non
     for one in case.judged:
         notes += [*_fold_notes(case, one), *equivalence_notes(one), *_allowance_notes(one)]
     notes += [claim.detail for claim in case.network.claims if claim.convention == "activation table"]
-    notes += _port_notes(case)
+    notes += [*_port_notes(case), *_left_out(case)]
     if searched is not None and searched.row is not None:
         notes.append(searched.describe())
     return (*notes, *coverage_notes(case))
@@ -101,6 +103,14 @@ def _port_notes(case: Case) -> Iterator[str]:
     yield from runtime_notes(case.graph.runtime, dtypes)
     if case.network.input_range is None:
         yield "the file documents no input range: standard normal rows at three scales stand for it"
+
+
+def _left_out(case: Case) -> Iterator[str]:
+    """What the original does with the outputs, and nobody asked for."""
+    network = case.network
+    is_rrs = network.family == "oc-smart" and kind_of(network.source.path, network.declarations.get("kind")) == KIND
+    if is_rrs and "gains" not in network.declarations:
+        yield LEFT_OUT
 
 
 def runtime_notes(runtime: Runtime, formats: Collection[str]) -> Iterator[str]:

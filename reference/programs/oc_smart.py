@@ -44,6 +44,7 @@ def program(
     orientation: Declared = None,
     scaling: Declared = None,
     physical: str | None = None,
+    gains: Sequence[float] | None = None,
     dtype: Any = np.float64,
 ) -> Program:
     """The legacy forward pass, as a program of one input (rows, features) called ``"inputs"``.
@@ -59,14 +60,22 @@ def program(
         scaling: ``"[-1,1]"`` (where None), ``"[0,1]"``, ``"mean-std"``, or ``"none"`` to leave the scaling steps out; a
             list of two where the ends differ.
         physical: kind of network (``"aaNN"``) to add its physical transforms; None leaves them out.
+        gains: what the physical outputs are multiplied by, one a column: ``rrs * vgain``.
         dtype: in which the arithmetic is done.
 
     Raises:
         ValueError: the arrays do not make a network, or a declaration does not fit them.
     """
-    return chained_program(
+    whole = chained_program(
         arrays, attributes, _named(arrays), activation, output_activation, orientation, scaling, physical, dtype
     )
+    if gains is None:
+        return whole
+    factors = np.asarray(gains, np.float64)
+    if physical is None or len(factors) != len(whole.steps[-1].functions):
+        raise ValueError(f"{len(factors)} gains; expected one for each physical output")
+    last = Scaling("Gains", (whole.steps[-1].name,), np.zeros(len(factors)), factors, "mean-std", True, dtype)
+    return chain([*whole.steps, last])
 
 
 def chained_program(

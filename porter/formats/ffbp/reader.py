@@ -200,4 +200,5 @@ READER = Family(
     program,
     example="porter port rtosa_aann.net -o aann.keras --dtype float64",
     has_tables=True,
+    has_jacobian=True,
 )

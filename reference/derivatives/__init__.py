@@ -1,0 +1,1 @@
+"""How the outputs of legacy networks change with their inputs: by the chain rule, each operation's own derivative."""
