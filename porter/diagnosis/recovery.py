@@ -60,6 +60,7 @@ class _Assembled(Suspect):
 
     found_kernel: Array | None = None
     found_bias: Array | None = None
+    held_in: str = "float32"
 
     @property
     def kernel(self) -> Array | None:
@@ -68,6 +69,10 @@ class _Assembled(Suspect):
     @property
     def bias(self) -> Array | None:
         return self.found_bias
+
+    @property
+    def dtype(self) -> str:
+        return self.held_in
 
     def assign(self, *what: str) -> str:
         """In words: which part of an array each layer holds is for whoever wrote them to say."""
@@ -80,9 +85,17 @@ def assemble(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     found = read_parts(suspect.step, suspect.block)
     if found is None:
         return None
-    kernel, bias = found
+    kernel, bias, held_in = found
     assembled = _Assembled(
-        suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes, suspect.slack, kernel, bias
+        suspect.step,
+        suspect.block,
+        suspect.position,
+        suspect.layers,
+        suspect.probes,
+        suspect.slack,
+        kernel,
+        bias,
+        held_in,
     )
     return assembled, kernel, bias
 

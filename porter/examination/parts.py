@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,11 @@ def lay_out(step: Dense, block: Block, near: float = NEAR) -> list[Part] | None:
     return found if found and (held == 1).all() else None
 
 
-def read_parts(step: Dense, block: Block) -> tuple[Array, Array] | None:
-    """The port's kernel (inputs, units) and bias (units,) of a step, put together; None as above, but any mistake."""
+def read_parts(step: Dense, block: Block) -> tuple[Array, Array, str] | None:
+    """The port's kernel (inputs, units) and bias (units,) of a step, put together, and their coarsest dtype.
+
+    None as above, but whatever mistake is in them.
+    """
     parts = lay_out(step, block, near=np.inf)
     if parts is None or len(parts) < 2:
         return None
@@ -75,7 +78,11 @@ def read_parts(step: Dense, block: Block) -> tuple[Array, Array] | None:
         kernel[np.ix_(*part.places)] = part.kernel
         if part.bias is not None:
             bias[part.places[1]] += part.bias
-    return kernel, bias
+    return kernel, bias, _coarsest(parts)
+
+
+def _coarsest(parts: Sequence[Part]) -> str:
+    return max((part.dtype for part in parts), key=lambda name: FORMATS[name].unit)
 
 
 def parts_that_differ(step: Dense, block: Block) -> int | None:
@@ -96,7 +103,7 @@ def parts_that_differ(step: Dense, block: Block) -> int | None:
             biases[part.places[1]] += part.bias
             summands[part.places[1]] += part.bias != 0
     if (summands <= 1).all():
-        coarsest = max((part.dtype for part in parts), key=lambda name: FORMATS[name].unit)
+        coarsest = _coarsest(parts)
         same = equal_within_ulp(biases, bias, coarsest)
         wrong += int(np.count_nonzero(~(same | (np.abs(biases - bias) <= bias_slack + ulp(biases, coarsest)))))
     return wrong
