@@ -56,6 +56,7 @@ def render_text(report: ReportData, width: int = 80, color: bool = False) -> str
         _verdict(console, report)
         _findings(console, report)
         _layers(console, report.layers)
+        _witnesses(console, report)
         _chain(console, report)
         _claims(console, report)
         _bullets(console, "Notes", ((note, "") for note in report.notes))
@@ -138,6 +139,21 @@ def _layers(console: Console, rows: tuple[LayerRow, ...]) -> None:
         port = _text(", ".join(row.port_layer) if row.port_layer else "-")
         errors = (_text(number(value)) for value in (row.isolated, row.allowed, row.cumulative))
         table.add_row(_text(row.layer), port, *errors, _text(row.verdict, style(row.verdict)))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _witnesses(console: Console, report: ReportData) -> None:
+    if not report.witnesses:
+        return
+    _title(console, "Witnesses")
+    table = Table(box=HEAD, padding=(0, 1), pad_edge=False, show_edge=False, header_style="bold")
+    for heading in ("runtime", "run by"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("error", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for one in report.witnesses:
+        cells = (_text(one.name), _text(one.run_by), _text(number(one.error)))
+        table.add_row(*cells, _text(one.verdict, style(one.verdict)))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
