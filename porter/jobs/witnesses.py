@@ -60,7 +60,7 @@ def call_witnesses(legacy: Network, model: Any, source: Any, names: Sequence[str
         PorterError: a runtime that is not installed, or that the port cannot be written for.
     """
     wanted = [runtime_named(name) for name in dict.fromkeys(names)]
-    if not hasattr(model, "variables"):
+    if not wanted or not hasattr(model, "variables"):
         return [_of_file(each, source) for each in wanted]
     precision, calls = _precision_of(model), []
     for each in wanted:

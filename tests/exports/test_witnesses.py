@@ -64,9 +64,12 @@ def test_every_runtime_of_a_chain(square, model):
     assert text.index("Layers") < text.index("Witnesses") < text.index("Chain") and "onnx.reference" in text
 
 
-def test_without_runtimes_nothing_is_said_of_them(square, model):
-    report = verify(square, model)
-    assert report.witnesses == () and "Witnesses" not in str(report)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_without_runtimes_nothing_is_asked_and_nothing_said(square, dtype):
+    from porter.ports.keras.build import build
+
+    report = verify(square, build(square, dtype=dtype))
+    assert report.verdict == "parity" and report.witnesses == () and "Witnesses" not in str(report)
 
 
 def test_a_mistake_that_the_port_has_is_in_what_is_written_of_it(square, model):
