@@ -176,12 +176,12 @@ def test_outputs_stand_in_the_order_of_the_signature():
     assert _outputs(model) == (51, 52)
 
 
-def one_weight(layer, factor, share=0.5):
-    """One weight of a layer, of those that are not zero the one that so many are smaller than."""
+def scaled_weight(number, factor, share=0.5):
+    """One weight of a product, of those that are not zero the one that so many are smaller than."""
     import numpy as np
 
     def edit(model):
-        at = litert_files.products(model)[layer].inputs[1]
+        at = litert_files.products(model)[number].inputs[1]
         values = litert_files.array(model, at)
         real = np.flatnonzero(values)
         place = real[np.argsort(np.abs(values.ravel()[real]))[int(share * len(real))]]
@@ -196,11 +196,11 @@ def test_slopes_and_amplitudes_that_a_converter_multiplies_into_others(real, tmp
     network = porter.read(real / "canyon_med" / "v2" / "MATLAB" / "CANYON-MED_weights", kind=kind)
     right = porter.verify(network, litert_files.write(network, tmp_path / "right.tflite"), search=False)
     assert right.verdict == "parity" and any("multiplied by a factor" in note for note in right.notes), str(right)
-    for layer in (1, 2):
-        path = litert_files.write(network, tmp_path / "wrong.tflite", one_weight(layer, 1.01))
+    for number in (1, 2):
+        path = litert_files.write(network, tmp_path / "wrong.tflite", scaled_weight(number, 1.01))
         wrong = porter.verify(network, path, search=False)
-        assert wrong.verdict == "mismatch" and wrong.findings[0].layer == f"Layer{layer}", str(wrong)
-    path = litert_files.write(network, tmp_path / "wrong.tflite", one_weight(0, 1.5))
+        assert wrong.verdict == "mismatch" and wrong.findings[0].layer == f"Layer{number}", str(wrong)
+    path = litert_files.write(network, tmp_path / "wrong.tflite", scaled_weight(0, 1.5))
     assert porter.verify(network, path, search=False).verdict == "mismatch"
 
 
@@ -217,8 +217,8 @@ def test_a_chain_with_scaled_tanh(fixtures, tmp_path, name):
     network = porter.read(fixtures / "square_7-7-7-7-7.h5", activation=SCALED[name])
     right = porter.verify(network, litert_files.write(network, tmp_path / "right.tflite"), search=False)
     assert right.verdict == "parity", str(right)
-    for layer in range(4):
-        path = litert_files.write(network, tmp_path / "wrong.tflite", one_weight(layer, 1.01))
+    for number in range(4):
+        path = litert_files.write(network, tmp_path / "wrong.tflite", scaled_weight(number, 1.01))
         wrong = porter.verify(network, path, search=False)
         assert wrong.verdict == "mismatch", str(wrong)
-        assert f"Layer{layer + 1}" in [finding.layer for finding in wrong.findings]
+        assert f"Layer{number + 1}" in [finding.layer for finding in wrong.findings]
