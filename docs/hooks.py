@@ -83,8 +83,9 @@ def measurements() -> Iterator[str]:
     from reference.rounding.constants import MEASURED
 
     for each in MEASURED:
+        name, keras = BACKENDS.get(each.backend, each.backend), f", Keras {each.keras}" if each.keras else ""
         yield (
-            f"- {BACKENDS[each.backend]} {each.version}, Keras {each.keras}, {each.device.upper()}, {each.processor}; "
+            f"- {name} {each.version}{keras}, {each.device.upper()}, {each.processor}; "
             f"{', '.join(each.formats)}; by {', '.join(each.paths)}"
         )
 

@@ -19,6 +19,8 @@ Array = NDArray[Any]
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
+TANH_AMPLITUDE, TANH_SLOPE = 1.7159, 2.0 / 3.0
+"""Of scaled_tanh, where no parameter says otherwise."""
 GELU_TANH_SCALE = 0.7978845608028654  # sqrt(2/pi)
 
 
@@ -126,7 +128,7 @@ def hard_tanh(x: Array) -> Array:
     return np.clip(x, -1, 1)
 
 
-def scaled_tanh(x: Array, amplitude: float = 1.7159, slope: float = 2.0 / 3.0) -> Array:
+def scaled_tanh(x: Array, amplitude: float = TANH_AMPLITUDE, slope: float = TANH_SLOPE) -> Array:
     """amplitude * tanh(slope * x). Source: LeCun et al. 1998, Efficient BackProp, section 4.4."""
     return np.asarray(amplitude, x.dtype) * np.tanh(np.asarray(slope, x.dtype) * x)
 

@@ -197,6 +197,10 @@ def verify(
         bool, typer.Option("--compile", help="Compile and run a port that is a program: its code runs here.")
     ] = False,
     apply: Annotated[Path | None, typer.Option(metavar="PATH", help="Save a mended port, with every remedy.")] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Judge it as run by onnxruntime, litert, c, numpy, ... too; repeatable."),
+    ] = None,
     custom_objects: Annotated[
         str | None, typer.Option(metavar="MODULE|PY", help="Classes of the port's own: the module is imported and run.")
     ] = None,
@@ -233,6 +237,7 @@ def verify(
                 custom_objects=custom_objects,
                 unsafe_lambda=unsafe_lambda,
                 architecture=architecture,
+                runtimes=runtime or (),
             )
 
     print_reports(run_all([legacy], task, console.notice), as_json, html, junit)

@@ -40,6 +40,7 @@ from reference.operations.dense import Dense
 from reference.operations.embedding import Embedding
 from reference.operations.transforms import Transform
 from reference.rounding.bounds import end_to_end, has_bound
+from reference.rounding.recurrent_steps import is_stepped
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -49,6 +50,10 @@ BEYOND = "rows beyond the documented range"
 SIZES = (1, 2, 3)
 END_TO_END_ROWS = 256
 SPREAD_ROWS = 512
+ALONG = (
+    "its states are hidden; walked by the legacy cell in the port's format, all that it gives lies within the bound of "
+    "one time step"
+)
 BRANCHED = {"relu", "leaky_relu", "elu", "selu", "relu6", "thresholded_relu"}
 """Activations that do one thing on one side and another on the other."""
 
@@ -203,6 +208,10 @@ def _judge(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -> Ju
     notes: tuple[str, ...] = ()
     if found.exceeding and not differ and (form := in_another_form(walked)) is not None:
         found, notes = _compared(walked, form), (f"{walked.name}: {form.activation} is written as {form.form}",)
+    if not found.exceeding and not has_power(found.coarseness, walked.precision):
+        along = _along_the_cell(walked)
+        if along is not None:
+            found, notes = along, (*notes, f"{walked.name}: {ALONG}")
     tried, shown = _telling(walked)
     verdict, reason = _verdict_of(found, differ, walked, tried, shown)
     return Judged(walked, verdict, found, differ, shown, reason, (*notes, *_asleep(walked, _is_shown(walked, port))))
@@ -215,6 +224,15 @@ def _compared(walked: Walked, step: Any) -> Comparison:
     if not far.elements or near.exceeding:
         return near
     return merge_comparisons([near, far if far.exceeding else replace(far, ratio=-1.0, coarseness=np.inf)])
+
+
+def _along_the_cell(walked: Walked) -> Comparison | None:
+    """A recurrent layer whose states are hidden, against the legacy cell; None where that shows nothing either."""
+    if not is_stepped(walked.step) or any(one.carried is not None for one in walked.seen):
+        return None
+    seen = tuple(one.with_walked_states(walked.step, walked.precision) for one in walked.seen)
+    found = _compared(replace(walked, seen=seen), walked.step)
+    return found if found.is_parity and has_power(found.coarseness, walked.precision) else None
 
 
 def _telling(walked: Walked) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -234,7 +252,8 @@ def _verdict_of(
         return "mismatch", ""
     if not has_power(found.coarseness, walked.precision):
         share = f"{found.coarseness:.2g} of the range of what it gives"
-        return "uncompared", f"the bound says nothing here: rounding may come to {share}"
+        hidden = ", and the states after its time steps are hidden" if is_stepped(walked.step) else ""
+        return "uncompared", f"the bound says nothing here: rounding may come to {share}{hidden}"
     if tried and not shown:
         return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
     return "parity", ""

@@ -49,12 +49,18 @@ def _transform(site: OnnxSite, layer: Layer, tensor: str) -> str:
     for function, run in groupby(transform.functions):
         stop = start + len(tuple(run))
         alone = stop - start == len(transform.functions)
-        parts.append(_function(site, function, tensor if alone else site.slice(tensor, [start], [stop], [1])))
+        parts.append(write_function(site, function, tensor if alone else site.slice(tensor, [start], [stop], [1])))
         start = stop
     return parts[0] if len(parts) == 1 else site.add("Concat", *parts, axis=1)
 
 
-def _function(site: OnnxSite, name: str, x: str) -> str:
+def write_function(site: OnnxSite, name: str, x: str) -> str:
+    """A function of a transform by its name; the name of the tensor that it gives.
+
+    Raises:
+        UnbuildableError: one that has no form here.
+    """
+
     def square(y: str) -> str:
         return site.add("Mul", y, y)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.judging import cast, compare_step, judge_values
+from porter.exports.walked_states import WalkedStates, own_states, walked_states
 from porter.ports.traced import TracedPort
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error
@@ -75,11 +76,17 @@ class Seen:
             found = step_through(step, fed, self.states, precision)
         except KeyError:  # the states are hidden after all
             return None
-        sides = [(found.outputs, actual, found.allowed), *found.states]
+        # States that were walked agree with the cell that walked them; what the port gave alone says something.
+        states = () if isinstance(self.states, WalkedStates) else found.states
+        sides = [(found.outputs, actual, found.allowed), *states]
         return merge_comparisons(
             compare_outputs(wanted, np.asarray(own, np.float64), allowed, probes=self.probes, is_far=self.is_far)
             for wanted, own, allowed in sides
         )
+
+    def with_walked_states(self, step: Any, precision: Precision) -> Seen:
+        """The same, the hidden states of a recurrent layer walked by the legacy cell."""
+        return replace(self, states=walked_states(step, self.actual, precision))
 
     def _judge_span(
         self, step: Any, fed: tuple[Array, ...], actual: Array, carried: tuple[Array, ...], precision: Precision
@@ -208,12 +215,8 @@ def _line_up(
         has_error = any(name in values.errors for name in step.inputs)
         if step.name in tensors:
             actual = np.asarray(tensors[step.name], np.float64)
-            found.append(
-                (
-                    step.name,
-                    Seen(probes, fed, actual, carried if has_error else None, is_far, port.states.get(step.name)),
-                )
-            )
+            states = port.states.get(step.name) or own_states(step, fed, actual, precision)
+            found.append((step.name, Seen(probes, fed, actual, carried if has_error else None, is_far, states)))
             values.arrays[step.name] = actual
             continue
         trace = step(*fed)

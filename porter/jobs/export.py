@@ -215,7 +215,15 @@ def _with_count(report: Report, count: int, legacy: Network) -> Report:
 
 
 def judge_file(
-    network: Network, form: Format, path: Path, *, golden: Any = None, seed: int = 0, rows: int = 2000, trusted: bool
+    network: Network,
+    form: Format,
+    path: Path,
+    *,
+    golden: Any = None,
+    seed: int = 0,
+    rows: int = 2000,
+    trusted: bool,
+    placement: str | None = None,
 ) -> Report:
     """A file of a format that something here runs, judged; what nothing runs is not checked, and says so.
 
@@ -227,6 +235,7 @@ def judge_file(
         seed: of the inputs.
         rows: of them.
         trusted: whether its code may be run.
+        placement: where a file that is opened as a graph has the scaling; None to find out.
     """
     if form.opens is None or (form.holds_code and not trusted):
         reason = "nothing here runs it" if form.opens is None else "it was not compiled and run (--compile asks for it)"
@@ -242,7 +251,9 @@ def judge_file(
         return verify_traced(network, opened, golden=golden, seed=seed, rows=rows)
     if isinstance(opened, FileGraph):
         few = min(rows, OPENED_ROWS)
-        return verify_file(network, opened, golden=golden, seed=seed, rows=few, search=False, path=path)
+        return verify_file(
+            network, opened, golden=golden, seed=seed, rows=few, search=False, path=path, placement=placement
+        )
     from porter.jobs.untraced import verify_untraced
 
     return verify_untraced(network, opened, form, golden=golden, seed=seed, rows=rows)

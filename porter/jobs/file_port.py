@@ -83,16 +83,25 @@ def verify_file(
         whole = _from_end_to_end(network, port, golden, seed, rows)
         if whole.verdict != "mismatch":
             return as_export(whole, file, opens=False)
-    if report.verdict == "mismatch" and _has_slopes(case):
-        halves, precision = _holds_halves(case), Precision("float32", "float32")
-        if _is_within(case, port, Precision("float32", "float16") if halves else precision):
-            return as_export(_uncompared(report, HALVES if halves else MERGED), file, opens=False)
+    halves = _holds_halves(case)
+    is_open = report.verdict == "mismatch" and _has_slopes(case) and (halves or not _is_followed(case))
+    if is_open and _is_within(case, port, Precision("float32", "float16" if halves else "float32")):
+        return as_export(_uncompared(report, HALVES if halves else MERGED), file, opens=False)
     return as_export(_with_defaults(report, case, port), file)
 
 
 def _has_slopes(case: Case) -> bool:
     """Whether a converter may multiply an activation's slope into the arrays on both sides."""
     return any(isinstance(step, Dense) and step.activation.name in WITH_SLOPE for step in case.program.steps)
+
+
+def _is_followed(case: Case) -> bool:
+    """Whether the steps were found in the file as the converter has multiplied them, and all but one of them are right.
+
+    Where more are not, what was taken for a step may be another.
+    """
+    wrong = sum(one.verdict == "mismatch" for one in case.judged)
+    return wrong == 1 and any(one.rewritten for one in case.judged)
 
 
 def _holds_halves(case: Case) -> bool:

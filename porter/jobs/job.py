@@ -17,12 +17,10 @@ from porter.jobs.provenance import describe, write_provenance
 from porter.jobs.saving import Discard, load_model, staged, write_model
 from porter.network import Network
 from porter.progress import tell
+from porter.report.model import ORDER
 from porter.report.report import Report
 
 Array = NDArray[Any]
-
-ORDER = ("parity", "inconclusive", "mismatch")
-"""Verdicts, best first."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from porter.jobs.gradients import OF_CHAINS, OF_KERAS, unasked, with_gradients, 
 from porter.jobs.mending import check_remedy, for_file
 from porter.jobs.physical import in_other_units
 from porter.jobs.saving import staged, write_model
+from porter.jobs.witnesses import call_witnesses, with_witnesses
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.network.placement import PLACEMENTS, check_unplaced
@@ -49,6 +50,7 @@ def verify(
     unsafe_lambda: bool = False,
     architecture: str | Path | None = None,
     gradients: bool = False,
+    runtimes: str | Sequence[str] = (),
     **options: Any,
 ) -> Report:
     """Judge a port of a legacy network, layer by layer.
@@ -71,6 +73,9 @@ def verify(
             imported and run, or a mapping of names.
         unsafe_lambda: whether the Python in the Lambda layers of a saved Keras model may be run.
         architecture: the model (.json, .keras, .h5) that a port of weights alone belongs to.
+        runtimes: other runtimes that the same port is written for, run by and judged in, each a second witness:
+            "onnxruntime", "onnx-reference", "litert", "tensorflow", "c", "fortran", "numpy". The verdict is then the
+            worst of theirs and of the port's own; ``Report.witnesses`` has them all. An ONNX file is run as it is.
         compile: whether a port that is a program may be compiled where it has to be, and run: its code runs here.
         gradients: whether the port's Jacobian is compared with that of the legacy program as well, and judged with it.
         **options: ``read``'s options, where ``legacy`` is a path.
@@ -98,6 +103,25 @@ def verify(
     golden = load_samples(samples, network)
     if isinstance(model, StoredArrays):
         model = model.into(network, placement)
+    calls = call_witnesses(network, model, source, [runtimes] if isinstance(runtimes, str) else runtimes)
+    report = _verify_port(network, model, source, golden, seed, search, placement, rows, apply, gradients)
+    with no_escape():
+        return with_witnesses(report, network, calls, golden=golden, seed=seed, rows=rows)
+
+
+def _verify_port(
+    network: Network,
+    model: Any,
+    source: str | Path | None,
+    golden: Samples | None,
+    seed: int,
+    search: bool,
+    placement: str | None,
+    rows: int,
+    apply: str | Path | None,
+    gradients: bool,
+) -> Report:
+    """The report of the port as it is."""
     with no_escape():
         if isinstance(model, TracedPort):
             report = _unshown(verify_traced(network, model, golden=golden, seed=seed, rows=rows), gradients)

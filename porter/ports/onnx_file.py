@@ -1,12 +1,16 @@
-"""An ONNX file, read as data by ``onnx`` and run by ``onnxruntime``: as it stands, in parts, and optimized."""
+"""An ONNX file, read as data by ``onnx`` and run by ``onnxruntime``: as it stands, in parts, and optimized.
+
+Or by the evaluator that ``onnx`` has itself, in NumPy, which is another program for the same operations.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +41,36 @@ CONDITIONS = {
 QUANTIZED = {
     "ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
 }  # fmt: skip
-DEFAULTS = "onnxruntime's own optimizations (ORT_ENABLE_ALL)"
+EVALUATED: Mapping[str, tuple[str, ...]] = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh")}
+"""Activations of recurrent operations for which onnx' own evaluator has no others."""
 KEPT_SESSIONS = 128
 
 
+class MakeSession(Protocol):
+    """Makes what runs a model."""
+
+    def __call__(self, model: bytes, *, optimized: bool) -> Any:
+        """Something that is run with names of outputs (None: all) and arrays by the names of inputs."""
+        ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs the operations of a file.
+
+    Attributes:
+        name: with its version.
+        defaults: what is on by itself where a whole file is run, in words.
+        session: makes a session.
+    """
+
+    name: str
+    defaults: str
+    session: MakeSession
+
+
 def open_onnx(path: Path, *, trusted: bool = False) -> FileGraph:
-    """Read a file.
+    """Read a file, to be run by onnxruntime.
 
     Args:
         path: of the file; arrays that lie beside it are read where their names say nothing but a name.
@@ -54,10 +82,53 @@ def open_onnx(path: Path, *, trusted: bool = False) -> FileGraph:
     """
     del trusted
     require("onnx", "onnx")
-    require("onnxruntime", "onnx")
+    runtime = require("onnxruntime", "onnx")
+    defaults = "onnxruntime's own optimizations (ORT_ENABLE_ALL)"
+    return _read(_load(Path(path)), path, Engine(f"onnxruntime {runtime.__version__}", defaults, _session))
+
+
+def open_by_reference(path: Path, *, trusted: bool = False) -> FileGraph:
+    """Read a file, to be run by the evaluator that ``onnx`` has itself.
+
+    Args:
+        path: as in ``open_onnx``.
+        trusted: likewise.
+
+    Raises:
+        MissingPackageError: no ``onnx``.
+        PortError: no such file, or none that is understood.
+    """
+    del trusted
+    version = require("onnx", "onnx").__version__
     model = _load(Path(path))
+    _check_evaluated(model, path)
+    return _read(model, path, Engine(f"onnx.reference {version}", "the whole file in one run", _evaluator))
+
+
+def _check_evaluated(model: Any, path: Path) -> None:
+    """Refuse what onnx' evaluator passes over without a word.
+
+    Raises:
+        PortError: a recurrent operation with other activations than the usual ones, or a limit.
+    """
+    for node in model.graph.node:
+        usual = EVALUATED.get(node.op_type)
+        if usual is None:
+            continue
+        options = {each.name: each for each in node.attribute}
+        named = [each.decode() for each in options["activations"].strings] if "activations" in options else []
+        others = sorted({*named} - {*usual}) if named[: len(usual)] != [*usual] else []
+        if others or "clip" in options:
+            raise PortError(
+                f"the port {path}", found=f"{node.name}: {node.op_type} with {', '.join(others) or 'a limit (clip)'}, "
+                "which onnx' own evaluator passes over",
+                expected=f"{' and '.join(dict.fromkeys(usual))}", remedy="leave --runtime onnx-reference out",
+            )  # fmt: skip
+
+
+def _read(model: Any, path: Path, engine: Engine) -> FileGraph:
     try:
-        return _Reader(model, Path(path).name).graph()
+        return _Reader(model, Path(path).name, engine).graph()
     except PortError:
         raise
     except Exception as error:  # what is damaged inside
@@ -112,8 +183,8 @@ def _check_places(model: Any, path: Path) -> None:
 class _Reader:
     """A model, taken apart once: which tensors are constant, and who makes which."""
 
-    def __init__(self, model: Any, name: str) -> None:
-        self.model, self.name = model, name
+    def __init__(self, model: Any, name: str, engine: Engine) -> None:
+        self.model, self.name, self.engine = model, name, engine
         graph = model.graph
         self.constants = {each.name: each for each in graph.initializer}
         self.constant_names = set(self.constants) | {each.values.name for each in graph.sparse_initializer}
@@ -123,15 +194,13 @@ class _Reader:
             if all(name in self.constant_names for name in taken_by(node)) and node.op_type not in RANDOM:
                 self.constant_names |= set(node.output)
         self.given = [each for each in graph.input if each.name not in self.constants]
-        self.runner = _Runner(model, self.maker, self.constants)
+        self.runner = _Runner(model, self.maker, self.constants, engine.session)
         self.keys: dict[str, Key] = {}
 
     def key(self, name: str) -> Key:
         return self.keys.setdefault(name, len(self.keys))
 
     def graph(self) -> FileGraph:
-        import onnxruntime
-
         inputs = tuple(self._input(each) for each in self.given)
         nodes = tuple(self._nodes())
         outputs = tuple(self.key(each.name) for each in self.model.graph.output)
@@ -150,14 +219,14 @@ class _Reader:
 
         return FileGraph(
             name=self.name,
-            runtime=f"onnxruntime {onnxruntime.__version__}",
+            runtime=self.engine.name,
             inputs=inputs,
             outputs=outputs,
             nodes=nodes,
             names=named,
             run=run,
             whole=whole,
-            defaults=DEFAULTS,
+            defaults=self.engine.defaults,
             batch=batches.pop() if len(batches) == 1 and max(batches) > 0 else None,
             approximates="quantized" if kinds & QUANTIZED else "",
             metadata={each.key: each.value for each in self.model.metadata_props},
@@ -168,7 +237,7 @@ class _Reader:
         """What advances each recurrent operation by one time step, by the tensors that it gives."""
         found: dict[Key, Advance] = {}
         for node in self.model.graph.node:
-            advance = cell_of(node, self.model, self.constants, _plain_session, self.runner)
+            advance = cell_of(node, self.model, self.constants, self.runner.plain, self.runner)
             if advance is not None:
                 found.update((self.key(name), advance) for name in node.output if name)
         return found
@@ -288,8 +357,10 @@ def taken_by(node: Any) -> Iterator[str]:
 class _Runner:
     """Sessions of parts of a model, each made once."""
 
-    def __init__(self, model: Any, maker: Mapping[str, int], constants: Mapping[str, Any]) -> None:
-        self._model, self._maker, self._constants = model, maker, constants
+    def __init__(
+        self, model: Any, maker: Mapping[str, int], constants: Mapping[str, Any], session: MakeSession
+    ) -> None:
+        self._model, self._maker, self._constants, self._make = model, maker, constants, session
         self._sessions: OrderedDict[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], Any] = OrderedDict()
 
     @functools.cached_property
@@ -333,7 +404,11 @@ class _Runner:
         )
         graph.sparse_initializer.extend(self._model.graph.sparse_initializer)
         part = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
-        return _session(part.SerializeToString(), optimized=False), taken
+        return self.plain(part.SerializeToString()), taken
+
+    def plain(self, model: bytes) -> Any:
+        """A session of a model that is optimized nowhere."""
+        return self._make(model, optimized=False)
 
     def _between(self, given: Mapping[str, str], wanted: Sequence[str]) -> tuple[list[Any], list[Any], list[str]]:
         """The operations between some tensors and others, the constants that they take, and which are needed.
@@ -363,7 +438,7 @@ class _Runner:
 
     @functools.cached_property
     def _usual(self) -> Any:
-        return _session(self._model.SerializeToString(), optimized=True)
+        return self._make(self._model.SerializeToString(), optimized=True)
 
     def whole(self, given: Mapping[str, Array]) -> list[Array]:
         """The outputs, as anybody gets them who loads the file."""
@@ -377,10 +452,6 @@ def _typed(name: str, dtype: str) -> Any:
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), None)
 
 
-def _plain_session(model: bytes) -> Any:
-    return _session(model, optimized=False)
-
-
 def _session(model: bytes, *, optimized: bool) -> Any:
     import onnxruntime
 
@@ -391,3 +462,22 @@ def _session(model: bytes, *, optimized: bool) -> Any:
         options.intra_op_num_threads = 1
     # Without its fallback, which prints to standard output before it tries the same again.
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+
+
+class _Evaluator:
+    """onnx' own evaluator, without what NumPy says of numbers that overflow where that is as it should be."""
+
+    def __init__(self, model: bytes) -> None:
+        from onnx.reference import ReferenceEvaluator
+
+        self._evaluator = ReferenceEvaluator(model)
+
+    def run(self, names: Sequence[str] | None, given: Mapping[str, Array]) -> Any:
+        """Outputs by name, all of them for None."""
+        with np.errstate(all="ignore"):
+            return self._evaluator.run(names, dict(given))
+
+
+def _evaluator(model: bytes, *, optimized: bool) -> Any:
+    del optimized  # it has one way alone
+    return _Evaluator(model)

@@ -12,7 +12,7 @@ FAILURES = ("mismatch", "contradicted", "inconclusive", "uncompared")
 
 
 def render_junit(report: ReportData, name: str) -> str:
-    """One test case a layer and one a link, in a suite of that name.
+    """One test case a layer, one a witness and one a link, in a suite of that name.
 
     A test fails on a mismatch, a contradiction and wherever parity was owed but not shown. A link that was not asked
     for and a step that is folded into another are skipped; a reading that is assumed passes, its claims say so.
@@ -23,6 +23,9 @@ def render_junit(report: ReportData, name: str) -> str:
         told = "\n".join(f"{key}: {text}" for finding in found for key, text in wording.facts(report, finding))
         short = found[0].message if found else f"isolated {wording.number(row.isolated)}"
         _case(suite, f"{name}.layers", row.layer, row.verdict, short=short, told=told)
+    for one in report.witnesses:
+        short = one.findings[0].message if one.findings else f"error {wording.number(one.error)}"
+        _case(suite, f"{name}.witnesses", one.name, one.verdict, short=short, told=f"{one.run_by}: {one.note}")
     for link, question, verdict, note in wording.links(report):
         _case(suite, f"{name}.links", link, verdict, short=question, told=note)
     _count(suite)

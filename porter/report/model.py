@@ -11,6 +11,8 @@ from porter.network import Claim
 
 Verdict = Literal["parity", "mismatch", "inconclusive", "drift"]
 """Of these, "drift" is that of a ``DriftReport`` alone: what was free to move has moved, and nothing else has."""
+ORDER: tuple[Verdict, ...] = ("parity", "inconclusive", "mismatch")
+"""Verdicts of a port, best first."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,29 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Witness:
+    """The port as one runtime runs it, judged.
+
+    Attributes:
+        name: of the runtime, as ``--runtime`` takes it; or "the port itself".
+        run_by: what ran it, with its version.
+        verdict: as that of a report.
+        error: the largest error of an output against the reference, end to end; None where it was not seen.
+        layers: one row a step of the legacy program.
+        findings: mistakes of what this runtime runs.
+        note: what was compared.
+    """
+
+    name: str
+    run_by: str
+    verdict: Verdict
+    error: float | None
+    layers: tuple[LayerRow, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class ReportData:
     """The result of a verification, as data.
 
@@ -95,6 +120,8 @@ class ReportData:
             ``convention``, ``reading``, ``other``, and an ``input`` to be run through the original software, with the
             ``outputs`` that it has as the file is read and the ``other_outputs``.
         gradients: the port's Jacobian beside the legacy one; None where it was not asked for.
+        witnesses: the port as it is and as other runtimes run it, where these were asked for; ``verdict`` is then the
+            worst of theirs, and ``layers`` and ``links`` are those of the port as it is.
         when: the time of the verification, in UTC; not part of the JSON, which is the same for the same files.
     """
 
@@ -111,4 +138,5 @@ class ReportData:
     pictures: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     telling_inputs: tuple[Mapping[str, Any], ...] = ()
     gradients: Gradients | None = None
+    witnesses: tuple[Witness, ...] = ()
     when: str | None = field(default=None, compare=False)

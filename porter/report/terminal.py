@@ -57,6 +57,7 @@ def render_text(report: ReportData, width: int = 80, color: bool = False) -> str
         _findings(console, report)
         _layers(console, report.layers)
         _gradients(console, report)
+        _witnesses(console, report)
         _chain(console, report)
         _claims(console, report)
         _bullets(console, "Notes", ((note, "") for note in report.notes))
@@ -157,6 +158,21 @@ def _gradients(console: Console, report: ReportData) -> None:
     if table.row_count:
         console.print(Padding(table, (0, 0, 0, 2)))
     _bullets(console, None, [(report.gradients.note, "")])
+
+
+def _witnesses(console: Console, report: ReportData) -> None:
+    if not report.witnesses:
+        return
+    _title(console, "Witnesses")
+    table = Table(box=HEAD, padding=(0, 1), pad_edge=False, show_edge=False, header_style="bold")
+    for heading in ("runtime", "run by"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("error", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for one in report.witnesses:
+        cells = (_text(one.name), _text(one.run_by), _text(number(one.error)))
+        table.add_row(*cells, _text(one.verdict, style(one.verdict)))
+    console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _chain(console: Console, report: ReportData) -> None:

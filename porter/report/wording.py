@@ -107,6 +107,9 @@ def headline(report: ReportData) -> str:
     layers = [row.layer for row in report.layers if row.verdict == "mismatch"]
     if layers:
         return f"{series(layers)}: the port differs by more than rounding explains."
+    apart = [one.name for one in report.witnesses if one.verdict == "mismatch"]
+    if report.verdict == "mismatch" and apart:
+        return f"As run by {series(apart)}, the port differs by more than rounding explains."
     return _inconclusive(report)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.activations import Activation
+from reference.activations import TANH_AMPLITUDE, TANH_SLOPE, Activation
 from reference.operations.dense import Dense
 from reference.precision import FORMATS, Precision
 from reference.rounding.bounds import Errors, allowed_error, register
@@ -253,6 +253,8 @@ def _absorbed(dense: Dense, leaving: Units, column: int) -> tuple[Activation, fl
         return (own, 0.0) if is_zero else None
     if offset == 0 and _passes(own, scale):
         return own, scale
+    if own.name == "scaled_tanh" and offset == 0 and scale == 1 / amplitude_of(own):
+        return Activation("tanh"), float(own.parameters.get("slope", TANH_SLOPE))
     way = _OTHERS.get((own.name, scale, offset)) if not own.parameters else None
     return None if way is None else (Activation(way[0]), way[1])
 
@@ -265,6 +267,11 @@ _OTHERS = {
     ("sigmoid", -1.0, 1.0): ("sigmoid", -1.0),
 }
 """Activation, scale and offset to the activation that gives just that, and of which multiple of the preactivation."""
+
+
+def amplitude_of(activation: Activation) -> float:
+    """By which the next layer's arrays are multiplied where a port has a plain function in its place; 1 for most."""
+    return float(activation.parameters.get("amplitude", TANH_AMPLITUDE)) if activation.name == "scaled_tanh" else 1.0
 
 
 def _passes(activation: Activation, factor: float) -> bool:

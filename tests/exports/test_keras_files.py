@@ -11,8 +11,10 @@ import pytest
 
 import porter
 from porter.exports.formats import FORMATS
+from porter.exports.keras_files import steps_of
 from porter.exports.names import checkpoint_prefix, named_function
-from tests.exports.test_onnx_graphs import cnn, recurrent
+from tests.exports.test_onnx_graphs import cnn, recurrent, weights
+from tests.keras_legacy.files import layer, model, write
 
 pytestmark = pytest.mark.usefixtures("keras")
 
@@ -106,10 +108,10 @@ def test_a_checkpoint_of_keras_2(fixtures, tmp_path):
     import tensorflow as tf
 
     network = porter.read(fixtures / "bare_7-16-10-7.h5")
-    layers = [layer for layer in porter.build(network).layers if layer.weights]
+    layers = [each for each in porter.build(network).layers if each.weights]
     root = tf.train.Checkpoint()
-    for number, layer in enumerate(layers):
-        held = tf.train.Checkpoint(kernel=tf.Variable(layer.kernel), bias=tf.Variable(layer.bias))
+    for number, each in enumerate(layers):
+        held = tf.train.Checkpoint(kernel=tf.Variable(each.kernel), bias=tf.Variable(each.bias))
         setattr(root, f"layer_with_weights-{number}", held)
     root.write(str(tmp_path / "cp-0001"))
     assert porter.verify(network, tmp_path / "cp-0001", search=False).verdict == "parity"
@@ -245,3 +247,49 @@ def test_numbers_of_a_saved_model_are_those_of_the_port(square, tmp_path):
     model.export(tmp_path / "a", verbose=False)
     rows = np.random.default_rng(0).uniform(*square.input_range.T, (20, 7)).astype(np.float32)
     assert np.allclose(open_saved_model(tmp_path / "a")(rows), np.asarray(model(rows)), rtol=1e-6)
+
+
+def long_sequences(path, kind):
+    """Two recurrent layers over forty time steps: one that gives every step, and one that gives the last."""
+    gates = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}[kind]
+    how = {"activation": "tanh", "use_bias": True} | ({} if gates == 1 else {"recurrent_activation": "sigmoid"})
+    entries = [
+        layer(kind, "rnn_1", batch_input_shape=[None, 40, 6], units=12, return_sequences=True, **how),
+        layer(kind, "rnn_2", units=12, return_sequences=False, **how),
+    ]
+    roles, size = ("kernel", "recurrent_kernel", "bias"), 12 * gates
+    held = weights("rnn_1", roles, (6, size), (12, size), (size,))
+    return write(path, model(entries), held | weights("rnn_2", roles, (12, size), (12, size), (size,)))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_long_sequences_in_a_saved_model(tmp_path, kind):
+    """Its states are hidden: a right one is at parity, and no wrong one is."""
+    from porter.ports.keras.build import build
+    from porter.ports.keras.saved_model import write_saved_model
+
+    network = porter.read(long_sequences(tmp_path / "old.h5", kind))
+    right = porter.export(network, tmp_path / "right", to="saved_model")
+    assert right.verdict == "parity" and all(row.power < 1e-4 for row in right.layers), str(right)
+    assert any("rnn_2: its states are hidden; walked by the legacy cell" in note for note in right.notes)
+    for name, array, verdict in (
+        ("rnn_1", 0, "mismatch"), ("rnn_1", 1, "mismatch"), ("rnn_2", 0, "inconclusive"), ("rnn_2", 1, "inconclusive"),
+    ):  # fmt: skip
+        port = build(network)
+        arrays = [np.array(each) for each in port.get_layer(name).get_weights()]
+        arrays[array][2, 3] *= 1.01
+        port.get_layer(name).set_weights(arrays)
+        write_saved_model(port, steps_of(network, port), tmp_path / f"{name}_{array}")
+        wrong = porter.verify(network, tmp_path / f"{name}_{array}")
+        assert wrong.verdict == verdict, str(wrong)
+        assert {row.layer: row.verdict for row in wrong.layers}[name] != "parity"
+
+
+def test_without_the_walk_long_sequences_stay_open(tmp_path, monkeypatch):
+    """Negative control: the bound that is carried along them says nothing."""
+    from porter.exports import judge
+
+    monkeypatch.setattr(judge, "_along_the_cell", lambda walked: None)
+    report = porter.export(long_sequences(tmp_path / "old.h5", "LSTM"), tmp_path / "a", to="saved_model")
+    assert report.verdict == "inconclusive"
+    assert "the states after its time steps are hidden" in report.layers[1].where

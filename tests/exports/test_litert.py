@@ -176,14 +176,49 @@ def test_outputs_stand_in_the_order_of_the_signature():
     assert _outputs(model) == (51, 52)
 
 
-def test_slopes_that_a_converter_multiplies_into_others_leave_a_right_file_open(real, tmp_path):
-    network = porter.read(real / "canyon_med" / "v2" / "MATLAB" / "CANYON-MED_weights", kind="nit")
+def scaled_weight(number, factor, share=0.5):
+    """One weight of a product, of those that are not zero the one that so many are smaller than."""
+    import numpy as np
+
+    def edit(model):
+        at = litert_files.products(model)[number].inputs[1]
+        values = litert_files.array(model, at)
+        real = np.flatnonzero(values)
+        place = real[np.argsort(np.abs(values.ravel()[real]))[int(share * len(real))]]
+        values.ravel()[place] *= factor
+        litert_files.put(model, at, values)
+
+    return edit
+
+
+@pytest.mark.parametrize("kind", ["nit", "ph", "sil"])
+def test_slopes_and_amplitudes_that_a_converter_multiplies_into_others(real, tmp_path, kind):
+    network = porter.read(real / "canyon_med" / "v2" / "MATLAB" / "CANYON-MED_weights", kind=kind)
     right = porter.verify(network, litert_files.write(network, tmp_path / "right.tflite"), search=False)
-    assert right.verdict == "inconclusive" and not right.findings and "slope" in right.notes[0]
+    assert right.verdict == "parity" and any("multiplied by a factor" in note for note in right.notes), str(right)
+    for number in (1, 2):
+        path = litert_files.write(network, tmp_path / "wrong.tflite", scaled_weight(number, 1.01))
+        wrong = porter.verify(network, path, search=False)
+        assert wrong.verdict == "mismatch" and wrong.findings[0].layer == f"Layer{number}", str(wrong)
+    path = litert_files.write(network, tmp_path / "wrong.tflite", scaled_weight(0, 1.5))
+    assert porter.verify(network, path, search=False).verdict == "mismatch"
 
-    def spoil(model):
-        at = litert_files.products(model)[0].inputs[1]
-        litert_files.put(model, at, 1.5 * litert_files.array(model, at))
 
-    wrong = porter.verify(network, litert_files.write(network, tmp_path / "wrong.tflite", spoil), search=False)
-    assert wrong.verdict == "mismatch"
+SCALED = {
+    "all hidden layers": ["scaled_tanh", "scaled_tanh", "scaled_tanh", "linear"],
+    "another amplitude": ["scaled_tanh(amplitude=1.3, slope=0.7)", "scaled_tanh", "tanh", "linear"],
+    "the first alone": ["scaled_tanh", "tanh", "tanh", "linear"],
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_a_chain_with_scaled_tanh(fixtures, tmp_path, name):
+    """A right file is at parity; with one weight off by a hundredth it is not, and the layer is among those named."""
+    network = porter.read(fixtures / "square_7-7-7-7-7.h5", activation=SCALED[name])
+    right = porter.verify(network, litert_files.write(network, tmp_path / "right.tflite"), search=False)
+    assert right.verdict == "parity", str(right)
+    for number in range(4):
+        path = litert_files.write(network, tmp_path / "wrong.tflite", scaled_weight(number, 1.01))
+        wrong = porter.verify(network, path, search=False)
+        assert wrong.verdict == "mismatch", str(wrong)
+        assert f"Layer{number + 1}" in [finding.layer for finding in wrong.findings]

@@ -39,6 +39,10 @@ def test_where_they_were_measured():
     assert measured_on("tensorflow", "2.21.0", "cpu", FORMATS) and measured_on("tensorflow", "2.21", "cpu", ["float32"])
     assert measured_on("jax", "0.11.2", "gpu", ["float32", "bfloat16"])
     assert not measured_on("jax", "0.11.2", "gpu", ["float32", "float64"])
+    assert measured_on("onnxruntime", "1.32.0", "cpu", ["float32"]) and measured_on(
+        "LiteRT", "2.3.0", "cpu", ["float32"]
+    )
+    assert not measured_on("onnxruntime", "1.32.0", "cpu", ["float64"])
     for other in (("tensorflow", "2.22.0", "cpu"), ("tensorflow", "2.2", "cpu"), ("tensorflow", "2.21.0", "gpu"),
                   ("jax", "2.21.0", "cpu")):  # fmt: skip
         assert not measured_on(*other, ["float32"])

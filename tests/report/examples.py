@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from porter.network import Claim
-from porter.report.model import Finding, LayerRow
+from porter.report.model import Finding, LayerRow, Witness
 from porter.report.report import Report
 
 LAYERS = ("Layer1", "Layer2", "Layer3")
@@ -34,7 +34,7 @@ def _claims() -> tuple[Claim, ...]:
 
 
 def parity() -> Report:
-    """Every layer within rounding; Norm_in folded into the first."""
+    """Every layer within rounding, in another runtime as well; Norm_in folded into the first."""
     rows = (
         LayerRow("Norm_in", ("Layer1",), "folded into Layer1", dtype="float32"),
         LayerRow("Layer1", ("Layer1",), "parity", 1.2e-7, 1.2e-7, 8.8e-7, "row 3 of corners, unit 1", 2000, 0, 2e-7),
@@ -49,6 +49,10 @@ def parity() -> Report:
         claims=_claims(),
         notes=(COVERAGE,),
         provenance=PROVENANCE,
+        witnesses=(
+            Witness("the port itself", "Keras 3.15.1", "parity", 5.0e-7, rows),
+            Witness("onnxruntime", "onnxruntime 1.32.0", "parity", 4.1e-7, rows[1:], (), "2,000 inputs"),
+        ),
         when="2026-01-31 12:00 UTC",
     )
 

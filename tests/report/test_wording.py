@@ -74,6 +74,9 @@ def test_headlines():
     rows = inconclusive().layers[:1]
     assert "contradicted" in headline(replace(inconclusive(), layers=rows, claims=contradicted))
     assert "the notes say" in headline(replace(inconclusive(), layers=rows))
+    told = [replace(one, verdict="mismatch") if one.name == "onnxruntime" else one for one in parity().witnesses]
+    found = headline(replace(parity(), verdict="mismatch", witnesses=tuple(told)))
+    assert found == "As run by onnxruntime, the port differs by more than rounding explains."
 
 
 def test_facts_that_were_not_measured_are_left_out():

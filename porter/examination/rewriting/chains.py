@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.probes import steered_rows, wide_rows
-from porter.examination.rewriting.gauges import Found, find_units
+from porter.examination.rewriting.gauges import NEARLY_ALL, Found, find_units
 from porter.examination.rewriting.spans import Pieces, Span
 from porter.ports.blocks import Block
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
 from reference.composed.folding import fold
-from reference.composed.rewriting import HOMOGENEOUS, Units, coarsest_unit, entered, is_absorbed, merge
+from reference.composed.rewriting import HOMOGENEOUS, Units, amplitude_of, coarsest_unit, entered, is_absorbed, merge
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, round_to
@@ -25,6 +25,8 @@ Array = NDArray[Any]
 
 WINDOW = 24
 """How many of the port's tensors are looked at for what a step gives."""
+LIKE = 1e-5
+"""Relative: nearer to a factor that is known, one that was read off outputs is tried as that."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class _Search:
                 if is_last != (stop == end) or values.shape[1] < wanted.shape[1] or len(values) != len(wanted):
                     continue
                 one = find_units(wanted, values, unit, _is_free(step))
+                one = None if one is None else replace(one, units=_known(one.units, step))
                 fits = one is not None and (one.units.is_identity or not (is_last or not isinstance(step, Dense)))
                 if one is not None and fits:
                     found.append((stop, one))
@@ -162,6 +165,16 @@ def _refined(units: Units, step: Any, entering: Units, block: Block) -> Units:
     powers = np.sign(factors) * 2.0 ** np.round(np.log2(np.abs(np.where(near, factors, 1.0))))
     exact = np.abs(factors - powers) <= 4 * FORMATS[block.precision.variables].unit * np.abs(powers)
     return replace(units, scale=np.where(near, np.where(exact, powers, factors), units.scale))
+
+
+def _known(units: Units, step: Any) -> Units:
+    """A factor that leaves the activation's amplitude to the next layer is what the file says it is, for every unit."""
+    usual = 1 / amplitude_of(step.activation) if isinstance(step, Dense) else 1.0
+    real = units.scale != 0
+    is_usual = np.abs(units.scale - usual) <= LIKE * abs(usual)
+    if usual == 1 or not real.any() or np.mean(is_usual[real]) < NEARLY_ALL:
+        return units
+    return replace(units, scale=np.where(real, usual, 0.0))
 
 
 def _is_free(step: Any) -> bool:

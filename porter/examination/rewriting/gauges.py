@@ -16,6 +16,8 @@ FOLLOWS = 1e-3
 """Residual beside its spread with which a column still follows a unit: one wrong weight is not to hide the unit."""
 MOST = 0.5
 """Share of the units that have to be found."""
+NEARLY_ALL = 0.9
+"""Share of those that were found whose factor has to be one number, for the others to be given it."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ class _Search:
 
     def eliminate(self) -> bool:
         """The units that follow nothing, each to the column left over that is most like it."""
+        factor = self._common_factor()
         for unit in np.flatnonzero(~self.taken):
             columns = np.flatnonzero(self._open)
             constant = np.flatnonzero((self.units.scale == 0) & ~self._open)
-            if unit in columns:
+            if unit in columns or (unit in constant and self._is_near(int(unit), factor)):
                 column = int(unit)
             elif len(columns):
                 likeness = _correlation(self._found[:, columns], self._wanted[:, [unit]])[:, 0]
@@ -126,8 +129,22 @@ class _Search:
                 column = int(unit) if unit in constant else int(constant[0])
             else:
                 return False
-            self._take(column, int(unit), 1.0, 0.0)
+            self._take(column, int(unit), factor, 0.0)
         return not self._open.any()
+
+    def _is_near(self, unit: int, factor: float) -> bool:
+        """Whether the column of a unit's own number is what the unit is, times a factor: both hardly move."""
+        wanted, found = factor * self._wanted[:, unit], self._found[:, unit]
+        return bool(np.max(np.abs(found - wanted)) <= self._follows * np.max(np.abs(wanted)))
+
+    def _common_factor(self) -> float:
+        """By which the units were multiplied that were found, where that is one number, as of an amplitude; else 1."""
+        real = self.units.scale != 0
+        scales = self.units.scale[real]
+        if self._is_free or not len(scales) or self.units.offset[real].any():
+            return 1.0
+        middle = float(np.median(scales))
+        return middle if np.mean(np.abs(scales - middle) <= self._clean * abs(middle)) >= NEARLY_ALL else 1.0
 
 
 def _correlation(found: Array, wanted: Array) -> Array:
