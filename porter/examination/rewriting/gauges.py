@@ -19,6 +19,9 @@ MOST = 0.5
 NEARLY_ALL = 0.9
 """Share of those that were found whose factor has to be one number, for the others to be given it."""
 
+FEW_ROWS, ALIKE = 64, 0.9
+"""On how many rows two columns must correlate, and by how much, before they are compared on all."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -46,6 +49,8 @@ def find_units(wanted: Array, found: Array, unit: float, is_free: bool) -> Found
         return None
     search = _Search(wanted[usable], found[usable], max(16 * unit, 1e-6), max(FOLLOWS, 16 * unit), is_free)
     search.in_place()
+    if not search.may_find(MOST):
+        return None
     search.elsewhere()
     share = search.taken.mean()
     if share < MOST or not search.eliminate():
@@ -71,6 +76,14 @@ class _Search:
         for column in map(int, np.flatnonzero(error <= room)):
             scale = self._fit(column, column)[0] if self._is_free and self._wanted[:, column].any() else 1.0
             self._take(column, column, scale, 0.0)
+
+    def may_find(self, least: float) -> bool:
+        """Whether so many units are taken or look like some column on a few rows: most tensors are another step's."""
+        left = np.flatnonzero(~self.taken)
+        few = slice(None, None, max(1, len(self._wanted) // FEW_ROWS))
+        wanted = self._wanted[few][:, left]
+        alike = np.abs(_correlation(self._found[few], wanted)).max(axis=0, initial=0) > ALIKE
+        return bool((self.taken.sum() + (alike | (np.ptp(wanted, axis=0) == 0)).sum()) / len(self.taken) >= least)
 
     def elsewhere(self) -> None:
         """Columns that follow another unit, or their own with a factor."""
