@@ -52,8 +52,8 @@ def diagnose(case: Case) -> list[Named]:
     """Every mistake of a port, in the order of the layers."""
     dense = [one for one in case.judged if isinstance(one.pair.step, Dense)]
     has_layers = any(atom.is_core or len(atom.names) > 1 for atom in case.graph.atoms)
-    if case.whole != "parity" and len(dense) > 1 and has_layers and not any(map(_is_found, dense)):
-        return [_unrecognised(case, dense[0])]
+    if len(dense) > 1 and has_layers and not any(map(_is_found, dense)):  # a port in one piece shows no layer
+        return [_unrecognised(case, dense[0])] if case.whole == "mismatch" else []
     diagnoses: dict[str, Diagnosis] = {}
     for position, one in enumerate(dense):
         if one.verdict == "mismatch" and one.pair.block is not None:

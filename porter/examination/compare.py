@@ -67,7 +67,7 @@ class Comparison:
 
 def compare_outputs(
     expected: Array, actual: Array, allowed: Array, *, probes: str = "rows", unheld: Array | None = None,
-    first_row: int = 0, first_place: int = 0, is_far: bool = False,
+    first_row: int = 0, first_place: int = 0, may_overflow: Array | bool = False,
 ) -> Comparison:  # fmt: skip
     """Compare two arrays of one shape.
 
@@ -80,8 +80,8 @@ def compare_outputs(
             is inevitable there, and the element is left out, as is one where the reference is not finite.
         first_row: the number of the first row among its probes, where this is one block of them.
         first_place: the same along the second axis.
-        is_far: whether the rows lie far outside a network's range: an element that is no number there on the port's
-            side alone is counted and left out, for a formula written out may overflow where another does not.
+        may_overflow: where a formula written out may overflow and another does not, far outside a network's range: an
+            element that is no number there on the port's side alone is counted and left out. It broadcasts to (rows, ...).
 
     A NaN on one side only, or an infinity that the other side does not share, exceeds every bound.
     """
@@ -103,7 +103,7 @@ def compare_outputs(
             error = np.where(same, 0.0, np.where(np.isnan(error), np.inf, error))
             unbounded = np.isinf(allowed)
             inevitable = ~np.isfinite(expected) | (False if unheld is None else unheld)
-            overflowed = ~np.isfinite(wide) & ~inevitable & ~unbounded if is_far else np.zeros(error.shape, bool)
+            overflowed = ~np.isfinite(wide) & ~inevitable & ~unbounded & may_overflow
             ratio = np.where(error == 0, 0.0, np.where(allowed > 0, error / allowed, np.inf))
             ratio = np.where(np.isnan(ratio) | (np.isinf(error) & np.isfinite(allowed)), np.inf, ratio)
             ratio = np.where(inevitable | unbounded | overflowed, 0.0, ratio)

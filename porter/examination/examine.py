@@ -144,7 +144,8 @@ def _whole(program: Program, judged: Sequence[Judged], graph: Port, inputs: Arra
     if any(type(one.step) is not type(one.pair.step) for one in judged):
         return "unknown"
     present = {one.name: one.pair.block.precision for one in judged if one.pair.block is not None}
-    coarsest = max(present.values(), key=lambda precision: precision.format.unit, default=None)
+    declared = [atom.precision for atom in graph.atoms if atom.precision is not None]  # of a port in one piece
+    coarsest = max(present.values() or declared, key=lambda precision: precision.format.unit, default=None)
     if coarsest is None:
         return "unknown"
     fed = cast(inputs[: min(END_TO_END_ROWS, END_TO_END_NUMBERS // _widest(program) + 1)], graph.input_dtypes[0])

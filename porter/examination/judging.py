@@ -15,11 +15,15 @@ from porter.errors import first_line
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.probes import FAR, blocks
 from porter.examination.threads import PROCESSORS, threads
+from reference.operations.dense import Dense
 from reference.operations.elementwise import Elementwise
 from reference.operations.embedding import Embedding
 from reference.operations.masking import Mask, Masking
+from reference.operations.scaling import Scaling
+from reference.operations.timewise import TimewiseDense
 from reference.precision import Precision, round_to
 from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
+from reference.trace import LayerTrace
 
 Array = NDArray[Any]
 Run = Callable[[Array], Array]
@@ -30,6 +34,13 @@ BLOCK_ELEMENTS = 2**18
 """Numbers that are judged at a time: few enough to stay in the processor's cache."""
 LARGEST_PIECE = 2**21
 """Numbers that a layer is judged on at a time, where each place is computed by itself."""
+WITHOUT_EXPONENTIALS = (
+    "linear", "identity", "relu", "leaky_relu", "relu6", "thresholded_relu", "hard_tanh", "hard_sigmoid",
+    "hard_sigmoid_keras2", "softsign",
+)  # fmt: skip
+"""Activations that nobody writes with an exponential."""
+MULTIPLE = 4
+"""Of the preactivation, of which a formula may take the exponential: 2 in a tanh, and a slope beside it."""
 LEAST_ROWS, LEAST_NUMBERS = 256, 2**20
 """But so many rows at least, or a wide kernel would be streamed from memory again and again; fewer beyond so many
 numbers, of which a bound needs a dozen arrays."""
@@ -81,16 +92,16 @@ def judge_values(
         precision: in which the port computes.
         probes: what the rows are, for the report.
         first_row: the number of the first of them among those probes.
-        is_far: whether they lie far outside a network's range, as ``compare_outputs`` has it.
+        is_far: whether they lie far outside a network's range, where a formula may overflow (``can_overflow``).
     """
     if len(actual) != len(inputs):
-        return _judge_sides(_sides(step, inputs, actual, precision, is_far), probes, first_row, is_far)
+        return _judge_sides(_sides(step, inputs, actual, precision, is_far), probes, first_row)
     widest = max(inputs.shape[-1], actual.size // max(len(actual), 1), 1)
     most = max(min(LEAST_ROWS, LEAST_NUMBERS // widest), BLOCK_ELEMENTS // widest, 1)
 
     def judge_block(rows: slice) -> Comparison:
         sides = _sides(step, inputs[rows], actual[rows], precision, is_far)
-        return _judge_sides(sides, probes, first_row + rows.start, is_far)
+        return _judge_sides(sides, probes, first_row + rows.start)
 
     if len(inputs) <= most:
         return judge_block(slice(0, len(inputs)))
@@ -107,11 +118,12 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _judge_sides(sides: _Sides, probes: str, first_row: int, is_far: bool) -> Comparison:
+def _judge_sides(sides: _Sides, probes: str, first_row: int) -> Comparison:
     def compared(allowed: Array) -> Comparison:
         return compare_outputs(
-            sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld, first_row=first_row, is_far=is_far
-        )
+            sides.expected, sides.found, allowed, probes=probes, unheld=sides.unheld, first_row=first_row,
+            may_overflow=sides.may_overflow,
+        )  # fmt: skip
 
     pure = compared(sides.allowed)
     if not sides.platform.any():
@@ -152,9 +164,26 @@ def _compare_piece(
     allowed = allowed_error(step, fed, trace, precision) + platform_allowance(step, fed, trace, precision)
     expected = np.asarray(trace.outputs, np.float64)
     unheld = inevitable_overflow(trace, precision)
+    may_overflow = probes == FAR and can_overflow(step, fed, trace, precision)
     return compare_outputs(
-        expected, actual, allowed, probes=probes, unheld=unheld, first_place=first_place, is_far=probes == FAR
+        expected, actual, allowed, probes=probes, unheld=unheld, first_place=first_place, may_overflow=may_overflow
     )
+
+
+def can_overflow(step: Any, fed: tuple[Array, ...], trace: LayerTrace, precision: Precision) -> Array:
+    """Where a right port, however it writes a step's formula, may overflow although the reference does not.
+
+    Exponentials of a multiple of the preactivation do so beyond a share of the format's logarithm, squares beyond its
+    root; nothing else has a reason to. Boolean, of a shape that broadcasts to the outputs'.
+    """
+    limits = precision.format.largest
+    with np.errstate(invalid="ignore"):
+        if isinstance(step, Dense | TimewiseDense) and trace.preactivation is not None:
+            most = np.sqrt(limits) if step.activation.name in WITHOUT_EXPONENTIALS else np.log(limits) / MULTIPLE
+            return np.asarray(np.abs(trace.preactivation) > most)
+        if isinstance(step, Scaling):
+            return np.asarray(np.abs(trace.outputs) > np.sqrt(limits))
+    return np.ones((), bool)
 
 
 def error_ratios(step: Any, inputs: Array, actual: Array, precision: Precision) -> Array:
@@ -174,6 +203,7 @@ class _Sides:
     allowed: Array
     platform: Array
     unheld: Array
+    may_overflow: Array | bool
 
 
 def _sides(step: Any, inputs: Array, actual: Array, precision: Precision, is_far: bool = False) -> _Sides:
@@ -195,6 +225,7 @@ def _sides(step: Any, inputs: Array, actual: Array, precision: Precision, is_far
         allowed_error(step, (fed,), trace, precision),
         platform_allowance(step, (fed,), trace, precision),
         unheld,
+        is_far and can_overflow(step, (fed,), trace, precision),
     )
 
 
@@ -209,7 +240,7 @@ def judge(
         rows: (rows, inputs); rounded to the port's dtype first, so that both sides get the same numbers.
         precision: in which the port computes.
         probes: what the rows are, for the report.
-        is_far: whether they lie far outside a network's range, as ``compare_outputs`` has it.
+        is_far: whether they lie far outside a network's range, where a formula may overflow (``can_overflow``).
 
     Raises:
         Refused: the piece cannot be run on them.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
-from porter.examination.judging import cast, compare_step, judge_values
+from porter.examination.judging import can_overflow, cast, compare_step, judge_values
 from porter.exports.walked_states import WalkedStates, own_states, walked_states
 from porter.ports.traced import TracedPort
 from reference.precision import Precision
@@ -80,7 +80,7 @@ class Seen:
         states = () if isinstance(self.states, WalkedStates) else found.states
         sides = [(found.outputs, actual, found.allowed), *states]
         return merge_comparisons(
-            compare_outputs(wanted, np.asarray(own, np.float64), allowed, probes=self.probes, is_far=self.is_far)
+            compare_outputs(wanted, np.asarray(own, np.float64), allowed, probes=self.probes, may_overflow=self.is_far)
             for wanted, own, allowed in sides
         )
 
@@ -97,7 +97,8 @@ class Seen:
         shown = getattr(step, "shown", None)
         if shown is not None:
             expected, actual = shown(expected), shown(np.asarray(actual, np.float64))
-        return compare_outputs(expected, actual, allowed, probes=self.probes, is_far=self.is_far)
+        may_overflow = self.is_far and can_overflow(step, fed, trace, precision)
+        return compare_outputs(expected, actual, allowed, probes=self.probes, may_overflow=may_overflow)
 
 
 @dataclass(frozen=True)
