@@ -200,5 +200,5 @@ class Activation:
         return FUNCTIONS[self.name](x, **self.parameters)
 
     def __str__(self) -> str:
-        inner = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items())
+        inner = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items() if value is not None)
         return f"{self.name}({inner})" if inner else self.name

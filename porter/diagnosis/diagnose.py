@@ -63,13 +63,19 @@ def diagnose(case: Case) -> list[Named]:
     named = []
     for one in case.judged:
         named += [Named(cause, one, diagnoses.get(one.name)) for cause in _causes(case, one, diagnoses)]
-    if case.whole != "parity":
+    if case.whole != "parity" and not _may_hide(case):
         named += [*_extra_blocks(case), *_merges(case), *_strays(case)]
     told = {one.cause.remedy for one in named}
     named += [Named(each, case[each.layer]) for each in case.account.causes if each.remedy not in told]
     if case.unaccounted and not named:
         named.append(_unaccounted(case))
     return whole_port(same_once(named), sum(isinstance(one.pair.step, Dense) for one in case.judged))
+
+
+def _may_hide(case: Case) -> bool:
+    """Whether layers that nothing was paired with may stand in pieces that nothing accounts for: the whole agrees."""
+    is_short = any(pair.block is None for pair in case.pairing.dense)
+    return case.whole == "within" and is_short and bool(case.pairing.extra or case.pairing.strays)
 
 
 def _is_found(one: Judged) -> bool:
@@ -138,6 +144,8 @@ def _explain_other(step: Any, block: Block | None, inputs: Array) -> Cause:
 def _absent(case: Case, one: Judged) -> Sequence[Cause]:
     step = one.pair.step
     if case.whole == "parity" or one.verdict.startswith("folded"):  # built in another way, paired or not
+        return []
+    if _may_hide(case):
         return []
     if isinstance(step, Scaling):
         return _absent_scaling(case, one)

@@ -385,6 +385,8 @@ def _losing_atom(atoms: Sequence[Atom], rows: Array, wanted: Array) -> Atom | No
             values = run_piece(atom.run, values)
         except Refused:
             return None
+        if len(values) != len(wanted):  # rows laid out otherwise: which of them should hand it on cannot be told
+            return None
         if lost is None and (before & ~_has_nan(values)).any():
             lost = atom
     return lost if (wanted & ~_has_nan(values)).any() else None

@@ -81,7 +81,7 @@ def compare_outputs(
         first_row: the number of the first row among its probes, where this is one block of them.
         first_place: the same along the second axis.
         may_overflow: where a formula written out may overflow and another does not, far outside a network's range: an
-            element that is no number there on the port's side alone is counted and left out. It broadcasts to (rows, ...).
+            element that is no number there on the port's side alone is counted and left out. Broadcasts to (rows, ...).
 
     A NaN on one side only, or an infinity that the other side does not share, exceeds every bound.
     """

@@ -53,7 +53,10 @@ class Trace:
 
     def rows(self, *keys: Any) -> Array:
         """(n,) the rows of which some of these tensors hold other bits than usual."""
-        changed = np.zeros(len(self.values[keys[0]]), bool)
+        lengths = [np.shape(self.values[key])[:1] for key in keys]
+        changed = np.zeros(lengths[0], bool)
+        if changed.ndim == 0 or len(set(lengths)) > 1:  # rows along another axis, or no plain array
+            return np.zeros(0, int)
         for key in keys:
             usual = self.usual.get(key)
             changed |= True if usual is None else _differ(self.values[key], usual)

@@ -37,7 +37,7 @@ from reference.composed.extremes import Extremes
 from reference.composed.forms import TanhBySigmoid, equivalent_forms
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
-from reference.precision import Precision
+from reference.precision import FORMATS, Precision
 from reference.rounding.bounds import end_to_end
 from reference.trace import Program, chain
 
@@ -79,6 +79,7 @@ def examine(
     inputs = network_inputs(program, rows, rng, outside, golden)
     judging = _without_scaling(program) if outside else program
     graph = one_to_one(graph, inputs, np.asarray(judging(inputs[:SEEN_ROWS])[0]))
+    _check_outputs(graph, inputs)
     _check_dtype(graph)
     _check_width(network, graph, inputs)
     pairing = pair_chain(judging, graph.atoms, inputs, rng)
@@ -136,7 +137,7 @@ def _ordinary(judged: Sequence[Judged], walk: _Walk, inputs: Array, is_rewritten
 
 
 def _whole(program: Program, judged: Sequence[Judged], graph: Port, inputs: Array) -> str:
-    """The port called as a whole against the program: "mismatch", "parity", or "unknown".
+    """The port called as a whole against the program: "mismatch", "parity", "within" a loose bound, or "unknown".
 
     The end-to-end bound is loose, but no correct port exceeds it; and where it is small beside the outputs, no port
     that keeps to it leaves out a step.
@@ -157,7 +158,7 @@ def _whole(program: Program, judged: Sequence[Judged], graph: Port, inputs: Arra
     if compare_outputs(expected, found, allowed).exceeding:
         return "mismatch"
     span = np.ptp(expected, axis=0)
-    return "parity" if np.all(np.max(allowed, axis=0) <= TELLING_UNITS * coarsest.format.unit * span) else "unknown"
+    return "parity" if np.all(np.max(allowed, axis=0) <= TELLING_UNITS * coarsest.format.unit * span) else "within"
 
 
 def _widest(program: Program) -> int:
@@ -178,6 +179,28 @@ def _check_width(network: Network, graph: Port, inputs: Array) -> None:
             expected=f"(rows, {inputs.shape[1]}), as {network.name} has it",
             remedy="check that this is the port of that network",
         )
+
+
+def _check_outputs(graph: Port, inputs: Array) -> None:
+    """Numbers, and as many rows of them as there are inputs; what it refuses to compute is told elsewhere."""
+    fed = cast(inputs[-SEEN_ROWS:], graph.input_dtypes[0])
+    try:
+        output: Any = graph(fed)[0]
+    except Exception:  # a port of one size of batch alone may raise anything
+        return
+    found = np.asarray(output) if hasattr(output, "shape") or hasattr(output, "__array__") else None
+    if found is None or (found.dtype.kind not in "fiub" and str(found.dtype) not in FORMATS):
+        told = type(output).__name__ if found is None or found.dtype == object else f"outputs of dtype {found.dtype}"
+    elif found.ndim and len(found) == len(fed):
+        return
+    else:
+        told = f"outputs of shape {found.shape} for {len(fed)} rows"
+    raise PortError(
+        f"the port {graph.name}",
+        found=told,
+        expected="an array of numbers, a row for each row of inputs, as the legacy network gives",
+        remedy="take out what changes the shape of the outputs, or their kind",
+    )
 
 
 def _check_dtype(graph: Port) -> None:

@@ -150,6 +150,8 @@ def _judge(case: Case) -> Callable[[Array], tuple[str, Comparison]]:
         for one in compared:
             block = one.pair.block
             assert block is not None
+            if len(tensors[block.leaving]) != len(rows):  # its rows lie along another axis
+                continue
             fed = port_rows(tensors[block.entry], block.precision)
             result = judge_values(one.step, fed, tensors[block.leaving], block.precision, "search")
             if result.ratio > 1:

@@ -62,7 +62,10 @@ class Steadiness:
 
     def hold_together(self, whole: Array, parts: Array) -> None:
         """The outputs of the port called as a whole beside those of its parts, on the same rows."""
-        self._apart |= not np.array_equal(whole, parts, equal_nan=True)
+        try:
+            self._apart |= not np.array_equal(whole, parts, equal_nan=True)
+        except TypeError:  # parts that are no plain numbers, as ragged tensors are
+            self._apart = True
 
     def refuse(self, rows: int, error: BaseException) -> None:
         """The port cannot be called with so many rows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,9 @@ def _verify_port(
         if _is_function(model):
             return _unshown(verify_function(network, model, golden=golden, seed=seed, rows=rows), gradients)
     with no_escape(), preserved(model):
+        if isinstance(network, KerasNetwork) and not hasattr(model, "inputs"):  # its own class shows no layers
+            called = verify_function(network, _as_function(model), golden=golden, seed=seed, rows=rows)
+            return _unshown(called, gradients)
         if isinstance(network, KerasNetwork):
             report = _verify_keras(network, model, golden, seed, placement, apply, source)
             return without_gradients(report, OF_CHAINS) if gradients else report
@@ -144,6 +147,20 @@ def _verify_port(
 
 def _unshown(report: Report, gradients: bool) -> Report:
     return without_gradients(report, OF_KERAS) if gradients else report
+
+
+def _as_function(model: Any) -> Callable[..., Any]:
+    """A model of a class of its own, called on arrays: one for each input."""
+
+    def call(*rows: Any) -> Any:
+        from keras import ops, tree
+
+        fed = [ops.convert_to_tensor(each, dtype=model.compute_dtype) for each in rows]
+        outputs = model(fed if len(fed) > 1 else fed[0], training=False)
+        return [ops.convert_to_numpy(each) for each in tree.flatten(outputs)]
+
+    call.__name__ = model.name
+    return call
 
 
 def _is_function(port: Any) -> bool:

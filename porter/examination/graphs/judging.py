@@ -262,6 +262,8 @@ def _in_another_form(suspect: Suspect, found: Comparison) -> tuple[Suspect, Comp
     """The step with its activation written another way, where it agrees so, and what that is."""
     if not found.exceeding or not isinstance(suspect.step, TimewiseDense):
         return suspect, found, ""
+    if any(suspect.step.inputs[0] not in part.fed for part in suspect.seen):  # it takes another tensor
+        return suspect, found, ""
     step = suspect.step
     plain = Dense(**{field.name: getattr(step, field.name) for field in fields(step)})
     seen = tuple(_flat(part) for part in suspect.seen)

@@ -143,9 +143,9 @@ def _mixes_at(run: Callable[[Array], Array], scale: float, width: int, rng: np.r
         # Each of the same shape, for what a vector unit computes depends on where in an array it stands.
         before = run(rows).reshape(rows.shape)
         after = run(np.where(moved, np.roll(rows, 1, axis=1), rows)).reshape(rows.shape)
+        same = (before == after) | (np.isnan(before) & np.isnan(after))
     except Exception:  # somebody's own layer may refuse anything
         return False
-    same = (before == after) | (np.isnan(before) & np.isnan(after))
     return not bool(same[~moved].all())
 
 
