@@ -14,6 +14,7 @@ from porter.examination.graphs.suspect import Suspect, Variant
 from porter.examination.pasting import quoted, remade
 from reference.activations import Activation
 from reference.operations.elementwise import Elementwise
+from reference.operations.masking import Mask
 from reference.operations.prelu import PReLU
 from reference.precision import FORMATS, Precision
 from reference.rounding.bounds import allowed_error, register
@@ -82,6 +83,8 @@ def slopes(suspect: Suspect, step: Any) -> Iterator[Variant]:
 def followers(suspect: Suspect, step: Any) -> Iterator[Variant]:
     """An activation behind, or in front of, a layer that has none."""
     if isinstance(getattr(step, "activation", None), Activation) or hasattr(step, "cell") or hasattr(step, "forward"):
+        return
+    if isinstance(step, Mask):  # gives no numbers
         return
     for other in candidates(Activation("linear")):
         message = f"{other} is applied behind it; the file has nothing there"

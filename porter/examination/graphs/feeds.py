@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
-from porter.examination.graphs.lengths import fill_shapes, shapes_inside
+from porter.examination.graphs.lengths import fill_shapes, merged, shapes_inside, takes
 from porter.examination.graphs.masked_rows import KINDS, draw_counts, put_value
 from porter.examination.graphs.probes import ELEMENTS
 from porter.formats.programs import build_program
@@ -22,6 +22,10 @@ Array = NDArray[Any]
 HELD = 2**25
 """Numbers in all layers for all rows together: what a verification holds from end to end; at least one row."""
 MOST_ROWS = 16
+LENGTHS = (13, 17, 150)
+"""Along open axes: odd ones, of which no stride leaves the same rest as of twelve, and one of a long series."""
+OTHER_ROWS, OTHERS_HELD = 3, 2**21
+"""Rows of such a length, and numbers in all layers for one row up to which it is tried."""
 WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 PIXELS = 128
 """Values of whole numbers that nothing looks up: as many as all these dtypes hold."""
@@ -54,12 +58,61 @@ def draw_feeds(
             f"the port {graph.model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
         )
     dtypes = dict(zip((each.name for each in network.inputs), graph.input_dtypes, strict=True))
+    _check_dtypes(network, graph, dtypes)
     if given is not None:
         rows = {each.name: np.asarray(values) for each, values in zip(network.inputs, given, strict=True)}
     else:
         rows = _draw(network, _shapes(network, graph, like), rng, lambda shapes: count_rows(graph, shapes))
     rows = _with_masks(rows, _masked(network), given is not None)
     return {name: values.astype(dtypes[name]) for name, values in rows.items()}
+
+
+def draw_other_lengths(network: KerasNetwork, graph: PortGraph, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
+    """Few rows for each of ``LENGTHS`` along the axes that the file and the port leave open, where both take that.
+
+    None where there is no such axis, and none of a length at which the layers compute too many numbers.
+    """
+    known = [each.shape for each in network.inputs]
+    shapes = [merged(row, own) for row, own in zip(graph.input_shapes, known, strict=True)]
+    if all(None not in shape for shape in shapes):
+        return
+    accepts = _acceptance(network)
+    for length in LENGTHS:
+        filled = [tuple(length if n is None else n for n in shape) for shape in shapes]
+        if not takes(graph, filled) or sizes(graph, filled)[1] > OTHERS_HELD or not accepts(filled):
+            continue
+        rows = _draw(network, filled, rng, lambda _: OTHER_ROWS)
+        rows = _with_masks(rows, _masked(network), recorded=False)
+        dtypes = dict(zip(rows, graph.input_dtypes, strict=True))
+        yield {name: values.astype(dtypes[name]) for name, values in rows.items()}
+
+
+def _acceptance(network: KerasNetwork) -> Callable[[Sequence[tuple[int, ...]]], bool]:
+    """Whether the legacy program takes rows of some shapes."""
+    program = build_program(network)
+
+    def accepts(shapes: Sequence[tuple[int, ...]]) -> bool:
+        zeros = {name: np.zeros((1, *shape)) for name, shape in zip(program.inputs, shapes, strict=True)}
+        try:
+            program(zeros)
+        except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError):
+            return False
+        return True
+
+    return accepts
+
+
+def _check_dtypes(network: KerasNetwork, graph: PortGraph, dtypes: Mapping[str, str]) -> None:
+    """Refuse whole numbers where the legacy network takes real ones."""
+    words = words_of(network)
+    for each in network.inputs:
+        if dtypes[each.name] in (*WHOLE, "bool") and each.dtype not in WHOLE and each.name not in words:
+            raise PortError(
+                f"the port {graph.model.name}, input {each.name}",
+                found=f"an input of dtype {dtypes[each.name]}, which cuts every number to an integer",
+                expected="real numbers, as the legacy network takes them",
+                remedy='keras.Input(..., dtype="float32")',
+            )
 
 
 def _draw(
@@ -69,7 +122,7 @@ def _draw(
     drawn: dict[str, Array] = {}
     for each, shape in zip(network.inputs, shapes, strict=True):
         if each.name in words:
-            drawn[each.name] = rng.integers(0, words[each.name], (rows, *shape))
+            drawn[each.name] = _with_ends(rng.integers(0, words[each.name], (rows, *shape)), words[each.name], rng)
             continue
         if each.dtype in WHOLE:
             drawn[each.name] = rng.integers(0, PIXELS, (rows, *shape))
@@ -82,22 +135,21 @@ def _draw(
     return drawn
 
 
+def _with_ends(drawn: Array, count: int, rng: np.random.Generator) -> Array:
+    """Words in every row of which the first two and the last are that a table has: masks and limits stand there."""
+    rows = drawn.reshape(len(drawn), -1)
+    ends = np.unique([0, min(1, count - 1), count - 1])[: rows.shape[1]]
+    for row in rows:
+        row[rng.permutation(rows.shape[1])[: len(ends)]] = ends
+    return rows.reshape(drawn.shape)
+
+
 def _shapes(network: KerasNetwork, graph: PortGraph, like: Sequence[Array] | None) -> list[tuple[int, ...]]:
     """Of a row of each input: as recorded, as the file says, or as short as both sides take."""
     known: list[Any] = [each.shape for each in network.inputs]
     if like is not None and len(like) == len(known):
         known = [np.shape(values)[1:] for values in like]
-    program = build_program(network)
-
-    def accepts(shapes: Sequence[tuple[int, ...]]) -> bool:
-        zeros = {name: np.zeros((1, *shape)) for name, shape in zip(program.inputs, shapes, strict=True)}
-        try:
-            program(zeros)
-        except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError):
-            return False
-        return True
-
-    return fill_shapes(graph, known, accepts)
+    return fill_shapes(graph, known, _acceptance(network))
 
 
 def _with_masks(rows: Mapping[str, Array], masked: Mapping[str, float], recorded: bool) -> dict[str, Array]:

@@ -29,6 +29,8 @@ Part = tuple[Key, Key]
 """What lies between two tensors."""
 
 MOVES = ("Flatten", "Reshape", "Permute", "Transpose", "ExpandDims", "Squeeze", "Identity", "Cast")
+WORDS = 2**15
+"""Whole numbers that an operation is asked about: the words of most vocabularies."""
 SIZES_BEHIND = (1e-3, 1.0, 1e3)
 """Of the numbers that a layer may give, to see how far what follows it lets them go."""
 
@@ -99,6 +101,8 @@ def _source(port: Pieces, piece: Piece) -> Key | None:
 def _nearly_hands_on(port: Pieces, source: Key, key: Key) -> bool:
     """Whether a tensor is another on the network's rows, or differs from it by little beside its largest number."""
     given, made = port.values[source], port.values[key]
+    if given.dtype.kind in "iu" and given.dtype == made.dtype:
+        return bool(np.array_equal(given, made))
     if given.shape != made.shape or given.dtype != made.dtype or str(given.dtype) not in FORMATS:
         return False
     before, after = given.astype(np.float64), made.astype(np.float64)
@@ -111,7 +115,10 @@ def _changes(port: Pieces, source: Key, key: Key) -> str:
     """What becomes of a special value, where that is anything else than the value; "" where it is not."""
     given = port.values[source]
     dtype = str(given.dtype)
-    rows = np.concatenate([given[-2:], special_rows(given.shape[1:], dtype, _reach(port, source))])
+    if given.dtype.kind in "iu":
+        rows = np.resize(np.arange(WORDS, dtype=given.dtype), (-(-WORDS // given[0].size), *given.shape[1:]))
+    else:
+        rows = np.concatenate([given[-2:], special_rows(given.shape[1:], dtype, _reach(port, source))])
     try:
         found = np.asarray(port.run({source: rows}, key), np.float64)
     except Exception:  # somebody's own layer may raise anything
@@ -119,7 +126,8 @@ def _changes(port: Pieces, source: Key, key: Key) -> str:
     wanted = rows.astype(np.float64)
     with np.errstate(invalid="ignore"):
         same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
-        same |= np.abs(found - wanted) <= OWN_ROUNDING * FORMATS[dtype].unit * np.abs(wanted)
+        if dtype in FORMATS:
+            same |= np.abs(found - wanted) <= OWN_ROUNDING * FORMATS[dtype].unit * np.abs(wanted)
     if same.all():
         return ""
     place = tuple(int(i) for i in np.argwhere(~same)[0])

@@ -36,7 +36,7 @@ def fill_shapes(graph: PortGraph, known: Sequence[Shape | None], accepts: Accept
     Raises:
         UsageError: no length is taken by the whole graph.
     """
-    shapes = [_merged(row, own) for row, own in zip(graph.input_shapes, known, strict=True)]
+    shapes = [merged(row, own) for row, own in zip(graph.input_shapes, known, strict=True)]
     count = sum(n is None for shape in shapes for n in shape)
     if count == 0:
         return shapes
@@ -62,7 +62,8 @@ def fill_shapes(graph: PortGraph, known: Sequence[Shape | None], accepts: Accept
     )
 
 
-def _merged(row: Shape, own: Shape | None) -> Shape:
+def merged(row: Shape, own: Shape | None) -> Shape:
+    """The shape of a row that a port takes, with what the file says of axes that the port leaves open."""
     if own is None or len(own) != len(row):
         return tuple(row)
     return tuple(other if n is None else n for n, other in zip(row, own, strict=True))

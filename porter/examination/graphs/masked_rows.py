@@ -13,6 +13,8 @@ Array = NDArray[Any]
 
 KINDS = 5
 """Of patterns; the first one masks nothing."""
+NEAR = 0.005
+"""How far from what is masked a time step lies that nearly is."""
 WIDE = 4.0
 """Deviation of numbers that go beyond what a network hands on."""
 
@@ -37,13 +39,21 @@ def draw_counts(rows: int, steps: int) -> Array:
 def put_value(values: Array, value: Any, counts: Array) -> Array:
     """Rows with every feature of the masked time steps at one value.
 
+    In rows without any, three time steps come near: one feature has the value, or all nearly have it.
+
     Args:
         values: (rows, steps, ...).
         value: what is masked.
         counts: (rows, steps), False where it is put.
     """
     places = counts.reshape((*counts.shape, *(1,) * (values.ndim - 2)))
-    return np.where(places, values, np.asarray(value, values.dtype))
+    found = np.where(places, values, np.asarray(value, values.dtype))
+    if values.ndim > 2 and values.shape[-1] > 1 and values.shape[1] > 3 and values.dtype.kind == "f":
+        whole = counts.all(axis=1)
+        found[whole, 0, ..., 0] = value
+        found[whole, 1, ..., -1] = value
+        found[whole, 2] = value + NEAR
+    return found
 
 
 def draw_numbers(step: Any, shape: tuple[int, ...], dtype: Any, rng: np.random.Generator) -> Array:

@@ -15,6 +15,8 @@ from porter.examination.graphs.pieces import Piece
 from porter.examination.graphs.states import recurrent_layers
 from porter.examination.graphs.surplus import find_surplus
 from porter.examination.pasting import taken_out
+from porter.ports.keras.graph import PortGraph
+from reference.operations.masking import Masking
 from reference.operations.part import Part
 from reference.rounding.recurrent_steps import directions, is_stepped
 from reference.trace import Program
@@ -38,6 +40,20 @@ def find_unaccounted(pairing: KerasPairing, program: Program) -> list[Cause]:
     """Operations that seem to do nothing, or that nothing needs, and are none of the legacy network's."""
     causes = find_idle(pairing, program, lambda piece: _row_in_front(pairing, program, piece))
     causes = causes or find_surplus(pairing, program)
+    return causes
+
+
+def find_own_masks(graph: PortGraph, program: Program) -> list[Cause]:
+    """Layers that mask time steps of a value of their own, which no step of the file does: rows may never hold it."""
+    values = {float(np.float32(step.value)) for step in program.steps if isinstance(step, Masking)}
+    causes = []
+    for node in graph.nodes:
+        operation: Any = node.operation
+        if type(operation).__name__ == "Masking" and float(np.float32(operation.mask_value)) not in values:
+            what = (
+                f"{node.name} (Masking) masks time steps that hold {operation.mask_value:g}; no layer of the file does"
+            )
+            causes.append(Cause("mask.value", program.steps[0].name, what, taken_out([node.name])))
     return causes
 
 

@@ -17,7 +17,7 @@ from porter.diagnosis.graphs.telling import telling_mistakes
 from porter.errors import PortError
 from porter.examination.examine import examine
 from porter.examination.graphs.as_chain import as_chain, judged_of
-from porter.examination.graphs.feeds import draw_feeds, note_of
+from porter.examination.graphs.feeds import draw_feeds, draw_other_lengths, note_of
 from porter.examination.graphs.idle import is_harmless
 from porter.examination.graphs.judged import Judged
 from porter.examination.graphs.judging import judge_by_name, judge_paired, with_whole
@@ -25,7 +25,7 @@ from porter.examination.graphs.mask_mistakes import Altered, altered_masks
 from porter.examination.graphs.otherwise import call_otherwise
 from porter.examination.graphs.pairing import KerasPairing, check_ends, pair_port
 from porter.examination.graphs.stateful import batch_rows, is_fixed
-from porter.examination.graphs.strays import find_lost_states, find_structure, find_unaccounted
+from porter.examination.graphs.strays import find_lost_states, find_own_masks, find_structure, find_unaccounted
 from porter.examination.steadiness import own_calls
 from porter.formats.programs import build_program, follow
 from porter.formats.samples import load_samples
@@ -137,9 +137,12 @@ def examine_legacy(
         feeds = {name: np.resize(each, (rows, *each.shape[1:])) for name, each in feeds.items()}
         found = _examine(network, graph, feeds, None)
     doubts: tuple[str, ...] = own_calls(model)
+    if found.is_parity and golden is None:
+        found = _at_other_lengths(network, graph, found, rng)
     if found.is_parity:
         causes, conduct = call_otherwise(network, build_program(network), graph, feeds, found.judged, found.pairing)
         names = {one.step.name: one.names for one in found.judged}
+        causes = [*causes, *find_own_masks(graph, build_program(network))]
         structure = [name_finding(cause, names[cause.layer]) for cause in causes]
         doubts = (*doubts, *conduct.doubts)
         found = replace(found, structure=structure, notes=(*found.notes, *conduct.notes))
@@ -152,6 +155,23 @@ def examine_legacy(
     provenance = verification(network, port=source, seed=seed, placement=None, rows=rows)
     report = assemble(judgement, reading, held, provenance, has_samples=golden is not None)
     return report, found.judged
+
+
+def _at_other_lengths(network: KerasNetwork, graph: PortGraph, found: Examined, rng: np.random.Generator) -> Examined:
+    """What was found, or what is wrong along axes that the file leaves open, at other lengths than the first.
+
+    Padding, strides and what is cut off show at some lengths and not at others.
+    """
+    for feeds in draw_other_lengths(network, graph, rng):
+        try:
+            other = _examine(network, graph, feeds, None)
+        except PortError:
+            continue
+        if other.mistakes:
+            length = max(size for each in feeds.values() for size in each.shape[1:])
+            told = f"what is wrong shows along open axes of {length}, and not of those tried first"
+            return replace(other, notes=(*other.notes, told))
+    return found
 
 
 def _examine(
