@@ -207,8 +207,13 @@ def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: 
         message = "it scales as the file does near the centre of its range, and otherwise farther out"
         return ScalingReading(_cause(step, "unexplained", message), tried, False)
     column = int(np.argmax(differs))
+    measured_as = f"{scale[column]:.6g} x + {offset[column]:.6g}"
+    wanted_as = f"{own_scale[column]:.6g} x + {own_offset[column]:.6g}"
+    if measured_as == wanted_as:
+        message = "it scales as the file does, and what it gives is rounded, or changed by as little, beside that"
+        return ScalingReading(_cause(step, "unexplained", message), tried, False)
     message = (
         f"{int(differs.sum())} of {len(scale)} columns are scaled otherwise (the first: column {column}, "
-        f"{scale[column]:.6g} x + {offset[column]:.6g} for {own_scale[column]:.6g} x + {own_offset[column]:.6g})"
+        f"{measured_as} for {wanted_as})"
     )
     return ScalingReading(_cause(step, "scaling.range", message), tried, True)

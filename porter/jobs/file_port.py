@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.codes import Cause
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UsageError
 from porter.examination.case import Case
@@ -16,6 +17,7 @@ from porter.examination.compare import compare_outputs
 from porter.examination.domain import network_inputs
 from porter.examination.examine import END_TO_END_NUMBERS, END_TO_END_ROWS, examine
 from porter.examination.judging import cast
+from porter.examination.pasting import taken_out
 from porter.exports.defaults import Defaults, hold_defaults
 from porter.exports.feeds import draw_rows_of
 from porter.exports.file_pairing import pair_file
@@ -78,16 +80,37 @@ def verify_file(
         return _verify_graph(network, file, golden, seed)
     port = _port(network, file, rows, seed, placement, golden)
     case = examine(network, port, seed=seed, placement=placement, rows=rows, golden=golden)
+    case = replace(case, account=replace(case.account, causes=(*case.account.causes, *_round_trips(case, port))))
     report = build_report(case, diagnose(case), golden=golden, search=search, source=path)
     if report.verdict == "mismatch" and (case.pairing.merges or case.pairing.extra):
         whole = _from_end_to_end(network, port, golden, seed, rows)
         if whole.verdict != "mismatch":
             return as_export(whole, file, opens=False)
+    if port.picked:
+        told = f"the port has {len(file.outputs)} outputs; number {port.picked + 1} was judged, the others were not"
+        report = replace(report, notes=(told, *report.notes))
     halves = _holds_halves(case)
     is_open = report.verdict == "mismatch" and _has_slopes(case) and (halves or not _is_followed(case))
     if is_open and _is_within(case, port, Precision("float32", "float16" if halves else "float32")):
         return as_export(_uncompared(report, HALVES if halves else MERGED), file, opens=False)
     return as_export(_with_defaults(report, case, port), file)
+
+
+def _round_trips(case: Case, port: FilePort) -> Iterator[Cause]:
+    """Casts to fewer digits that are taken back at once: nothing is computed there, and every number is rounded."""
+    file = port.file
+    dtypes = {key: np.dtype(values.dtype) for key, values in port.trace([case.inputs[:SEEN_ROWS]]).items()}
+    casts = [node for node in file.nodes if node.operation.upper() == "CAST" and set(node.outputs) <= dtypes.keys()]
+    for node in casts:
+        (given,), (made,) = node.inputs[:1], node.outputs
+        taken = [other for other in file.nodes if made in other.inputs]
+        if given not in dtypes or dtypes[made].itemsize >= dtypes[given].itemsize or dtypes[made].kind not in "fV":
+            continue
+        if taken and all(other in casts for other in taken):
+            is_first = given in {each.key for each in file.inputs}
+            row = case.judged[0 if is_first else -1].name
+            message = f"{node.name} (Cast) rounds what passes through it to {dtypes[made]}; the file has nothing there"
+            yield Cause("precision.port", row, message, taken_out([node.name]))
 
 
 def _has_slopes(case: Case) -> bool:
