@@ -115,7 +115,7 @@ def _explain_scaling(case: Case, one: Judged, block: Block) -> Cause:
         return _far_cause(one, block)
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
     reading = explain_scaling(step, block.run, block.precision.format.unit, others)
-    stray = None if reading.explained else _stray_atom(case, one, block)
+    stray = _stray_atom(case, one, block)
     if stray is not None:
         return stray_cause(one.name, stray, is_linear=stray.kind == "activation")
     return replace(reading.cause, remedy=_rescaled(one.name, block))

@@ -182,9 +182,11 @@ def _judge_like_graph(source: Any, written: Network, path: Path, seed: int) -> R
     """The legacy formula on what was written beside the network, or beside the model that Keras saved."""
     if isinstance(source, KerasNetwork):
         return verify_traced(source, legacy_port(written, path), seed=seed)
-    from porter.jobs.verify import verify
+    from porter.jobs.one_port import opened_port, verify_port
+    from porter.ports.keras.loading import Loading
 
-    report = verify(written, source, seed=seed, search=False)
+    model = opened_port(written, source, None, trusted=False, loading=Loading())
+    report = verify_port(written, model, seed=seed)
     links = {**report.links, "build": "not checked", "export": report.links["build"]}
     notes = {**report.link_notes, "build": "no Keras model stands between the file and what it was taken from"}
     notes["export"] = f"the model it was taken from, as a port of {path.name}: {report.link_notes['build']}"

@@ -8,6 +8,7 @@ from typing import Any
 from porter.exports.registry import Format
 from porter.formats.samples import Samples
 from porter.jobs.function_port import verify_function
+from porter.jobs.one_port import verify_port
 from porter.network import Network
 from porter.report.report import Report
 
@@ -26,10 +27,7 @@ def verify_untraced(
         rows: of them.
     """
     if hasattr(opened, "variables"):
-        from porter.jobs.verify import verify
-
-        pair = None if golden is None else (list(golden.inputs), list(golden.outputs))
-        report = verify(network, opened, samples=pair, seed=seed, rows=rows, search=False)
+        report = verify_port(network, opened, golden=golden, seed=seed, rows=rows)
     else:
         report = verify_function(network, opened, golden=golden, seed=seed, rows=rows)
     links = {**report.links, "build": "not checked", "export": report.links["build"]}
