@@ -430,3 +430,84 @@ def test_what_shows_far_outside_alone_is_told_as_what_it_is(keras, network, ocea
     filled = judge(network, around(plain_port(ocean), front=lambda x: keras.ops.where(x < -900, 0.0, x)))
     assert named(filled) == {("unexplained", "Norm_in")}
     assert "less" in filled.findings[0].message and "columns are scaled otherwise" not in str(filled)
+
+
+@pytest.mark.parametrize("found", [float("nan"), float("inf"), 0.0])
+@pytest.mark.parametrize("limit", [6.0, 50.0])
+def test_no_number_where_nothing_overflows_is_no_overflow(network, ocean, keras, found, limit):
+    """Beyond the range, and far below where any way to write the scaling would overflow."""
+
+    class Own(keras.layers.Layer):
+        def __init__(self, limit):
+            super().__init__()
+            self.scaling, self.limit = rescaling(forward(ocean.norm_in)), limit
+
+        def call(self, x):
+            return self.scaling(keras.ops.where(keras.ops.abs(x) > self.limit, found, x))
+
+    def port(limit):
+        inputs = keras.Input((ocean.inputs,))
+        outputs = rescaling(backward(ocean.norm_out))(dense_chain(ocean, Own(limit)(inputs)))
+        return set_weights(keras.Model(inputs, outputs), ocean)
+
+    largest = float(np.abs(ocean.norm_in).max())
+    report = judge(network, port(limit * largest))
+    assert (report.verdict, {finding.layer for finding in report.findings}) == ("mismatch", {"Norm_in"})
+    if found == 0:
+        assert judge(network, port(float("inf"))).verdict == "parity"
+
+
+@pytest.mark.parametrize("layers", ["all", "hidden"])
+@pytest.mark.parametrize("factor", [1.0, 1.2])
+def test_layers_in_one_piece_are_open_where_the_whole_agrees(bare, keras, layers, factor):
+    legacy, network = bare
+    count = 3 if layers == "all" else 2
+
+    class Own(keras.layers.Layer):
+        def call(self, x):
+            for i in range(count):
+                x = keras.ops.matmul(x, legacy.kernels[i].astype("float32")) + legacy.biases[i].astype("float32")
+                x = keras.ops.relu(x) if i < 2 else x
+            return factor * x
+
+        def compute_output_shape(self, shape):
+            return (shape[0], legacy.kernels[count - 1].shape[1])
+
+    inputs = keras.Input((6,))
+    x = Own()(inputs)
+    last = keras.layers.Dense(4)
+    model = keras.Model(inputs, x if layers == "all" else last(x))
+    if layers == "hidden":
+        last.set_weights([legacy.kernels[2], legacy.biases[2]])
+    report = judge(network, model)
+    if factor == 1:
+        assert (report.verdict, report.findings) == ("inconclusive", ())
+    else:
+        assert report.verdict == "mismatch"
+
+
+@pytest.mark.parametrize("digits", [4, 5, 6])
+@pytest.mark.parametrize("where", ["inputs", "outputs"])
+def test_rounding_to_digits_is_told_as_what_it_is(network, ocean, keras, digits, where):
+    inner = plain_port(ocean)
+    inputs = keras.Input((ocean.inputs,))
+    x = keras.ops.round(inputs, digits) if where == "inputs" else inputs
+    for layer in inner.layers[1:]:
+        x = layer(x)
+    x = keras.ops.round(x, digits) if where == "outputs" else x
+    report = judge(network, keras.Model(inputs, x))
+    assert report.verdict == "mismatch"
+    assert not any(finding.code.startswith("scaling") for finding in report.findings), named(report)
+    assert any("Round" in finding.message for finding in report.findings)
+
+
+@pytest.mark.parametrize("change", ["transposed", "flattened", "averaged"])
+def test_outputs_that_are_no_rows_are_refused(network, ocean, keras, change):
+    ways = {
+        "transposed": keras.ops.transpose,
+        "flattened": lambda y: keras.ops.reshape(y, (-1,)),
+        "averaged": lambda y: keras.ops.mean(y, 0, keepdims=True),
+    }
+    inner = plain_port(ocean)
+    with pytest.raises(porter.PorterError, match="a row for each row of inputs"):
+        judge(network, keras.Model(inner.inputs, ways[change](inner.outputs[0])))

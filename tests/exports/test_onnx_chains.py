@@ -264,3 +264,34 @@ def test_damaged_bytes_end_in_a_refusal_or_a_verdict(square, tmp_path, seed):
         assert porter.verify(square, tmp_path / "a.onnx", search=False, rows=50).verdict in ("mismatch", "parity")
     except porter.PorterError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(("dtype", "cast"), [("float32", "FLOAT16"), ("float64", "FLOAT"), ("float32", "FLOAT")])
+@pytest.mark.parametrize("end", ["front", "back"])
+def test_a_cast_that_is_taken_back_at_once_is_told(square, tmp_path, dtype, cast, end):
+    import onnx
+    from onnx import TensorProto, helper
+
+    path = tmp_path / "port.onnx"
+    porter.export(square, path, to="onnx", precision=dtype)
+    file = onnx.load(path)
+    graph, own = file.graph, TensorProto.FLOAT if dtype == "float32" else TensorProto.DOUBLE
+    name = graph.input[0].name if end == "front" else graph.output[0].name
+    for node in graph.node:
+        names = node.input if end == "front" else node.output
+        for at, each in enumerate(names):
+            if each == name:
+                names[at] = "inner"
+    begin, finish = (name, "inner") if end == "front" else ("inner", name)
+    casts = [
+        helper.make_node("Cast", [begin], ["short"], to=getattr(TensorProto, cast)),
+        helper.make_node("Cast", ["short"], [finish], to=own),
+    ]
+    nodes = [*casts, *graph.node] if end == "front" else [*graph.node, *casts]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(file, path)
+    report = porter.verify(square, path)
+    rounds = (dtype, cast) != ("float32", "FLOAT")
+    assert report.verdict == ("mismatch" if rounds else "parity")
+    assert ("precision.port" in {finding.code for finding in report.findings}) == rounds

@@ -1,0 +1,168 @@
+"""What only unusual rows show: other lengths, the first and last words, time steps that are nearly masked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import porter
+from porter.errors import PortError
+from tests.keras_legacy.files import dense, layer, model, write
+
+UNITS, FEATURES = 4, 3
+
+
+def array(rng: np.random.Generator, *shape: int) -> Any:
+    return (0.5 * rng.standard_normal(shape)).astype(np.float32)
+
+
+def convolved(tmp_path: Path) -> tuple[Any, Callable[..., Any]]:
+    """A convolution over a sequence of any length, and ports of it."""
+    rng = np.random.default_rng(2)
+    kernel, bias = array(rng, 3, FEATURES, UNITS), array(rng, UNITS)
+    told = {"filters": UNITS, "kernel_size": [3], "strides": [3], "padding": "valid", "activation": "tanh"}
+    config = model([layer("Conv1D", "conv", batch_input_shape=[None, None, FEATURES], **told)])
+    network = porter.read(write(tmp_path / "m.h5", config, {"conv": {"conv/kernel:0": kernel, "conv/bias:0": bias}}))
+
+    def port(padding: str = "valid", before: Callable[[Any], Any] = lambda x: x) -> Any:
+        x = keras.Input((None, FEATURES))
+        own = layers.Conv1D(UNITS, 3, 3, padding, activation="tanh")
+        made = keras.Model(x, own(before(x)))
+        own.set_weights([kernel, bias])
+        return made
+
+    return network, port
+
+
+def test_open_axes_are_tried_at_several_lengths(tmp_path: Path) -> None:
+    network, port = convolved(tmp_path)
+    assert porter.verify(network, port()).verdict == "parity"
+    padded = porter.verify(network, port("same"))
+    assert [(finding.code, finding.layer) for finding in padded.findings] == [("padding", "conv")]
+    assert any("open axes of 13" in note for note in padded.notes)
+    assert porter.verify(network, port(before=lambda x: x[:, -99:])).verdict == "mismatch"
+
+
+@pytest.mark.parametrize("change", ["none", "mask", "clip", "remainder", "one word"])
+def test_the_first_and_the_last_words_are_tried_and_operations_on_words_asked(tmp_path: Path, change: str) -> None:
+    rng, words = np.random.default_rng(4), 500
+    table, last = array(rng, words, UNITS), dense(rng, "last", UNITS, 2)
+    config = model([
+        layer("Embedding", "table", input_dim=words, output_dim=UNITS, batch_input_shape=[None, 6]),
+        layer("GlobalAveragePooling1D", "mean"),
+        layer("Dense", "last", units=2, activation="linear"),
+    ])  # fmt: skip
+    stored = {"table": {"table/embeddings:0": table}, "mean": {}, "last": last}
+    network = porter.read(write(tmp_path / "m.h5", config, stored))
+    ways: dict[str, Callable[[Any], Any]] = {
+        "clip": lambda x: ops.clip(x, 0, words - 2),
+        "remainder": lambda x: ops.mod(x, words - 1),
+        "one word": lambda x: ops.where(ops.equal(x, 7), ops.ones_like(x), x),
+    }
+    x = keras.Input((6,), dtype="int32")
+    looked_up, end = layers.Embedding(words, UNITS, mask_zero=change == "mask"), layers.Dense(2)
+    own = keras.Model(x, end(layers.GlobalAveragePooling1D()(looked_up(ways.get(change, lambda x: x)(x)))))
+    looked_up.set_weights([table])
+    end.set_weights(list(last.values()))
+    assert porter.verify(network, own).verdict == ("parity" if change == "none" else "mismatch")
+
+
+class OwnMask(layers.Layer):
+    """Masks the time steps for which a rule holds, and sets them to zero."""
+
+    def __init__(self, rule: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.supports_masking, self.rule = True, rule
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        del previous_mask
+        return ops.logical_not(self.rule(inputs))
+
+    def call(self, inputs: Any) -> Any:
+        return ops.where(self.rule(inputs)[..., None], ops.zeros_like(inputs), inputs)
+
+
+RULES: dict[str, Callable[[Any], Any]] = {
+    "all are 0": lambda x: ops.all(ops.equal(x, 0), -1),
+    "the first is 0": lambda x: ops.equal(x[..., 0], 0),
+    "any is 0": lambda x: ops.any(ops.equal(x, 0), -1),
+    "all are small": lambda x: ops.all(ops.less_equal(ops.abs(x), 0.01), -1),
+}
+
+
+def masked(tmp_path: Path, *, has_mask: bool) -> tuple[Any, Any]:
+    rng = np.random.default_rng(6)
+    shapes = {"kernel": (FEATURES, UNITS), "recurrent_kernel": (UNITS, UNITS), "bias": (UNITS,)}
+    arrays = {f"rnn/{name}:0": array(rng, *shape) for name, shape in shapes.items()}
+    shape = {"batch_input_shape": [None, 6, FEATURES]}
+    rnn = layer("SimpleRNN", "rnn", units=UNITS, activation="tanh", **({} if has_mask else shape))
+    config = model([layer("Masking", "mask", mask_value=0.0, **shape), rnn] if has_mask else [rnn])
+    stored: Any = {"mask": {}, "rnn": arrays} if has_mask else {"rnn": arrays}
+    network = porter.read(write(tmp_path / "m.h5", config, stored))
+
+    def port(mask: Any) -> Any:
+        x, own = keras.Input((6, FEATURES)), layers.SimpleRNN(UNITS)
+        made = keras.Model(x, own(mask(x)))
+        own.set_weights(list(arrays.values()))
+        return made
+
+    return network, port
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_mask_of_another_rule_is_seen(tmp_path: Path, rule: str) -> None:
+    network, port = masked(tmp_path, has_mask=True)
+    assert (porter.verify(network, port(OwnMask(RULES[rule]))).verdict == "mismatch") == (rule != "all are 0")
+
+
+@pytest.mark.parametrize("value", [-10.0, 1.0, -99.9])
+def test_a_masking_layer_of_the_ports_own_is_told(tmp_path: Path, value: float) -> None:
+    network, port = masked(tmp_path, has_mask=False)
+    assert porter.verify(network, port(lambda x: x)).verdict == "parity"
+    report = porter.verify(network, port(layers.Masking(value)))
+    assert [(finding.code, finding.layer) for finding in report.findings] == [("mask.value", "rnn")]
+
+
+def plain(tmp_path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    rng = np.random.default_rng(8)
+    first, second = dense(rng, "first", FEATURES, UNITS), dense(rng, "second", UNITS, 2)
+    config = model([
+        layer("Dense", "first", units=UNITS, activation="relu", batch_input_shape=[None, FEATURES]),
+        layer("Dense", "second", units=2, activation="linear"),
+    ])  # fmt: skip
+    return porter.read(write(tmp_path / "m.h5", config, {"first": first, "second": second})), first, second
+
+
+def test_an_input_of_whole_numbers_is_refused(tmp_path: Path) -> None:
+    network, *_ = plain(tmp_path)
+    inner = porter.build(network)
+    x = keras.Input((FEATURES,), dtype="int32")
+    with pytest.raises(PortError, match="cuts every number to an integer"):
+        porter.verify(network, keras.Model(x, inner(ops.cast(x, "float32"))))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_a_class_of_ones_own_is_judged_from_end_to_end(tmp_path: Path, factor: float) -> None:
+    network, first, second = plain(tmp_path)
+
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = layers.Dense(UNITS, activation="relu"), layers.Dense(2)
+
+        def call(self, x: Any) -> Any:
+            return factor * self.other(self.one(x))
+
+    own = Own()
+    own(np.zeros((1, FEATURES), np.float32))
+    own.one.set_weights(list(first.values()))
+    own.other.set_weights(list(second.values()))
+    report = porter.verify(network, own)
+    assert report.verdict == ("inconclusive" if factor == 1 else "mismatch")
+    assert {row.verdict for row in report.layers} <= {"uncompared"}
