@@ -156,17 +156,17 @@ def draw_sets(
     """Rows by what they are, and whether they lie far outside of the network's range."""
     if isinstance(network, KerasNetwork):
         given = None if golden is None else golden.inputs
-        ordinary = as_feeds(program.inputs, draw_rows_of(network, program, given, rng))
+        ordinary = as_feeds(program.inputs, draw_rows_of(network, program, given, rng), port.precision)
         beyond, far = None, None
     else:
         drawn = chain_inputs(network, program, rows, rng, golden)
-        ordinary = as_feeds(program.inputs, [drawn])
+        ordinary = as_feeds(program.inputs, [drawn], port.precision)
         beyond, far = _wide_rows(program, port, drawn.shape[1], rng)
     sets: dict[str, tuple[Feeds, bool]] = {ORDINARY: (ordinary, False)}
     if beyond is not None and len(beyond):
-        sets[BEYOND] = as_feeds(program.inputs, [beyond]), False
+        sets[BEYOND] = as_feeds(program.inputs, [beyond], port.precision), False
     if far is not None and len(far):
-        sets[FAR] = as_feeds(program.inputs, [far]), True
+        sets[FAR] = as_feeds(program.inputs, [far], port.precision), True
     for size in SIZES:
         sets[f"{ORDINARY} in a batch of {size}"] = {name: each[-size:] for name, each in ordinary.items()}, False
     return sets

@@ -269,9 +269,14 @@ def spread_rows(limits: Array | None, width: int, rows: int, rng: np.random.Gene
     return np.asarray(centre + half * scale * rng.uniform(-1, 1, (rows, width)))
 
 
-def as_feeds(names: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:
-    """Arrays by program input, rounded to numbers that float32 holds, so that ports of any precision get the same."""
+def as_feeds(names: Sequence[str], arrays: Sequence[Array], precision: Precision | None = None) -> dict[str, Array]:
+    """Arrays by program input, rounded to numbers that float32 holds, so that ports of any precision get the same.
+
+    A port that computes in float64 gets numbers of all its digits: what it cuts off its inputs is a mistake.
+    """
+    is_double = precision is not None and precision.compute == "float64"
     return {
-        name: array.astype(np.float32).astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array
+        name: array if is_double or not np.issubdtype(array.dtype, np.floating)
+        else array.astype(np.float32).astype(np.float64)
         for name, array in zip(names, arrays, strict=True)
-    }
+    }  # fmt: skip
