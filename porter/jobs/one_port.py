@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UnbuildableError
 from porter.examination.examine import examine
 from porter.examination.rewriting.reduced import describe, reduced_to
+from porter.examination.rewriting.widened import widened_to
 from porter.exports.judge import verify_traced
 from porter.exports.opening import open_port
 from porter.formats.samples import Samples
@@ -122,7 +125,8 @@ def _verify_dense(
 ) -> Report:
     graph = read_graph(model)
     reduced = reduced_to(network, _kernel_shapes(graph))
-    network = network if reduced is None else reduced[0]
+    widened = None if reduced is not None else widened_to(network, _shown(graph))
+    network = reduced[0] if reduced is not None else widened[0] if widened is not None else network
     case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
     report = build_report(case, named, golden=golden, search=search, source=source)
@@ -132,11 +136,24 @@ def _verify_dense(
     if reduced is not None:
         told = (f"equivalent form, for all inputs: {sentence}" for sentence in describe(reduced[1]))
         report = replace(report, notes=(*told, *report.notes))
+    if widened is not None:
+        told = (f"equivalent form, for all inputs: {sentence}" for sentence in widened[1])
+        report = replace(report, notes=(*told, *report.notes))
     if report.findings:
         report, mended = check_remedy(report, case)
         if apply is not None:
             _save(mended, apply, report)
     return with_gradients(report, case) if gradients else unasked(report, network)
+
+
+def _shown(graph: PortGraph) -> list[tuple[Any, Any]]:
+    """Kernels and biases of the port's dense layers, in their order."""
+    layers: list[Any] = [node.operation for node in graph.nodes if node.kind == "dense"]
+    return [
+        (np.asarray(layer.kernel), None if layer.bias is None else np.asarray(layer.bias))
+        for layer in layers
+        if layer.built and hasattr(layer, "kernel") and hasattr(layer, "bias")
+    ]
 
 
 def _kernel_shapes(graph: PortGraph) -> list[tuple[int, ...]]:

@@ -162,3 +162,37 @@ def test_hidden_arrays_that_mix_nothing_are_still_a_layer(judge, kernel):
     assert judge(legacy, port).verdict == "parity"
     wrong = port.spec.layer(1, bias=port.spec.layers[1].bias + 0.01)
     assert judge(legacy, replace(port, spec=wrong)).verdict == "mismatch"
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("unit", ["biased", "random", "of no inputs"])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_layer_with_units_that_nothing_takes(tmp_path, keras, activation, unit, wrong):
+    import h5py
+
+    rng = np.random.default_rng(12)
+    kernels = [rng.normal(0, 0.6, shape) for shape in ((5, 8), (8, 6), (6, 3))]
+    biases = [rng.normal(0, 0.3, size) for size in (8, 6, 3)]
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        for number, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), start=1):
+            file[f"Weights/Layer{number}"], file[f"Bias/Layer{number}"] = kernel.T, bias.reshape(-1, 1)
+        file["Layers"] = np.array([5, 8, 6, 3], np.int16)
+    network = porter.read(tmp_path / "net.h5", activation=[activation, activation, "linear"])
+    own = {"biased": (np.zeros(5), 1.0), "random": (rng.normal(size=5), 0.3), "of no inputs": (np.zeros(5), 0.0)}[unit]
+    kernels[0] = np.insert(kernels[0], 3, own[0], axis=1)
+    biases[0] = np.insert(biases[0], 3, own[1])
+    kernels[1] = np.insert(kernels[1], 3, 0.0, axis=0)
+    if wrong:
+        kernels[1][5, 2] *= 1.01
+    x = h = keras.Input((5,))
+    names = (activation, activation, None)
+    layers = [keras.layers.Dense(kernel.shape[1], name) for kernel, name in zip(kernels, names, strict=True)]
+    for layer in layers:
+        h = layer(h)
+    model = keras.Model(x, h)
+    for layer, kernel, bias in zip(layers, kernels, biases, strict=True):
+        layer.set_weights([kernel, bias])
+    report = porter.verify(network, model, search=False, rows=200)
+    assert report.verdict == ("mismatch" if wrong else "parity")
+    assert [finding.code for finding in report.findings] == (["kernel.values"] if wrong else [])
+    assert any("units more than the file has: 1" in note for note in report.notes)

@@ -38,12 +38,19 @@ def reduce_network(network: Network, widths: Sequence[int] | None = None) -> tup
     if len(dense) < 2 or places != list(range(places[0], places[0] + len(dense))):
         return None
     reduction = reduce_chain(dense, merge=False, widths=widths)
-    arrays = _stored(network, reduction.layers) if reduction.removals else None
+    reduced = with_dense(network, reduction.layers) if reduction.removals else None
+    return None if reduced is None else (reduced, reduction)
+
+
+def with_dense(network: Network, dense: Sequence[Dense]) -> Network | None:
+    """The network with other dense layers in the places of its own; None where it is not the same function then."""
+    arrays = _stored(network, dense)
     if arrays is None:
         return None
-    layers = (*network.layers[: places[0]], *reduction.layers, *network.layers[places[-1] + 1 :])
-    reduced = replace(network, layers=layers, source=replace(network.source, arrays=arrays))
-    return (reduced, reduction) if _computes_the_same(network, reduced) else None
+    first = network.layers.index(network.dense_layers[0])
+    layers = (*network.layers[:first], *dense, *network.layers[first + len(dense) :])
+    other = replace(network, layers=layers, source=replace(network.source, arrays=arrays))
+    return other if _computes_the_same(network, other) else None
 
 
 def reduced_to(network: Network, shapes: Sequence[tuple[int, ...]]) -> tuple[Network, Reduction] | None:
