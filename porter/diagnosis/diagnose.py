@@ -53,7 +53,8 @@ def diagnose(case: Case) -> list[Named]:
     dense = [one for one in case.judged if isinstance(one.pair.step, Dense)]
     has_layers = any(atom.is_core or len(atom.names) > 1 for atom in case.graph.atoms)
     if len(dense) > 1 and has_layers and not any(map(_is_found, dense)):  # a port in one piece shows no layer
-        return [_unrecognised(case, dense[0])] if case.whole == "mismatch" else []
+        shows = any(atom.arrays is not None and atom.arrays() for atom in case.graph.atoms)
+        return [_unrecognised(case, dense[0])] if case.whole == "mismatch" or shows else []
     diagnoses: dict[str, Diagnosis] = {}
     for position, one in enumerate(dense):
         if one.verdict == "mismatch" and one.pair.block is not None:
@@ -86,7 +87,7 @@ def _unrecognised(case: Case, first: Judged) -> Named:
     """A port of other layers throughout: which of them is wrong, or missing, cannot be told."""
     names = list(dict.fromkeys(name for atom in case.graph.atoms if atom.kind != "identity" for name in atom.names))
     few = ", ".join(names[:MOST_NAMES]) + (" and so on" if len(names) > MOST_NAMES else "")
-    message = f"none of the port's operations, {few}, can be told to be a layer of the file, and what they give differs"
+    message = f"none of the port's operations, {few}, can be told to be a layer of the file"
     remedy = "compare the port with porter.build(network) layer by layer, by hand"
     return Named(Cause("unexplained", first.name, message, remedy), first)
 
@@ -115,7 +116,7 @@ def _explain_scaling(case: Case, one: Judged, block: Block) -> Cause:
         return _far_cause(one, block)
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
     reading = explain_scaling(step, block.run, block.precision.format.unit, others)
-    stray = _stray_atom(case, one, block)
+    stray = None if reading.explained else _stray_atom(case, one, block)
     if stray is not None:
         return stray_cause(one.name, stray, is_linear=stray.kind == "activation")
     return replace(reading.cause, remedy=_rescaled(one.name, block))

@@ -191,7 +191,7 @@ def _check_outputs(graph: Port, inputs: Array) -> None:
     found = np.asarray(output) if hasattr(output, "shape") or hasattr(output, "__array__") else None
     if found is None or (found.dtype.kind not in "fiub" and str(found.dtype) not in FORMATS):
         told = type(output).__name__ if found is None or found.dtype == object else f"outputs of dtype {found.dtype}"
-    elif found.ndim and len(found) == len(fed):
+    elif found.ndim > 2 or (found.ndim and len(found) == len(fed)):
         return
     else:
         told = f"outputs of shape {found.shape} for {len(fed)} rows"

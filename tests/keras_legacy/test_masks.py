@@ -132,8 +132,8 @@ def test_a_mask_and_another_mistake_are_both_named(tmp_path: Path) -> None:
 def test_a_mask_that_never_masked_was_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: without masked rows the wrong port would agree, and the right one is not called right."""
     network, shape = masking(tmp_path), (STEPS, FEATURES)
-    monkeypatch.setattr(feeds, "put_value", lambda values, value, counts: values)
-    monkeypatch.setattr(masked_rows, "put_value", lambda values, value, counts: values)
+    monkeypatch.setattr(feeds, "put_value", lambda values, value, counts, kept=0: values)
+    monkeypatch.setattr(masked_rows, "put_value", lambda values, value, counts, kept=0: values)
     report = porter.verify(network, by_hand(network, shape, *behind()))
     assert report.verdict == "inconclusive"
     assert any("no probe holds what is masked" in row.where for row in report.layers)

@@ -163,7 +163,7 @@ def _with_masks(rows: Mapping[str, Array], masked: Mapping[str, float], recorded
         if name in masked and values.ndim > 1:
             counts = draw_counts(*values.shape[:2])
             counts[:kept] = True
-            found[name] = put_value(values, masked[name], counts)
+            found[name] = put_value(values, masked[name], counts, kept)
         else:
             found[name] = values
     return found

@@ -36,7 +36,7 @@ def draw_counts(rows: int, steps: int) -> Array:
     return counts
 
 
-def put_value(values: Array, value: Any, counts: Array) -> Array:
+def put_value(values: Array, value: Any, counts: Array, kept: int = 0) -> Array:
     """Rows with every feature of the masked time steps at one value.
 
     In rows without any, three time steps come near: one feature has the value, or all nearly have it.
@@ -45,11 +45,12 @@ def put_value(values: Array, value: Any, counts: Array) -> Array:
         values: (rows, steps, ...).
         value: what is masked.
         counts: (rows, steps), False where it is put.
+        kept: how many rows in front stay as they are.
     """
     places = counts.reshape((*counts.shape, *(1,) * (values.ndim - 2)))
     found = np.where(places, values, np.asarray(value, values.dtype))
     if values.ndim > 2 and values.shape[-1] > 1 and values.shape[1] > 3 and values.dtype.kind == "f":
-        whole = counts.all(axis=1)
+        whole = counts.all(axis=1) & (np.arange(len(values)) >= kept)
         found[whole, 0, ..., 0] = value
         found[whole, 1, ..., -1] = value
         found[whole, 2] = value + NEAR
