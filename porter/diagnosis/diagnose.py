@@ -116,7 +116,9 @@ def _explain_scaling(case: Case, one: Judged, block: Block) -> Cause:
         return _far_cause(one, block)
     others = tuple(s for s in case.program.steps if isinstance(s, Scaling) and s.name != one.name)
     reading = explain_scaling(step, block.run, block.precision.format.unit, others)
-    stray = None if reading.explained else _stray_atom(case, one, block)
+    # A piece that rounds makes other ranges of the right ones, a little.
+    is_sure = reading.explained and reading.cause.code != "scaling.range"
+    stray = None if is_sure else _stray_atom(case, one, block)
     if stray is not None:
         return stray_cause(one.name, stray, is_linear=stray.kind == "activation")
     return replace(reading.cause, remedy=_rescaled(one.name, block))

@@ -216,4 +216,4 @@ def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: 
         f"{int(differs.sum())} of {len(scale)} columns are scaled otherwise (the first: column {column}, "
         f"{measured_as} for {wanted_as})"
     )
-    return ScalingReading(_cause(step, "scaling.range", message), tried, False)
+    return ScalingReading(_cause(step, "scaling.range", message), tried, True)

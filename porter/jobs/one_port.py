@@ -125,9 +125,12 @@ def _verify_dense(
 ) -> Report:
     graph = read_graph(model)
     reduced = reduced_to(network, _kernel_shapes(graph))
-    widened = None if reduced is not None else widened_to(network, _shown(graph))
-    network = reduced[0] if reduced is not None else widened[0] if widened is not None else network
+    network = network if reduced is None else reduced[0]
     case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
+    widened = None if reduced is not None or case.is_parity else widened_to(network, _shown(graph))
+    if widened is not None:
+        network = widened[0]
+        case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
     report = build_report(case, named, golden=golden, search=search, source=source)
     if report.findings:

@@ -195,4 +195,5 @@ def test_a_layer_with_units_that_nothing_takes(tmp_path, keras, activation, unit
     report = porter.verify(network, model, search=False, rows=200)
     assert report.verdict == ("mismatch" if wrong else "parity")
     assert [finding.code for finding in report.findings] == (["kernel.values"] if wrong else [])
-    assert any("units more than the file has: 1" in note for note in report.notes)
+    if unit != "of no inputs":  # an idle unit is recognised by what it gives
+        assert any("units more than the file has: 1" in note for note in report.notes)

@@ -37,6 +37,8 @@ def widened_to(network: Network, port: Sequence[Arrays]) -> tuple[Network, tuple
     dense = network.dense_layers
     first = network.layers.index(dense[0]) if dense else 0
     is_chain = network.layers[first : first + len(dense)] == dense
+    if any(kernel.shape[1] != len(behind) for (kernel, _), (behind, _) in itertools.pairwise(port)):
+        return None
     if len(port) != len(dense) or not is_chain or any(layer.activation.name in TOGETHER for layer in dense[:-1]):
         return None
     kept = [np.arange(len(dense[0].kernel)), *_kept(dense, port), np.arange(dense[-1].kernel.shape[1])]
