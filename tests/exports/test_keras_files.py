@@ -13,7 +13,8 @@ import porter
 from porter.exports.formats import FORMATS
 from porter.exports.keras_files import steps_of
 from porter.exports.names import checkpoint_prefix, named_function
-from tests.exports.test_onnx_graphs import cnn, recurrent, weights
+from tests.exports.graphs import held as weights
+from tests.exports.test_onnx_graphs import cnn, recurrent
 from tests.keras_legacy.files import layer, model, write
 
 pytestmark = pytest.mark.usefixtures("keras")
