@@ -32,8 +32,8 @@ DIGITS = 1e-3
 
 
 @dataclass(frozen=True)
-class _Recovered(Suspect):
-    """A suspect whose weights were read out through probes, not off the port."""
+class _Found(Suspect):
+    """A suspect whose weights no single layer of the port shows."""
 
     found_kernel: Array | None = None
     found_bias: Array | None = None
@@ -45,6 +45,11 @@ class _Recovered(Suspect):
     @property
     def bias(self) -> Array | None:
         return self.found_bias
+
+
+@dataclass(frozen=True)
+class _Recovered(_Found):
+    """Weights that were read out through probes, not off the port."""
 
     is_shown = False
 
@@ -55,20 +60,10 @@ class _Recovered(Suspect):
 
 
 @dataclass(frozen=True)
-class _Assembled(Suspect):
-    """A suspect whose weights several layers of the port hold together."""
+class _Assembled(_Found):
+    """Weights that several layers of the port hold together."""
 
-    found_kernel: Array | None = None
-    found_bias: Array | None = None
     held_in: str = "float32"
-
-    @property
-    def kernel(self) -> Array | None:
-        return self.found_kernel
-
-    @property
-    def bias(self) -> Array | None:
-        return self.found_bias
 
     @property
     def dtype(self) -> str:
@@ -86,18 +81,8 @@ def assemble(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     if found is None:
         return None
     kernel, bias, held_in = found
-    assembled = _Assembled(
-        suspect.step,
-        suspect.block,
-        suspect.position,
-        suspect.layers,
-        suspect.probes,
-        suspect.slack,
-        kernel,
-        bias,
-        held_in,
-    )
-    return assembled, kernel, bias
+    given = (suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes)
+    return _Assembled(*given, suspect.slack, kernel, bias, held_in), kernel, bias
 
 
 def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.errors import PortError
 from porter.examination.probes import draw_rows
 from porter.formats.scalings import ROOTS
 from reference.operations.dense import Dense
@@ -44,6 +45,16 @@ def network_inputs(program: Program, rows: int, rng: np.random.Generator, outsid
         # Where no range is documented hardly any random row has a logarithm in every column.
         drawn = drawn[taken] if np.count_nonzero(taken) >= len(taken) // 8 else np.abs(drawn)
     return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
+
+
+def whole_numbers(what: str, dtype: str) -> PortError:
+    """The refusal of a port whose input takes whole numbers where the legacy network takes real ones."""
+    return PortError(
+        what,
+        found=f"an input of dtype {dtype}, which cuts every number to an integer",
+        expected="real numbers, as the legacy network takes them",
+        remedy='keras.Input(..., dtype="float32")',
+    )
 
 
 def port_limits(program: Program, *, outside: bool) -> Array | None:

@@ -14,7 +14,7 @@ from porter.errors import PortError
 from porter.examination.accounting import take_account
 from porter.examination.case import Case, Judged
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
-from porter.examination.domain import network_inputs
+from porter.examination.domain import network_inputs, whole_numbers
 from porter.examination.folds import find_folds, folded_steps
 from porter.examination.hypotheses import FEW, shows_altered, telling_mistakes
 from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
@@ -206,12 +206,7 @@ def _check_outputs(graph: Port, inputs: Array) -> None:
 def _check_dtype(graph: Port) -> None:
     dtype = graph.input_dtypes[0]
     if "float" not in dtype:
-        raise PortError(
-            f"the port {graph.name}",
-            found=f"an input of dtype {dtype}, which cuts every number to an integer",
-            expected="real numbers, as the legacy network takes them",
-            remedy='keras.Input(..., dtype="float32")',
-        )
+        raise whole_numbers(f"the port {graph.name}", dtype)
 
 
 def _without_scaling(program: Program) -> Program:

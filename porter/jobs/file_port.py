@@ -99,12 +99,16 @@ def verify_file(
 def _round_trips(case: Case, port: FilePort) -> Iterator[Cause]:
     """Casts to fewer digits that are taken back at once: nothing is computed there, and every number is rounded."""
     file = port.file
+    casts = [node for node in file.nodes if node.operation.upper() == "CAST" and node.inputs]  # no constant's
+    if not casts:
+        return
     dtypes = {key: np.dtype(values.dtype) for key, values in port.trace([case.inputs[:SEEN_ROWS]]).items()}
-    casts = [node for node in file.nodes if node.operation.upper() == "CAST" and set(node.outputs) <= dtypes.keys()]
     for node in casts:
         (given,), (made,) = node.inputs[:1], node.outputs
         taken = [other for other in file.nodes if made in other.inputs]
-        if given not in dtypes or dtypes[made].itemsize >= dtypes[given].itemsize or dtypes[made].kind not in "fV":
+        if not {given, made} <= dtypes.keys():
+            continue
+        if dtypes[made].itemsize >= dtypes[given].itemsize or dtypes[made].kind not in "fV":
             continue
         if taken and all(other in casts for other in taken):
             is_first = given in {each.key for each in file.inputs}

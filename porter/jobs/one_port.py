@@ -127,20 +127,18 @@ def _verify_dense(
     reduced = reduced_to(network, _kernel_shapes(graph))
     network = network if reduced is None else reduced[0]
     case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
+    forms = () if reduced is None else describe(reduced[1])
     widened = None if reduced is not None or case.is_parity else widened_to(network, _shown(graph))
     if widened is not None:
-        network = widened[0]
+        network, forms = widened
         case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
     named = diagnose(case)
     report = build_report(case, named, golden=golden, search=search, source=source)
     if report.findings:
         other = in_other_units(report, case, rows, source) if golden is None else None
         report, case = (report, case) if other is None else other
-    if reduced is not None:
-        told = (f"equivalent form, for all inputs: {sentence}" for sentence in describe(reduced[1]))
-        report = replace(report, notes=(*told, *report.notes))
-    if widened is not None:
-        told = (f"equivalent form, for all inputs: {sentence}" for sentence in widened[1])
+    if forms:
+        told = (f"equivalent form, for all inputs: {sentence}" for sentence in forms)
         report = replace(report, notes=(*told, *report.notes))
     if report.findings:
         report, mended = check_remedy(report, case)
@@ -151,18 +149,22 @@ def _verify_dense(
 
 def _shown(graph: PortGraph) -> list[tuple[Any, Any]]:
     """Kernels and biases of the port's dense layers, in their order."""
-    layers: list[Any] = [node.operation for node in graph.nodes if node.kind == "dense"]
     return [
         (np.asarray(layer.kernel), None if layer.bias is None else np.asarray(layer.bias))
-        for layer in layers
-        if layer.built and hasattr(layer, "kernel") and hasattr(layer, "bias")
+        for layer in _layers(graph)
+        if hasattr(layer, "bias")
     ]
 
 
 def _kernel_shapes(graph: PortGraph) -> list[tuple[int, ...]]:
     """Of the port's dense layers, in their order."""
-    layers = (node.operation for node in graph.nodes if node.kind == "dense")
-    return [tuple(layer.kernel.shape) for layer in layers if layer.built and hasattr(layer, "kernel")]
+    return [tuple(layer.kernel.shape) for layer in _layers(graph)]
+
+
+def _layers(graph: PortGraph) -> list[Any]:
+    """The port's dense layers that have a kernel, in their order."""
+    layers: list[Any] = [node.operation for node in graph.nodes if node.kind == "dense"]
+    return [layer for layer in layers if layer.built and hasattr(layer, "kernel")]
 
 
 def _verify_keras(

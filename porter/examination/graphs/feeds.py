@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
+from porter.examination.domain import whole_numbers
 from porter.examination.graphs.lengths import fill_shapes, merged, shapes_inside, takes
 from porter.examination.graphs.masked_rows import KINDS, draw_counts, put_value
 from porter.examination.graphs.probes import ELEMENTS
@@ -23,7 +24,7 @@ HELD = 2**25
 """Numbers in all layers for all rows together: what a verification holds from end to end; at least one row."""
 MOST_ROWS = 16
 LENGTHS = (13, 17, 150)
-"""Along open axes: odd ones, of which no stride leaves the same rest as of twelve, and one of a long series."""
+"""Along open axes: odd ones, which the usual strides divide otherwise than twelve, and one of a long series."""
 OTHER_ROWS, OTHERS_HELD = 3, 2**21
 """Rows of such a length, and numbers in all layers for one row up to which it is tried."""
 WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
@@ -70,7 +71,7 @@ def draw_feeds(
 def draw_other_lengths(network: KerasNetwork, graph: PortGraph, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
     """Few rows for each of ``LENGTHS`` along the axes that the file and the port leave open, where both take that.
 
-    None where there is no such axis, and none of a length at which the layers compute too many numbers.
+    Nothing where there is no such axis, nor of a length at which the layers compute too many numbers.
     """
     known = [each.shape for each in network.inputs]
     shapes = [merged(row, own) for row, own in zip(graph.input_shapes, known, strict=True)]
@@ -107,12 +108,7 @@ def _check_dtypes(network: KerasNetwork, graph: PortGraph, dtypes: Mapping[str, 
     words = words_of(network)
     for each in network.inputs:
         if dtypes[each.name] in (*WHOLE, "bool") and each.dtype not in WHOLE and each.name not in words:
-            raise PortError(
-                f"the port {graph.model.name}, input {each.name}",
-                found=f"an input of dtype {dtypes[each.name]}, which cuts every number to an integer",
-                expected="real numbers, as the legacy network takes them",
-                remedy='keras.Input(..., dtype="float32")',
-            )
+            raise whole_numbers(f"the port {graph.model.name}, input {each.name}", dtypes[each.name])
 
 
 def _draw(

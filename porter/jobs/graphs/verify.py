@@ -124,7 +124,8 @@ def examine_legacy(
     """
     graph, rng = read_graph(model), np.random.default_rng(seed)
     golden = load_samples(samples, network)
-    reading = reading_of(network, build_program(network), golden)
+    program = build_program(network)
+    reading = reading_of(network, program, golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
     try:
@@ -140,9 +141,9 @@ def examine_legacy(
     if found.is_parity and golden is None:
         found = _at_other_lengths(network, graph, found, rng)
     if found.is_parity:
-        causes, conduct = call_otherwise(network, build_program(network), graph, feeds, found.judged, found.pairing)
+        causes, conduct = call_otherwise(network, program, graph, feeds, found.judged, found.pairing)
         names = {one.step.name: one.names for one in found.judged}
-        causes = [*causes, *find_own_masks(graph, build_program(network))]
+        causes = [*causes, *find_own_masks(graph, program)]
         structure = [name_finding(cause, names[cause.layer]) for cause in causes]
         doubts = (*doubts, *conduct.doubts)
         found = replace(found, structure=structure, notes=(*found.notes, *conduct.notes))
