@@ -46,6 +46,10 @@ def test_open_axes_are_tried_at_several_lengths(tmp_path: Path) -> None:
     padded = porter.verify(network, port("same"))
     assert [(finding.code, finding.layer) for finding in padded.findings] == [("padding", "conv")]
     assert any("open axes of 13" in note for note in padded.notes)
+    rows = np.random.default_rng(0).standard_normal((3, 12, FEATURES)).astype(np.float32)
+    samples = ([rows], [np.asarray(port()(rows))])  # of a length at which the two agree
+    assert porter.verify(network, port(), samples=samples).verdict == "parity"
+    assert porter.verify(network, port("same"), samples=samples).verdict == "mismatch"
     assert porter.verify(network, port(before=lambda x: x[:, -99:])).verdict == "mismatch"
 
 

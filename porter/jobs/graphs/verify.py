@@ -138,7 +138,7 @@ def examine_legacy(
         feeds = {name: np.resize(each, (rows, *each.shape[1:])) for name, each in feeds.items()}
         found = _examine(network, graph, feeds, None)
     doubts: tuple[str, ...] = own_calls(model)
-    if found.is_parity and golden is None:
+    if found.is_parity:
         found = _at_other_lengths(network, graph, found, rng)
     if found.is_parity:
         causes, conduct = call_otherwise(network, program, graph, feeds, found.judged, found.pairing)
