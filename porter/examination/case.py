@@ -78,8 +78,8 @@ class Case:
         inputs: (rows, n) what the port was fed.
         outputs: the reference's outputs and the port's, end to end, both (rows, n), on the first rows of the inputs.
         seed: of the probes.
-        whole: the port called as a whole against the program: "parity", "mismatch", or "unknown" where its bound is
-            too loose to tell.
+        whole: the port called as a whole against the program: "parity", "mismatch", "within" a bound that is too
+            loose to tell, or "unknown" where none was held against it.
         account: what the port holds beside the steps.
         doubts: why the port that is called may not be the one that was judged, a sentence each.
         reached: by dense layer, the least and the largest preactivation of each unit on those rows, both (units,).

@@ -115,7 +115,7 @@ class Steadiness:
 
         Args:
             layer: row name of the last step.
-            whole: what the port as a whole is within the end-to-end bound: "parity", "mismatch" or "unknown".
+            whole: what the port as a whole is within the end-to-end bound: "parity", "within", "mismatch" or "unknown".
             trains: whether a call in it was built in training mode, in which the whole and the parts differ anyway.
         """
         if self._changed or self._conduct.is_unsteady:
