@@ -153,8 +153,8 @@ def _row(draw: st.DrawFn, low: Array, high: Array) -> Array:
 @st.composite
 def _legacy_rows(draw: st.DrawFn, network: KerasNetwork, max_rows: int) -> Any:
     """Rows for each input of a legacy Keras network, between -1 and 1 or words; a long row comes out of a seed."""
-    from porter.examination.graphs.feeds import words_of
     from porter.examination.graphs.lengths import LENGTH
+    from porter.network.words import words_of
 
     count, words = draw(st.integers(1, max_rows)), words_of(network)
     drawn = []

@@ -1320,28 +1320,29 @@ def test_a_model_of_another_output_width_is_a_mismatch_or_refused(judge, square)
     assert report.verdict == "mismatch"
 
 
-def test_a_port_that_takes_whole_numbers_is_no_parity(judge, square):
+@pytest.mark.parametrize(
+    "taken, computed, is_judged",
+    [
+        ("int32", "float32", False),
+        ("float16", "float32", False),
+        ("bfloat16", "float32", False),
+        ("float16", "float16", True),
+        ("float64", "float32", True),
+    ],
+)
+def test_a_port_that_cuts_or_rounds_its_inputs_first_is_refused(judge, square, taken, computed, is_judged):
     import keras
 
-    inputs = keras.Input((7,), dtype="int32")
-    x = dense_chain(square, rescaling(forward(square.norm_in))(inputs))
-    model = set_weights(keras.Model(inputs, rescaling(backward(square.norm_out))(x)), square)
-    try:
+    inputs = keras.Input((7,), dtype=taken)
+    x = dense_chain(square, rescaling(forward(square.norm_in), computed)(inputs), dtype=computed)
+    model = set_weights(keras.Model(inputs, rescaling(backward(square.norm_out), computed)(x)), square)
+    if is_judged:
         report = judge(model)
-    except PortError as error:
-        assert "int32" in str(error)
+        assert report.verdict == "parity"
+        assert any("rounds its inputs" in note for note in report.notes) == (taken == "float16")
     else:
-        assert report.verdict == "mismatch"
-
-
-def test_a_port_that_rounds_its_inputs_gets_a_note(judge, square):
-    import keras
-
-    inputs = keras.Input((7,), dtype="float16")
-    x = dense_chain(square, rescaling(forward(square.norm_in))(inputs))
-    report = judge(set_weights(keras.Model(inputs, rescaling(backward(square.norm_out))(x)), square))
-    assert report.verdict == "parity"
-    assert any("float16" in note and "input" in note for note in report.notes)
+        with pytest.raises(PortError, match=f"an input of dtype {taken}, which (cuts|rounds)"):
+            judge(model)
 
 
 def test_outputs_of_another_rank_are_a_mismatch(judge, square):

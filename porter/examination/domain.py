@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import inf
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 from porter.errors import PortError
 from porter.examination.probes import draw_rows
 from porter.formats.scalings import ROOTS
+from porter.ports.port import Port
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
@@ -20,6 +24,8 @@ Array = NDArray[Any]
 LEAST_ROWS, MOST_NUMBERS = 256, 2**22
 """How many random rows there may be at least, and how many numbers they may be together otherwise."""
 GOLDEN_ROWS = 512
+HOLDS = {"float16": 2**11, "bfloat16": 2**8}
+"""The whole number to which such an input holds every one."""
 
 
 def network_inputs(program: Program, rows: int, rng: np.random.Generator, outside: bool, golden: Any) -> Array:
@@ -47,14 +53,33 @@ def network_inputs(program: Program, rows: int, rng: np.random.Generator, outsid
     return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
 
 
-def whole_numbers(what: str, dtype: str) -> PortError:
-    """The refusal of a port whose input takes whole numbers where the legacy network takes real ones."""
-    return PortError(
-        what,
-        found=f"an input of dtype {dtype}, which cuts every number to an integer",
-        expected="real numbers, as the legacy network takes them",
-        remedy='keras.Input(..., dtype="float32")',
-    )
+def check_input_dtypes(port: Port, whole: Mapping[int, int] = MappingProxyType({})) -> None:
+    """Refuse inputs that cut or round what the legacy network takes, before any layer computes.
+
+    Args:
+        port: the port.
+        whole: the keys of the inputs whose numbers are whole in the legacy network, too, with the greatest one.
+
+    Raises:
+        PortError: an input takes whole numbers for real ones, numbers of 16 bits where no layer computes in those, or
+            in a dtype that does not hold every whole number.
+    """
+    computed = {atom.precision.compute for atom in port.atoms if atom.precision and atom.description != "Cast"}
+    for key, dtype in zip(port.inputs, port.input_dtypes, strict=True):
+        if key in whole:
+            effect = f"does not hold every whole number to {whole[key]:,}" if whole[key] > HOLDS.get(dtype, inf) else ""
+        elif "float" not in dtype:
+            effect = "cuts every number to an integer"
+        else:
+            is_alone = dtype in HOLDS and computed and dtype not in computed
+            effect = f"rounds every number, while no layer computes in {dtype}" if is_alone else ""
+        if effect:
+            raise PortError(
+                f"the port {port.name}" + (f", input {port.inputs.index(key) + 1}" if len(port.inputs) > 1 else ""),
+                found=f"an input of dtype {dtype}, which {effect}",
+                expected="the numbers that the legacy network takes",
+                remedy='keras.Input(..., dtype="float32")',
+            )
 
 
 def port_limits(program: Program, *, outside: bool) -> Array | None:

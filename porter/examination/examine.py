@@ -14,7 +14,7 @@ from porter.errors import PortError
 from porter.examination.accounting import take_account
 from porter.examination.case import Case, Judged
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
-from porter.examination.domain import network_inputs, whole_numbers
+from porter.examination.domain import check_input_dtypes, network_inputs
 from porter.examination.folds import find_folds, folded_steps
 from porter.examination.hypotheses import FEW, shows_altered, telling_mistakes
 from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
@@ -80,7 +80,7 @@ def examine(
     judging = _without_scaling(program) if outside else program
     graph = one_to_one(graph, inputs, np.asarray(judging(inputs[:SEEN_ROWS])[0]))
     _check_outputs(graph, inputs)
-    _check_dtype(graph)
+    check_input_dtypes(graph)
     _check_width(network, graph, inputs)
     pairing = pair_chain(judging, graph.atoms, inputs, rng)
     folds = {} if outside or placement == "inside" else find_folds(pairing, rng)
@@ -201,12 +201,6 @@ def _check_outputs(graph: Port, inputs: Array) -> None:
         expected="an array of numbers, a row for each row of inputs, as the legacy network gives",
         remedy="take out what changes the shape of the outputs, or their kind",
     )
-
-
-def _check_dtype(graph: Port) -> None:
-    dtype = graph.input_dtypes[0]
-    if "float" not in dtype:
-        raise whole_numbers(f"the port {graph.name}", dtype)
 
 
 def _without_scaling(program: Program) -> Program:

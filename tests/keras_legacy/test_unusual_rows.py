@@ -15,7 +15,7 @@ import porter
 from porter.errors import PortError
 from tests.keras_legacy.files import dense, layer, model, write
 
-UNITS, FEATURES = 4, 3
+UNITS, FEATURES, WORDS = 4, 3, 1000
 
 
 def array(rng: np.random.Generator, *shape: int) -> Any:
@@ -143,12 +143,32 @@ def plain(tmp_path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     return porter.read(write(tmp_path / "m.h5", config, {"first": first, "second": second})), first, second
 
 
-def test_an_input_of_whole_numbers_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", ["int32", "float16", "bfloat16"])
+def test_an_input_that_cuts_or_rounds_is_refused(tmp_path: Path, dtype: str) -> None:
     network, *_ = plain(tmp_path)
     inner = porter.build(network)
-    x = keras.Input((FEATURES,), dtype="int32")
-    with pytest.raises(PortError, match="cuts every number to an integer"):
+    x = keras.Input((FEATURES,), dtype=dtype)
+    with pytest.raises(PortError, match=r"(cuts|rounds) every number"):
         porter.verify(network, keras.Model(x, inner(ops.cast(x, "float32"))))
+
+
+def test_words_are_not_rounded_in_16_bits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    arrays = {"table": {"table/embeddings:0": array(rng, WORDS, UNITS)}, "last": dense(rng, "last", UNITS, 2)}
+    config = model([
+        layer("Embedding", "table", input_dim=WORDS, output_dim=UNITS, batch_input_shape=[None, 4]),
+        layer("GlobalAveragePooling1D", "mean"),
+        layer("Dense", "last", units=2, activation="linear"),
+    ])  # fmt: skip
+    network = porter.read(write(tmp_path / "m.h5", config, arrays))
+    port = porter.build(network, dtype="bfloat16")
+    words = np.full((1, 4), WORDS - 1)
+    assert porter.verify(network, port).verdict == "parity"
+    last = arrays["table"]["table/embeddings:0"][-1] @ arrays["last"]["last/kernel:0"] + arrays["last"]["last/bias:0"]
+    np.testing.assert_allclose(np.asarray(port(words)).astype(np.float64)[0], last, atol=0.05)
+    x = keras.Input((4,), dtype="bfloat16")
+    with pytest.raises(PortError, match="does not hold every whole number to 999"):
+        porter.verify(network, keras.Model(x, port(ops.cast(x, "float32"))))
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.1])

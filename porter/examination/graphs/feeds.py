@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
-from porter.examination.domain import whole_numbers
+from porter.examination.domain import check_input_dtypes
 from porter.examination.graphs.lengths import fill_shapes, merged, shapes_inside, takes
 from porter.examination.graphs.masked_rows import KINDS, draw_counts, put_value
 from porter.examination.graphs.probes import ELEMENTS
 from porter.formats.programs import build_program
 from porter.network.graph import KerasNetwork
+from porter.network.words import WHOLE, words_of
 from porter.ports.keras.graph import PortGraph
 
 Array = NDArray[Any]
@@ -27,11 +28,8 @@ LENGTHS = (13, 17, 150)
 """Along open axes: odd ones, which the usual strides divide otherwise than twelve, and one of a long series."""
 OTHER_ROWS, OTHERS_HELD = 3, 2**21
 """Rows of such a length, and numbers in all layers for one row up to which it is tried."""
-WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 PIXELS = 128
 """Values of whole numbers that nothing looks up: as many as all these dtypes hold."""
-MOVES = ("Crop", "Flatten", "Identity", "Permute", "Repeat", "Reshape")
-"""Operations that hand on the numbers they take."""
 
 
 def draw_feeds(
@@ -59,7 +57,7 @@ def draw_feeds(
             f"the port {graph.model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
         )
     dtypes = dict(zip((each.name for each in network.inputs), graph.input_dtypes, strict=True))
-    _check_dtypes(network, graph, dtypes)
+    check_input_dtypes(graph, _greatest(network, graph))
     if given is not None:
         rows = {each.name: np.asarray(values) for each, values in zip(network.inputs, given, strict=True)}
     else:
@@ -103,12 +101,14 @@ def _acceptance(network: KerasNetwork) -> Callable[[Sequence[tuple[int, ...]]], 
     return accepts
 
 
-def _check_dtypes(network: KerasNetwork, graph: PortGraph, dtypes: Mapping[str, str]) -> None:
-    """Refuse whole numbers where the legacy network takes real ones."""
+def _greatest(network: KerasNetwork, graph: PortGraph) -> dict[int, int]:
+    """By key of the port's inputs of whole numbers, the greatest that it takes; 0 where nobody says."""
     words = words_of(network)
-    for each in network.inputs:
-        if dtypes[each.name] in (*WHOLE, "bool") and each.dtype not in WHOLE and each.name not in words:
-            raise whole_numbers(f"the port {graph.model.name}, input {each.name}", dtypes[each.name])
+    return {
+        key: max(0, words.get(each.name, 0) - 1)
+        for key, each in zip(graph.inputs, network.inputs, strict=True)
+        if each.dtype in WHOLE or each.name in words
+    }
 
 
 def _draw(
@@ -120,7 +120,7 @@ def _draw(
         if each.name in words:
             drawn[each.name] = _with_ends(rng.integers(0, words[each.name], (rows, *shape)), words[each.name], rng)
             continue
-        if each.dtype in WHOLE:
+        if each.dtype in WHOLE and each.dtype != "bool":
             drawn[each.name] = rng.integers(0, PIXELS, (rows, *shape))
             continue
         values = rng.normal(0, 1, (rows, *shape))
@@ -178,30 +178,6 @@ def _masked(network: KerasNetwork) -> dict[str, float]:
         if name not in calls:
             found[name] = float(np.float32(layer.parameters["value"])) if call.gives_mask == "any" else 0.0  # type: ignore[union-attr]
     return found
-
-
-def words_of(network: KerasNetwork) -> dict[str, int]:
-    """How many words the Embeddings and encodings know that an input goes to, moved about or not, wrapped or not."""
-    known: dict[str, int] = {}
-    calls = {call.name: call for call in network.calls}
-    for call in network.calls:
-        rows = _rows_of_tables(network.layer(call.layer))
-        if rows is not None:
-            name = call.inputs[0].name
-            while name in calls and network.layer(calls[name].layer).operation in MOVES:  # type: ignore[union-attr]
-                name = calls[name].inputs[0].name
-            known[name] = min(known.get(name, rows), rows)
-    return known
-
-
-def _rows_of_tables(layer: Any) -> int | None:
-    """How many words an Embedding knows, or those inside TimeDistributed."""
-    if isinstance(layer, KerasNetwork):
-        return min(words_of(layer).values(), default=None)
-    if layer.operation == "TimeDistributed":
-        return _rows_of_tables(layer.inner[0])
-    key = {"Embedding": "rows", "CategoryEncoding": "tokens"}.get(layer.operation)
-    return None if key is None else int(layer.parameters[key])
 
 
 def count_rows(graph: PortGraph, shapes: Sequence[tuple[int, ...]]) -> int:

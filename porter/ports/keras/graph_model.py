@@ -16,6 +16,7 @@ from porter.errors import PortError, UnbuildableError, first_line
 from porter.formats.keras_legacy.errors import WeightsMissingError
 from porter.network.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
 from porter.network.placement import check_choice
+from porter.network.words import WHOLE, words_of
 from porter.ports.keras.builders.site import Apply, Site, masked_value, named
 from porter.ports.keras.builders.table import OPERATIONS
 from porter.ports.keras.names import DTYPES, legal_name, name_operations
@@ -138,12 +139,15 @@ def connect(
 def make_input(
     each: KerasInput, network: KerasNetwork, site: Site, shape: tuple[int | None, ...] | None, dtype: str | None
 ) -> Any:
-    """An input in the port's dtype, or of whole numbers where the legacy one is."""
+    """An input in the port's dtype; of whole numbers where the legacy one is, and of float32 at least for words."""
     found = shape if shape is not None else each.shape
     if found is None:
         found = infer_shape(network)
-    whole = each.dtype in ("int32", "int64", "int8", "int16", "uint8", "uint16", "uint32", "bool")
-    own = each.dtype if whole else keras.DTypePolicy(site.policy).variable_dtype
+    own = keras.DTypePolicy(site.policy).variable_dtype
+    if each.dtype in WHOLE:
+        own = each.dtype
+    elif each.name in words_of(network) and own != "float64":
+        own = "float32"
     rows = each.rows if site.keeps_states else None
     return keras.Input(batch_shape=(rows, *found), name=legal_name(each.name), dtype=dtype or own)
 
