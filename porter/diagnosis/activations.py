@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.examination.compare import Comparison
+from porter.examination.functions import ALONE
 from porter.examination.judging import judge_values
 from porter.examination.pasting import activated
 from porter.examination.suspect import Suspect
@@ -168,7 +169,7 @@ def curves(suspect: Suspect, units: int, most: int = 400) -> tuple[Array, Array]
 
 def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
     code, message = replacement(own, found)
-    return Cause(code, suspect.name, message, _remedy(suspect, own))
+    return Cause(code, suspect.name, message, remedy_of(suspect, own))
 
 
 def replacement(own: Activation, found: Activation) -> tuple[str, str]:
@@ -181,7 +182,21 @@ def replacement(own: Activation, found: Activation) -> tuple[str, str]:
     return code, f"the activation is {found} for {own}"
 
 
-def _remedy(suspect: Suspect, own: Activation) -> str:
+def replaced_in_places(name: str, own: Activation | None, before: Comparison, remedy: str) -> Cause:
+    """An activation that is the file's but for some numbers, of which one is told.
+
+    Args:
+        name: of the step.
+        own: the file's activation; None where the step has several.
+        before: as the activation alone was judged.
+        remedy: puts the file's in its place.
+    """
+    at, told = before.where.removeprefix(f"{ALONE}, at "), "the file's activation" if own is None else str(own)
+    message = f"the activation is not {told} everywhere: at {at} it gives {before.actual:.6g} for {before.expected:.6g}"
+    return Cause("activation.replaced", name, message, remedy)
+
+
+def remedy_of(suspect: Suspect, own: Activation) -> str:
     """The file's activation in the layer that applies the port's, which may be one of its own."""
     apart = [atom for atom in suspect.block.atoms if atom.kind == "activation"]
     read = f"or, if the port is right and the file is read wrongly, say so for {suspect.name} with activation="
@@ -210,13 +225,13 @@ def _approximated(
         how = f"approximated to {gaps[best]:.2g} (a table, a rational or a hard form)"
         if options[best] == own:
             message = f"the activation {own} is only {how}"
-            cause = Cause("activation.replaced", suspect.name, message, _remedy(suspect, own))
+            cause = Cause("activation.replaced", suspect.name, message, remedy_of(suspect, own))
         else:
             cause = _replaced(suspect, own, options[best])
             cause = replace(cause, message=f"{cause.message}, {how}" if gaps[best] > CLOSE else cause.message)
     elif z.size and np.isfinite(found).all() and _is_elementwise(suspect, kernel):
         message = f"the activation is none of the {tried} that were tried"
-        cause = Cause("activation.replaced", suspect.name, message, _remedy(suspect, own))
+        cause = Cause("activation.replaced", suspect.name, message, remedy_of(suspect, own))
     else:
         return ActivationReading((), None, comparison, tried)
     return ActivationReading((cause,), None, comparison, tried)
@@ -246,7 +261,7 @@ def _mixed(suspect: Suspect, z: Array, found: Array) -> Cause | None:
         f"{len(wrong)} of {len(gaps)} units have another activation than {own}: the first, unit {wrong[0]}, {follows}"
     )
     code = "activation.missing" if options and options[0].name == "linear" else "activation.replaced"
-    return Cause(code, suspect.name, message, _remedy(suspect, own))
+    return Cause(code, suspect.name, message, remedy_of(suspect, own))
 
 
 def _gap(option: Activation, z: Array, found: Array) -> float:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
-from porter.diagnosis.activations import ActivationReading, explain_activation
+from porter.diagnosis.activations import ActivationReading, explain_activation, remedy_of, replaced_in_places
 from porter.diagnosis.biases import BiasReading, explain_bias
 from porter.diagnosis.kernels import KernelReading, explain_kernel
 from porter.diagnosis.recovery import assemble, recover_affine
 from porter.examination.compare import Comparison
+from porter.examination.functions import ALONE, compare_function
 from porter.examination.numbers import column_order, describe_permutation
 from porter.examination.parts import parts_that_differ
 from porter.examination.pasting import taken_out
@@ -69,6 +70,9 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     trained = [atom for atom in suspect.block.atoms if atom.is_training]
     if trained:
         return _without_training(suspect, trained, before)
+    if before.where.startswith(ALONE):
+        own = suspect.own.activation
+        return Diagnosis((replaced_in_places(suspect.name, own, before, remedy_of(suspect, own)),), before, before, 0)
     removed = _without_stray_atoms(suspect)
     if removed is not None:
         return replace(removed, before=before)
@@ -251,11 +255,29 @@ def stray_cause(layer: str, atom: Atom, is_linear: bool, where: str = "behind") 
     return Cause("unexplained", layer, message, taken_out(atom.names))
 
 
+def _replaced_in_places(suspect: Suspect, alone: Comparison) -> Cause:
+    own = suspect.own.activation
+    return replaced_in_places(suspect.name, own, alone, remedy_of(suspect, own))
+
+
+def _activation_alone(suspect: Suspect) -> Comparison:
+    """The activation that the port shows, behind weights that are the file's."""
+    kernel, tail = suspect.kernel, suspect.block.tail
+    if tail is None or kernel is None or kernel.shape != suspect.own.kernel.shape:
+        return Comparison()
+    if not suspect.equal(kernel, suspect.own.kernel).all():
+        return Comparison()
+    return compare_function(suspect.own.activation, tail, kernel.shape[1], suspect.block.precision)
+
+
 def _unexplained(suspect: Suspect, before: Comparison) -> Diagnosis:
     return Diagnosis((_unexplained_cause(suspect, before),), before, before, 0)
 
 
 def _unexplained_cause(suspect: Suspect, before: Comparison) -> Cause:
+    alone = _activation_alone(suspect)
+    if alone.exceeding:
+        return _replaced_in_places(suspect, alone)
     names = ", ".join(suspect.block.names)
     detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}"
     is_merged = any(len(atom.names) > 1 for atom in suspect.block.atoms)

@@ -16,6 +16,7 @@ from porter.examination.case import Case, Judged
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.domain import check_input_dtypes, network_inputs
 from porter.examination.folds import find_folds, folded_steps
+from porter.examination.functions import ALONE, compare_function
 from porter.examination.hypotheses import FEW, shows_altered, telling_mistakes
 from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
 from porter.examination.numbers import equal_within_ulp
@@ -362,6 +363,9 @@ def _on_own_probes(
         except Refused as error:
             refused[name] = str(error)
     total = _with_far(found, is_affine=isinstance(step, Scaling))
+    if differ == 0 and not total.exceeding and block.tail is not None and not isinstance(step, TanhBySigmoid):
+        found[ALONE] = compare_function(step.activation, block.tail, step.width[1], block.precision)
+        total = merge_comparisons([total, found[ALONE]])
     run = [rows for name, rows in sets.items() if name in found]
     tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
     verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)

@@ -25,7 +25,7 @@ MOST = 2**20
 
 
 @cache
-def _dense() -> Array:
+def numbers_of_every_size() -> Array:
     """(numbers,) of both signs, in an order in which neighbours have nothing to do with each other."""
     fractions = 1 + np.arange(2**DIGITS) / 2**DIGITS
     sizes = (2.0 ** np.arange(-BINADES, BINADES)[:, np.newaxis] * fractions).ravel()
@@ -43,7 +43,7 @@ def special_rows(shape: tuple[int, ...], dtype: str, reach: Reach = UNBOUNDED, h
         held: a coarser format in which the numbers come; or None.
     """
     kind, width = FORMATS[dtype if held is None else held], int(np.prod(shape, dtype=np.int64))
-    dense = _dense()
+    dense = numbers_of_every_size()
     # Nothing whose last digits the platform may flush to zero.
     dense = dense[(np.abs(dense) > 4 * kind.tiny / kind.unit) & (np.abs(dense) < kind.largest / 4)]
     single = np.array(SINGLE)

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from porter.codes import Cause
-from porter.diagnosis.activations import is_same
+from porter.diagnosis.activations import is_same, replaced_in_places
 from porter.diagnosis.graphs.arrays import ArrayReading, effective, explain_arrays, merge_readings
 from porter.diagnosis.graphs.variants import pairs, singles
 from porter.diagnosis.layers import Diagnosis
 from porter.examination.compare import Comparison
-from porter.examination.graphs.suspect import Suspect, Variant
+from porter.examination.functions import ALONE
+from porter.examination.graphs.suspect import Suspect, Variant, differing
+from porter.examination.pasting import activated
 from reference.activations import Activation
+from reference.operations.elementwise import Elementwise
 
 MOST_PAIRS = 3000
 """Pairs of hypotheses that are tried."""
@@ -39,6 +42,8 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
     """
     if suspect.trained:
         return _without_training(suspect, before)
+    if before.where.startswith(ALONE):
+        return Diagnosis((_replaced_in_places(suspect, before),), before, before, 0)
     readings = explain_arrays(suspect)
     causes = merge_readings(readings)
     step = effective(suspect, readings)
@@ -52,6 +57,15 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
     if not after.is_parity or not causes:
         causes = (*causes, _unexplained(suspect, before))
     return Diagnosis(causes, before, after, tried, twins, source=_source(causes, readings))
+
+
+def _replaced_in_places(suspect: Suspect, before: Comparison) -> Cause:
+    own = getattr(suspect.step, "activation", None)
+    remedy = f"give {suspect.layer} the activations that the file has"
+    if isinstance(own, Activation):
+        is_apart = len(suspect.layers) > 1 or isinstance(suspect.step, Elementwise)
+        remedy = activated(suspect.layer, own.name, own.parameters, is_apart)
+    return replaced_in_places(suspect.name, own, before, remedy)
 
 
 def _without_training(suspect: Suspect, before: Comparison) -> Diagnosis:
@@ -138,6 +152,9 @@ def _source(causes: Sequence[Cause], readings: Sequence[ArrayReading]) -> FileLa
 
 
 def _unexplained(suspect: Suspect, before: Comparison) -> Cause:
+    alone = Comparison() if suspect.functions is None or differing(suspect) else suspect.functions()
+    if alone.exceeding:
+        return _replaced_in_places(suspect, alone)
     names = ", ".join(suspect.layers) or suspect.name
     detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}" if before.exceeding else ""
     message = "rounding does not explain the difference, and nothing that was tried does"

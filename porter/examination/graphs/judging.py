@@ -229,6 +229,8 @@ def _judge(
     suspect = suspect if found.exceeding else _sides_told_apart(suspect)
     differ = differing(suspect)
     suspect, found, form = _in_another_form(suspect, found) if not differ else (suspect, found, "")
+    if suspect.functions is not None and not (found.exceeding or differ or form) and _shows_all(suspect):
+        found = merge_comparisons([found, suspect.functions()])
     reason = None if found.exceeding or differ else _silent(found, suspect)
     shown: tuple[str, ...] = ()
     if reason is None and not (found.exceeding or differ) and (is_constant(suspect) or is_small(suspect)):
@@ -245,6 +247,11 @@ def _judge(
         step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
         masked=masked, would_show=shown, form=form, is_far=bool(found.exceeding) and found.where.startswith(FAR),
     )  # fmt: skip
+
+
+def _shows_all(suspect: Suspect) -> bool:
+    """Whether the port's layers show every array of the step, so that its functions have to be the step's."""
+    return all(slot.path in suspect.found for slot in suspect.slots if slot.array is not None)
 
 
 def _sides_told_apart(suspect: Suspect) -> Suspect:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from porter.examination.graphs.agreement import draw_wide, takes_words
 from porter.examination.graphs.far import far_numbers
+from porter.examination.graphs.functions import compare_functions
 from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put_value
 from porter.examination.graphs.pairing import KerasPairing
 from porter.examination.graphs.states import Recurrence, recurrent_layers
@@ -113,6 +114,7 @@ def make_suspect(
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse, lambda: outside,
+        lambda: compare_functions(step, operations, precision),
     )  # fmt: skip
 
 
@@ -338,4 +340,5 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     return Suspect(
         step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
         recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
+        functions=lambda: compare_functions(step, operations, pairing.precision(name)),
     )  # fmt: skip

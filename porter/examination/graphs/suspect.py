@@ -81,6 +81,7 @@ class Suspect:
         recurrence: the port's recurrent layers of a step that is judged a time step at a time.
         sparse: what the port's layer gives for rows that are zero nearly everywhere; or None.
         far: the same for rows far outside of anything that a network reaches; or None.
+        functions: holds the activations that the port's layers show against the step's; or None.
     """
 
     step: Any
@@ -96,6 +97,7 @@ class Suspect:
     recurrence: Recurrence | None = None
     sparse: Callable[[], Seen | None] | None = None
     far: Callable[[], Seen | None] | None = None
+    functions: Callable[[], Comparison] | None = None
 
     is_shown = True
     """Whether its arrays are compared digit by digit."""
