@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import inf
 from types import MappingProxyType
 from typing import Any
@@ -53,18 +53,18 @@ def network_inputs(program: Program, rows: int, rng: np.random.Generator, outsid
     return np.asarray(first(drawn).outputs) if outside and isinstance(first, Scaling) else drawn
 
 
-def check_input_dtypes(port: Port, whole: Mapping[int, int] = MappingProxyType({})) -> None:
+def check_input_dtypes(port: Port, computed: Collection[str], whole: Mapping[int, int] = MappingProxyType({})) -> None:
     """Refuse inputs that cut or round what the legacy network takes, before any layer computes.
 
     Args:
         port: the port.
+        computed: the dtypes in which its layers compute, where those are known.
         whole: the keys of the inputs whose numbers are whole in the legacy network, too, with the greatest one.
 
     Raises:
         PortError: an input takes whole numbers for real ones, numbers of 16 bits where no layer computes in those, or
             in a dtype that does not hold every whole number.
     """
-    computed = {atom.precision.compute for atom in port.atoms if atom.precision and atom.description != "Cast"}
     for key, dtype in zip(port.inputs, port.input_dtypes, strict=True):
         if key in whole:
             effect = f"does not hold every whole number to {whole[key]:,}" if whole[key] > HOLDS.get(dtype, inf) else ""

@@ -18,6 +18,7 @@ from porter.formats.programs import build_program
 from porter.network.graph import KerasNetwork
 from porter.network.words import WHOLE, words_of
 from porter.ports.keras.graph import PortGraph
+from porter.ports.keras.nodes import INACTIVE
 
 Array = NDArray[Any]
 
@@ -57,7 +58,8 @@ def draw_feeds(
             f"the port {graph.model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
         )
     dtypes = dict(zip((each.name for each in network.inputs), graph.input_dtypes, strict=True))
-    check_input_dtypes(graph, _greatest(network, graph))
+    computed = {node.compute_dtype for node in graph.nodes if type(node.operation).__name__ not in INACTIVE}
+    check_input_dtypes(graph, computed, _greatest(network, graph))
     if given is not None:
         rows = {each.name: np.asarray(values) for each, values in zip(network.inputs, given, strict=True)}
     else:

@@ -30,6 +30,7 @@ from porter.examination.steadiness import own_calls
 from porter.formats.programs import build_program, follow
 from porter.formats.samples import load_samples
 from porter.network.graph import KerasNetwork
+from porter.ports.keras.dictionaries import in_order
 from porter.ports.keras.graph import PortGraph, read_graph
 from porter.reading.graphs import hold_legacy
 from porter.reading.of_network import reading_of
@@ -122,6 +123,7 @@ def examine_legacy(
     Raises:
         PortError: a port with other inputs, or one that breaks down when it is called.
     """
+    model = in_order(model, [each.name for each in network.inputs], [ref.name for ref in network.outputs])
     graph, rng = read_graph(model), np.random.default_rng(seed)
     golden = load_samples(samples, network)
     program = build_program(network)
