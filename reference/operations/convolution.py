@@ -35,6 +35,9 @@ class Convolution:
         groups: in how many groups the channels are kept apart.
         channels_first: whether arrays are (rows, channels, *space).
         dtype: in which the arithmetic is done.
+        kernel_error: how far a port's kernel may lie from this one beside the cast (what a fold's own arithmetic
+            costs), of its shape; None for not at all.
+        bias_error: the same for the bias, (filters,).
     """
 
     name: str
@@ -48,6 +51,8 @@ class Convolution:
     groups: int = 1
     channels_first: bool = False
     dtype: Any = np.float64
+    kernel_error: Array | None = None
+    bias_error: Array | None = None
 
     def linear(self, x: Array, kernel: Array) -> Array:
         """The sum of products alone, with any kernel of this shape, in the layer's own layout."""

@@ -18,7 +18,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class DepthwiseConvolution:
-    """activation(x * kernel + bias), each channel alone; kernel (*window, channels, multiplier)."""
+    """activation(x * kernel + bias), each channel alone; kernel (*window, channels, multiplier).
+
+    ``kernel_error`` and ``bias_error`` as of ``Convolution``.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -30,6 +33,8 @@ class DepthwiseConvolution:
     padding: Padding = "valid"
     channels_first: bool = False
     dtype: Any = np.float64
+    kernel_error: Array | None = None
+    bias_error: Array | None = None
 
     def linear(self, x: Array, kernel: Array) -> Array:
         """The sum of products alone, with any kernel of this shape, in the layer's own layout."""

@@ -21,6 +21,7 @@ class SeparableConvolution:
     """A depthwise convolution, then a pointwise one, then bias and activation.
 
     ``depthwise`` is (*window, channels, multiplier), ``pointwise`` (1, .., channels * multiplier, filters).
+    ``kernel_error``, of the pointwise one, and ``bias_error`` as of ``Convolution``.
     Source: Keras 2 documentation, SeparableConv2D.
     """
 
@@ -35,6 +36,8 @@ class SeparableConvolution:
     padding: Padding = "valid"
     channels_first: bool = False
     dtype: Any = np.float64
+    kernel_error: Array | None = None
+    bias_error: Array | None = None
 
     def linear(self, x: Array, depthwise: Array, pointwise: Array) -> Array:
         """The two sums of products, with any kernels of these shapes, in the layer's own layout."""

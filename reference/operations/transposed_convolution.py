@@ -22,6 +22,7 @@ class TransposedConvolution:
     """activation(transposed convolution + bias); kernel (*window, filters, channels).
 
     ``output_padding`` is one number a dimension, or None where the output's length is inferred.
+    ``kernel_error`` and ``bias_error`` as of ``Convolution``.
     Source: Keras 2 documentation, Conv2DTranspose; utils/conv_utils.py, deconv_length.
     """
 
@@ -36,6 +37,8 @@ class TransposedConvolution:
     output_padding: tuple[int, ...] | None = None
     channels_first: bool = False
     dtype: Any = np.float64
+    kernel_error: Array | None = None
+    bias_error: Array | None = None
 
     def lengths(self, space: Sequence[int]) -> tuple[list[int], list[int]]:
         """What is cut off in front, and how long the output is, along each dimension."""

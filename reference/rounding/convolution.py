@@ -42,10 +42,14 @@ def convolution_error(step: Any, inputs: tuple[Array, ...], trace: LayerTrace, p
     error = _products(step, np.abs(z), size, _nonzero(step, x), precision) + _underflow(step, x, kernels, kind)
     for at, kernel in enumerate(kernels):
         cast = precision.variable_error(kernel.astype(np.float64))
+        if at == len(kernels) - 1 and getattr(step, "kernel_error", None) is not None:
+            cast = cast + step.kernel_error
         if cast.any():
             error = error + step.linear(narrow, *(cast if i == at else each for i, each in enumerate(sizes)))
     if step.bias is not None:
-        error = error + np.max(precision.variable_error(step.bias.astype(np.float64)))
+        own_error = getattr(step, "bias_error", None)
+        cast = precision.variable_error(step.bias.astype(np.float64))
+        error = error + np.max(cast if own_error is None else cast + own_error)
     error = np.where(np.maximum(size, np.abs(z)) + error < kind.largest / 2, error, np.inf)
     return activation_error(step.activation, z, np.asarray(trace.outputs, np.float64), error, kind, own)
 

@@ -8,6 +8,7 @@ assumed: Winograd's and Fourier's forms have no elementwise bound.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def _dense(step: TimewiseDense, inputs: Inputs, trace: LayerTrace, precision: Pr
         wide = np.asarray(array)
         return wide.reshape((-1, wide.shape[-1]))
 
-    plain = Dense(step.name, step.inputs, step.weights, step.bias, step.activation, step.orientation, step.dtype)
+    plain = Dense(**{each.name: getattr(step, each.name) for each in fields(step)})
     rows = LayerTrace(trace.name, flat(trace.outputs), flat(trace.preactivation))
     return allowed_error(plain, (flat(inputs[0]),), rows, precision).reshape(trace.outputs.shape)
 

@@ -21,37 +21,49 @@ Function = tuple[Activation, Callable[[Any], Any]]
 FIELDS = ("activation", "recurrent_activation")
 
 
-def compare_functions(step: Any, operations: Sequence[Any], precision: Precision) -> Comparison:
+def compare_functions(step: Any, parts: Sequence[Any], precision: Precision) -> Comparison:
     """The activations of a step of which every array is the file's, where the port shows them.
 
     Args:
         step: of the legacy program.
-        operations: of the port, in order, which compute it.
+        parts: layers and operations of the port, and functions fused into them, in order, which compute it.
         precision: in which they do.
     """
+    active = [part for part in parts if type(part).__name__ not in INACTIVE]
     found = (
         compare_function(own, _on_arrays(function, precision.compute), 1, precision)
-        for own, function in _functions(step, [each for each in operations if type(each).__name__ not in INACTIVE])
+        for own, function in _functions(step, active)
     )
     return merge_comparisons(found)
 
 
-def _functions(step: Any, operations: Sequence[Any]) -> Iterator[Function]:
-    if not operations or not all(map(_is_plain, operations)):
+def _functions(step: Any, parts: Sequence[Any]) -> Iterator[Function]:
+    own = getattr(step, "activation", None)
+    if not parts or not all(map(_is_plain, parts)) or not all(map(_is_function, parts[1:])):
         return
-    first, *rest = operations
-    if any(type(each).__name__ not in ACTIVATIONS or getattr(each, "weights", ()) for each in rest):
-        return
-    if type(first).__name__ in ACTIVATIONS and isinstance(getattr(step, "activation", None), Activation):
-        if not getattr(first, "weights", ()):
-            yield step.activation, _composed(operations)
-        return
-    shown = list(_held(step, first))
-    if rest and len(shown) == 1:
-        own, function = shown[0]
-        yield own, _composed([function, *rest])
+    first, *rest = parts
+    if _is_function(first):
+        held = list(parts)
+    elif hasattr(first, "activation"):
+        held = [*([first.activation] if callable(first.activation) else []), *rest]
     elif not rest:
-        yield from shown
+        yield from _held(step, first)
+        return
+    else:
+        return
+    if isinstance(own, Activation) and held:
+        yield own, _composed(held)
+    if not _is_function(first) and not rest:
+        yield from (each for each in _held(step, first) if each[0] is not own)
+
+
+def _is_function(part: Any) -> bool:
+    """Whether it treats every number alone, with no weights."""
+    import keras
+
+    if not isinstance(part, keras.Operation):
+        return callable(part)
+    return type(part).__name__ in ACTIVATIONS and not getattr(part, "weights", ())
 
 
 def _held(step: Any, layer: Any) -> Iterator[Function]:
@@ -67,7 +79,11 @@ def _held(step: Any, layer: Any) -> Iterator[Function]:
 
 
 def _is_plain(operation: Any) -> bool:
-    """Whether a layer or operation is of Keras' own class, and calls what that class says."""
+    """Whether it is a function, or a layer or operation of Keras' own class that calls what that class says."""
+    import keras
+
+    if not isinstance(operation, keras.Operation):
+        return callable(operation)
     return type(operation).__module__.startswith("keras.") and not {"call", "__call__"} & vars(operation).keys()
 
 

@@ -124,8 +124,10 @@ def _paired(pairing: KerasPairing, judged: Sequence[Judged]) -> _Ways:
 
     fed, given = {}, {}
     for one in judged:
+        if one.suspect is None:
+            continue
         pair = pairing[one.step.name]
-        if pair.key is not None and one.suspect is not None:
+        if pair.key is not None:
             fed[one.step.name] = dict(zip(one.suspect.step.inputs, pair.fed, strict=True))
             given[one.step.name] = pair.key
     return _Ways(compute, pairing.ends, fed, given)

@@ -100,6 +100,11 @@ class KerasPairing:
         pieces = (self.port.pieces[at] for at in self.pairs[name].pieces)
         return tuple({id(piece.operation): piece.operation for piece in pieces}.values())
 
+    def parts(self, name: str) -> tuple[Any, ...]:
+        """The same cut finer: a layer without the activation fused into it, and that activation."""
+        pieces = [self.port.pieces[at] for at in self.pairs[name].pieces]
+        return tuple(piece.node.operation if piece.activation is None else piece.activation for piece in pieces)
+
 
 def pair_port(network: KerasNetwork, program: Program, graph: PortGraph, feeds: Mapping[str, Array]) -> KerasPairing:
     """Pair a port with a program.

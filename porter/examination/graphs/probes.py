@@ -18,7 +18,7 @@ from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put
 from porter.examination.graphs.pairing import KerasPairing
 from porter.examination.graphs.states import Recurrence, recurrent_layers
 from porter.examination.graphs.steps import OWN_ROWS, arrays_of
-from porter.examination.graphs.suspect import Seen, Suspect
+from porter.examination.graphs.suspect import Seen, Suspect, without_folding
 from porter.examination.graphs.view import operations_of, unchanged, variables_of, walk_back
 from porter.examination.probes import FAR
 from porter.ports.keras.nodes import Key
@@ -187,7 +187,8 @@ def _shown(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Array]
     """The arrays that a port's layers show, by their place in the step."""
     if isinstance(step, LocalConvolution):
         return {}  # Keras has no such layer: whatever a port makes one of holds the numbers in a way of its own
-    return {path: np.asarray(each).astype(np.float64) for path, each in variables_of(step, operations).items()}
+    found = {path: np.asarray(each).astype(np.float64) for path, each in variables_of(step, operations).items()}
+    return without_folding(step, found)
 
 
 def one_row(rows: Array) -> Array:
@@ -340,5 +341,5 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     return Suspect(
         step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
         recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
-        functions=lambda: compare_functions(step, operations, pairing.precision(name)),
+        functions=lambda: compare_functions(step, pairing.parts(name), pairing.precision(name)),
     )  # fmt: skip

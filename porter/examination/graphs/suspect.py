@@ -155,7 +155,9 @@ class Suspect:
             return _outside(actual)
 
     def assign(self, slot: Slot) -> str:
-        """Python that gives the port's layer one array of the file."""
+        """Python that gives the port's layer one array of the file, or what to do where it is the file's no more."""
+        if any(getattr(self.step, error, None) is not None for error in ERRORS.values()):
+            return f"multiply the batch normalization into {self.layer} again, or keep it as a layer"
         path = self.name.split("#")[0].split("@")[0]
         inner = {"forward": ".inner[0]", "backward": ".inner[1]", "inner": ".inner[0]"}
         place = "".join(inner.get(field, "") for field in slot.path[:-1])
@@ -164,7 +166,7 @@ class Suspect:
 
     def assign_all(self) -> str:
         """The same for every array that the file has."""
-        return "\n".join(self.assign(slot) for slot in self.slots if slot.array is not None)
+        return "\n".join(dict.fromkeys(self.assign(slot) for slot in self.slots if slot.array is not None))
 
     def configure(self, kind: str | None = None, **arguments: Any) -> str:
         """Python that makes the port's layer again with other arguments, and of another class where one is given."""
@@ -202,6 +204,22 @@ def wanted_in(slot: Slot, found: Array) -> Array:
     if slot.array is None:
         return np.full(found.shape, NEUTRAL.get(slot.variable, 0.0))
     return np.asarray(slot.array, np.float64)
+
+
+ERRORS = {"weights": "weights_error", "kernel": "kernel_error", "pointwise": "kernel_error", "bias": "bias_error"}
+"""Fields of a step that say how far a port's arrays may lie from the file's, by the field of the array."""
+
+
+def without_folding(step: Any, found: Mapping[Path, Array]) -> dict[Path, Array]:
+    """The arrays that a port shows, as the step has them wherever what multiplied them out explains the difference."""
+    told = dict(found)
+    for path, array in found.items():
+        error = getattr(step, ERRORS.get(path[-1], ""), None) if len(path) == 1 else None
+        if error is not None:
+            own = np.asarray(getattr(step, path[0]), np.float64)
+            if own.shape == array.shape:
+                told[path] = np.where(np.abs(array - own) <= error, own, array)
+    return told
 
 
 def has_arrays(suspect: Suspect) -> bool:

@@ -22,6 +22,7 @@ from porter.examination.graphs.idle import is_harmless
 from porter.examination.graphs.judged import Judged
 from porter.examination.graphs.judging import judge_by_name, judge_paired, with_whole
 from porter.examination.graphs.mask_mistakes import Altered, altered_masks
+from porter.examination.graphs.normalization_folds import fold_normalizations
 from porter.examination.graphs.otherwise import call_otherwise
 from porter.examination.graphs.pairing import KerasPairing, check_ends, pair_port
 from porter.examination.graphs.stateful import batch_rows, is_fixed
@@ -189,6 +190,14 @@ def _examine(
     if chained is not None:
         return chained
     best, fewest = found, found.mistakes
+    folded = fold_normalizations(program, graph, found.judged)
+    if folded is not None:
+        other = _examine_program(network, folded.program, graph, feeds, rng)
+        if other.mistakes < fewest:
+            judged = folded.completed(program, other.judged)
+            best, fewest = replace(other, judged=judged, notes=(*other.notes, *folded.notes)), other.mistakes
+        if not fewest:
+            return best
     for altered in altered_masks(program, graph):
         other = _examine_program(network, altered.program, graph, feeds, rng)
         if not other.mistakes:
