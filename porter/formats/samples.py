@@ -26,6 +26,8 @@ Rows = tuple[tuple[int | None, ...] | None, ...]
 
 KEYS = ("inputs", "outputs")
 LETTERS = ("x", "y")
+MOST_DECIMALS, SOME = 8, 3
+"""Decimals to which somebody may have rounded, and different numbers that show it."""
 HOW_THEY_LOOK = (
     "an .npz with inputs (rows, features) and outputs (rows, outputs), or with x00, x01, .. and y00, .. where there "
     "are several; or a CSV: inputs, then outputs, a row"
@@ -42,7 +44,8 @@ class Samples:
         outputs: (rows, ...) float64 for each output, in the units that it gives.
         input_resolution: of the inputs' shapes, float64: half a unit of the last printed digit, or half the spacing of
             the stored dtype; 0 where values are float64.
-        resolution: likewise of the outputs; no reproduction can be held to less.
+        resolution: likewise of the outputs, or half a unit of the last decimal where all have few; no reproduction can
+            be held to less.
     """
 
     path: Path
@@ -165,9 +168,8 @@ def _as_arrays(path: Path, part: Any, count: int) -> Arrays:
 
 
 def _samples(path: Path, inputs: Arrays, outputs: Arrays) -> Samples:
-    wide = (tuple(array.astype(np.float64) for array in part) for part in (inputs, outputs))
-    steps = (tuple(map(spacing, part)) for part in (inputs, outputs))
-    return Samples(path, *wide, *steps)
+    given, recorded = (tuple(array.astype(np.float64) for array in part) for part in (inputs, outputs))
+    return Samples(path, given, recorded, tuple(map(spacing, inputs)), tuple(map(_known_to, outputs)))
 
 
 def _read_npz(path: Path) -> Samples:
@@ -211,6 +213,36 @@ def spacing(array: Array) -> Array:
         return np.zeros(array.shape)
     with np.errstate(invalid="ignore"):
         return np.spacing(np.abs(array)).astype(np.float64) / 2
+
+
+def _known_to(outputs: Array) -> Array:
+    """How exactly recorded outputs are known, of their shape: to the dtype, or to the decimals that they were cut to.
+
+    What a network gives has all the digits of its dtype. Where every number of a column has few decimals, somebody
+    rounded them; a column of hardly any numbers is told by the others.
+    """
+    steps = spacing(outputs)
+    columns = outputs.reshape(len(outputs), -1).T if outputs.dtype.kind == "f" and outputs.size else ()
+    found = [_decimals(column) for column in columns]
+    if not found or len(np.unique(outputs)) < SOME:
+        return steps
+    whole = None if None in found else max(each for each in found if each is not None)
+    known = [each if len(np.unique(column)) >= SOME else whole for each, column in zip(found, columns, strict=True)]
+    cut = np.array([0.0 if each is None else 0.5 * 10.0**-each for each in known]).reshape(outputs.shape[1:])
+    least = np.spacing(np.max(np.abs(outputs), axis=0, initial=0.0)).astype(np.float64)
+    return np.maximum(steps, np.where(cut > 4 * least, cut, 0.0))
+
+
+def _decimals(column: Array) -> int | None:
+    """To how many decimals every number is rounded; None where it is to more than ``MOST_DECIMALS``."""
+    for decimals in range(MOST_DECIMALS + 1):
+        # The first few refute most.
+        for part in (column[:SOME], column):
+            if not np.array_equal(np.round(part.astype(np.float64), decimals).astype(column.dtype), part):
+                break
+        else:
+            return decimals
+    return None
 
 
 def _read_csv(path: Path, rows: tuple[Rows, Rows]) -> Samples:
