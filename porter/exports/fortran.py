@@ -221,6 +221,7 @@ def _program(plan: Plan) -> Iterator[str]:
     )
     yield from (f"      print '(a)', '{_quoted(line)}'" for line in plan.sides)
     yield from ("    case ('--selftest')", "      call selftest()", "    case ('--trace')", "      call trace(.true.)")
+    yield from ("    case ('--golden')", "      call golden()")
     yield from ("    case ('--outputs')", "      call trace(.false.)")
     yield from ("    case ('--rate')", "      call rate()")
     yield from ("    case default", "      do")
@@ -250,6 +251,10 @@ def _program(plan: Plan) -> Iterator[str]:
         "    end do",
     )
     yield from ("  end subroutine trace", "")
+    yield from ("  subroutine golden()", "    integer :: drain, row")
+    yield "    open (newunit=drain, file='/dev/stdout', access='stream', form='unformatted', action='write')"
+    yield from (f"    do row = 1, {rows}", "      write (drain) golden_inputs(:, row), golden_outputs(:, row), &")
+    yield from ("        golden_allowed(:, row)", "    end do", "  end subroutine golden", "")
     yield from _rate()
     yield from ("  subroutine selftest()", "    real(wp) :: outputs(number_of_outputs)")
     yield from ("    integer :: row, wrong", "    wrong = 0", f"    do row = 1, {rows}")

@@ -23,6 +23,7 @@ from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
 from porter.exports.feeds import chain_inputs, draw_rows_of
 from porter.exports.naming import explain, in_another_form
+from porter.exports.program_modes import Mode, judge_modes
 from porter.exports.walk import Feeds, Walked, as_feeds, spread_rows, traced, walk
 from porter.formats.programs import build_program
 from porter.formats.samples import Samples
@@ -118,13 +119,16 @@ def verify_traced(
     diagnoses = share_out(diagnoses, list(stored.values()))
     feeds = sets[ORDINARY][0]
     whole = judge_whole(program, port, feeds, [each for each, _ in sets.values()])
+    findings = [*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)]
+    modes = _modes(program, port, sets, is_right=not findings)
+    findings += [mode.finding(judged[-1].name, port.name) for mode in modes if mode.code]
     reading = reading_of(network, program, golden)
     judgement = Judgement(
         rows=[_row(one) for one in judged],
-        findings=[*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)],
-        is_settled=_is_compared(judged),
-        note=_export_note(port, judged, sets, whole),
-        notes=_notes(judged, port, whole),
+        findings=findings,
+        is_settled=_is_compared(judged) and all(mode.is_judged for mode in modes),
+        note="; ".join((_export_note(port, judged, sets, whole), *(mode.told for mode in modes))),
+        notes=(*_notes(judged, port, whole), *(mode.told for mode in modes if not mode.is_judged)),
         link="export",
     )
     held = None if golden is None else _held(program, port, golden, reading)
@@ -363,10 +367,9 @@ def _calls_otherwise(program: Program, port: TracedPort, sets: Iterable[Feeds]) 
     """By how much what a person calls differs from the layers' own outputs, on the last rows of every set."""
     if port.call is None:
         return 0.0
-    parts = [{name: rows[-END_TO_END_ROWS:] for name, rows in feeds.items()} for feeds in sets]
-    if not parts:
+    joined = _joined(program, sets)
+    if not joined:
         return 0.0
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in program.inputs}
     given = port.call([joined[name] for name in program.inputs])
     tensors, worst = traced(program, port, joined), 0.0
     for own, name in zip(port.outputs, program.outputs, strict=True):
@@ -375,6 +378,20 @@ def _calls_otherwise(program: Program, port: TracedPort, sets: Iterable[Feeds]) 
                 error = np.abs(np.asarray(given[own], np.float64) - tensors[name])
             worst = max(worst, float(np.nanmax(error, initial=0.0)) or float("inf"))
     return worst
+
+
+def _joined(program: Program, sets: Iterable[Feeds]) -> dict[str, Array]:
+    """The last rows of every set, one behind the other; nothing where there is none."""
+    parts = [{name: rows[-END_TO_END_ROWS:] for name, rows in feeds.items()} for feeds in sets]
+    return {name: np.concatenate([part[name] for part in parts]) for name in program.inputs} if parts else {}
+
+
+def _modes(program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, bool]], *, is_right: bool) -> list[Mode]:
+    """What a program does beside its functions; nothing of any other runtime."""
+    if port.program is None:
+        return []
+    joined = _joined(program, [feeds for feeds, is_far in sets.values() if not is_far])
+    return judge_modes(program, port.program, list(joined.values()), port.precision, is_right=is_right)
 
 
 def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:

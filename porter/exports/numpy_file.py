@@ -172,6 +172,9 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield "            predict(rows)"
     yield "            done += len(rows)"
     yield "        print(done / (time.perf_counter() - start))"
+    yield '    elif option == "--golden":'
+    yield "        rows = np.concatenate([golden_inputs, golden_outputs, golden_allowed], axis=1)"
+    yield '        sys.stdout.buffer.write(rows.astype("<f8").tobytes())'
     yield '    elif option == "--selftest":'
     yield '        print("selftest passed" if selftest() else "selftest FAILED")'
     yield "        return 0 if selftest() else 1"
@@ -210,7 +213,7 @@ def open_file(path: Path, *, trusted: bool) -> TracedPort:
     return TracedPort(
         path.name, f"NumPy {np.__version__}", program.run, program.outputs, precision, path=path,
         weights=cache(lambda: by_names(read_arrays(path), program.layers)), portable="porter export --to numpy",
-        call=program.call, rate=program.rate,
+        call=program.call, rate=program.rate, program=program,
     )  # fmt: skip
 
 
