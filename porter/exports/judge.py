@@ -126,9 +126,9 @@ def verify_traced(
     judgement = Judgement(
         rows=[_row(one) for one in judged],
         findings=findings,
-        is_settled=_is_compared(judged) and all(mode.is_judged for mode in modes),
-        note="; ".join((_export_note(port, judged, sets, whole), *(mode.told for mode in modes))),
-        notes=(*_notes(judged, port, whole), *(mode.told for mode in modes if not mode.is_judged)),
+        is_settled=_is_compared(judged) and all(mode.is_judged for mode in modes) and not port.doubts,
+        note="; ".join((*port.notes, _export_note(port, judged, sets, whole), *(mode.told for mode in modes))),
+        notes=(*port.notes, *port.doubts, *_notes(judged, port, whole, modes)),
         link="export",
     )
     held = None if golden is None else _held(program, port, golden, reading)
@@ -515,7 +515,7 @@ def as_feeds_exactly(program: Program, golden: Samples) -> dict[str, Array]:
     return dict(zip(program.inputs, (np.asarray(each) for each in golden.inputs), strict=True))
 
 
-def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole) -> tuple[str, ...]:
+def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole, modes: Sequence[Mode]) -> tuple[str, ...]:
     notes = [note for one in judged for note in one.notes]
     notes += [f"{one.name}: not compared: {one.reason}" for one in judged if one.verdict == "uncompared"]
     if whole.surplus:
@@ -525,6 +525,7 @@ def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole) -> tuple[st
         notes.append(f"the port has layers that the legacy formula has not, as it is read: {told}{question}")
     if whole.swallows:
         notes.append(f"{whole.swallows}: a missing value (NaN) becomes a number, which the legacy network hands on")
+    notes += [mode.told for mode in modes if not mode.is_judged]
     if port.alone is None:
         notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
     return tuple(notes)

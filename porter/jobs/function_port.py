@@ -87,7 +87,7 @@ def verify_function(
         findings=_findings(whole, own, program.outputs[-1], name),
         is_settled=False,
         note=f"from end to end on {count:,} inputs: {told}",
-        notes=(f"{HIDDEN}: its outputs alone were compared, from end to end: {told}",),
+        notes=(f"{HIDDEN}: its outputs alone were compared, from end to end: {told}", *getattr(function, "notes", ())),
     )
     provenance = verification(network, port=None, seed=seed, placement=None, rows=count) | {"port": name}
     return assemble(judgement, reading_of(network, program, golden), None, provenance, has_samples=False)

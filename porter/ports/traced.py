@@ -44,6 +44,8 @@ class TracedPort:
             runs none alone. It raises where a layer cannot be.
         states: by recurrent layer, what gives its states after each time step, as
             ``reference.rounding.recurrent_steps`` asks for them.
+        notes: what the report says of it.
+        doubts: why what somebody calls of it may not be what was judged, a sentence each.
     """
 
     name: str
@@ -60,6 +62,8 @@ class TracedPort:
     program: Any = None
     alone: Callable[[str, Sequence[Array]], Array] | None = None
     states: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def precision_of(self, layer: str) -> Precision:
         """In which it computes a layer."""

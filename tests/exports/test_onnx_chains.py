@@ -111,6 +111,40 @@ def test_every_layer_is_an_output_on_request(square, tmp_path):
     assert porter.verify(square, path, search=False).verdict == "parity"
 
 
+def with_another_output(graph, *, place, names, operation):
+    """An output of as many numbers, computed from the network's; both under the names given."""
+    own, other = names
+    for each in graph.node:
+        each.output[:] = [own if name == "Norm_out" else name for name in each.output]
+    graph.output[0].name = own
+    graph.node.append(onnx.helper.make_node(operation, [own], [other], name="more"))
+    graph.output.insert(place, onnx.helper.make_tensor_value_info(other, 1, [None, 7]))
+
+
+@pytest.mark.parametrize(
+    ("place", "names", "operation", "verdict"),
+    [
+        (1, ("Norm_out", "more"), "Neg", "parity"),
+        (1, ("good", "more"), "Neg", "parity"),
+        (0, ("good", "more"), "Identity", "parity"),
+        (0, ("good", "more"), "Neg", "inconclusive"),  # who takes the first output gets another network
+        (0, ("Norm_out", "more"), "Neg", "inconclusive"),
+        (1, ("good", "Norm_out"), "Neg", "inconclusive"),  # and who takes it by its name
+    ],
+)
+def test_which_of_several_outputs_is_judged(square, tmp_path, place, names, operation, verdict):
+    def edit(graph):
+        with_another_output(graph, place=place, names=names, operation=operation)
+
+    report = porter.verify(square, onnx_files.write(square, tmp_path / "a.onnx", edit), search=False, rows=50)
+    assert report.verdict == report.links["export"] == verdict
+    judged = names[0] if operation == "Neg" else names[1]
+    assert (
+        report.notes[0].startswith("of the outputs ") and f", {judged} was judged as the network's" in report.notes[0]
+    )
+    assert report.notes[0] in report.link_notes["export"]
+
+
 def test_what_the_file_says_of_its_columns(square, tmp_path):
     path = onnx_files.write(square, tmp_path / "a.onnx")
     told = {each.key: each.value for each in onnx.load(path).metadata_props}
