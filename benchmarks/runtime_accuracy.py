@@ -1,12 +1,13 @@
-"""How accurate the activations of onnxruntime, LiteRT and onnx' own evaluator are in float32, against the constants.
+"""How accurate the activations of onnxruntime, LiteRT, onnx' own evaluator and exported programs are.
 
     python -m benchmarks.runtime_accuracy [--only tanh gelu] [--runtimes litert] [--stride 1] [--jobs 2] [--results]
 
 Every number (or one in so many: --stride) from 2^-14 to 2^7 on both sides (other ranges for some), and samples of the
 rest as far as porter's probes go, through what porter writes for each runtime, the operators of ONNX that others write,
-the same behind a product where onnxruntime optimizes, LiteRT's kernels with and without XNNPACK, and short odd lengths,
-which vector code leaves to scalar code. The largest error of each function is computed again with mpmath. Exit status 1
-where a constant is not sound for what judges layers; XNNPACK alone judges none.
+the same behind a product where onnxruntime optimizes, LiteRT's kernels with and without XNNPACK, C and Fortran programs
+as two sets of flags make them and NumPy ones, in both precisions (float64: samples), and short odd lengths, which
+vector code leaves to scalar code. Softmax on rows of many widths and spreads. The largest error of each function is
+computed again with mpmath. Exit status 1 where a constant is not sound for what judges layers; XNNPACK judges none.
 """
 
 from __future__ import annotations
@@ -37,10 +38,15 @@ from benchmarks.activation_accuracy import (
     WIDE,
     Case,
     Worst,
+    activation,
     measure,
     processor,
     samples,
 )
+from benchmarks.programs_of_functions import program_paths
+from benchmarks.softmax_accuracy import NUMBERS, worst_softmax
+from porter.exports import c, fortran
+from porter.exports.compiled import version_of
 from porter.exports.litert import convert
 from porter.exports.onnx_activations import activate
 from porter.exports.onnx_chain import write_function
@@ -57,9 +63,16 @@ Run = Callable[[Array], Array]
 
 FUNCTIONS = (
     "tanh", "sigmoid", "exponential", "softplus", "gelu", "gelu_tanh", "softsign", "elu", "selu", "silu", "mish",
-    "hard_sigmoid", "hard_sigmoid_keras2", "scaled_tanh", "cos_degrees", "log10", "ln", "pow10",
+    "hard_sigmoid", "hard_sigmoid_keras2", "scaled_tanh", "cos_degrees", "log10", "ln", "pow10", "softmax",
 )  # fmt: skip
 TRANSFORMS = ("cos_degrees", "log10", "ln", "pow10")
+SOFTMAX = activation("softmax", keras.activations.softmax)
+PROGRAMS: Mapping[str, Callable[[], str]] = {
+    "c": lambda: version_of(c.COMPILER.find()),
+    "fortran": lambda: version_of(fortran.COMPILER.find()),
+    "numpy": lambda: f"NumPy {np.__version__}",
+}
+"""Languages of exported programs, and what makes them run."""
 WRITTEN_OUT = (("litert", "softplus"), ("xnnpack", "softplus"))
 """What a runtime has no operator for: the converter writes log(exp(x) + 1), which porter judges as that."""
 JUDGES_NONE = ("xnnpack",)
@@ -110,8 +123,14 @@ class Found:
 # --- the runtimes ---------------------------------------------------------------------------------------------------
 
 
-def onnx_model(make: Callable[[OnnxSite, str], str], *, behind_product: bool = False) -> bytes:
-    """A model of one function, of rows of 16 numbers where it stands behind a product that changes nothing."""
+def onnx_model(make: Callable[[OnnxSite, str], str], *, behind_product: bool = False, width: int = 0) -> bytes:
+    """A model of one function, of rows of 16 numbers where it stands behind a product that changes nothing.
+
+    Args:
+        make: writes the function.
+        behind_product: whether it stands there.
+        width: of a row, where it is a function of rows.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     site = OnnxSite("float32")
@@ -120,7 +139,7 @@ def onnx_model(make: Callable[[OnnxSite, str], str], *, behind_product: bool = F
     if behind_product:
         given = site.add("Gemm", "x", site.real(np.eye(WIDE)), site.real(np.zeros(WIDE)))
     made = make(site, given)
-    shape = [None, WIDE] if behind_product else [None]
+    shape = [None, WIDE] if behind_product else [None, width] if width else [None]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", made)]
     constants = [numpy_helper.from_array(array, name) for name, array in site.arrays.items()]
     graph = helper.make_graph(site.nodes, "f", ends[:1], ends[1:], constants)
@@ -155,28 +174,28 @@ def onnx_paths(label: str, make_session: Callable[..., Any], *, is_optimizing: b
     return paths
 
 
-def litert_paths(case: Case, *, plain: bool) -> dict[str, Run]:
+def litert_paths(case: Case, *, plain: bool, width: int = WIDE) -> dict[str, Run]:
     """LiteRT's plain kernels, by which layers are judged, or those for the processor."""
-    inputs = keras.Input((WIDE,))
+    inputs = keras.Input((width,))
     content = convert(keras.Model(inputs, keras.layers.Lambda(case.port)(inputs)), "float32", None)
     interpreter, _, _ = litert_runtime()
     without = {"experimental_op_resolver_type": interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
     made = interpreter.Interpreter(model_content=content, num_threads=1, **(without if plain else {}))
-    return {"plain kernels" if plain else "XNNPACK": by_interpreter(made)}
+    return {"plain kernels" if plain else "XNNPACK": by_interpreter(made, width)}
 
 
-def by_interpreter(made: Any) -> Run:
+def by_interpreter(made: Any, width: int = WIDE) -> Run:
     """An interpreter as a function of an array, whose rows are filled up."""
 
     def run(x: Array) -> Array:
-        rows = np.resize(x, (-(-len(x) // WIDE), WIDE))
+        rows = np.resize(x, (-(-x.size // width), width))
         given, wanted = made.get_input_details()[0]["index"], made.get_output_details()[0]["index"]
         if tuple(made.get_input_details()[0]["shape"]) != rows.shape:
             made.resize_tensor_input(given, rows.shape)
         made.allocate_tensors()
         made.set_tensor(given, rows)
         made.invoke()
-        return np.array(made.get_tensor(wanted)).reshape(-1)[: len(x)]
+        return np.array(made.get_tensor(wanted)).reshape(-1)[: x.size]
 
     return run
 
@@ -192,7 +211,39 @@ RUNTIMES: Mapping[str, tuple[Callable[[Case], dict[str, Run]], Callable[[], str]
     ),
     "litert": (partial(litert_paths, plain=True), lambda: litert_runtime()[2]),
     "xnnpack": (partial(litert_paths, plain=False), lambda: "the same with XNNPACK"),
-}
+    **{
+        f"{language}{'' if kind == 'float32' else ', float64'}": (
+            lambda case, language=language, kind=kind: program_paths(case.label, language, kind, WIDE), told,
+        )
+        for language, told in PROGRAMS.items() for kind in ("float32", "float64")
+    },
+}  # fmt: skip
+
+
+def kind_of(runtime: str) -> str:
+    """The format in which a runtime is measured."""
+    return "float64" if runtime.endswith("float64") else "float32"
+
+
+def language_of(runtime: str) -> str:
+    """That of a program; the runtime itself of any other."""
+    return runtime.partition(",")[0]
+
+
+def softmax_paths(runtime: str) -> Callable[[int], Mapping[str, Run]]:
+    """The softmax of a runtime, by the width of a row."""
+    if runtime in ("litert", "xnnpack"):
+        return lambda width: litert_paths(SOFTMAX, plain=runtime == "litert", width=width)
+    if runtime.startswith("onnx"):
+        return lambda width: onnx_softmax(_session if runtime == "onnxruntime" else _evaluator, width)
+    return lambda width: program_paths("softmax", language_of(runtime), kind_of(runtime), width)
+
+
+def onnx_softmax(make_session: Callable[..., Any], width: int) -> dict[str, Run]:
+    """Softmax of rows as porter writes it, as it stands and optimized."""
+    model = onnx_model(partial(own_form, "softmax"), width=width)
+    return {name: by_session(make_session(model, optimized=is_optimized), width=width)
+            for name, is_optimized in (("as it stands", False), ("optimized", True))}  # fmt: skip
 
 
 # --- what they are fed with -----------------------------------------------------------------------------------------
@@ -222,22 +273,33 @@ def on_tensors(run: Run) -> Callable[[Any], Array]:
 
 def examine(case: Case, name: str, stride: int) -> Found:
     """One function in one runtime."""
+    kind = kind_of(name)
+    if case.label == "softmax":
+        ratio, at, path, seconds = worst_softmax(softmax_paths(name), kind, NUMBERS // stride)
+        return Found(case.label, name, ratio, at, path, seconds)
     start = time.perf_counter()
     runs = RUNTIMES[name][0](case)
     paths = {path: on_tensors(run) for path, run in runs.items()}
     worst: dict[str, Worst] = {}
-    drawn = (x[np.abs(x) <= FARTHEST] for x in samples(case, "float32", np.random.default_rng(1)))
+    drawn = (x[np.abs(x) <= FARTHEST] for x in samples(case, kind, np.random.default_rng(1)))
     rest = [np.resize(x, -(-len(x) // WIDE) * WIDE) for x in drawn if len(x)]
-    for x in (*rest, *numbers(case, stride)):
-        measure(case, "float32", x, paths, worst)
+    for x in (*rest, *(numbers(case, stride) if kind == "float32" else ())):
+        measure(case, kind, x, paths, worst)
     few = np.concatenate([x[:ODD] for x in rest])
-    short = {
-        f"odd lengths, {path}": on_tensors(odd_lengths(run)) for path, run in runs.items() if "product" not in path
-    }
-    measure(case, "float32", few, short, worst)
+    if language_of(name) in PROGRAMS:
+        runs |= {
+            f"rows of {ODD}, {path}": run
+            for path, run in program_paths(case.label, language_of(name), kind, ODD).items()
+        }
+        short = {path: on_tensors(run) for path, run in runs.items() if path.startswith("rows of")}
+    else:
+        short = {
+            f"odd lengths, {path}": on_tensors(odd_lengths(run)) for path, run in runs.items() if "product" not in path
+        }
+    measure(case, kind, few, short, worst)
     path, seen = max(worst.items(), key=lambda item: item[1].ratio)
     run = runs[path.removeprefix("odd lengths, ")]
-    ratio = exact_ratio(case, seen.at, run) if "odd" not in path else seen.ratio
+    ratio = exact_ratio(case, seen.at, run, kind) if "odd" not in path else seen.ratio
     return Found(case.label, name, ratio, seen.at, path, time.perf_counter() - start)
 
 
@@ -279,9 +341,9 @@ EXACT: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def exact_ratio(case: Case, at: float, run: Run) -> float:
+def exact_ratio(case: Case, at: float, run: Run, kind: str = "float32") -> float:
     """The error over the allowed error at one place, the truth computed with 60 digits."""
-    x = np.full(CHUNK // 64, at, np.float32)
+    x = np.full(CHUNK // 64, at, kind)
     with mpmath.workdps(60):
         truth = EXACT[case.label](mpmath.mpf(float(x[0])))
         error = float(abs(mpmath.mpf(float(run(x)[0])) - truth))
@@ -289,7 +351,7 @@ def exact_ratio(case: Case, at: float, run: Run) -> float:
     with np.errstate(all="ignore"):
         trace = step(wide)
         single = LayerTrace(trace.name, trace.outputs, None if trace.preactivation is None else wide)
-        allowed = allowed_error(step, (wide,), single, Precision("float32", "float32"))
+        allowed = allowed_error(step, (wide,), single, Precision(kind, kind))
     return error / float(allowed[0, 0]) if error else 0.0
 
 
@@ -301,14 +363,16 @@ def rows_of(found: Sequence[Found]) -> Iterator[str]:
     yield "| function | constants: g, x, 1 | runtime | largest error / allowed | at | on |"
     yield "| --- | --- | --- | ---: | ---: | --- |"
     for one in found:
-        constants = ", ".join(f"{value:g}" for value in vars(case_of(one.function).constants("float32")).values())
+        constants = ", ".join(
+            f"{value:g}" for value in vars(case_of(one.function).constants(kind_of(one.runtime))).values()
+        )
         mark = "" if one.is_sound else " beyond" if one.runtime in JUDGES_NONE else " UNSOUND"
         yield f"| {one.function} | {constants} | {one.runtime} | {one.ratio:.3f}{mark} | {one.at:.9g} | {one.path} |"
 
 
 def case_of(label: str) -> Case:
     """The case of that name."""
-    return next(case for case in CASES if case.label == label)
+    return next(case for case in (*CASES, SOFTMAX) if case.label == label)
 
 
 def told(found: Sequence[Found], stride: int) -> str:
@@ -318,10 +382,11 @@ def told(found: Sequence[Found], stride: int) -> str:
     wrong = [f"{one.function} ({one.runtime})" for one in found if not one.is_sound]
     head = (
         f"{which} of the dense ranges, and samples up to 2^88. {', '.join(RUNTIMES[name][1]() for name in names)}; "
-        f"{processor()}; {sum(one.seconds for one in found):.0f} s. The error at the worst place of each row was "
-        f"computed with mpmath. The constants are sound for all{' but ' + ', '.join(wrong) if wrong else ''}. LiteRT "
-        "has no softplus: its converter writes log(exp(x) + 1), which porter judges as that form, and which is wrong "
-        "beyond 88."
+        f"{processor()}; {sum(one.seconds for one in found):.0f} s. Of softmax, rows of many widths and spreads were "
+        "drawn, and the place is the largest distance between two logits of the row. The error at the worst place of "
+        "each row was computed with mpmath. The constants are sound for all"
+        f"{' but ' + ', '.join(wrong) if wrong else ''}. LiteRT has no softplus: its converter writes log(exp(x) + 1), "
+        "which porter judges as that form, and which is wrong beyond 88."
     )
     return "\n".join([head, "", *rows_of(found)])
 

@@ -23,6 +23,7 @@ from porter.exports.defaults import Defaults, hold_defaults
 from porter.exports.feeds import draw_rows_of
 from porter.exports.file_pairing import FilePairing, pair_file
 from porter.exports.judge import verify_traced
+from porter.exports.onnx import describe_ends
 from porter.exports.walk import as_feeds
 from porter.formats.programs import build_program
 from porter.jobs.approximate import verify_approximate
@@ -44,6 +45,7 @@ from reference.trace import Program, chain
 Array = NDArray[Any]
 
 SEEN_ROWS = 64
+CLAIMED = ("porter_legacy_sha256", "porter_inputs", "porter_outputs")
 COARSEST = Precision("float32", "float32")
 """Of steps that a file has no tensor for."""
 WITH_SLOPE = ("hard_sigmoid_keras2", "scaled_tanh")
@@ -76,6 +78,7 @@ def verify_file(
     Returns:
         The report; its link "export" is what was judged.
     """
+    file = replace(file, notes=(*file.notes, *_claims_otherwise(network, file)))
     if file.approximates:
         return verify_approximate(network, file, golden=golden, seed=seed, rows=rows, path=path)
     if isinstance(network, KerasNetwork):
@@ -101,6 +104,17 @@ def verify_file(
     if is_open and _is_within(case, port, Precision("float32", "float16" if halves else "float32")):
         return as_export(_uncompared(report, HALVES if halves else MERGED), file, opens=False)
     return as_export(_with_defaults(report, case, port), file)
+
+
+def _claims_otherwise(network: Network, file: FileGraph) -> Iterator[str]:
+    """A sentence on what a file of porter's says of itself and the legacy file does not."""
+    if not any(key.startswith("porter_") for key in file.metadata):
+        return
+    known = describe_ends(network)
+    other = [key for key in CLAIMED if file.metadata.get(key, known[key]) != known[key]]
+    if other:
+        told = ", ".join(other)
+        yield f"what the file says of itself in {told} is not so of this legacy file; nothing was judged by it"
 
 
 def _choice(case: Case, port: FilePort) -> Choice:

@@ -300,6 +300,27 @@ def test_damaged_bytes_end_in_a_refusal_or_a_verdict(square, tmp_path, seed):
         assert str(error)
 
 
+def test_whole_numbers_in_between_are_a_mismatch(square, tmp_path):
+    def edit(graph):
+        for each in graph.node:
+            each.output[:] = ["real" if name == "Norm_out" else name for name in each.output]
+        casts = (["real"], ["whole"], 6), (["whole"], ["Norm_out"], 1)
+        graph.node.extend(onnx.helper.make_node("Cast", given, made, to=to) for given, made, to in casts)
+
+    report = porter.verify(square, onnx_files.write(square, tmp_path / "a.onnx", edit), search=False, rows=50)
+    assert report.verdict == "mismatch" and [each.layer for each in report.findings] == ["Norm_out"]
+
+
+def test_what_the_file_wrongly_says_of_itself_is_told(square, tmp_path):
+    path = onnx_files.write(square, tmp_path / "a.onnx")
+    assert "says of itself" not in " ".join(porter.verify(square, path, search=False, rows=50).notes)
+    model = onnx.load(path)
+    next(each for each in model.metadata_props if each.key == "porter_inputs").value = "[]"
+    onnx.save(model, path)
+    notes = porter.verify(square, path, search=False, rows=50).notes
+    assert any("says of itself in porter_inputs is not so" in note for note in notes)
+
+
 @pytest.mark.parametrize(("dtype", "cast"), [("float32", "FLOAT16"), ("float64", "FLOAT"), ("float32", "FLOAT")])
 @pytest.mark.parametrize("end", ["front", "back"])
 def test_a_cast_that_is_taken_back_at_once_is_told(square, tmp_path, dtype, cast, end):
