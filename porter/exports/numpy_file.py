@@ -153,10 +153,10 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield from ("", "")
     for name in ("inputs", "outputs", "allowed"):
         yield from array(f"golden_{name}", getattr(plan.golden, name), np.dtype(np.float64))
-    yield from ("", "", "def selftest():")
-    yield '    """Whether rows of the reference come out within what rounding allows from end to end."""'
-    yield "    return bool(np.all(np.abs(predict(golden_inputs) - golden_outputs) <= golden_allowed))"
-    yield from ("", "", "def main(option):", '    if option == "--layers":')
+    yield from ("", "", "def selftest(shift=0.0):")
+    yield '    """Whether rows of the reference come out within what rounding allows; shifted ones must not."""'
+    yield "    return bool(np.all(np.abs(predict(golden_inputs) - (golden_outputs + shift)) <= golden_allowed))"
+    yield from ("", "", "def main(option=None, shift=0.0):", '    if option == "--layers":')
     yield from (f"        print({line!r})" for line in plan.sides)
     yield '    elif option == "--trace":'
     yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
@@ -176,13 +176,14 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield "        rows = np.concatenate([golden_inputs, golden_outputs, golden_allowed], axis=1)"
     yield '        sys.stdout.buffer.write(rows.astype("<f8").tobytes())'
     yield '    elif option == "--selftest":'
-    yield '        print("selftest passed" if selftest() else "selftest FAILED")'
-    yield "        return 0 if selftest() else 1"
+    yield "        is_right = selftest(float(shift))"
+    yield '        print("selftest passed" if is_right else "selftest FAILED")'
+    yield "        return 0 if is_right else 1"
     yield "    else:"
     yield "        for row in predict(np.loadtxt(sys.stdin, ndmin=2)):"
     yield "            print(*(repr(float(value)) for value in row))"
     yield "    return 0"
-    yield from ("", "", 'if __name__ == "__main__":', "    sys.exit(main(*sys.argv[1:2] or [None]))")
+    yield from ("", "", 'if __name__ == "__main__":', "    sys.exit(main(*sys.argv[1:3]))")
 
 
 def _taken(plan: Plan, at: int) -> str:

@@ -5,7 +5,8 @@ Such a program answers ``--layers`` with lines: ``porter-program 1 PRECISION``, 
 all inputs one behind the other, and writes for each row what every layer gives, in that order, as float64. With
 ``--outputs`` it writes what the function gives that others call. With ``--rate`` it prints rows a second. With
 ``--golden`` it writes the rows that it tests itself with: inputs, outputs and allowed errors, as float64; with
-``--selftest`` it does so. Without a word it reads rows of text, and prints the outputs of each in a line.
+``--selftest`` it does so, with a number behind that as if all their outputs were larger by it. Without a word it reads
+rows of text, and prints the outputs of each in a line.
 """
 
 from __future__ import annotations
@@ -108,13 +109,16 @@ class Program:
         inputs, outputs, allowed = np.split(np.frombuffer(told, "<f8").reshape(-1, row), [given, given + made], axis=1)
         return inputs, outputs, allowed
 
-    def passes_selftest(self) -> bool:
+    def passes_selftest(self, shift: float = 0.0) -> bool:
         """Whether it says so, and ends as programs do that are content.
+
+        Args:
+            shift: added to the outputs that it expects.
 
         Raises:
             PortError: it cannot be started, or does not end.
         """
-        done = _run((*self.command, "--selftest"), self.name, b"")
+        done = _run((*self.command, "--selftest", repr(shift)), self.name, b"")
         return done.returncode == 0 and b"passed" in done.stdout and b"FAILED" not in done.stdout
 
     def _ends(self) -> dict[str, tuple[int, ...]]:

@@ -211,7 +211,7 @@ def edited(path, pattern, by, flags=0):
 def test_what_a_program_does_beside_its_functions_is_judged(network, tmp_path, language):
     path, report = written(network, tmp_path, language)
     assert "rows of text is what its function gives, to the last bit" in report.link_notes["export"]
-    assert "8 rows of the reference and passes" in report.link_notes["export"]
+    assert "8 rows of the reference and passes, and fails with other" in report.link_notes["export"]
     edited(path, *DOUBLED[language])
     edited(path, *MOVED[language], re.DOTALL)
     report = porter.verify(network, path, compile=True)
@@ -229,7 +229,14 @@ def test_what_a_program_does_beside_its_functions_is_judged(network, tmp_path, l
         (r"print\(\*\(repr\(float\(value\)\)", 'print(*(f"{value}m"', "inconclusive", "is a number"),
         (r"for row in predict\(", "for row in 3 * predict(", "mismatch", "is not what its function gives"),
         (r"(golden_allowed = )", r"\1 1000 * ", "mismatch", "allows an error of"),
-        (r"return 0 if selftest\(\)", "return 0 if not selftest()", "mismatch", "of the reference and fails"),
+        (r"golden_outputs \+ shift", "2 + golden_outputs", "mismatch", "of the reference and fails"),
+        (r"golden_outputs \+ shift", "golden_outputs", "mismatch", "passes with other outputs as well"),
+        (
+            r"(return bool\(np\.all\(.*) <= golden_allowed",
+            r"\1 <= 1e9",
+            "mismatch",
+            "passes with other outputs as well",
+        ),
     ],
 )
 def test_what_is_not_quite_wrong_is_told(network, tmp_path, pattern, by, verdict, told):
