@@ -90,7 +90,14 @@ NATIVE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """Operators of ONNX that porter does not write, and other exporters do."""
 OPSET, IR = 20, 9
+FEW = 4096
+"""Numbers for the odd lengths."""
 BEGIN, END = "<!-- runtime accuracy: begin -->", "<!-- runtime accuracy: end -->"
+MARK = " UNSOUND"
+HEADINGS = (
+    "| function | constants: g, x, 1 | runtime | largest error / allowed | at | on | of |",
+    "| --- | --- | --- | ---: | ---: | --- | --- |",
+)
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
@@ -105,6 +112,7 @@ class Found:
         at: argument.
         path: on which.
         seconds: that it took.
+        of: which numbers.
     """
 
     function: str
@@ -113,6 +121,7 @@ class Found:
     at: float
     path: str
     seconds: float
+    of: str = ""
 
     @property
     def is_sound(self) -> bool:
@@ -276,16 +285,17 @@ def examine(case: Case, name: str, stride: int) -> Found:
     kind = kind_of(name)
     if case.label == "softmax":
         ratio, at, path, seconds = worst_softmax(softmax_paths(name), kind, NUMBERS // stride)
-        return Found(case.label, name, ratio, at, path, seconds)
+        return Found(case.label, name, ratio, at, path, seconds, "rows")
     start = time.perf_counter()
     runs = RUNTIMES[name][0](case)
     paths = {path: on_tensors(run) for path, run in runs.items()}
     worst: dict[str, Worst] = {}
     drawn = (x[np.abs(x) <= FARTHEST] for x in samples(case, kind, np.random.default_rng(1)))
-    rest = [np.resize(x, -(-len(x) // WIDE) * WIDE) for x in drawn if len(x)]
+    joined = np.concatenate([np.resize(x, -(-len(x) // WIDE) * WIDE) for x in drawn if len(x)])
+    rest = [joined[start : start + CHUNK] for start in range(0, len(joined), CHUNK)]
     for x in (*rest, *(numbers(case, stride) if kind == "float32" else ())):
         measure(case, kind, x, paths, worst)
-    few = np.concatenate([x[:ODD] for x in rest])
+    few = joined[:: max(len(joined) // FEW, 1)]
     if language_of(name) in PROGRAMS:
         runs |= {
             f"rows of {ODD}, {path}": run
@@ -300,7 +310,8 @@ def examine(case: Case, name: str, stride: int) -> Found:
     path, seen = max(worst.items(), key=lambda item: item[1].ratio)
     run = runs[path.removeprefix("odd lengths, ")]
     ratio = exact_ratio(case, seen.at, run, kind) if "odd" not in path else seen.ratio
-    return Found(case.label, name, ratio, seen.at, path, time.perf_counter() - start)
+    of = f"1 in {stride}" if kind == "float32" else "samples"
+    return Found(case.label, name, ratio, seen.at, path, time.perf_counter() - start, of)
 
 
 # --- the truth ------------------------------------------------------------------------------------------------------
@@ -360,14 +371,14 @@ def exact_ratio(case: Case, at: float, run: Run, kind: str = "float32") -> float
 
 def rows_of(found: Sequence[Found]) -> Iterator[str]:
     """A table in Markdown: one row a function and runtime."""
-    yield "| function | constants: g, x, 1 | runtime | largest error / allowed | at | on |"
-    yield "| --- | --- | --- | ---: | ---: | --- |"
+    yield from HEADINGS
     for one in found:
         constants = ", ".join(
             f"{value:g}" for value in vars(case_of(one.function).constants(kind_of(one.runtime))).values()
         )
-        mark = "" if one.is_sound else " beyond" if one.runtime in JUDGES_NONE else " UNSOUND"
-        yield f"| {one.function} | {constants} | {one.runtime} | {one.ratio:.3f}{mark} | {one.at:.9g} | {one.path} |"
+        mark = "" if one.is_sound else " beyond" if one.runtime in JUDGES_NONE else MARK
+        figures = f"{one.ratio:.3f}{mark} | {one.at:.9g} | {one.path} | {one.of}"
+        yield f"| {one.function} | {constants} | {one.runtime} | {figures} |"
 
 
 def case_of(label: str) -> Case:
@@ -375,26 +386,39 @@ def case_of(label: str) -> Case:
     return next(case for case in (*CASES, SOFTMAX) if case.label == label)
 
 
-def told(found: Sequence[Found], stride: int) -> str:
-    """What is written into RESULTS.md."""
-    names = dict.fromkeys(one.runtime for one in found)
-    which = "Every float32" if stride == 1 else f"One float32 in {stride}"
-    wrong = [f"{one.function} ({one.runtime})" for one in found if not one.is_sound]
+def told(rows: Sequence[str]) -> str:
+    """What is written into RESULTS.md, of rows as ``rows_of`` gives them."""
+    names = [name for name in RUNTIMES if any(_pair(row)[1] == name for row in rows)]
+    wrong = [f"{function} ({name})" for function, name in map(_pair, (row for row in rows if MARK in row))]
     head = (
-        f"{which} of the dense ranges, and samples up to 2^88. {', '.join(RUNTIMES[name][1]() for name in names)}; "
-        f"{processor()}; {sum(one.seconds for one in found):.0f} s. Of softmax, rows of many widths and spreads were "
-        "drawn, and the place is the largest distance between two logits of the row. The error at the worst place of "
-        "each row was computed with mpmath. The constants are sound for all"
+        "Numbers of the dense ranges, one in so many of every float32 (of float64: samples), and samples up to 2^88. "
+        f"{', '.join(dict.fromkeys(RUNTIMES[name][1]() for name in names))}; {processor()}. Of softmax, rows of many "
+        "widths and spreads were drawn, and the place is the largest distance between two logits of the row. The error "
+        "at the worst place of each row was computed with mpmath. The constants are sound for all"
         f"{' but ' + ', '.join(wrong) if wrong else ''}. LiteRT has no softplus: its converter writes log(exp(x) + 1), "
         "which porter judges as that form, and which is wrong beyond 88."
     )
-    return "\n".join([head, "", *rows_of(found)])
+    return "\n".join([head, "", *HEADINGS, *rows])
 
 
-def write_results(text: str) -> None:
+def merged(rows: Sequence[str], page: str) -> list[str]:
+    """Rows in the order of functions and runtimes, with those of the page that were not measured now."""
+    old = page.split(BEGIN)[1].split(END, maxsplit=1)[0].splitlines()
+    known = {_pair(row): row for row in (*old, *rows) if row.startswith("| ") and _pair(row)[0] in FUNCTIONS}
+    order = [(function, name) for function in FUNCTIONS for name in RUNTIMES]
+    return [known[pair] for pair in order if pair in known]
+
+
+def _pair(row: str) -> tuple[str, str]:
+    cells = [cell.strip() for cell in row.split("|")]
+    return cells[1], cells[3]
+
+
+def write_results(rows: Sequence[str]) -> None:
     """Between the marks of RESULTS.md."""
     page = RESULTS.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
+    text = told(merged(rows, page))
     RESULTS.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
@@ -404,15 +428,16 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=list(FUNCTIONS), choices=FUNCTIONS, metavar="FUNCTION")
     parser.add_argument("--runtimes", nargs="*", default=list(RUNTIMES), choices=list(RUNTIMES))
     parser.add_argument("--stride", type=int, default=1, help="every so-many-th number")
-    parser.add_argument("--results", action="store_true", help="write the table into RESULTS.md")
+    parser.add_argument("--results", action="store_true", help="write the rows into RESULTS.md, beside those of others")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
     asked = [(label, name) for label in options.only for name in options.runtimes if (name, label) not in WRITTEN_OUT]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(_timed, asked, [options.stride] * len(asked)))
-    print(told(found, options.stride))
+    rows = list(rows_of(found))[len(HEADINGS) :]
+    print(told(rows))
     if options.results:
-        write_results(told(found, options.stride))
+        write_results(rows)
     return int(any(not one.is_sound and one.runtime not in JUDGES_NONE for one in found))
 
 

@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from porter.exports.c_graph import write_op
 from porter.exports.c_text import ARGUMENTS, FUNCTIONS, NEEDED, activated, array
 from porter.exports.compiled import Compiler, open_source
-from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan, stored_arrays
+from porter.exports.plan import (
+    UNTESTED,
+    Dense,
+    Ensemble,
+    Extremes,
+    Piece,
+    Plan,
+    Scaling,
+    Transform,
+    make_plan,
+    stored_arrays,
+)
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
 from porter.ports.traced import TracedPort
@@ -204,6 +215,10 @@ def _main(plan: Plan, total: int) -> Iterator[str]:
 
 def _selftest(plan: Plan) -> Iterator[str]:
     name, rows = plan.identifier, len(plan.golden.inputs)
+    if not rows:
+        yield from ("static int selftest(double shift)", "{", "    (void)shift;", f'    puts("{UNTESTED}");')
+        yield from ("    return 1;", "}", "")
+        return
     for each in ("inputs", "outputs", "allowed"):
         yield from array(f"golden_{each}", getattr(plan.golden, each), np.dtype(np.float64), "double")
     yield "/* Rows of the reference; with any other shift than 0 of their outputs it has to fail. */"
@@ -229,7 +244,11 @@ def _tell(plan: Plan) -> Iterator[str]:
 
 
 def _golden(plan: Plan) -> Iterator[str]:
-    yield from ("static int golden(void)", "{", "    int i;", f"    for (i = 0; i < {len(plan.golden.inputs)}; i++) {{")
+    rows = len(plan.golden.inputs)
+    if not rows:
+        yield from ("static int golden(void) { return 0; }", "")
+        return
+    yield from ("static int golden(void)", "{", "    int i;", f"    for (i = 0; i < {rows}; i++) {{")
     for each, size in (("inputs", plan.inputs), ("outputs", plan.outputs), ("allowed", plan.outputs)):
         yield f"        if (fwrite(golden_{each} + i * {size}, sizeof(double), {size}, stdout) != {size}) return 1;"
     yield from ("    }", "    return 0;", "}", "")

@@ -16,7 +16,18 @@ from porter.exports.c_text import ARGUMENTS, NEEDED
 from porter.exports.compiled import Compiler, open_source
 from porter.exports.fortran_graph import write_arrays, write_subroutines
 from porter.exports.fortran_text import FUNCTIONS, HELPERS, NEEDS_HELPER, activated, array, folded
-from porter.exports.plan import Dense, Ensemble, Extremes, Piece, Plan, Scaling, Transform, make_plan, stored_arrays
+from porter.exports.plan import (
+    UNTESTED,
+    Dense,
+    Ensemble,
+    Extremes,
+    Piece,
+    Plan,
+    Scaling,
+    Transform,
+    make_plan,
+    stored_arrays,
+)
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
 from porter.ports.traced import TracedPort
@@ -268,6 +279,8 @@ def _program(plan: Plan) -> Iterator[str]:
     yield "        abs(real(outputs, real64) - (golden_outputs(:, row) + shift)) <= golden_allowed(:, row))"
     yield "    end do"
     yield f"    print '(a,i0,a)', 'selftest: {rows} rows, ', wrong, ' of {rows * plan.outputs} numbers off'"
+    if not rows:
+        yield f"    error stop '{UNTESTED}'"
     yield "    if (wrong > 0) error stop 'selftest FAILED'"
     yield from ("    print '(a)', 'selftest passed'", "  end subroutine selftest", "")
 

@@ -17,6 +17,7 @@ from porter.errors import UsageError
 from porter.exports.numpy_graph import write_arrays, write_functions
 from porter.exports.numpy_text import ARGUMENTS, FUNCTIONS, NEEDED, array, called
 from porter.exports.plan import (
+    UNTESTED,
     Dense,
     Ensemble,
     Extremes,
@@ -176,6 +177,8 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield "        rows = np.concatenate([golden_inputs, golden_outputs, golden_allowed], axis=1)"
     yield '        sys.stdout.buffer.write(rows.astype("<f8").tobytes())'
     yield '    elif option == "--selftest":'
+    if not len(plan.golden.inputs):
+        yield f'        sys.exit("{UNTESTED}")'
     yield "        is_right = selftest(float(shift))"
     yield '        print("selftest passed" if is_right else "selftest FAILED")'
     yield "        return 0 if is_right else 1"

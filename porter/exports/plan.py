@@ -26,6 +26,8 @@ from reference.rounding.bounds import end_to_end
 Array = NDArray[Any]
 
 TESTED_ROWS = 8
+UNTESTED = "selftest has no rows: from end to end no bound is known for such layers"
+"""What a program says that has nothing to be tested with."""
 PRECISIONS = ("float64", "float32")
 UNTOLD = re.compile(r"""[^ -~]|["'\\`]|\*/|/\*""")
 """What could end a comment or a text in a program, in whichever language."""

@@ -94,7 +94,7 @@ class Program:
         ]
 
     def golden(self) -> tuple[Array, Array, Array]:
-        """Inputs (rows, numbers), outputs (rows, numbers) and allowed errors of the rows that it tests itself with.
+        """Inputs, outputs and allowed errors of the rows that it tests itself with, all (rows, numbers); perhaps none.
 
         Raises:
             PortError: it ends with an error, or does not give whole rows.
@@ -102,7 +102,7 @@ class Program:
         told = _start((*self.command, "--golden"), self.name, b"")
         given, made = (sum(map(_size, each)) for each in (self.inputs.values(), self._ends().values()))
         row = given + 2 * made
-        if not told or len(told) % (8 * row):
+        if len(told) % (8 * row):
             raise PortError(
                 f"the port {self.name}", found=f"{len(told)} bytes of golden rows", expected=f"{8 * row} each"
             )
