@@ -90,6 +90,8 @@ NATIVE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """Operators of ONNX that porter does not write, and other exporters do."""
 OPSET, IR = 20, 9
+WIDEST_PROGRAM = 100
+"""Beyond, the kernel of a program is long to compile, and the bound has more units than a function is off by."""
 FEW = 4096
 """Numbers for the odd lengths."""
 BEGIN, END = "<!-- runtime accuracy: begin -->", "<!-- runtime accuracy: end -->"
@@ -245,7 +247,9 @@ def softmax_paths(runtime: str) -> Callable[[int], Mapping[str, Run]]:
         return lambda width: litert_paths(SOFTMAX, plain=runtime == "litert", width=width)
     if runtime.startswith("onnx"):
         return lambda width: onnx_softmax(_session if runtime == "onnxruntime" else _evaluator, width)
-    return lambda width: program_paths("softmax", language_of(runtime), kind_of(runtime), width)
+    return lambda width: (
+        program_paths("softmax", language_of(runtime), kind_of(runtime), width) if width <= WIDEST_PROGRAM else {}
+    )
 
 
 def onnx_softmax(make_session: Callable[..., Any], width: int) -> dict[str, Run]:
