@@ -21,7 +21,7 @@ from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power, word_power
 from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
-from porter.exports.feeds import chain_inputs, draw_rows_of
+from porter.exports.feeds import chain_inputs, draw_rows_of, enlarge
 from porter.exports.naming import explain, in_another_form
 from porter.exports.program_modes import Mode, judge_modes
 from porter.exports.walk import Feeds, Walked, as_feeds, spread_rows, traced, walk
@@ -51,6 +51,8 @@ BEYOND = "rows beyond the documented range"
 SIZES = (1, 2, 3)
 END_TO_END_ROWS = 256
 SPREAD_ROWS = 512
+LARGER, MUCH_LARGER = 2.0**8, 2.0**30
+"""Times rows of a network without a documented range: such as pixels are, and further than anybody would limit them."""
 ALONG = (
     "its states are hidden; walked by the legacy cell in the port's format, all that it gives lies within the bound of "
     "one time step"
@@ -158,19 +160,23 @@ def draw_sets(
     network: Network, program: Program, port: TracedPort, golden: Samples | None, rng: np.random.Generator, rows: int
 ) -> dict[str, tuple[Feeds, bool]]:
     """Rows by what they are, and whether they lie far outside of the network's range."""
+    sets: dict[str, tuple[Feeds, bool]] = {}
     if isinstance(network, KerasNetwork):
         given = None if golden is None else golden.inputs
-        ordinary = as_feeds(program.inputs, draw_rows_of(network, program, given, rng), port.precision)
-        beyond, far = None, None
+        drawn = draw_rows_of(network, program, given, rng)
+        sets[ORDINARY] = as_feeds(program.inputs, drawn, port.precision), False
+        for name, times in ((BEYOND, LARGER), (FAR, MUCH_LARGER)):
+            larger = enlarge(network, drawn, times)
+            if larger:  # which saturate what they reach: their bounds are narrow, and say little
+                sets[name] = as_feeds(program.inputs, larger, port.precision), True
     else:
-        drawn = chain_inputs(network, program, rows, rng, golden)
-        ordinary = as_feeds(program.inputs, [drawn], port.precision)
-        beyond, far = _wide_rows(program, port, drawn.shape[1], rng)
-    sets: dict[str, tuple[Feeds, bool]] = {ORDINARY: (ordinary, False)}
-    if beyond is not None and len(beyond):
-        sets[BEYOND] = as_feeds(program.inputs, [beyond], port.precision), False
-    if far is not None and len(far):
-        sets[FAR] = as_feeds(program.inputs, [far], port.precision), True
+        rows_of = chain_inputs(network, program, rows, rng, golden)
+        sets[ORDINARY] = as_feeds(program.inputs, [rows_of], port.precision), False
+        beyond, far = _wide_rows(program, port, rows_of.shape[1], rng)
+        for name, wide in ((BEYOND, beyond), (FAR, far)):
+            if len(wide):
+                sets[name] = as_feeds(program.inputs, [wide], port.precision), name == FAR
+    ordinary = sets[ORDINARY][0]
     for size in SIZES:
         sets[f"{ORDINARY} in a batch of {size}"] = {name: each[-size:] for name, each in ordinary.items()}, False
     return sets
