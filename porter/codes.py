@@ -55,6 +55,7 @@ CODES: dict[str, str] = {
     "mode.training": "a layer runs in training mode",
     "call.overridden": "the model as it is called computes something else than its layers",
     "call.unsteady": "the port gives other numbers for the same rows",
+    "selftest.values": "the rows that a program tests itself with are wrong, or what it holds against them",
     "precision.port": "the whole port holds fewer digits than its dtype",
     "gradient.cut": "the gradient of a layer is zero where the derivative of the legacy formula is not",
     "gradient.replaced": "the gradient of a layer is not the derivative of the legacy formula",

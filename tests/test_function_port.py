@@ -75,6 +75,28 @@ def test_a_function_of_another_shape_or_one_that_raises_is_refused_or_wrong(netw
         porter.verify(network, lambda x: 1 / 0)
 
 
+def test_what_is_only_partly_a_number_is_refused(network, legacy):
+    """The imaginary part, and what a mask hides, would be passed over."""
+    for last, told in (
+        (lambda y: y + 1e-3j, "complex"),
+        (lambda y: np.ma.masked_array(y, mask=True), "masked"),
+        (lambda y: y.astype(str), "str"),
+    ):
+        with pytest.raises(PortError, match=told):
+            porter.verify(network, loop(legacy, last=last), rows=50)
+
+
+def test_lists_of_rows_and_a_function_that_prints(network, legacy, capsys):
+    def listed(y):
+        print("working")
+        return y.tolist()
+
+    assert porter.verify(network, loop(legacy, last=listed), rows=50).verdict == "inconclusive"
+    assert porter.verify(network, loop(legacy, last=lambda y: (2 * y).tolist()), rows=50).verdict == "mismatch"
+    said = capsys.readouterr()
+    assert said.out == "" and "working" in said.err
+
+
 def test_samples_judge_the_reading_beside_a_function(network, legacy, fixtures):
     right = porter.verify(network, loop(legacy), samples=fixtures / f"{NAME}.npz")
     assert right.links["reading"] == "proven"

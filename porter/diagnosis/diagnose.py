@@ -16,7 +16,7 @@ from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_c
 from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.transforms import explain_transform, transform_remedy
 from porter.examination.case import Case, Judged
-from porter.examination.judging import cast, judge
+from porter.examination.judging import Refused, cast, judge
 from porter.examination.numbers import column_order, describe_permutation
 from porter.examination.pasting import quoted, reached, swapped, taken_out
 from porter.examination.probes import FAR
@@ -168,19 +168,24 @@ def _stray_atom(case: Case, one: Judged, block: Block) -> Atom | None:
     step = one.pair.step
     low, high = (-1.0, 1.0) if step.inverse else (case.inputs.min(axis=0), case.inputs.max(axis=0))
     rows = low + np.linspace(0.0, 1.0, 33)[:, None] * (np.zeros(len(step.first)) + high - low)
-    for atom in active if len(active) > 1 else ():
-        rest = replace(block, atoms=tuple(other for other in active if other is not atom))
-        if judge(step, rest.run, rows, block.precision).is_parity:
-            return atom
-    return None
+    return next((atom for atom in active if _is_right_without(atom, step, block, rows)), None)
+
+
+def _is_right_without(atom: Atom, step: Any, block: Block, rows: Array, *, is_far: bool = False) -> bool:
+    """Whether a block gives what a step does, one of its pieces left out."""
+    rest = tuple(other for other in block.atoms if other.kind != "identity" and other is not atom)
+    try:
+        return (
+            bool(rest) and judge(step, replace(block, atoms=rest).run, rows, block.precision, is_far=is_far).is_parity
+        )
+    except Refused:  # the others do not fit together
+        return False
 
 
 def _far_cause(one: Judged, block: Block) -> Cause:
     """A scaling step that is right in the documented range and something else far outside of it."""
-    active = [atom for atom in block.atoms if atom.kind != "identity"]
-    for atom in active if len(active) > 1 else ():
-        rest = replace(block, atoms=tuple(other for other in active if other is not atom))
-        if judge(one.step, rest.run, one.probes[FAR], block.precision, is_far=True).is_parity:
+    for atom in (atom for atom in block.atoms if atom.kind != "identity"):
+        if _is_right_without(atom, one.step, block, one.probes[FAR], is_far=True):
             return stray_cause(one.name, atom, is_linear=atom.kind == "activation")
     message = "it scales as the file does in the documented range, and far outside of it something else comes out"
     return Cause("unexplained", one.name, message, f"make {', '.join(block.names)} as the file has it")

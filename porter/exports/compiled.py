@@ -112,6 +112,7 @@ def open_source(
         portable=portable,
         call=program.call,
         rate=program.rate,
+        program=program,
     )
     weakref.finalize(port, shutil.rmtree, folder, ignore_errors=True)
     return port

@@ -24,6 +24,7 @@ MOST_NUMBERS = 2**22
 """That all layers compute for all rows together."""
 SCALES = (0.1, 1.0, 4.0)
 PIXELS = 128
+LARGE_ROWS = 8
 LENGTH = 8
 """Of an axis that the file leaves open."""
 
@@ -73,6 +74,21 @@ def draw_rows_of(
         drawn = [np.concatenate([np.asarray(own, np.float64), more]) for own, more in zip(given, drawn, strict=True)]
     _check(network, program, drawn)
     return drawn
+
+
+def enlarge(network: KerasNetwork, drawn: Sequence[Array], times: float) -> list[Array]:
+    """The last of some rows so many times as large; none where every input is a word or another whole number.
+
+    Args:
+        network: as read.
+        drawn: as ``draw_rows_of`` gives them.
+        times: how large.
+    """
+    words = _words(network)
+    is_real = [each.name not in words and "int" not in each.dtype for each in network.inputs]
+    if not any(is_real):
+        return []
+    return [rows[-LARGE_ROWS:] * (times if real else 1.0) for rows, real in zip(drawn, is_real, strict=True)]
 
 
 def _numbers(program: Program, shapes: Sequence[tuple[int, ...]]) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from porter.errors import PortError
 from porter.examination.compare import compare_outputs
 from porter.examination.judging import cast
+from porter.exports.choice import Choice, describe_choice
 from porter.ports.file_atoms import precision_of
 from porter.ports.file_graph import FileGraph, Key
 from porter.ports.onnx_cells import walk as walk_cell
@@ -140,6 +141,7 @@ class FilePairing:
         dtypes: of the tensors.
         sides: by recurrent step, how many directions it has.
         rows: shape of a row of each tensor.
+        choice: which of its outputs are the network's.
     """
 
     file: FileGraph
@@ -151,6 +153,7 @@ class FilePairing:
     dtypes: Mapping[Key, Any] = field(default_factory=dict)
     sides: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
+    choice: Choice = field(default_factory=Choice)
 
     def traced(self, outputs: Sequence[str]) -> TracedPort:
         """The file as a port that shows what its steps give."""
@@ -164,6 +167,8 @@ class FilePairing:
             precisions=self.precisions,
             alone=self._alone,
             states={name: states for name in self.places if (states := self._states(name)) is not None},
+            notes=tuple(filter(None, [self.choice.told])),
+            doubts=tuple(filter(None, [self.choice.doubt])),
         )
 
     def _alone(self, name: str, rows: Sequence[Array]) -> Array:
@@ -251,7 +256,9 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
     dtypes = {key: array.dtype for key, array in tensors.items()}
     sides = {step.name: len(directions(step)) for step in program.steps}
     rows = {key: array.shape[1:] for key, array in tensors.items()}
-    return FilePairing(file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows)
+    ends = [ordered[name].key for name in program.outputs if name in ordered]
+    choice = describe_choice(file, tensors, ends, {place.key for place in ordered.values()}, program.outputs)
+    return FilePairing(file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows, choice)
 
 
 def _precision(file: FileGraph, tensors: Mapping[Key, Array], keys: Sequence[Key]) -> Precision | None:

@@ -21,8 +21,9 @@ from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power, word_power
 from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
-from porter.exports.feeds import chain_inputs, draw_rows_of
+from porter.exports.feeds import chain_inputs, draw_rows_of, enlarge
 from porter.exports.naming import explain, in_another_form
+from porter.exports.program_modes import Mode, judge_modes
 from porter.exports.walk import Feeds, Walked, as_feeds, spread_rows, traced, walk
 from porter.formats.programs import build_program
 from porter.formats.samples import Samples
@@ -50,6 +51,8 @@ BEYOND = "rows beyond the documented range"
 SIZES = (1, 2, 3)
 END_TO_END_ROWS = 256
 SPREAD_ROWS = 512
+LARGER, MUCH_LARGER = 2.0**8, 2.0**30
+"""Times rows of a network without a documented range: such as pixels are, and further than anybody would limit them."""
 ALONG = (
     "its states are hidden; walked by the legacy cell in the port's format, all that it gives lies within the bound of "
     "one time step"
@@ -118,13 +121,16 @@ def verify_traced(
     diagnoses = share_out(diagnoses, list(stored.values()))
     feeds = sets[ORDINARY][0]
     whole = judge_whole(program, port, feeds, [each for each, _ in sets.values()])
+    findings = [*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)]
+    modes = _modes(program, port, sets, is_right=not findings)
+    findings += [mode.finding(judged[-1].name, port.name) for mode in modes if mode.code]
     reading = reading_of(network, program, golden)
     judgement = Judgement(
         rows=[_row(one) for one in judged],
-        findings=[*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)],
-        is_settled=_is_compared(judged),
-        note=_export_note(port, judged, sets, whole),
-        notes=_notes(judged, port, whole),
+        findings=findings,
+        is_settled=_is_compared(judged) and all(mode.is_judged for mode in modes) and not port.doubts,
+        note="; ".join((*port.notes, _export_note(port, judged, sets, whole), *(mode.told for mode in modes))),
+        notes=(*port.notes, *port.doubts, *_notes(judged, port, whole, modes)),
         link="export",
     )
     held = None if golden is None else _held(program, port, golden, reading)
@@ -154,19 +160,23 @@ def draw_sets(
     network: Network, program: Program, port: TracedPort, golden: Samples | None, rng: np.random.Generator, rows: int
 ) -> dict[str, tuple[Feeds, bool]]:
     """Rows by what they are, and whether they lie far outside of the network's range."""
+    sets: dict[str, tuple[Feeds, bool]] = {}
     if isinstance(network, KerasNetwork):
         given = None if golden is None else golden.inputs
-        ordinary = as_feeds(program.inputs, draw_rows_of(network, program, given, rng), port.precision)
-        beyond, far = None, None
+        drawn = draw_rows_of(network, program, given, rng)
+        sets[ORDINARY] = as_feeds(program.inputs, drawn, port.precision), False
+        for name, times in ((BEYOND, LARGER), (FAR, MUCH_LARGER)):
+            larger = enlarge(network, drawn, times)
+            if larger:  # which saturate what they reach: their bounds are narrow, and say little
+                sets[name] = as_feeds(program.inputs, larger, port.precision), True
     else:
-        drawn = chain_inputs(network, program, rows, rng, golden)
-        ordinary = as_feeds(program.inputs, [drawn], port.precision)
-        beyond, far = _wide_rows(program, port, drawn.shape[1], rng)
-    sets: dict[str, tuple[Feeds, bool]] = {ORDINARY: (ordinary, False)}
-    if beyond is not None and len(beyond):
-        sets[BEYOND] = as_feeds(program.inputs, [beyond], port.precision), False
-    if far is not None and len(far):
-        sets[FAR] = as_feeds(program.inputs, [far], port.precision), True
+        rows_of = chain_inputs(network, program, rows, rng, golden)
+        sets[ORDINARY] = as_feeds(program.inputs, [rows_of], port.precision), False
+        beyond, far = _wide_rows(program, port, rows_of.shape[1], rng)
+        for name, wide in ((BEYOND, beyond), (FAR, far)):
+            if len(wide):
+                sets[name] = as_feeds(program.inputs, [wide], port.precision), name == FAR
+    ordinary = sets[ORDINARY][0]
     for size in SIZES:
         sets[f"{ORDINARY} in a batch of {size}"] = {name: each[-size:] for name, each in ordinary.items()}, False
     return sets
@@ -363,10 +373,9 @@ def _calls_otherwise(program: Program, port: TracedPort, sets: Iterable[Feeds]) 
     """By how much what a person calls differs from the layers' own outputs, on the last rows of every set."""
     if port.call is None:
         return 0.0
-    parts = [{name: rows[-END_TO_END_ROWS:] for name, rows in feeds.items()} for feeds in sets]
-    if not parts:
+    joined = _joined(program, sets)
+    if not joined:
         return 0.0
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in program.inputs}
     given = port.call([joined[name] for name in program.inputs])
     tensors, worst = traced(program, port, joined), 0.0
     for own, name in zip(port.outputs, program.outputs, strict=True):
@@ -375,6 +384,20 @@ def _calls_otherwise(program: Program, port: TracedPort, sets: Iterable[Feeds]) 
                 error = np.abs(np.asarray(given[own], np.float64) - tensors[name])
             worst = max(worst, float(np.nanmax(error, initial=0.0)) or float("inf"))
     return worst
+
+
+def _joined(program: Program, sets: Iterable[Feeds]) -> dict[str, Array]:
+    """The last rows of every set, one behind the other; nothing where there is none."""
+    parts = [{name: rows[-END_TO_END_ROWS:] for name, rows in feeds.items()} for feeds in sets]
+    return {name: np.concatenate([part[name] for part in parts]) for name in program.inputs} if parts else {}
+
+
+def _modes(program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, bool]], *, is_right: bool) -> list[Mode]:
+    """What a program does beside its functions; nothing of any other runtime."""
+    if port.program is None:
+        return []
+    joined = _joined(program, [feeds for feeds, is_far in sets.values() if not is_far])
+    return judge_modes(program, port.program, list(joined.values()), port.precision, is_right=is_right)
 
 
 def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:
@@ -498,7 +521,7 @@ def as_feeds_exactly(program: Program, golden: Samples) -> dict[str, Array]:
     return dict(zip(program.inputs, (np.asarray(each) for each in golden.inputs), strict=True))
 
 
-def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole) -> tuple[str, ...]:
+def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole, modes: Sequence[Mode]) -> tuple[str, ...]:
     notes = [note for one in judged for note in one.notes]
     notes += [f"{one.name}: not compared: {one.reason}" for one in judged if one.verdict == "uncompared"]
     if whole.surplus:
@@ -508,6 +531,7 @@ def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole) -> tuple[st
         notes.append(f"the port has layers that the legacy formula has not, as it is read: {told}{question}")
     if whole.swallows:
         notes.append(f"{whole.swallows}: a missing value (NaN) becomes a number, which the legacy network hands on")
+    notes += [mode.told for mode in modes if not mode.is_judged]
     if port.alone is None:
         notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
     return tuple(notes)

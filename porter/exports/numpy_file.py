@@ -17,6 +17,7 @@ from porter.errors import UsageError
 from porter.exports.numpy_graph import write_arrays, write_functions
 from porter.exports.numpy_text import ARGUMENTS, FUNCTIONS, NEEDED, array, called
 from porter.exports.plan import (
+    UNTESTED,
     Dense,
     Ensemble,
     Extremes,
@@ -153,10 +154,10 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield from ("", "")
     for name in ("inputs", "outputs", "allowed"):
         yield from array(f"golden_{name}", getattr(plan.golden, name), np.dtype(np.float64))
-    yield from ("", "", "def selftest():")
-    yield '    """Whether rows of the reference come out within what rounding allows from end to end."""'
-    yield "    return bool(np.all(np.abs(predict(golden_inputs) - golden_outputs) <= golden_allowed))"
-    yield from ("", "", "def main(option):", '    if option == "--layers":')
+    yield from ("", "", "def selftest(shift=0.0):")
+    yield '    """Whether rows of the reference come out within what rounding allows; shifted ones must not."""'
+    yield "    return bool(np.all(np.abs(predict(golden_inputs) - (golden_outputs + shift)) <= golden_allowed))"
+    yield from ("", "", "def main(option=None, shift=0.0):", '    if option == "--layers":')
     yield from (f"        print({line!r})" for line in plan.sides)
     yield '    elif option == "--trace":'
     yield f'        rows = np.frombuffer(sys.stdin.buffer.read(), "<f8").reshape(-1, {plan.inputs})'
@@ -172,14 +173,20 @@ def _ends(plan: Plan) -> Iterator[str]:
     yield "            predict(rows)"
     yield "            done += len(rows)"
     yield "        print(done / (time.perf_counter() - start))"
+    yield '    elif option == "--golden":'
+    yield "        rows = np.concatenate([golden_inputs, golden_outputs, golden_allowed], axis=1)"
+    yield '        sys.stdout.buffer.write(rows.astype("<f8").tobytes())'
     yield '    elif option == "--selftest":'
-    yield '        print("selftest passed" if selftest() else "selftest FAILED")'
-    yield "        return 0 if selftest() else 1"
+    if not len(plan.golden.inputs):
+        yield f'        sys.exit("{UNTESTED}")'
+    yield "        is_right = selftest(float(shift))"
+    yield '        print("selftest passed" if is_right else "selftest FAILED")'
+    yield "        return 0 if is_right else 1"
     yield "    else:"
     yield "        for row in predict(np.loadtxt(sys.stdin, ndmin=2)):"
     yield "            print(*(repr(float(value)) for value in row))"
     yield "    return 0"
-    yield from ("", "", 'if __name__ == "__main__":', "    sys.exit(main(*sys.argv[1:2] or [None]))")
+    yield from ("", "", 'if __name__ == "__main__":', "    sys.exit(main(*sys.argv[1:3]))")
 
 
 def _taken(plan: Plan, at: int) -> str:
@@ -210,7 +217,7 @@ def open_file(path: Path, *, trusted: bool) -> TracedPort:
     return TracedPort(
         path.name, f"NumPy {np.__version__}", program.run, program.outputs, precision, path=path,
         weights=cache(lambda: by_names(read_arrays(path), program.layers)), portable="porter export --to numpy",
-        call=program.call, rate=program.rate,
+        call=program.call, rate=program.rate, program=program,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,8 @@ def import_function(module: str, function: str) -> Any:
         PortError: no such module or function, or one that raises as it is imported.
     """
     try:
-        found = getattr(import_module(module), function)
+        with redirect_stdout(sys.stderr):  # standard output is the report's
+            found = getattr(import_module(module), function)
     except Exception as error:  # a module may raise anything as it is imported
         raise PortError(
             f"the port {module}:{function}", found=f"{type(error).__name__}: {first_line(error)}",

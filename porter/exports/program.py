@@ -3,11 +3,15 @@
 Such a program answers ``--layers`` with lines: ``porter-program 1 PRECISION``, one ``input 8x3 NAME`` each, one
 ``layer 8x5 NAME`` each, one ``output NAME`` each. With ``--trace`` it reads rows of float64 numbers until they end,
 all inputs one behind the other, and writes for each row what every layer gives, in that order, as float64. With
-``--outputs`` it writes what the function gives that others call. With ``--rate`` it prints rows a second.
+``--outputs`` it writes what the function gives that others call. With ``--rate`` it prints rows a second. With
+``--golden`` it writes the rows that it tests itself with: inputs, outputs and allowed errors, as float64; with
+``--selftest`` it does so, with a number behind that as if all their outputs were larger by it. Without a word it reads
+rows of text, and prints the outputs of each in a line.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,10 +59,8 @@ class Program:
     def _ask(
         self, option: str, inputs: Sequence[Array], wanted: Sequence[tuple[str, tuple[int, ...]]]
     ) -> dict[str, Array]:
-        count = len(inputs[0])
-        rows = np.concatenate([np.asarray(each, "<f8").reshape(count, -1) for each in inputs], axis=1)
-        told = _start((*self.command, option), self.name, np.ascontiguousarray(rows, "<f8").tobytes())
-        sizes = [int(np.prod(shape)) for _, shape in wanted]
+        count, told = len(inputs[0]), _start((*self.command, option), self.name, _side_by_side(inputs).tobytes())
+        sizes = [_size(shape) for _, shape in wanted]
         if len(told) != 8 * count * sum(sizes):
             raise PortError(
                 f"the port {self.name}", found=f"{len(told)} bytes for {count} rows",
@@ -77,7 +79,50 @@ class Program:
         Raises:
             PortError: it ends with an error, or does not give so many numbers.
         """
-        return self._ask("--outputs", inputs, [(name, self.layers[name]) for name in self.outputs])
+        return self._ask("--outputs", inputs, list(self._ends().items()))
+
+    def print_outputs(self, inputs: Sequence[Array]) -> list[list[str]]:
+        """What it prints for rows of text, a line a row, each in the words that it consists of.
+
+        Raises:
+            PortError: it ends with an error.
+        """
+        rows = (" ".join(map(repr, row.tolist())) for row in _side_by_side(inputs))
+        told = _start(self.command, self.name, "".join(f"{row}\n" for row in rows).encode())
+        return [
+            re.split(r"[\s,;]+", line.strip()) for line in told.decode("utf-8", "replace").splitlines() if line.strip()
+        ]
+
+    def golden(self) -> tuple[Array, Array, Array]:
+        """Inputs, outputs and allowed errors of the rows that it tests itself with, all (rows, numbers); perhaps none.
+
+        Raises:
+            PortError: it ends with an error, or does not give whole rows.
+        """
+        told = _start((*self.command, "--golden"), self.name, b"")
+        given, made = (sum(map(_size, each)) for each in (self.inputs.values(), self._ends().values()))
+        row = given + 2 * made
+        if len(told) % (8 * row):
+            raise PortError(
+                f"the port {self.name}", found=f"{len(told)} bytes of golden rows", expected=f"{8 * row} each"
+            )
+        inputs, outputs, allowed = np.split(np.frombuffer(told, "<f8").reshape(-1, row), [given, given + made], axis=1)
+        return inputs, outputs, allowed
+
+    def passes_selftest(self, shift: float = 0.0) -> bool:
+        """Whether it says so, and ends as programs do that are content.
+
+        Args:
+            shift: added to the outputs that it expects.
+
+        Raises:
+            PortError: it cannot be started, or does not end.
+        """
+        done = _run((*self.command, "--selftest", repr(shift)), self.name, b"")
+        return done.returncode == 0 and b"passed" in done.stdout and b"FAILED" not in done.stdout
+
+    def _ends(self) -> dict[str, tuple[int, ...]]:
+        return {name: self.layers[name] for name in self.outputs}
 
     def rate(self, inputs: Sequence[Array]) -> float:
         """Rows a second, as the program itself measures them.
@@ -85,9 +130,7 @@ class Program:
         Raises:
             PortError: it ends with an error, or gives no number.
         """
-        count = len(inputs[0])
-        rows = np.concatenate([np.asarray(each, "<f8").reshape(count, -1) for each in inputs], axis=1)
-        told = _start((*self.command, "--rate"), self.name, np.ascontiguousarray(rows, "<f8").tobytes())
+        told = _start((*self.command, "--rate"), self.name, _side_by_side(inputs).tobytes())
         try:
             return float(told)
         except ValueError as error:
@@ -129,13 +172,27 @@ def _side(told: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(int(size) for size in shape.split("x"))
 
 
-def _start(command: Sequence[str], name: str, given: bytes) -> bytes:
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape))
+
+
+def _side_by_side(inputs: Sequence[Array]) -> Array:
+    """(rows, ...) for each input as one (rows, numbers), float64 as files have it."""
+    parts = [np.asarray(each, "<f8").reshape(len(each), -1) for each in inputs]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1), "<f8")
+
+
+def _run(command: Sequence[str], name: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False)
+        return subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise PortError(f"the port {name}", found=f"it did not end in {SECONDS:.0f} s") from error
     except OSError as error:
         raise PortError(f"the port {name} cannot be started", found=str(error)) from error
+
+
+def _start(command: Sequence[str], name: str, given: bytes) -> bytes:
+    done = _run(command, name, given)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise PortError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.errors import PortError
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
 from porter.examination.judging import can_overflow, cast, compare_step, judge_values
 from porter.exports.walked_states import WalkedStates, own_states, walked_states
@@ -195,10 +196,19 @@ def _alone(step: Any, port: TracedPort, seen: Sequence[Seen]) -> list[Seen]:
 
 
 def traced(program: Program, port: TracedPort, feeds: Feeds) -> dict[str, Array]:
-    """What the port gives, its outputs by the names of the steps that give the program's."""
+    """What the port gives, its outputs by the names of the steps that give the program's.
+
+    Raises:
+        PortError: another number of outputs; or the port cannot be run.
+    """
+    if len(port.outputs) != len(program.outputs):
+        raise PortError(
+            f"the port {port.name}", found=f"{len(port.outputs)} outputs: {', '.join(port.outputs)}",
+            expected=f"{len(program.outputs)}: {', '.join(program.outputs)}",
+        )  # fmt: skip
     tensors = port.trace([feeds[name] for name in program.inputs])
     for own, wanted in zip(port.outputs, program.outputs, strict=True):
-        tensors.setdefault(wanted, tensors[own])
+        tensors[wanted] = tensors[own]  # what is called, whatever a layer of that name gives
     return {name: np.asarray(values) for name, values in tensors.items()}
 
 

@@ -13,15 +13,17 @@ from porter.codes import Cause
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UsageError
 from porter.examination.case import Case
-from porter.examination.compare import compare_outputs
+from porter.examination.compare import compare_outputs, merge_comparisons
 from porter.examination.domain import network_inputs
 from porter.examination.examine import END_TO_END_NUMBERS, END_TO_END_ROWS, examine
 from porter.examination.judging import cast
 from porter.examination.pasting import taken_out
+from porter.exports.choice import Choice, describe_choice
 from porter.exports.defaults import Defaults, hold_defaults
 from porter.exports.feeds import draw_rows_of
-from porter.exports.file_pairing import pair_file
+from porter.exports.file_pairing import FilePairing, pair_file
 from porter.exports.judge import verify_traced
+from porter.exports.onnx import describe_ends
 from porter.exports.walk import as_feeds
 from porter.formats.programs import build_program
 from porter.jobs.approximate import verify_approximate
@@ -38,11 +40,14 @@ from porter.verdict.provenance import versions
 from reference.operations.dense import Dense
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
-from reference.trace import chain
+from reference.trace import Program, chain
 
 Array = NDArray[Any]
 
 SEEN_ROWS = 64
+CLAIMED = ("porter_legacy_sha256", "porter_inputs", "porter_outputs")
+COARSEST = Precision("float32", "float32")
+"""Of steps that a file has no tensor for."""
 WITH_SLOPE = ("hard_sigmoid_keras2", "scaled_tanh")
 """Activations that Keras has to be given as a product and another activation."""
 
@@ -73,6 +78,7 @@ def verify_file(
     Returns:
         The report; its link "export" is what was judged.
     """
+    file = replace(file, notes=(*file.notes, *_claims_otherwise(network, file)))
     if file.approximates:
         return verify_approximate(network, file, golden=golden, seed=seed, rows=rows, path=path)
     if isinstance(network, KerasNetwork):
@@ -81,19 +87,40 @@ def verify_file(
     port = _port(network, file, rows, seed, placement, golden)
     case = examine(network, port, seed=seed, placement=placement, rows=rows, golden=golden)
     case = replace(case, account=replace(case.account, causes=(*case.account.causes, *_round_trips(case, port))))
+    choice = _choice(case, port)
+    case = replace(case, doubts=(*case.doubts, *filter(None, [choice.doubt])))
     report = build_report(case, diagnose(case), golden=golden, search=search, source=path)
     if report.verdict == "mismatch" and (case.pairing.merges or case.pairing.extra):
         whole = _from_end_to_end(network, port, golden, seed, rows)
         if whole.verdict != "mismatch":
             return as_export(whole, file, opens=False)
-    if port.picked:
-        told = f"the port has {len(file.outputs)} outputs; number {port.picked + 1} was judged, the others were not"
-        report = replace(report, notes=(told, *report.notes))
+    if choice.told:
+        report = replace(
+            report, notes=(choice.told, *report.notes),
+            link_notes={**report.link_notes, "build": f"{choice.told}; {report.link_notes['build']}"},
+        )  # fmt: skip
     halves = _holds_halves(case)
     is_open = report.verdict == "mismatch" and _has_slopes(case) and (halves or not _is_followed(case))
     if is_open and _is_within(case, port, Precision("float32", "float16" if halves else "float32")):
         return as_export(_uncompared(report, HALVES if halves else MERGED), file, opens=False)
     return as_export(_with_defaults(report, case, port), file)
+
+
+def _claims_otherwise(network: Network, file: FileGraph) -> Iterator[str]:
+    """A sentence on what a file of porter's says of itself and the legacy file does not."""
+    if not any(key.startswith("porter_") for key in file.metadata):
+        return
+    known = describe_ends(network)
+    other = [key for key in CLAIMED if file.metadata.get(key, known[key]) != known[key]]
+    if other:
+        told = ", ".join(other)
+        yield f"what the file says of itself in {told} is not so of this legacy file; nothing was judged by it"
+
+
+def _choice(case: Case, port: FilePort) -> Choice:
+    """Which of the file's outputs was judged."""
+    shown = {one.pair.block.leaving for one in case.judged if one.pair.block is not None and one.verdict == "parity"}
+    return describe_choice(port.file, port.trace([case.inputs[:SEEN_ROWS]]), port.outputs, shown, case.program.outputs)
 
 
 def _round_trips(case: Case, port: FilePort) -> Iterator[Cause]:
@@ -172,21 +199,33 @@ def _verify_graph(network: KerasNetwork, file: FileGraph, golden: Any, seed: int
     notes = list(report.notes)
     if not paired.by_name:
         notes.append("the file's tensors were paired with the legacy layers by the numbers in them, not by their names")
-    notes.append(_usual_note(file, list(feeds.values())))
-    notes += file.notes
-    return replace(report, notes=tuple(notes))
+    report = replace(report, notes=(*notes, *file.notes))
+    held = _held_defaults(program, file, paired, feeds)
+    return with_defaults(report, held, file, report.layers[-1].layer, len(drawn[0]), link="export")
 
 
-def _usual_note(file: FileGraph, inputs: list[Array]) -> str:
-    """What comes out where the runtime optimizes the file as it does unless it is told otherwise."""
-    tensors = file.trace(inputs)
-    own, usual = [tensors[key] for key in file.outputs], file.call(inputs)
-    told = f"with {file.defaults} the outputs of {len(inputs[0]):,} inputs"
-    pairs = list(zip(own, usual, strict=True))
+def _held_defaults(program: Program, file: FileGraph, paired: FilePairing, feeds: Mapping[str, Array]) -> Defaults:
+    """The outputs where the runtime optimizes the file as it does unless it is told otherwise."""
+    inputs, count = list(feeds.values()), len(next(iter(feeds.values())))
+    own, usual = file.trace(inputs), dict(zip(file.outputs, file.call(inputs), strict=True))
+    pairs = [(own[place.key], usual[place.key]) for place in map(paired.places.__getitem__, program.outputs)]
     if all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs):
-        return f"{told} are the same bits as without"
-    gap = max(float(np.nanmax(np.abs(a.astype(np.float64) - b), initial=0.0)) for a, b in pairs)
-    return f"{told} differ by up to {gap:.3g} from those without; that was not held against a bound"
+        return Defaults(same=True)
+    if any(a.shape != b.shape for a, b in pairs):
+        return Defaults(same=False, largest=np.inf, exceeding=1)
+    with np.errstate(invalid="ignore"):
+        gaps = (np.nanmax(np.abs(a.astype(np.float64) - b), initial=0.0) for a, b in pairs)
+    largest = float(max(gaps))
+    try:
+        precisions = {step.name: paired.precisions.get(step.name, COARSEST) for step in program.steps}
+        bounds = end_to_end(program, feeds, precisions)
+    except KeyError:  # a step without a bound
+        return Defaults(same=False, largest=largest)
+    found = merge_comparisons(
+        compare_outputs(wanted, paired.places[name].read(usual, (count, *wanted.shape[1:])), bounds[name])
+        for name, wanted in zip(program.outputs, map(np.asarray, program(feeds)), strict=True)
+    )
+    return Defaults(False, largest, found.exceeding, found.allowed)
 
 
 def _from_end_to_end(network: Network, port: FilePort, golden: Any, seed: int, rows: int) -> Report:
@@ -246,7 +285,9 @@ def _whole_bound(case: Case, rows: Array) -> tuple[Array, Array | None]:
     return np.asarray(program(rows)[0]), np.asarray(end_to_end(program, rows, precisions)[names[-1]])
 
 
-def with_defaults(report: Report, held: Defaults, file: FileGraph, layer: str, count: int) -> Report:
+def with_defaults(
+    report: Report, held: Defaults, file: FileGraph, layer: str, count: int, link: str = "build"
+) -> Report:
     """The same with a note, and a finding where rounding does not explain what the optimizations change.
 
     Args:
@@ -255,6 +296,7 @@ def with_defaults(report: Report, held: Defaults, file: FileGraph, layer: str, c
         file: which was run.
         layer: row name of the last step.
         count: of rows.
+        link: under which the report has the verdict.
     """
     told = f"with {file.defaults} the outputs of {count:,} inputs"
     if held.same:
@@ -273,7 +315,7 @@ def with_defaults(report: Report, held: Defaults, file: FileGraph, layer: str, c
         "run it with the optimizations off",
     )  # fmt: skip
     return replace(
-        report, verdict="mismatch", findings=(*report.findings, found), links={**report.links, "build": "mismatch"}
+        report, verdict="mismatch", findings=(*report.findings, found), links={**report.links, link: "mismatch"}
     )
 
 

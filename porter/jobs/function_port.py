@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +89,7 @@ def verify_function(
         findings=_findings(whole, own, program.outputs[-1], name),
         is_settled=False,
         note=f"from end to end on {count:,} inputs: {told}",
-        notes=(f"{HIDDEN}: its outputs alone were compared, from end to end: {told}",),
+        notes=(f"{HIDDEN}: its outputs alone were compared, from end to end: {told}", *getattr(function, "notes", ())),
     )
     provenance = verification(network, port=None, seed=seed, placement=None, rows=count) | {"port": name}
     return assemble(judgement, reading_of(network, program, golden), None, provenance, has_samples=False)
@@ -139,10 +141,12 @@ def _call(function: Function, feeds: Mapping[str, Array], program: Program, name
     Raises:
         PortError: the function raises, or gives something else than so many arrays of rows of numbers.
     """
+    count = len(next(iter(feeds.values())))
     try:
-        given = function(*(rows.copy() for rows in feeds.values()))
-        outputs = list(given) if isinstance(given, list | tuple) else [given]
-        arrays = [np.asarray(each).astype(np.float64) for each in outputs]
+        with redirect_stdout(sys.stderr):  # standard output is the report's
+            given = function(*(rows.copy() for rows in feeds.values()))
+        is_rows = len(program.outputs) == 1 != len(given) == count if isinstance(given, list | tuple) else True
+        arrays = [_numbers(each) for each in ([given] if is_rows else given)]
     except Exception as error:  # somebody's own function may raise anything
         shapes = ", ".join(str(rows.shape) for rows in feeds.values())
         raise PortError(
@@ -160,6 +164,20 @@ def _call(function: Function, feeds: Mapping[str, Array], program: Program, name
             remedy="return the outputs",
         )
     return arrays
+
+
+def _numbers(given: Any) -> Array:
+    """What a function gave as float64.
+
+    Raises:
+        TypeError: text, complex numbers, or numbers that are masked, of which a part would be passed over.
+    """
+    if np.ma.is_masked(given):
+        raise TypeError("it gives masked numbers")
+    array = np.asarray(given)
+    if array.dtype.kind in "cSU":
+        raise TypeError(f"it gives {array.dtype.name}")
+    return array.astype(np.float64)
 
 
 def _feeds(

@@ -308,16 +308,18 @@ class _Runner:
 
 
 def _outputs(model: Any) -> tuple[int, ...]:
-    """Keys of the outputs, in the order in which the signature numbers them: the graph's own may be another."""
+    """Keys of the outputs: first those of the signature, as it numbers them; then what the graph has beside."""
     keys = tuple(int(at) for at in model.subgraphs[0].outputs)
     for signature in model.signatureDefs or ():
-        numbers = {
-            int(found.group(1)): int(each.tensorIndex)
-            for each in signature.outputs or ()
-            if (found := NUMBERED.fullmatch(_text(each.name))) is not None
-        }
-        if set(numbers.values()) == set(keys) and len(numbers) == len(keys):
-            return tuple(numbers[number] for number in sorted(numbers))
+        named = {_text(each.name): int(each.tensorIndex) for each in signature.outputs or ()}
+        if int(signature.subgraphIndex or 0) or not named or not set(named.values()) <= set(keys):
+            continue
+        numbers = {name: NUMBERED.fullmatch(name) for name in named}
+        if all(numbers.values()):
+            first = [named[name] for name in sorted(named, key=lambda name: int(name.rpartition("_")[2]))]
+        else:
+            first = [key for key in keys if key in named.values()]
+        return tuple(dict.fromkeys((*first, *keys)))
     return keys
 
 

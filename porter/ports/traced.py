@@ -38,10 +38,14 @@ class TracedPort:
         call: inputs to the outputs by their names, by what a person calls of it, where that is something else than
             ``run``.
         rate: rows a second on given inputs, where the runtime measures that better than a call of ``run`` does.
+        program: the program that it is (``porter.exports.program.Program``), which does more for its user than compute;
+            None for any other runtime.
         alone: runs one layer by its name on arrays of its own, as ``run`` gives and takes them; None where the runtime
             runs none alone. It raises where a layer cannot be.
         states: by recurrent layer, what gives its states after each time step, as
             ``reference.rounding.recurrent_steps`` asks for them.
+        notes: what the report says of it.
+        doubts: why what somebody calls of it may not be what was judged, a sentence each.
     """
 
     name: str
@@ -55,8 +59,11 @@ class TracedPort:
     portable: str = "porter export"
     call: Run | None = None
     rate: Callable[[Sequence[Array]], float] | None = None
+    program: Any = None
     alone: Callable[[str, Sequence[Array]], Array] | None = None
     states: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def precision_of(self, layer: str) -> Precision:
         """In which it computes a layer."""

@@ -105,8 +105,9 @@ def inevitable_overflow(trace: LayerTrace, precision: Precision) -> Array:
 
 
 def end_to_end(
-    program: Program, feed: Mapping[str, Array] | Array, precision: Precision | Mapping[str, Precision]
-) -> dict[str, Array]:
+    program: Program, feed: Mapping[str, Array] | Array, precision: Precision | Mapping[str, Precision], *,
+    with_platform: bool = True,
+) -> dict[str, Array]:  # fmt: skip
     """How far a correct port may lie from the reference after each step, both fed with the same program inputs.
 
     Sound but loose (in the median a thousand times the error): it informs, and judges whether golden samples of
@@ -116,6 +117,7 @@ def end_to_end(
         program: the legacy program; every step with a bound.
         feed: as ``Program.trace`` takes it.
         precision: of the port, for all steps or by step name.
+        with_platform: whether what Keras' backends are known to do wrong is allowed for.
 
     Returns:
         By step name, float64 of the shape of its outputs.
@@ -130,7 +132,8 @@ def end_to_end(
         chosen = precision if isinstance(precision, Precision) else precision[step.name]
         trace = traces[step.name]
         errors[step.name] = allowed_error(step, inputs, trace, chosen, input_error=carried)
-        errors[step.name] += platform_allowance(step, inputs, trace, chosen)
+        if with_platform:
+            errors[step.name] += platform_allowance(step, inputs, trace, chosen)
         values[step.name] = trace.outputs
     return {step.name: errors[step.name] for step in program.steps}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -42,6 +44,30 @@ def transposed(number):
     def edit(model):
         kernel = products(model)[number].inputs[1]
         put(model, kernel, array(model, kernel).T)
+
+    return edit
+
+
+def with_another_output(*, signed):
+    """The negative of the output as a second one; ``signed``: which the signature names instead."""
+
+    def edit(model):
+        graph = model.subgraphs[0]
+        own = int(graph.outputs[0])
+        tensor, code, node = copy.copy(graph.tensors[own]), schema.OperatorCodeT(), schema.OperatorT()
+        tensor.name, tensor.buffer = b"more", 0
+        graph.tensors.append(tensor)
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.NEG
+        code.version = 1
+        model.operatorCodes.append(code)
+        node.opcodeIndex = len(model.operatorCodes) - 1
+        node.builtinOptionsType, node.builtinOptions = schema.BuiltinOptions.NegOptions, schema.NegOptionsT()
+        made = len(graph.tensors) - 1
+        node.inputs, node.outputs = np.array([own], np.int32), np.array([made], np.int32)
+        graph.operators.append(node)
+        graph.outputs = np.array([own, made], np.int32)
+        if signed:
+            model.signatureDefs[0].outputs[0].tensorIndex = made
 
     return edit
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -67,6 +69,20 @@ def test_a_mistake_in_the_text_is_found_at_its_layer(tmp_path, code):
     assert report.verdict == "mismatch"
     assert [row.layer for row in report.layers if row.verdict == "mismatch"] == [where]
     assert (code, where) in [(each.code, each.layer) for each in report.findings], str(report)
+
+
+def test_a_program_that_has_nothing_to_test_itself_with_says_so(tmp_path, suffix):
+    """From end to end no bound is known for convolutions: a test without rows is not passed."""
+    path = tmp_path / f"net{suffix}"
+    report = porter.export(graphs.cnn(tmp_path / "old.h5"), path)
+    assert report.verdict == "parity" and "no rows to test itself with" in report.link_notes["export"]
+    command = [sys.executable, str(path)] if suffix == ".py" else [str(tmp_path / "prog")]
+    compilers = {".c": ["cc", "-DMAIN", str(path), "-lm"], ".f90": ["gfortran", str(path)]}
+    if suffix != ".py":
+        subprocess.run([*compilers[suffix], "-o", command[0]], check=True, cwd=tmp_path)
+    done = subprocess.run([*command, "--selftest"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "selftest has no rows" in done.stdout + done.stderr
+    assert "passed" not in done.stdout
 
 
 def test_an_open_length_and_a_mask_are_refused_by_name(tmp_path):

@@ -180,6 +180,32 @@ def test_a_saved_model_that_runs_python(square, tmp_path):
         porter.verify(square, tmp_path / "a")
 
 
+def test_what_is_served_is_judged_whatever_the_layers_beside_it_give(square, tmp_path):
+    import keras
+    import tensorflow as tf
+
+    model = porter.build(square)
+    names = [each.name for each in model.layers[1:]]
+    inner = keras.Function(model.inputs, [each.output for each in model.layers[1:]])
+
+    def verified(factor, **more):
+        folder, module = tmp_path / f"a{factor}", tf.Module()
+        module.model = model
+        made = {
+            "serving_default": lambda inputs: {"output_0": factor * model(inputs)},
+            "layers": lambda inputs: dict(zip(names, keras.tree.flatten(inner([inputs])), strict=True)),
+            **more,
+        }
+        spec = [tf.TensorSpec((None, 7), tf.float32, name="inputs")]
+        signatures = {name: tf.function(f, spec, autograph=False).get_concrete_function() for name, f in made.items()}
+        tf.saved_model.save(module, str(folder), signatures=signatures)
+        return porter.verify(square, folder, rows=50)
+
+    assert verified(1.01).verdict == "mismatch"
+    report = verified(1, predict=lambda inputs: {"output_0": -model(inputs)})
+    assert report.verdict == "parity" and "predict not at all" in report.notes[0]
+
+
 @pytest.mark.parametrize("content", [b"", b"nothing"])
 def test_no_saved_model(square, tmp_path, content):
     (tmp_path / "saved_model.pb").write_bytes(content)

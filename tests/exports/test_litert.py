@@ -165,11 +165,19 @@ def test_tensorflow_stands_in_for_the_runtime(square, tmp_path, monkeypatch):
     assert report.verdict == "parity" and "tf.lite" in report.link_notes["export"]
 
 
+@pytest.mark.parametrize(("signed", "verdict"), [(False, "parity"), (True, "inconclusive")])
+def test_who_calls_the_signature_may_get_another_output(square, tmp_path, signed, verdict):
+    path = litert_files.write(square, tmp_path / "a.tflite", litert_files.with_another_output(signed=signed))
+    report = porter.verify(square, path, search=False, rows=50)
+    assert report.verdict == report.links["export"] == verdict and "more not at all" in report.notes[0]
+
+
 def test_outputs_stand_in_the_order_of_the_signature():
     """A converter may list them in another; where the signature does not number them, the graph's own order counts."""
     outputs = [SimpleNamespace(name=b"output_0", tensorIndex=52), SimpleNamespace(name=b"output_1", tensorIndex=51)]
     model = SimpleNamespace(
-        subgraphs=[SimpleNamespace(outputs=[51, 52])], signatureDefs=[SimpleNamespace(outputs=outputs)]
+        subgraphs=[SimpleNamespace(outputs=[51, 52])],
+        signatureDefs=[SimpleNamespace(outputs=outputs, subgraphIndex=0)],
     )
     assert _outputs(model) == (52, 51)
     outputs[0].name = b"mean"

@@ -111,6 +111,40 @@ def test_every_layer_is_an_output_on_request(square, tmp_path):
     assert porter.verify(square, path, search=False).verdict == "parity"
 
 
+def with_another_output(graph, *, place, names, operation):
+    """An output of as many numbers, computed from the network's; both under the names given."""
+    own, other = names
+    for each in graph.node:
+        each.output[:] = [own if name == "Norm_out" else name for name in each.output]
+    graph.output[0].name = own
+    graph.node.append(onnx.helper.make_node(operation, [own], [other], name="more"))
+    graph.output.insert(place, onnx.helper.make_tensor_value_info(other, 1, [None, 7]))
+
+
+@pytest.mark.parametrize(
+    ("place", "names", "operation", "verdict"),
+    [
+        (1, ("Norm_out", "more"), "Neg", "parity"),
+        (1, ("good", "more"), "Neg", "parity"),
+        (0, ("good", "more"), "Identity", "parity"),
+        (0, ("good", "more"), "Neg", "inconclusive"),  # who takes the first output gets another network
+        (0, ("Norm_out", "more"), "Neg", "inconclusive"),
+        (1, ("good", "Norm_out"), "Neg", "inconclusive"),  # and who takes it by its name
+    ],
+)
+def test_which_of_several_outputs_is_judged(square, tmp_path, place, names, operation, verdict):
+    def edit(graph):
+        with_another_output(graph, place=place, names=names, operation=operation)
+
+    report = porter.verify(square, onnx_files.write(square, tmp_path / "a.onnx", edit), search=False, rows=50)
+    assert report.verdict == report.links["export"] == verdict
+    judged = names[0] if operation == "Neg" else names[1]
+    assert (
+        report.notes[0].startswith("of the outputs ") and f", {judged} was judged as the network's" in report.notes[0]
+    )
+    assert report.notes[0] in report.link_notes["export"]
+
+
 def test_what_the_file_says_of_its_columns(square, tmp_path):
     path = onnx_files.write(square, tmp_path / "a.onnx")
     told = {each.key: each.value for each in onnx.load(path).metadata_props}
@@ -264,6 +298,27 @@ def test_damaged_bytes_end_in_a_refusal_or_a_verdict(square, tmp_path, seed):
         assert porter.verify(square, tmp_path / "a.onnx", search=False, rows=50).verdict in ("mismatch", "parity")
     except porter.PorterError as error:
         assert str(error)
+
+
+def test_whole_numbers_in_between_are_a_mismatch(square, tmp_path):
+    def edit(graph):
+        for each in graph.node:
+            each.output[:] = ["real" if name == "Norm_out" else name for name in each.output]
+        casts = (["real"], ["whole"], 6), (["whole"], ["Norm_out"], 1)
+        graph.node.extend(onnx.helper.make_node("Cast", given, made, to=to) for given, made, to in casts)
+
+    report = porter.verify(square, onnx_files.write(square, tmp_path / "a.onnx", edit), search=False, rows=50)
+    assert report.verdict == "mismatch" and [each.layer for each in report.findings] == ["Norm_out"]
+
+
+def test_what_the_file_wrongly_says_of_itself_is_told(square, tmp_path):
+    path = onnx_files.write(square, tmp_path / "a.onnx")
+    assert "says of itself" not in " ".join(porter.verify(square, path, search=False, rows=50).notes)
+    model = onnx.load(path)
+    next(each for each in model.metadata_props if each.key == "porter_inputs").value = "[]"
+    onnx.save(model, path)
+    notes = porter.verify(square, path, search=False, rows=50).notes
+    assert any("says of itself in porter_inputs is not so" in note for note in notes)
 
 
 @pytest.mark.parametrize(("dtype", "cast"), [("float32", "FLOAT16"), ("float64", "FLOAT"), ("float32", "FLOAT")])

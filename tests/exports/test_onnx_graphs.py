@@ -12,7 +12,7 @@ from onnx import helper
 
 import porter
 from porter.exports.onnx import build_onnx
-from tests.exports import onnx_files
+from tests.exports import graphs, onnx_files
 from tests.exports.graphs import held as weights
 from tests.exports.graphs import norm
 from tests.keras_legacy.files import layer, model, write
@@ -268,6 +268,23 @@ def clipped(graph):
     last.output[0] = "before"
 
 
+@pytest.mark.parametrize("limit", [30.0, 1e8])
+def test_a_limit_on_the_input_is_found_wherever_it_is(tmp_path, limit):
+    """A network without a documented range may be fed with pixels, or with anything."""
+    file, path = graphs.cnn(tmp_path / "old.h5"), tmp_path / "a.onnx"
+    porter.export(file, path)
+    model = onnx.load(path)
+    name = model.graph.input[0].name
+    for each in model.graph.node:
+        each.input[:] = ["limited" if given == name else given for given in each.input]
+    ends = [onnx.numpy_helper.from_array(np.array(end, np.float32), f"end_{end}") for end in (-limit, limit)]
+    model.graph.initializer.extend(ends)
+    model.graph.node.insert(0, onnx.helper.make_node("Clip", [name, *(end.name for end in ends)], ["limited"]))
+    onnx.save(model, path)
+    report = porter.verify(file, path)
+    assert report.verdict == "mismatch" and [row.layer for row in report.layers if row.exceeding] == ["conv_1"]
+
+
 def test_layers_are_fed_with_wide_numbers_of_their_own(tmp_path, monkeypatch):
     from porter.exports.file_pairing import FilePairing
 
@@ -281,7 +298,8 @@ def test_layers_are_fed_with_wide_numbers_of_their_own(tmp_path, monkeypatch):
         raise porter.PortError("alone")
 
     monkeypatch.setattr(FilePairing, "_alone", refuse)
-    assert porter.verify(network, path).verdict == "parity"  # so only they show it
+    monkeypatch.setattr("porter.exports.judge.enlarge", lambda *given: [])
+    assert porter.verify(network, path).verdict == "parity"  # so only they show it, and larger inputs
 
 
 @pytest.mark.subprocess

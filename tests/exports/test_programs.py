@@ -174,11 +174,7 @@ def test_a_mistake_edited_by_hand_is_named(network, tmp_path, language, code):
     path, _ = written(network, tmp_path, language)
     layer, edits = EDITS[code]
     pattern, by = edits[language]
-    text, count = re.subn(
-        pattern, by, path.read_text(), count=1, flags=re.DOTALL if code == "activation.replaced" else 0
-    )
-    assert count == 1
-    path.write_text(text)
+    edited(path, pattern, by, re.DOTALL if code == "activation.replaced" else 0)
     report = porter.verify(network, path, compile=True)
     assert report.verdict == report.links["export"] == "mismatch"
     assert [(each.code, each.layer) for each in report.findings] == [(code, layer)], str(report)
@@ -188,11 +184,66 @@ def test_a_mistake_edited_by_hand_is_named(network, tmp_path, language, code):
 def test_a_function_that_does_otherwise_than_the_layers_is_found(network, tmp_path, language):
     """What people call is held against what its layers give, far outside of the range as well."""
     path, _ = written(network, tmp_path, language)
-    text, count = re.subn(*CLAMPED[language], path.read_text(), count=1)
-    assert count == 1
-    path.write_text(text)
+    edited(path, *CLAMPED[language])
     report = porter.verify(network, path, compile=True)
     assert report.verdict == "mismatch" and [each.code for each in report.findings] == ["call.overridden"]
+
+
+# What it does beside its functions: what it prints, and its test of itself.
+DOUBLED = {
+    "c": (r"\(double\)y\[j\], j", "2 * y[j], j"),
+    "fortran": (r"(e3\)\)', )outputs", r"\1 2 * outputs"),
+    "numpy": (r"repr\(float\(value\)\)", "repr(2 * float(value))"),
+}
+MOVED = {  # the first golden output, by 1e-9
+    "c": (r"(golden_outputs\[\d+\] = \{\s*)", r"\g<1>1e-9 + "),
+    "fortran": (r"(data \(golden_outputs.*?& *\n *)[^,]*", r"\g<1>1e-9_real64"),
+    "numpy": (r"(golden_outputs = np\.array\(\[)", r"\g<1>1e-9 + "),
+}
+
+
+def edited(path, pattern, by, flags=0):
+    text, count = re.subn(pattern, by, path.read_text(), count=1, flags=flags)
+    assert count == 1
+    path.write_text(text)
+
+
+def test_what_a_program_does_beside_its_functions_is_judged(network, tmp_path, language):
+    path, report = written(network, tmp_path, language)
+    assert "rows of text is what its function gives, to the last bit" in report.link_notes["export"]
+    assert "8 rows of the reference and passes, and fails with other" in report.link_notes["export"]
+    edited(path, *DOUBLED[language])
+    edited(path, *MOVED[language], re.DOTALL)
+    report = porter.verify(network, path, compile=True)
+    assert report.verdict == "mismatch"
+    assert [each.code for each in report.findings] == ["call.overridden", "selftest.values"], str(report)
+    assert "printed for rows of text" in report.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by", "verdict", "told"),
+    [
+        (r"repr\(float\(value\)\)", '"%.6f" % value', "parity", "to the digits printed"),
+        (r"repr\(float\(value\)\)", '"%.1f" % value', "inconclusive", "too few digits"),
+        (r"print\(\*\(repr", 'print("row:", *(repr', "inconclusive", "a line of 4 words for 3 outputs"),
+        (r"print\(\*\(repr\(float\(value\)\)", 'print(*(f"{value}m"', "inconclusive", "is a number"),
+        (r"for row in predict\(", "for row in 3 * predict(", "mismatch", "is not what its function gives"),
+        (r"(golden_allowed = )", r"\1 1000 * ", "mismatch", "allows an error of"),
+        (r"golden_outputs \+ shift", "2 + golden_outputs", "mismatch", "of the reference and fails"),
+        (r"golden_outputs \+ shift", "golden_outputs", "mismatch", "passes with other outputs as well"),
+        (
+            r"(return bool\(np\.all\(.*) <= golden_allowed",
+            r"\1 <= 1e9",
+            "mismatch",
+            "passes with other outputs as well",
+        ),
+    ],
+)
+def test_what_is_not_quite_wrong_is_told(network, tmp_path, pattern, by, verdict, told):
+    path, _ = written(network, tmp_path, "numpy")
+    edited(path, pattern, by)
+    report = porter.verify(network, path, compile=True)
+    assert report.verdict == verdict and told in report.link_notes["export"], str(report)
 
 
 def test_one_number_changed_in_the_text_is_named_with_its_place(network, tmp_path, language):

@@ -30,7 +30,15 @@ def test_a_constant_that_is_too_small_is_told(benchmark, monkeypatch):
     monkeypatch.setitem(constants.ACCURACY["float32"], "tanh", Accuracy(1.0))
     found = benchmark.examine(benchmark.case_of("tanh"), "onnxruntime", FEW)
     assert not found.is_sound and "UNSOUND" in "\n".join(benchmark.rows_of([found]))
-    assert "sound for all but tanh (onnxruntime)" in benchmark.told([found], FEW)
+    rows = list(benchmark.rows_of([found]))[2:]
+    assert "sound for all but tanh (onnxruntime)" in benchmark.told(rows)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "numpy, float64"])
+def test_softmax_is_measured_row_by_row(benchmark, monkeypatch, runtime):
+    assert benchmark.examine(benchmark.SOFTMAX, runtime, FEW).is_sound
+    monkeypatch.setattr("benchmarks.softmax_accuracy.exact_softmax", lambda row, at: 0.5)
+    assert not benchmark.examine(benchmark.SOFTMAX, runtime, FEW).is_sound
 
 
 def test_what_is_wrong_in_a_runtime_is_told_against_exact_numbers(benchmark):

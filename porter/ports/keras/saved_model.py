@@ -90,8 +90,8 @@ def open_saved_model(path: Path, *, trusted: bool = False) -> Callable[..., Any]
     run = _called(serve, loaded)
     shown = loaded.signatures.get(LAYERS)
     if shown is None:
-        function = _function(run)
-        function.__name__ = path.name
+        function: Any = _function(run)
+        function.__name__, function.notes = path.name, _unjudged(loaded, serve)
         return function
     outputs = tuple(sorted(serve.structured_outputs, key=natural))
     dtype = next(iter(serve.structured_outputs.values())).dtype.name
@@ -103,7 +103,24 @@ def open_saved_model(path: Path, *, trusted: bool = False) -> Callable[..., Any]
         outputs,
         Precision(dtype, dtype),
         path=path,
+        notes=_unjudged(loaded, serve),
     )
+
+
+def _unjudged(loaded: Any, serve: Any) -> tuple[str, ...]:
+    """A sentence on the signatures that nothing was compared with."""
+    judged = next(name for name, signature in loaded.signatures.items() if signature is serve)
+    rest = [name for name, other in loaded.signatures.items() if name != LAYERS and _content(other) != _content(serve)]
+    return (f"the signature {judged} was judged, and {', '.join(rest)} not at all",) if rest else ()
+
+
+def _content(signature: Any) -> tuple[list[bytes], list[int]]:
+    """Its operations, and the variables that it takes: two that have these alike are one."""
+    nodes = signature.graph.as_graph_def().node
+    for node in nodes:
+        node.attr.pop("_user_specified_name", None)  # which numbers the variables anew
+    taken = [id(each) for each in signature.captured_inputs]
+    return [node.SerializeToString(deterministic=True) for node in nodes], taken
 
 
 def _called(signature: Any, loaded: Any) -> Callable[[Sequence[Array]], dict[str, Array]]:
