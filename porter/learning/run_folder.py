@@ -117,10 +117,11 @@ def _is_unbegun(folder: RunFolder) -> bool:
 
 def write_config(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Written last of what a run begins with, so that a folder with it is one that can be resumed."""
-    _write(folder.config, json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=2) + "\n")
+    write_text(folder.config, json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=2) + "\n")
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """All of it, or what was there before."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_text(text, encoding="utf-8")
@@ -185,4 +186,4 @@ def cut_log(folder: RunFolder, epochs: int) -> None:
         rows = list(csv.reader(stream))
     kept = [row for row in rows[:1]] + [row for row in rows[1:] if row and row[0].isdigit() and int(row[0]) < epochs]
     lines = "".join(",".join(row) + "\r\n" for row in kept if kept and len(row) == len(kept[0]))
-    _write(folder.log, "" if len(kept) < 2 else lines)
+    write_text(folder.log, "" if len(kept) < 2 else lines)

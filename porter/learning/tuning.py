@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from porter.errors import UsageError
 from porter.learning import run_folder
@@ -26,6 +29,8 @@ Space = Callable[[Any], Mapping[str, Any]]
 TUNERS = ("random", "hyperband", "bayesian")
 BATCHES, DECAYS = (16, 32, 64, 128), (0.0, 1e-5, 1e-4, 1e-3)
 RATES = (1e-4, 1e-2)
+RESULT = "result.json"
+"""In the folder of a trial: its values, and the best validation loss."""
 
 
 @dataclass(frozen=True)
@@ -238,19 +243,53 @@ def _make_tuner(training: Training, tuner: str, trials: int, space: Space) -> An
             model.optimizer.build(model.trainable_variables)
             return model
 
-        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> float:
             return _fit_trial(training, _planned(training.plan, space(hp)), model, kwargs)
 
     assert training.folder is not None
-    how: dict[str, Any] = {"objective": keras_tuner.Objective("val_loss", "min"), "seed": training.plan.seed}
+    # KerasTuner takes a seed of 0 for none.
+    how: dict[str, Any] = {"objective": keras_tuner.Objective("val_loss", "min"), "seed": training.plan.seed + 1}
     how |= {"directory": str(training.folder.path), "project_name": "trials", "overwrite": False}
-    if tuner == "hyperband":
-        return keras_tuner.Hyperband(Ways(), max_epochs=training.plan.epochs, **how)
-    kind = keras_tuner.RandomSearch if tuner == "random" else keras_tuner.BayesianOptimization
-    return kind(Ways(), max_trials=trials, **how)
+    how |= {"max_epochs": training.plan.epochs} if tuner == "hyperband" else {"max_trials": trials}
+    kinds = {"random": keras_tuner.RandomSearch, "hyperband": keras_tuner.Hyperband}
+    return _remembering(kinds.get(tuner, keras_tuner.BayesianOptimization))(Ways(), **how)
 
 
-def _fit_trial(training: Training, plan: Plan, model: Any, given: Mapping[str, Any]) -> Any:
+def _remembering(kind: Any) -> Any:
+    """A tuner that draws its trials from the beginning and looks up the losses of those that came to an end.
+
+    What KerasTuner stores of itself is not taken up: the random state of its Bayesian search is not in it, nor is the
+    order of the trials, and a kill between two of its files leaves a trial that nobody runs.
+    """
+
+    class Remembering(kind):  # type: ignore[misc]
+        def save(self) -> None:
+            """Without its own file KerasTuner begins anew."""
+
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+            """The best validation loss."""
+            record = Path(self.get_trial_dir(trial.trial_id)) / RESULT
+            values = trial.hyperparameters.values
+            known = _known_loss(record, values)
+            if known is None:
+                known = float(super().run_trial(trial, *args, **kwargs)[0])
+                run_folder.write_text(record, json.dumps({"values": values, "val_loss": known}))
+            return known
+
+    return Remembering
+
+
+def _known_loss(record: Path, values: Mapping[str, Any]) -> float | None:
+    """What a trial of the same values came to; None where it never ended, or was another."""
+    try:
+        stored = json.loads(record.read_text(encoding="utf-8"))
+        return float(stored["val_loss"]) if stored["values"] == json.loads(json.dumps(values)) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fit_trial(training: Training, plan: Plan, model: Any, given: Mapping[str, Any]) -> float:
+    """The best validation loss; NaN where no epoch had one."""
     import keras
 
     from porter.learning.callbacks import Batches, Order, sow
@@ -260,11 +299,12 @@ def _fit_trial(training: Training, plan: Plan, model: Any, given: Mapping[str, A
     callbacks = [Order(batches), *given.get("callbacks", ())]
     if plan.patience:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=plan.patience))
-    return model.fit(
+    history = model.fit(
         batches, epochs=given.get("epochs", plan.epochs), initial_epoch=given.get("initial_epoch", 0), verbose=0,
         shuffle=False, callbacks=callbacks, validation_data=training.part("validation"),
         validation_batch_size=VALIDATION_BATCH,
-    )  # fmt: skip
+    ).history["val_loss"]  # fmt: skip
+    return float(np.nanmin(history)) if np.isfinite(history).any() else float("nan")
 
 
 @contextmanager
