@@ -27,6 +27,10 @@ from porter.progress import tell
 Space = Callable[[Any], Mapping[str, Any]]
 
 TUNERS = ("random", "hyperband", "bayesian")
+NEEDED = {"bayesian": ("scipy", "sklearn")}
+"""What a tuner needs beside KerasTuner."""
+PACKAGES = {"keras_tuner": "keras-tuner", "sklearn": "scikit-learn"}
+"""Names of distributions, where a module has another."""
 BATCHES, DECAYS = (16, 32, 64, 128), (0.0, 1e-5, 1e-4, 1e-3)
 RATES = (1e-4, 1e-2)
 RESULT = "result.json"
@@ -131,13 +135,13 @@ def search(
         DataError: data that nothing sensible can follow from.
         RunError: a search that cannot be resumed.
     """
-    if importlib.util.find_spec("keras_tuner") is None:
-        raise missing("keras-tuner", "search", "porter search")
+    _check_installed(("keras_tuner",))
     place = Path(run)
     if resume:
         return _go_on(place, space, progress)
     if tuner not in TUNERS:
         raise UsageError("tuner", found=repr(tuner), expected=f"one of {', '.join(TUNERS)}")
+    _check_installed(NEEDED.get(tuner, ()))
     if trials < 1:
         raise UsageError("trials", found=str(trials), expected="at least 1")
     if model is None or data is None or validation == 0:
@@ -160,6 +164,13 @@ def search(
     return _search(training, tuner, trials, space, target, force=force)
 
 
+def _check_installed(packages: Sequence[str]) -> None:
+    """That the extra is there, all of it."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise missing(PACKAGES.get(package, package), "search", "porter search")
+
+
 def _go_on(place: Path, space: Space | None, progress: bool) -> Searched:
     """Take up a search where it was interrupted."""
     folder, config = run_folder.read_config(place)
@@ -167,6 +178,7 @@ def _go_on(place: Path, space: Space | None, progress: bool) -> Searched:
         raise RunError(f"run {place}", found="a training", expected="a search", remedy="porter finetune --resume")
     if config["search"]["own_space"] and space is None:
         raise RunError(f"search {place}", found="no space", expected="the function that it was begun with: space=")
+    _check_installed(NEEDED.get(config["search"]["tuner"], ()))
     start, data, split = open_run(folder, config)
     training = Training(
         start, data, split, read_plan(config["plan"]), tuple(config["problems"]), folder, (), progress, False
@@ -184,12 +196,14 @@ def _search(
     chosen = space if space is not None else _usual_space(training.plan, names)
     with _quiet_tuner():
         made = _make_tuner(training, tuner, trials, chosen)
-        made.search()
-        found = made.oracle.get_best_trials(1)
+        try:
+            made.search()
+        except RuntimeError as error:  # three trials that failed, one after the other
+            raise _all_failed(str(error).strip().splitlines()[-1]) from error
+        found = [trial for trial in made.oracle.get_best_trials(1) if trial.status == "COMPLETED"]
     told = _told(made, training.plan)
     if not found:
-        raise RunError("the search", found="no trial that came to an end", expected="at least one",
-                       remedy="look at the trials in the run folder; narrow the space")  # fmt: skip
+        raise _all_failed("no trial that came to an end")
     plan = _planned(training.plan, chosen(found[0].hyperparameters))
     tell("training the best")
     tuned = _train_best(training, plan, output, force=force)
@@ -197,6 +211,11 @@ def _search(
         tuned.report = replace(tuned.report, trials=told)
         write_report(folder, tuned)
     return Searched(told, plan, tuned)
+
+
+def _all_failed(found: str) -> RunError:
+    return RunError("the search", found=found, expected="trials that come to an end",
+                    remedy="look at the trials in the run folder; narrow the space, or lower the rates")  # fmt: skip
 
 
 def _usual_space(plan: Plan, names: Sequence[str]) -> Space:
@@ -220,6 +239,8 @@ def _planned(plan: Plan, values: Mapping[str, Any]) -> Plan:
     Raises:
         UsageError: a name that no plan has.
     """
+    if not isinstance(values, Mapping):
+        raise UsageError("space", found=repr(values), expected="a function that gives names and values")
     odd = sorted(set(values) - set(plan.as_dict()))
     if odd:
         raise UsageError("space", found=", ".join(odd), expected=f"names among {', '.join(plan.as_dict())}")

@@ -24,8 +24,8 @@ def error_of(outputs, truth):
 def test_a_trunk_of_one_sensor_learns_the_bands_of_another(keras, real, optics):
     """MODIS' layers learn the particles of water as OLI sees it, from synthetic pixels of the bio-optical model.
 
-    Its four bands are brought to MODIS' eight by straight lines to begin with. The same with layers of random arrays, and
-    OLI's own network, are what the errors on held-out pixels are held against.
+    Its four bands are brought to MODIS' eight by straight lines to begin with. The same with layers of random arrays,
+    and OLI's own network, are what the errors on held-out pixels are held against.
     """
     sensors = real / "oc_smart" / "sensors"
     source, own = sensors / "MODIS-Aqua" / "MODIS-Aqua_bbpNN.h5", porter.read(sensors / "OLI" / "OLI_bbpNN.h5")

@@ -104,6 +104,13 @@ def test_a_trial_that_was_another_is_not_taken_for_this_one(keras, mixed, data, 
         porter.finetune(resume=tmp_path / "s")
 
 
+def test_trials_that_all_fail_are_no_best(keras, mixed, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("porter.learning.tuning._fit_trial", lambda *_: float("nan"))
+    for trials in (1, 4):  # KerasTuner gives up after three
+        with pytest.raises(RunError, match="trials that come to an end"):
+            search(mixed, data, run=tmp_path / str(trials), trials=trials, epochs=1, space=space, freeze="Layer1")
+
+
 def test_a_seed_decides_what_is_tried_zero_as_any_other(keras, mixed, data, tmp_path, lessons):
     how = {"trials": 3, "epochs": 1, "space": space, "freeze": "Layer1"}
     tried = [search(mixed, data, run=tmp_path / f"{k}", seed=seed, **how).trials for k, seed in enumerate((0, 0, 1))]
@@ -130,6 +137,11 @@ def test_what_cannot_be_meant(keras, mixed, data, tmp_path, monkeypatch):
             search(mixed, data, run=tmp_path / "s", **wrong)
     with pytest.raises(UsageError, match="names among"):
         search(mixed, data, run=tmp_path / "s", trials=1, epochs=1, space=lambda hp: {"rate": hp.Float("r", 0, 1)})
+    with pytest.raises(UsageError, match="names and values"):
+        search(mixed, data, run=tmp_path / "s", trials=1, epochs=1, force=True, space=lambda hp: None)
+    monkeypatch.setattr("importlib.util.find_spec", {"keras_tuner": True}.get)
+    with pytest.raises(MissingExtraError, match=r"^porter search needs scipy: pip install 'keras-porter\[search\]'$"):
+        search(mixed, data, run=tmp_path / "s", tuner="bayesian")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         MissingExtraError, match=r"^porter search needs keras-tuner: pip install 'keras-porter\[search\]'$"
