@@ -155,7 +155,7 @@ class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
 
     def _restore(self, folder: Path) -> None:
         plain = read_state(folder)
-        with np.load(folder / ARRAYS, allow_pickle=False) as stored:
+        with (folder / ARRAYS).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = dict(stored)
         self.history.history, self.history.epoch = plain["history"], plain["epoch"]
         for k, state in enumerate(seeds_of(self.model)):

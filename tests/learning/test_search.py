@@ -105,6 +105,7 @@ def test_a_trial_that_was_another_is_not_taken_for_this_one(keras, mixed, data, 
 
 
 def test_trials_that_all_fail_are_no_best(keras, mixed, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("gc.collect", lambda: 0)
     monkeypatch.setattr("porter.learning.tuning._fit_trial", lambda *_: float("nan"))
     for trials in (1, 4):  # KerasTuner gives up after three
         with pytest.raises(RunError, match="trials that come to an end"):
