@@ -21,7 +21,7 @@ low, high = bio_optics.INPUT_RANGE.T
 x = low + (high - low) * (0.2 + 0.6 * rng.random((600, len(low))))
 # On this coast the reflectance rises with dissolved matter, which the inherited network has never seen.
 y = bio_optics.log_reflectance(x) + 0.15 * (x[:, [1]] + 1.5) + 0.01 * rng.standard_normal((600, 7))
-sites = np.array([f"station_{number:02}" for number in rng.integers(0, 30, 600)])
+sites = np.array([f"station_{number:02}" for number in rng.integers(0, 100, 600)])
 with open(sys.argv[1], "w", newline="") as file:
     table = csv.writer(file, lineterminator="\n")
     table.writerow(["site", *INPUTS, *OUTPUTS])

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -110,14 +111,12 @@ class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
             return
         try:
             self._point_to(newest)
+            for name in (self._weights_path, self._training_metadata_path):
+                Path(name).stat()  # Keras would begin anew without them
             super().on_train_begin(logs)
             self._restore(newest)
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(
-                f"the backup {newest} cannot be taken up", found=first_line(error),
-                expected="what porter finetune wrote there", remedy="remove that folder to resume from an earlier one, "
-                "or start anew",
-            ) from error  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            raise _damaged(newest, error) from error
 
     def _point_to(self, folder: Path) -> None:
         self.backup_dir = str(folder)
@@ -155,19 +154,45 @@ class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
         (folder / STATE).write_text(json.dumps(plain), encoding="utf-8")
 
     def _restore(self, folder: Path) -> None:
-        plain = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        with np.load(folder / ARRAYS, allow_pickle=False) as stored:
+        plain = read_state(folder)
+        with (folder / ARRAYS).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = dict(stored)
         self.history.history, self.history.epoch = plain["history"], plain["epoch"]
         for k, state in enumerate(seeds_of(self.model)):
             state.assign(arrays[f"seed/{k}"])
+        was, now = [kept["class"] for kept in plain["callbacks"]], [type(callback).__name__ for callback in self.kept]
+        if was != now:
+            raise ValueError(
+                f"the callbacks {', '.join(was)} where {', '.join(now)} run; give those that it was begun with"
+            )
         for place, (callback, kept) in enumerate(zip(self.kept, plain["callbacks"], strict=True)):
-            if kept["class"] != type(callback).__name__:
-                raise ValueError(f"the state of {kept['class']} where {type(callback).__name__} runs")
             vars(callback).update(kept["values"])
             for name in kept["arrays"]:
                 count = sum(key.startswith(f"{place}/{name}/") for key in arrays)
                 setattr(callback, name, [arrays[f"{place}/{name}/{k}"] for k in range(count)])
+
+
+def _damaged(folder: Path, error: Exception) -> RunError:
+    return RunError(
+        f"the backup {folder} cannot be taken up", found=first_line(error), expected="what porter finetune wrote there",
+        remedy="remove that folder to resume from an earlier one, or start anew",
+    )  # fmt: skip
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What Keras forgets, of a whole backup.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        lacking = {"history", "epoch", "stopped", "callbacks"} - set(state)
+        if lacking:
+            raise ValueError(f"no {', '.join(sorted(lacking))} in {STATE}")
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(folder, error) from error
+    return dict(state)
 
 
 def _state_of(callback: Any) -> tuple[dict[str, Any], dict[str, list[Array]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,13 +43,38 @@ class Problem:
 
 
 def drop_missing(data: Data) -> tuple[Data, int]:
-    """The rows whose numbers are all finite, and how many were left out."""
+    """The rows whose numbers are all finite, and how many were left out.
+
+    Raises:
+        DataError: there are none.
+    """
     finite = _finite(data.inputs) & _finite(data.targets)
+    if not finite.any():
+        raise DataError(f"data {data.source}", found="a missing number in every row", expected="rows without one")
     return data.rows(np.flatnonzero(finite)), int(np.sum(~finite))
 
 
 def _finite(array: Array) -> Array:
     return np.asarray(np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+
+
+def seen_by(data: Data, dtypes: tuple[str, str]) -> Data:
+    """The rows in the dtypes of the model's input and output, as it takes them."""
+    with np.errstate(over="ignore"):
+        return replace(data, inputs=data.inputs.astype(dtypes[0]), targets=data.targets.astype(dtypes[1]))
+
+
+def check_range_of_dtype(data: Data, seen: Data) -> list[Problem]:
+    """Numbers that are finite, and are not in the dtype of the model."""
+    found = []
+    for kind in ("inputs", "targets"):
+        before, after = getattr(data, kind), getattr(seen, kind)
+        lost = np.isfinite(before) & ~np.isfinite(after)
+        if lost.any():
+            row = int(np.argwhere(lost)[0][0])
+            told = f"{int(lost.sum()):,} {kind} are larger than {after.dtype} holds, the first in row {row}"
+            found.append(Problem(told, fatal=True, remedy="leave these rows out"))
+    return found
 
 
 def check_data(data: Data, limits: tuple[Array | None, Array | None]) -> list[Problem]:
@@ -125,7 +150,8 @@ def _outside(kind: str, values: Array, names: tuple[str, ...], limits: Array | N
                 fatal=True, remedy="convert it, or say units= (--units physical|network|scaled) with the legacy file",
             )  # fmt: skip
         else:
-            yield Problem(f"{kind} {name}: {outside:.1%} of the rows lie outside {range_told}")
+            guess = _guess(column, low, high) if outside > 0.5 else ""
+            yield Problem(f"{kind} {name}: {outside:.1%} of the rows lie outside {range_told}{guess}")
 
 
 def _guess(column: Array, low: float, high: float) -> str:
@@ -138,10 +164,15 @@ def _guess(column: Array, low: float, high: float) -> str:
 
 
 def check_split(data: Data, split: Split) -> list[Problem]:
-    """What can be said of the parts: rows of one part that are also in another."""
-    keys = [row.tobytes() for row in np.ascontiguousarray(data.inputs.reshape(len(data), -1))]
+    """What can be said of the parts: rows of one part that are also in another.
+
+    Args:
+        data: in the dtypes that the model takes: it cannot tell apart what rounds to the same.
+        split: of its rows.
+    """
+    keys = [row.tobytes() for row in np.ascontiguousarray(data.inputs.reshape(len(data), -1) + 0)]  # -0 is 0
     seen = {keys[row] for row in split.train}
-    found = []
+    found = list(_ungrouped(data))
     for name in ("validation", "test"):
         rows = split.parts()[name]
         again = sum(keys[row] in seen for row in rows)
@@ -156,6 +187,16 @@ def check_split(data: Data, split: Split) -> list[Problem]:
                 )
             )
     return found
+
+
+def _ungrouped(data: Data) -> Iterator[Problem]:
+    """Rows of which nobody knows where they belong."""
+    if data.groups is None:
+        return
+    is_number = data.groups.dtype.kind == "f"
+    count = int(np.sum(np.isnan(data.groups) if is_number else data.groups.astype(str) == ""))
+    if count:
+        yield Problem(f"{count:,} rows have no value in the column that keeps rows together: they were kept together")
 
 
 def refuse(problems: list[Problem], source: str) -> None:

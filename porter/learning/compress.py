@@ -24,7 +24,7 @@ from porter.learning.compression_report import CompressionReport, Trial
 from porter.learning.data import Chosen, load_data
 from porter.learning.errors import CompressionError
 from porter.learning.shrinking import Lesson
-from porter.learning.start import Start, open_start
+from porter.learning.start import Start, check_ends, open_start
 from porter.learning.units import convert
 from porter.network import Dense
 from porter.ports.keras.graph import read_graph
@@ -119,6 +119,7 @@ def compress(
 
         check_output(output, force=force)
     start = open_start(model, legacy=legacy, placement=placement, **reading)
+    check_ends(start.model)
     known = None
     if samples is not None:
         widths = tuple(int(np.prod(end[0].shape[1:])) for end in (start.model.inputs, start.model.outputs))

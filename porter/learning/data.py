@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.errors import first_line
 from porter.learning.errors import DataError
 from porter.learning.tables import Table, read_table
 
@@ -94,7 +95,7 @@ def _as_table(source: Any) -> Table:
             "the data", found=f"an object of type {type(source).__name__}",
             expected="a path, a pair (inputs, targets), or a mapping of names to arrays",
         )  # fmt: skip
-    blocks = {str(name): np.asarray(array) for name, array in source.items()}
+    blocks = {str(name): _as_array(str(name), array) for name, array in source.items()}
     lengths = {name: (len(array) if array.ndim else 0) for name, array in blocks.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         told = ", ".join(f"{name}: {length}" for name, length in lengths.items())
@@ -105,6 +106,17 @@ def _as_table(source: Any) -> Table:
         digest.update(np.ascontiguousarray(array).tobytes() if array.dtype.kind in "fiubU" else repr(array).encode())
     plain = {name: array if array.dtype.kind in "USO" else array.astype(np.float64) for name, array in blocks.items()}
     return Table("arrays", plain, digest.hexdigest())
+
+
+def _as_array(name: str, given: Any) -> Array:
+    """As it is; masked numbers are missing, as netCDF readers mean them."""
+    try:
+        array = np.ma.filled(given.astype(np.float64), np.nan) if np.ma.isMaskedArray(given) else np.asarray(given)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"the data: {name}", found=first_line(error), expected="an array of numbers") from error
+    if array.dtype.kind not in "fiubUSO":
+        raise DataError(f"the data: {name}", found=f"numbers of type {array.dtype}", expected="real numbers")
+    return array
 
 
 Columns = list[tuple[str, Array]]
@@ -208,7 +220,8 @@ def _group(table: Table, group: str | int) -> Array:
             f"data {table.source}: the column to keep rows together by", found=f"no column {name!r}",
             expected=f"one of {', '.join(names)}",
         )  # fmt: skip
-    return table.blocks[name]
+    values = table.blocks[name]
+    return np.array(["" if value is None else str(value) for value in values]) if values.dtype.kind == "O" else values
 
 
 def _unclear(table: Table, columns: Columns, widths: tuple[int, int]) -> DataError:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PorterError, UsageError
 from porter.examination.probes import draw_rows
-from porter.learning.bootstrap import compare_errors
+from porter.learning.bootstrap import LEAST_GROUPS, compare_errors
 from porter.learning.data import Chosen, Data, load_data
 from porter.learning.drift_model import LayerDrift, OutputDrift
 from porter.learning.drift_report import DriftReport
@@ -24,7 +24,7 @@ from porter.learning.layers_compared import (
     other_operations,
     pair_layers,
 )
-from porter.learning.start import Start, open_start
+from porter.learning.start import Start, check_ends, open_start
 from porter.learning.units import convert
 from porter.ports.keras.graph import read_graph
 from porter.report.model import Finding, LayerRow
@@ -76,6 +76,8 @@ def drift(
     """
     after = open_start(tuned)
     before = _open_before(legacy, after, placement, reading)
+    for start in (before, after):
+        check_ends(start.model)
     data = None
     if samples is not None:
         widths = (_width(after.model.inputs[0]), _width(after.model.outputs[0]))
@@ -145,7 +147,7 @@ def compare_models(
     changes = compare_outputs((before.model, after.model), pairs, weights, feeds.drawn, known)
     outputs, arrays = _outputs(before, after, feeds, seed)
     regions, picture = _regions(before, arrays, feeds, data)
-    notes = (*notes, *_extrapolation(before, data))
+    notes = (*notes, *_extrapolation(before, data), *_independence(data))
     dtypes = [", ".join(_dtypes(start)) for start in (before, after)]
     if dtypes[0] != dtypes[1]:
         notes = (f"the first computes in {dtypes[0]}, the second in {dtypes[1]}: they round differently", *notes)
@@ -305,6 +307,17 @@ def _extrapolation(before: Start, data: Data | None) -> tuple[str, ...]:
     names = [data.input_names[k] for k in np.argsort(-outside.sum(axis=0), kind="stable") if outside[:, k].any()]
     most = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     return (f"extrapolation: {count:,} of {len(data):,} rows lie outside the documented range, in {most}",)
+
+
+def _independence(data: Data | None) -> tuple[str, ...]:
+    """Why there is no interval, where there is none."""
+    if data is None:
+        return ()
+    count = len(data) if data.groups is None else len(np.unique(data.groups))
+    if count >= LEAST_GROUPS:
+        return ()
+    what = "rows" if data.groups is None else "groups of rows"
+    return (f"no intervals: {count} {what} are fewer than the {LEAST_GROUPS} that a bootstrap needs; give more",)
 
 
 def _verdict(changes: list[LayerDrift]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from porter.errors import UsageError
 
@@ -50,20 +53,29 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(name, found=str(getattr(self, name)), expected=f"at least {least}")
-        for name in ("learning_rate", "decay_epochs"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(name, found=str(value), expected="more than 0")
-        if self.weight_decay is not None and self.weight_decay < 0:
-            raise UsageError("weight_decay", found=str(self.weight_decay), expected="at least 0")
+            if not isinstance(value, int | np.integer) or value < least:
+                raise UsageError(name, found=str(value), expected=f"a whole number, at least {least}")
+            object.__setattr__(self, name, int(value))  # JSON takes none of NumPy's
+        for name, positive in (("learning_rate", True), ("decay_epochs", True), ("weight_decay", False)):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _number(name, value, positive))
         if self.schedule not in SCHEDULES:
             raise UsageError("schedule", found=repr(self.schedule), expected=f"one of {', '.join(SCHEDULES)}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return asdict(self)
+
+
+def _number(name: str, value: Any, positive: bool) -> float:
+    is_number = isinstance(value, int | float | np.number)
+    if not is_number or not 0 <= value < math.inf or (positive and value == 0):
+        remedy = "a schedule of your own goes into optimizer=" if name == "learning_rate" else None
+        expected = f"a finite number, {'more than' if positive else 'at least'} 0"
+        raise UsageError(name, found=str(value), expected=expected, remedy=remedy)
+    return float(value)
 
 
 def read_plan(stored: Mapping[str, Any]) -> Plan:

@@ -16,7 +16,7 @@ from porter.learning.data import Chosen, Data, load_data
 from porter.learning.plan import Plan
 from porter.learning.run_folder import RunFolder
 from porter.learning.splits import Split, split_rows
-from porter.learning.start import Start, open_start
+from porter.learning.start import Start, check_ends, open_start
 from porter.learning.units import convert
 
 Array = NDArray[Any]
@@ -114,20 +114,17 @@ def prepare(
         problems += [f"{dropped:,} rows with missing numbers were left out"] if dropped else []
     _check_shape(start.model, samples)
     samples = convert(samples, units, start.ends)
-    found = checks.check_data(samples, start.limits)
+    seen = checks.seen_by(samples, (start.model.inputs[0].dtype, start.model.outputs[0].dtype))
+    found = [*checks.check_data(samples, start.limits), *checks.check_range_of_dtype(samples, seen)]
     checks.refuse(found, samples.source)
     split = split_rows(samples, validation=plan.validation, test=plan.test, seed=plan.seed)
-    found += checks.check_split(samples, split)
+    found += checks.check_split(seen, split)
     checks.refuse(found, samples.source)
     return Training(start, samples, split, plan, (*problems, *(problem.text for problem in found)))
 
 
 def _check_model(model: Any) -> None:
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise UsageError(
-            "the model", found=f"{len(model.inputs)} inputs and {len(model.outputs)} outputs", expected="one of each",
-            remedy="train it with model.fit, and hold the result against the original with porter.drift",
-        )  # fmt: skip
+    check_ends(model, remedy="train it with model.fit")
     policies = {layer.dtype_policy.name for layer in model.layers if layer.weights}
     odd = sorted(policies - set(TRAINABLE))
     if odd:

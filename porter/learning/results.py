@@ -10,6 +10,7 @@ from typing import Any
 from porter.learning.preparing import Training, Tuned
 from porter.learning.run_folder import RunFolder
 from porter.learning.start import Start
+from porter.report.model import Finding
 
 
 def make_result(
@@ -38,17 +39,29 @@ def make_report(training: Training, initial: Any, tuned: Tuned) -> Any:
     data = replace(training.data.rows(rows), source=training.data.source) if len(rows) else None
     history = {"values": tuned.history, "epochs": tuned.epoch, "best_epoch": tuned.best_epoch}
     before = replace(training.start, model=initial)
-    report = compare_models(before, training.start, data, frozen=tuned.frozen, seed=training.plan.seed, history=history)
+    after = replace(training.start, name=f"{training.start.name}, tuned")
+    report = compare_models(before, after, data, frozen=tuned.frozen, seed=training.plan.seed, history=history)
+    if tuned.moved and report.verdict != "mismatch":  # a layer that the comparison could not pair
+        report = replace(report, verdict="mismatch", findings=tuple(map(_astray, tuned.moved)))
     return replace(report, notes=(*_notes(training, tuned, held_out), *report.notes), provenance={
         **report.provenance, "training": _record(training, tuned)})  # fmt: skip
+
+
+def _astray(name: str) -> Finding:
+    return Finding(
+        "frozen.moved", name, (name,), f"{name}: it was meant to stay, and its arrays are not those before training",
+        "some bits of the layer's arrays differ before and after training",
+        "look for what writes to it: a callback, or the layer's own call",
+    )  # fmt: skip
 
 
 def _notes(training: Training, tuned: Tuned, held_out: bool) -> tuple[str, ...]:
     sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in tuned.split.parts().items())
     ended = f"stopped early after {tuned.stopped_epoch + 1}" if tuned.stopped_epoch is not None else "all were run"
     kept = "the best weights were restored" if training.plan.patience else "the last weights were kept"
+    chosen = "; without test rows the errors are of rows that chose the epoch"
     return (
-        f"rows: {sizes}" + ("" if held_out else "; without test rows the errors are of rows that chose the epoch"),
+        f"rows: {sizes}" + (chosen if not held_out and len(tuned.split.validation) else ""),
         f"epochs: {ended if tuned.stopped_epoch is not None else f'{len(tuned.epoch)}, {ended}'}; the best is number "
         f"{tuned.best_epoch + 1}, and {kept}",
         *tuned.problems,

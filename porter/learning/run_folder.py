@@ -6,8 +6,10 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,14 @@ import numpy as np
 from porter.errors import OutputExistsError, UsageError, first_line
 from porter.learning.data import Data
 from porter.learning.errors import RunError
+from porter.learning.plan import Plan
 from porter.learning.splits import PARTS, Split
+from porter.verdict.provenance import digest_of
 
 SCHEMA_VERSION = 1
+KEYS = ("plan", "problems", "output", "name", "record", "legacy", "legacy_sha256", "reading", "stage", "tensorboard",
+        "sha256")  # fmt: skip
+"""What a resume needs of the configuration."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,26 @@ class RunFolder:
         return self.path / f"report.{suffix}"
 
 
+@contextmanager
+def writing(folder: RunFolder | None) -> Iterator[None]:
+    """Whatever cannot be written is told, with how to go on.
+
+    Raises:
+        RunError: in the place of the error of the disk; libraries have classes of their own for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_of_disk = isinstance(error, OSError) or "No space left on device" in str(error)
+        if folder is None or not is_of_disk:
+            raise
+        found = "No space left on device" if "No space left on device" in str(error) else first_line(error)
+        raise RunError(
+            f"run {folder.path} cannot be written", found=found, expected="room, and the right to write",
+            remedy="put that right and resume it; nothing is lost but the epoch",
+        ) from error  # fmt: skip
+
+
 def create(path: Path, *, force: bool) -> RunFolder:
     """An empty run folder.
 
@@ -117,13 +144,16 @@ def _is_unbegun(folder: RunFolder) -> bool:
 
 def write_config(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Written last of what a run begins with, so that a folder with it is one that can be resumed."""
-    _write(folder.config, json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=2) + "\n")
+    began = {path.name: digest_of(path) for path in (folder.start, folder.data)}
+    config = {"schema_version": SCHEMA_VERSION, **config, "sha256": began}
+    write_text(folder.config, json.dumps(config, indent=2) + "\n")
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """All of it, or what was there before."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", newline="")
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
@@ -145,7 +175,23 @@ def read_config(path: str | Path) -> tuple[RunFolder, dict[str, Any]]:
         ) from error  # fmt: skip
     if not isinstance(config, dict) or config.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{folder.config}", found="another version", expected=f"schema version {SCHEMA_VERSION}")
+    lacking = [key for key in KEYS if key not in config] or [
+        key for key in (field.name for field in fields(Plan)) if key not in dict(config["plan"] or {})
+    ]
+    if lacking:
+        raise RunError(f"{folder.config} is damaged", found=f"no {', '.join(lacking)}", remedy="start anew")
+    _check_began(folder, config["sha256"])
     return folder, config
+
+
+def _check_began(folder: RunFolder, expected: Mapping[str, str]) -> None:
+    """That model and rows are those that the run began with."""
+    for path in (folder.start, folder.data):
+        if not path.is_file() or digest_of(path) != expected.get(path.name):
+            raise RunError(
+                f"{path} is not what the run began with", found="another file" if path.is_file() else "no file",
+                expected=f"sha256 {expected.get(path.name)}", remedy="put it back, or start anew",
+            )  # fmt: skip
 
 
 def write_rows(folder: RunFolder, data: Data, split: Split) -> None:
@@ -177,12 +223,12 @@ def read_rows(folder: RunFolder) -> tuple[Data, Split]:
         raise RunError(f"{folder.data} cannot be read", found=first_line(error), remedy="start anew") from error
 
 
-def cut_log(folder: RunFolder, epochs: int) -> None:
-    """Take out of the log what was written after the backup that is taken up."""
-    if not folder.log.exists():
-        return
-    with folder.log.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.reader(stream))
-    kept = [row for row in rows[:1]] + [row for row in rows[1:] if row and row[0].isdigit() and int(row[0]) < epochs]
-    lines = "".join(",".join(row) + "\r\n" for row in kept if kept and len(row) == len(kept[0]))
-    _write(folder.log, "" if len(kept) < 2 else lines)
+def write_log(folder: RunFolder, history: Mapping[str, Sequence[float]], epochs: Sequence[int]) -> None:
+    """The log as Keras' CSVLogger has it after these epochs; what was written after the backup is gone."""
+    text = StringIO()
+    if epochs:
+        rows = csv.writer(text)
+        names = sorted(history)
+        rows.writerow(["epoch", *names])
+        rows.writerows([epoch, *(history[name][k] for name in names)] for k, epoch in enumerate(epochs))
+    write_text(folder.log, text.getvalue())

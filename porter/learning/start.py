@@ -93,3 +93,19 @@ def _scalings(model: Any, record: dict[str, Any]) -> tuple[Scaling | None, Scali
         scale, offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
         found.append(Scaling(name, rule, np.empty((0, 2)), scale, offset))
     return found[0], found[1]
+
+
+def check_ends(model: Any, remedy: str | None = None) -> None:
+    """That there is one input and one output, which can be named.
+
+    Raises:
+        UsageError: several, or a subclassed model that does not show them.
+    """
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if inputs is None or outputs is None:
+        found = "a model that does not show its inputs and outputs"
+    elif len(inputs) == len(outputs) == 1:
+        return
+    else:
+        found = f"{len(inputs)} inputs and {len(outputs)} outputs"
+    raise UsageError("the model", found=found, expected="one of each", remedy=remedy)

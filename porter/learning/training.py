@@ -123,6 +123,8 @@ def finetune(
         placement=placement, drop_missing=drop_missing, **reading,
     )  # fmt: skip
     place = Path(run) if run is not None else None if target is None else target.with_suffix(".run")
+    if tensorboard:
+        _check_tensorboard(place)
     training = replace(training, callbacks=callbacks, progress=progress, tensorboard=tensorboard)
     if place is not None:
         training = replace(training, folder=begin_run(place, training, target, reading, force, {}))
@@ -141,8 +143,9 @@ def begin_run(
     from porter.jobs.saving import write_model
 
     folder = run_folder.create(place, force=force)
-    write_model(training.start.model, folder.start)
-    run_folder.write_rows(folder, training.data, training.split)
+    with run_folder.writing(folder):
+        write_model(training.start.model, folder.start)
+        run_folder.write_rows(folder, training.data, training.split)
     network = training.start.network
     plan = training.plan.as_dict()
     is_plain = isinstance(plan["loss"], str | dict)
@@ -230,7 +233,7 @@ def train(training: Training, output: Path | None, *, force: bool) -> Tuned:
     """
     import keras
 
-    from porter.learning.callbacks import Backup, Batches, newest_backup, sow
+    from porter.learning.callbacks import Backup, Batches, sow
 
     model, plan, folder = training.start.model, training.plan, training.folder
     frozen = freeze(model, plan.freeze)
@@ -241,19 +244,22 @@ def train(training: Training, output: Path | None, *, force: bool) -> Tuned:
     history = keras.callbacks.History()
     parts = [history, *_callbacks(training, batches), *training.callbacks]
     backup = None if folder is None else Backup(folder.backup, parts, history)
-    if folder is not None and newest_backup(folder.backup) is not None:
-        run_folder.cut_log(folder, _state(folder)[0])
+    state = _state(folder)
+    if folder is not None and state is not None:
+        run_folder.write_log(folder, state["history"], state["epoch"])
     callbacks = parts if backup is None else [*parts, backup]
     tell("training")
-    if _finished(folder, plan):
+    if state is not None and (state["stopped"] or len(state["epoch"]) >= plan.epochs):
         _take_up(model, callbacks)
     else:
-        _fit(training, batches, callbacks)
+        with run_folder.writing(folder):
+            _fit(training, batches, callbacks)
     _check_finite(model)
     tell("comparing the tuned network with the one it came from")
     tuned = make_result(training, history, parts, frozen, moved(before, model, frozen))
     tuned.report = make_report(training, initial, tuned)
-    write_results(training, tuned, output, force=force)
+    with run_folder.writing(folder):
+        write_results(training, tuned, output, force=force)
     return tuned
 
 
@@ -312,22 +318,12 @@ def _take_up(model: Any, callbacks: list[Any]) -> None:
     model._initial_epoch = None
 
 
-def _state(folder: RunFolder | None) -> tuple[int, bool]:
-    """How many epochs are behind a run, and whether training stopped early."""
-    import json
+def _state(folder: RunFolder | None) -> dict[str, Any] | None:
+    """The history of a run that was begun before, and whether its training stopped early."""
+    from porter.learning.callbacks import newest_backup, read_state
 
-    from porter.learning.callbacks import STATE, backups
-
-    found = [] if folder is None else backups(folder.backup)
-    if not found:
-        return 0, False
-    path, epochs = found[-1]
-    return epochs, bool(json.loads((path / STATE).read_text(encoding="utf-8"))["stopped"])
-
-
-def _finished(folder: RunFolder | None, plan: Plan) -> bool:
-    epochs, stopped = _state(folder)
-    return stopped or epochs >= plan.epochs
+    newest = None if folder is None else newest_backup(folder.backup)
+    return None if newest is None else read_state(newest)
 
 
 def _callbacks(training: Training, batches: Any) -> list[Any]:
@@ -349,13 +345,19 @@ def _callbacks(training: Training, batches: Any) -> list[Any]:
     return [*found, Progress(plan.epochs)] if training.progress else found
 
 
-def _tensorboard(folder: RunFolder | None) -> Any:
+def _check_tensorboard(place: Path | None) -> None:
+    """That events can be written: before a run is begun, and when one is resumed elsewhere."""
     import importlib.util
 
-    import keras
-
-    if folder is None:
+    if place is None:
         raise UsageError("tensorboard", found="no run folder", expected="one to write to", remedy="give run= (--run)")
     if importlib.util.find_spec("tensorboard") is None:
         raise missing("tensorboard", "train", "--tensorboard")
+
+
+def _tensorboard(folder: RunFolder | None) -> Any:
+    import keras
+
+    _check_tensorboard(None if folder is None else folder.path)
+    assert folder is not None
     return keras.callbacks.TensorBoard(str(folder.events))

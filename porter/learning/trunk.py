@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.errors import UsageError
 from porter.learning.errors import TrunkError
 from porter.learning.freezing import layers_of, weights_of
-from porter.learning.start import open_start
+from porter.learning.start import check_ends, open_start
 
 Array = NDArray[Any]
 
@@ -61,6 +61,7 @@ def trunk(
     import keras
 
     start = open_start(model, legacy=legacy, placement=placement, dtype=dtype, **reading)
+    check_ends(start.model)
     names = [layer.name for layer in start.model.layers]
     if until not in names:
         raise UsageError("until", found=repr(until), expected=f"one of {', '.join(names)}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from porter.errors import UsageError
 from porter.learning import run_folder
@@ -24,8 +27,14 @@ from porter.progress import tell
 Space = Callable[[Any], Mapping[str, Any]]
 
 TUNERS = ("random", "hyperband", "bayesian")
+NEEDED = {"bayesian": ("scipy", "sklearn")}
+"""What a tuner needs beside KerasTuner."""
+PACKAGES = {"keras_tuner": "keras-tuner", "sklearn": "scikit-learn"}
+"""Names of distributions, where a module has another."""
 BATCHES, DECAYS = (16, 32, 64, 128), (0.0, 1e-5, 1e-4, 1e-3)
 RATES = (1e-4, 1e-2)
+RESULT = "result.json"
+"""In the folder of a trial: its values, and the best validation loss."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +135,13 @@ def search(
         DataError: data that nothing sensible can follow from.
         RunError: a search that cannot be resumed.
     """
-    if importlib.util.find_spec("keras_tuner") is None:
-        raise missing("keras-tuner", "search", "porter search")
+    _check_installed(("keras_tuner",))
     place = Path(run)
     if resume:
         return _go_on(place, space, progress)
     if tuner not in TUNERS:
         raise UsageError("tuner", found=repr(tuner), expected=f"one of {', '.join(TUNERS)}")
+    _check_installed(NEEDED.get(tuner, ()))
     if trials < 1:
         raise UsageError("trials", found=str(trials), expected="at least 1")
     if model is None or data is None or validation == 0:
@@ -155,6 +164,13 @@ def search(
     return _search(training, tuner, trials, space, target, force=force)
 
 
+def _check_installed(packages: Sequence[str]) -> None:
+    """That the extra is there, all of it."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise missing(PACKAGES.get(package, package), "search", "porter search")
+
+
 def _go_on(place: Path, space: Space | None, progress: bool) -> Searched:
     """Take up a search where it was interrupted."""
     folder, config = run_folder.read_config(place)
@@ -162,6 +178,7 @@ def _go_on(place: Path, space: Space | None, progress: bool) -> Searched:
         raise RunError(f"run {place}", found="a training", expected="a search", remedy="porter finetune --resume")
     if config["search"]["own_space"] and space is None:
         raise RunError(f"search {place}", found="no space", expected="the function that it was begun with: space=")
+    _check_installed(NEEDED.get(config["search"]["tuner"], ()))
     start, data, split = open_run(folder, config)
     training = Training(
         start, data, split, read_plan(config["plan"]), tuple(config["problems"]), folder, (), progress, False
@@ -179,12 +196,14 @@ def _search(
     chosen = space if space is not None else _usual_space(training.plan, names)
     with _quiet_tuner():
         made = _make_tuner(training, tuner, trials, chosen)
-        made.search()
-        found = made.oracle.get_best_trials(1)
+        try:
+            made.search()
+        except RuntimeError as error:  # three trials that failed, one after the other
+            raise _all_failed(str(error).strip().splitlines()[-1]) from error
+        found = [trial for trial in made.oracle.get_best_trials(1) if trial.status == "COMPLETED"]
     told = _told(made, training.plan)
     if not found:
-        raise RunError("the search", found="no trial that came to an end", expected="at least one",
-                       remedy="look at the trials in the run folder; narrow the space")  # fmt: skip
+        raise _all_failed("no trial that came to an end")
     plan = _planned(training.plan, chosen(found[0].hyperparameters))
     tell("training the best")
     tuned = _train_best(training, plan, output, force=force)
@@ -192,6 +211,11 @@ def _search(
         tuned.report = replace(tuned.report, trials=told)
         write_report(folder, tuned)
     return Searched(told, plan, tuned)
+
+
+def _all_failed(found: str) -> RunError:
+    return RunError("the search", found=found, expected="trials that come to an end",
+                    remedy="look at the trials in the run folder; narrow the space, or lower the rates")  # fmt: skip
 
 
 def _usual_space(plan: Plan, names: Sequence[str]) -> Space:
@@ -215,6 +239,8 @@ def _planned(plan: Plan, values: Mapping[str, Any]) -> Plan:
     Raises:
         UsageError: a name that no plan has.
     """
+    if not isinstance(values, Mapping):
+        raise UsageError("space", found=repr(values), expected="a function that gives names and values")
     odd = sorted(set(values) - set(plan.as_dict()))
     if odd:
         raise UsageError("space", found=", ".join(odd), expected=f"names among {', '.join(plan.as_dict())}")
@@ -238,19 +264,53 @@ def _make_tuner(training: Training, tuner: str, trials: int, space: Space) -> An
             model.optimizer.build(model.trainable_variables)
             return model
 
-        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> float:
             return _fit_trial(training, _planned(training.plan, space(hp)), model, kwargs)
 
     assert training.folder is not None
-    how: dict[str, Any] = {"objective": keras_tuner.Objective("val_loss", "min"), "seed": training.plan.seed}
+    # KerasTuner takes a seed of 0 for none.
+    how: dict[str, Any] = {"objective": keras_tuner.Objective("val_loss", "min"), "seed": training.plan.seed + 1}
     how |= {"directory": str(training.folder.path), "project_name": "trials", "overwrite": False}
-    if tuner == "hyperband":
-        return keras_tuner.Hyperband(Ways(), max_epochs=training.plan.epochs, **how)
-    kind = keras_tuner.RandomSearch if tuner == "random" else keras_tuner.BayesianOptimization
-    return kind(Ways(), max_trials=trials, **how)
+    how |= {"max_epochs": training.plan.epochs} if tuner == "hyperband" else {"max_trials": trials}
+    kinds = {"random": keras_tuner.RandomSearch, "hyperband": keras_tuner.Hyperband}
+    return _remembering(kinds.get(tuner, keras_tuner.BayesianOptimization))(Ways(), **how)
 
 
-def _fit_trial(training: Training, plan: Plan, model: Any, given: Mapping[str, Any]) -> Any:
+def _remembering(kind: Any) -> Any:
+    """A tuner that draws its trials from the beginning and looks up the losses of those that came to an end.
+
+    What KerasTuner stores of itself is not taken up: the random state of its Bayesian search is not in it, nor is the
+    order of the trials, and a kill between two of its files leaves a trial that nobody runs.
+    """
+
+    class Remembering(kind):  # type: ignore[misc]
+        def save(self) -> None:
+            """Without its own file KerasTuner begins anew."""
+
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+            """The best validation loss."""
+            record = Path(self.get_trial_dir(trial.trial_id)) / RESULT
+            values = trial.hyperparameters.values
+            known = _known_loss(record, values)
+            if known is None:
+                known = float(super().run_trial(trial, *args, **kwargs)[0])
+                run_folder.write_text(record, json.dumps({"values": values, "val_loss": known}))
+            return known
+
+    return Remembering
+
+
+def _known_loss(record: Path, values: Mapping[str, Any]) -> float | None:
+    """What a trial of the same values came to; None where it never ended, or was another."""
+    try:
+        stored = json.loads(record.read_text(encoding="utf-8"))
+        return float(stored["val_loss"]) if stored["values"] == json.loads(json.dumps(values)) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fit_trial(training: Training, plan: Plan, model: Any, given: Mapping[str, Any]) -> float:
+    """The best validation loss; NaN where no epoch had one."""
     import keras
 
     from porter.learning.callbacks import Batches, Order, sow
@@ -260,11 +320,12 @@ def _fit_trial(training: Training, plan: Plan, model: Any, given: Mapping[str, A
     callbacks = [Order(batches), *given.get("callbacks", ())]
     if plan.patience:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=plan.patience))
-    return model.fit(
+    history = model.fit(
         batches, epochs=given.get("epochs", plan.epochs), initial_epoch=given.get("initial_epoch", 0), verbose=0,
         shuffle=False, callbacks=callbacks, validation_data=training.part("validation"),
         validation_batch_size=VALIDATION_BATCH,
-    )  # fmt: skip
+    ).history["val_loss"]  # fmt: skip
+    return float(np.nanmin(history)) if np.isfinite(history).any() else float("nan")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The notebook of the tutorial, executed: ``PORTER_UPDATE_GOLDEN=1 pytest tests/docs`` rewrites its output."""
+"""The notebooks, executed: ``PORTER_UPDATE_GOLDEN=1 pytest tests/docs`` rewrites its output."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from tests.docs.likeness import differences
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.subprocess]
 
 
-@pytest.fixture
-def executed(root, tmp_path, monkeypatch):
-    """The notebook as it is, and as it is once it has run in a copy of a fresh clone."""
+@pytest.fixture(params=["tutorial", "finetuning"])
+def executed(root, tmp_path, monkeypatch, request):
+    """The path of a notebook, it as it is, and as it is once it has run in a copy of a fresh clone."""
     nbclient = pytest.importorskip("nbclient", reason="nbclient, which runs notebooks, is not installed here")
     shutil.copytree(root / "fixtures", tmp_path / "fixtures")
     (tmp_path / "docs").mkdir()
     monkeypatch.setenv("PYTHONPATH", str(root))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    shown, now = (nbformat.read(root / "docs" / "tutorial.ipynb", as_version=4) for _ in range(2))
+    path = root / "docs" / f"{request.param}.ipynb"
+    shown, now = (nbformat.read(path, as_version=4) for _ in range(2))
     settings = {"metadata": {"path": tmp_path / "docs"}}
     nbclient.NotebookClient(now, timeout=120, kernel_name="python3", resources=settings, record_timing=False).execute()
-    return shown, without_chatter(now)
+    return path, shown, without_chatter(now)
 
 
 def printed(notebook):
@@ -46,13 +47,13 @@ def without_chatter(notebook):
     return notebook
 
 
-def test_the_notebook_shows_what_happens(executed, root):
-    shown, now = executed
+def test_the_notebook_shows_what_happens(executed):
+    path, shown, now = executed
     told = differences(printed(shown), printed(now))
     if told and os.environ.get("PORTER_UPDATE_GOLDEN"):
         now.metadata.pop("widgets", None)
         now.metadata.language_info = {"name": "python"}
-        nbformat.write(now, root / "docs" / "tutorial.ipynb")
+        nbformat.write(now, path)
         return
-    assert not told, f"tutorial.ipynb is out of date: PORTER_UPDATE_GOLDEN=1 pytest tests/docs\n{told}"
-    assert "activation.missing" in printed(now)
+    assert not told, f"{path.name} is out of date: PORTER_UPDATE_GOLDEN=1 pytest tests/docs\n{told}"
+    assert {"tutorial": "activation.missing", "finetuning": "frozen.moved"}[path.stem] in printed(now)

@@ -201,6 +201,7 @@ def test_good_data_have_no_problems():
         (changed(X, (slice(5), 0), 1.5), Y, "input x0: 16.7% of the rows lie outside its documented range", False),
         (10**X * changed(np.ones_like(X), (slice(None), 0), 1.0), Y, "input x0.*log10 of it would fit", True),
         (X * 1000 + 5, Y, "a thousandth of it would fit", True),
+        (X, changed(Y, (slice(None), 0), 1.9), "100.0% of the rows lie outside .*; log10 of it would fit", False),
     ],
 )
 def test_each_problem_is_told(x, y, text, fatal):
@@ -217,9 +218,49 @@ def test_units_just_inside_are_let_pass():
     assert any(one.fatal for one in problems(outside) if "median" in one.text)
 
 
+def test_masked_numbers_are_missing_and_what_is_no_array_of_numbers_is_refused():
+    """As netCDF readers give them: what is below a mask is a fill value."""
+    masked = np.ma.masked_array(X, mask=X > 0.9)
+    data = load_data((masked, Y), (3, 2))
+    assert np.array_equal(np.isnan(data.inputs), masked.mask)
+    for wrong, found in ((X + 1j, "complex128"), ([[1.0, 2], [3]], "inhomogeneous"), (X[0, 0], "rows: inputs: 0")):
+        with pytest.raises(DataError, match=found):
+            load_data((wrong, Y), (3, 2))
+
+
+def test_rows_of_no_group_are_kept_together_and_told():
+    groups = np.array(["a", None, "b", 3, "c", "d"] * 5, dtype=object)
+    data = load_data({"inputs": X, "targets": Y, "site": groups}, (3, 2), group="site")
+    split = split_rows(data, validation=0.2, test=0.2, seed=0)
+    told = "5 rows have no value in the column that keeps rows together"
+    assert told in checks.check_split(data, split)[-1].text + checks.check_split(data, split)[0].text
+    numbered = data_of(groups=np.where(np.arange(30) % 3 == 0, np.nan, np.arange(30) // 3))
+    found = checks.check_split(numbered, split_rows(numbered, validation=0.2, test=0.2, seed=0))
+    assert "10 rows have no value" in found[0].text and not found[0].fatal
+
+
+def test_rows_are_compared_as_the_model_takes_them():
+    """Apart in float64 alone, or in the sign of zero: the same row to the model."""
+    x = changed(np.vstack([X, X * (1 + 1e-12)]), (slice(30), 0), 0.0)
+    data = data_of(changed(x, (slice(30, 60), 0), -0.0), np.vstack([Y, Y]))
+    split = split_rows(data, validation=0.2, test=0.2, seed=0)
+    assert checks.check_split(data, split) == []
+    seen = checks.seen_by(data, ("float32", "float32"))
+    assert "very inputs of a training row" in checks.check_split(seen, split)[0].text
+
+
+def test_numbers_beyond_the_dtype_of_the_model_are_refused():
+    data = data_of(X, changed(Y, (7, 1), 1e300))
+    assert checks.check_range_of_dtype(data, checks.seen_by(data, ("float64", "float64"))) == []
+    (found,) = checks.check_range_of_dtype(data, checks.seen_by(data, ("float32", "float32")))
+    assert found.fatal and found.text == "1 targets are larger than float32 holds, the first in row 7"
+
+
 def test_rows_with_missing_numbers_are_left_out_when_asked():
     kept, dropped = checks.drop_missing(data_of(changed(X, (4, 1), np.nan)))
     assert dropped == 1 and len(kept) == 29 and checks.check_data(kept, LIMITS) == []
+    with pytest.raises(DataError, match="a missing number in every row"):
+        checks.drop_missing(data_of(np.full_like(X, np.nan)))
 
 
 def test_duplicates_across_the_split_are_told_and_all_of_them_refused():

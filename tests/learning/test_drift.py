@@ -172,6 +172,15 @@ def test_rows_outside_the_documented_range_are_counted(keras, mixed, matchups):
     assert "extrapolation: 4 of 60 rows lie outside the documented range, in inputs[2], inputs[0]" in report.notes
 
 
+def test_too_few_rows_for_an_interval_are_told(keras, mixed, matchups):
+    tuned = nudged(porter.build(mixed), "Layer5", lambda k: 1.1 * k)
+    x, y = matchups(40)
+    sites = {"inputs": x, "targets": y, "site": np.arange(40) // 8}
+    told = "no intervals: 5 groups of rows are fewer than the 8 that a bootstrap needs; give more"
+    assert told in drift(mixed, tuned, samples=sites, group="site").notes
+    assert not any("no intervals" in note for note in drift(mixed, tuned, samples=(x, y)).notes)
+
+
 # --- the bootstrap ---
 
 

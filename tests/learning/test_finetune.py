@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(keras, matchups, tmp_path, 
         finetune(model(), (x, y), run=tmp_path / "cut.run", callbacks=[interrupted(0, 0)], **how)
     with pytest.raises(KeyboardInterrupt):
         finetune(resume=tmp_path / "cut.run", callbacks=[interrupted(whole.best_epoch + 2, 1)])
+    (tmp_path / "cut.run" / "history.csv").unlink()  # it is written again
     cut = finetune(resume=tmp_path / "cut.run", callbacks=[interrupted(99, 0)])
     assert bits(cut.model) == bits(whole.model) and cut.history == whole.history and cut.epoch == whole.epoch
     assert (cut.stopped_epoch, cut.best_epoch) == (whole.stopped_epoch, whole.best_epoch)
@@ -171,6 +173,78 @@ def test_a_backup_that_was_cut_off_is_not_taken_up(keras, mixed, matchups, tmp_p
     (newest / "state.json").write_text('{"stopped": false}')
     with pytest.raises(RunError, match="cannot be taken up"):
         finetune(resume=tmp_path / "whole.run", callbacks=[interrupted(99, 0)])
+
+
+def _without(run, name):
+    next(path for path in run.rglob(name)).unlink()
+
+
+def _other_weights(run, name):
+    import keras
+
+    model = keras.saving.load_model(run / name)
+    model.layers[-1].set_weights([2 * array for array in model.layers[-1].get_weights()])
+    model.save(run / name)
+
+
+def _other_rows(run, name):
+    with np.load(run / name) as stored:
+        arrays = dict(stored)
+    np.savez(run / name, **(arrays | {"targets": arrays["targets"] + 1}))
+
+
+def _no_plan(run, name):
+    config = json.loads((run / name).read_text())
+    (run / name).write_text(json.dumps(config | {"plan": {}}))
+
+
+def _cut_short(run, name):
+    path = next(path for path in run.rglob(name))
+    path.write_bytes(path.read_bytes()[:20])
+
+
+DAMAGES = [
+    (_without, "start.keras", "no file"),
+    (_other_weights, "start.keras", "not what the run began with"),
+    (_other_rows, "data.npz", "not what the run began with"),
+    (_cut_short, "data.npz", "not what the run began with"),
+    (_no_plan, "config.json", "no freeze, epochs"),
+    (_cut_short, "config.json", "no run that can be resumed"),
+    (_without, "latest.weights.h5", "cannot be taken up"),  # Keras alone begins anew, and says nothing
+    (_without, "training_metadata.json", "cannot be taken up"),
+    (_without, "state.json", "cannot be taken up"),
+    (_cut_short, "arrays.npz", "cannot be taken up"),
+]
+
+
+def test_a_run_that_is_damaged_is_not_resumed(keras, matchups, tmp_path, interrupted):
+    model = keras.Sequential([keras.Input((7,)), keras.layers.Dense(7)])
+    with pytest.raises(KeyboardInterrupt):
+        finetune(model, matchups(60), run=tmp_path / "cut", epochs=3, patience=0, callbacks=[interrupted(2, 0)])
+    shutil.rmtree(tmp_path / "cut" / "backup" / "epoch-000001")
+    for number, (damage, name, found) in enumerate(DAMAGES):
+        run = shutil.copytree(tmp_path / "cut", tmp_path / str(number))
+        damage(run, name)
+        with pytest.raises(RunError, match=found):
+            finetune(resume=run, callbacks=[interrupted(99, 0)])
+    with pytest.raises(RunError, match="Interrupt where ModelCheckpoint, Checkpoint run"):
+        finetune(resume=tmp_path / "cut")
+    assert len(finetune(resume=tmp_path / "cut", callbacks=[interrupted(99, 0)]).epoch) == 3  # it can succeed
+
+
+def test_a_full_disk_costs_an_epoch(keras, matchups, tmp_path, monkeypatch):
+    from porter.learning.callbacks import Checkpoint
+
+    def full(self, epoch, logs=None):
+        if epoch == 1:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(DriftReport, "to_html", lambda self, path: None)
+    model = keras.Sequential([keras.Input((7,)), keras.layers.Dense(7)])
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="No space left on device"):
+        patch.setattr(Checkpoint, "on_epoch_end", full)
+        finetune(model, matchups(60), run=tmp_path / "a.run", epochs=2)
+    assert finetune(resume=tmp_path / "a.run").epoch == [0, 1]
 
 
 @pytest.mark.slow
@@ -276,6 +350,42 @@ def test_a_frozen_layer_that_moves_all_the_same_is_a_mismatch(keras, mixed, matc
         tuned.report.raise_for_mismatch()
 
 
+def test_a_frozen_layer_that_writes_to_itself_is_a_mismatch(keras, matchups):
+    """Such arrays are no weights that learn; a copy of the model has not even as many."""
+
+    class Counts(keras.layers.Layer):
+        def __init__(self, **config):
+            super().__init__(**config)
+            self.count = None
+
+        def build(self, shape):
+            self.count = self.add_weight(shape=(1,), name="count", trainable=False, initializer="zeros")
+
+        def call(self, x):
+            self.count.assign(self.count + 1.0)
+            return x
+
+    model = keras.Sequential([keras.Input((7,)), Counts(name="counts"), keras.layers.Dense(7, name="out")])
+    tuned = finetune(model, matchups(60), freeze=["counts"], epochs=1)
+    assert tuned.moved == ("counts",) and tuned.report.verdict == "mismatch"
+    assert tuned.report.findings[0].code == "frozen.moved"
+
+
+def test_several_inputs_or_outputs_are_refused_by_all_that_learns(keras, matchups):
+    ends = keras.Input((3,)), keras.Input((4,))
+    model = keras.Model(ends, keras.layers.Dense(7, name="out")(keras.layers.Concatenate()(ends)))
+    subclassed = type("Own", (keras.Model,), {"call": lambda self, x: x})()
+    uses = (
+        lambda one: finetune(one, matchups(60)), lambda one: porter.drift(one, one),
+        lambda one: porter.trunk(one, until="out"), lambda one: porter.compress(one, budget=0.1),
+    )  # fmt: skip
+    for use in uses:
+        with pytest.raises(UsageError, match="2 inputs and 1 outputs"):
+            use(model)
+        with pytest.raises(UsageError, match="does not show its inputs"):
+            use(subclassed)
+
+
 @pytest.mark.parametrize("schedule", ["inverse_time", "cosine", "constant"])
 def test_schedules_are_those_of_keras(keras, mixed, matchups, schedule):
     tuned = finetune(mixed, matchups(100), epochs=2, schedule=schedule, weight_decay=1e-3, optimizer="adamw")
@@ -289,6 +399,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_trained(keras, mixed
     x, y = matchups(50)
     for wrong in (
         {"epochs": 0}, {"schedule": "linear"}, {"optimizer": "nothing"}, {"loss": "nothing"}, {"learning_rate": -1},
+        {"epochs": 2.5}, {"learning_rate": float("inf")}, {"learning_rate": "fast"}, {"weight_decay": -1},
         {"metrics": ["nothing"]}, {"freeze": "Layer99"}, {"units": "physical"}, {"tensorboard": True},
     ):  # fmt: skip
         with pytest.raises(UsageError):

@@ -101,3 +101,4 @@ def test_tensorboard_missing_is_one_line(keras, matchups, tmp_path, monkeypatch)
     told = r"^--tensorboard needs tensorboard: pip install 'keras-porter\[train\]'$"
     with pytest.raises(MissingExtraError, match=told):
         porter.finetune(model, matchups(60), run=tmp_path / "run", tensorboard=True, epochs=1)
+    assert not (tmp_path / "run").exists()
