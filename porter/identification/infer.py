@@ -18,7 +18,7 @@ from porter.formats.programs import build_program
 from porter.formats.recipe import Recipe
 from porter.formats.recipe_reading import Stored, read_by_recipe
 from porter.identification.as_recipe import recipe_of
-from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, held_residual
+from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, held_residual, unshown
 from porter.identification.candidate import Candidate
 from porter.identification.confirming import Explained, alternatives, as_samples, explained
 from porter.identification.driver import SECONDS, Search
@@ -237,7 +237,7 @@ def _held(task: _Task, search: Search) -> list[Hit]:
 def _confirmed(task: _Task, search: Search, hits: Sequence[Hit]) -> Identified:
     tell("judging what was found")
     golden = search.golden
-    if np.isnan(golden.outputs).any():  # before two that differ in their bounds alone are made one
+    if np.isnan(golden.outputs).any():  # no other gives a flag
         hits = [hit for hit in hits if hit.candidate.bounds is not None] or hits
     ranked = distinct(hits)
     every = distinct([*ranked, *_beside(task, search, ranked[0])])
@@ -265,7 +265,7 @@ def _beside(task: _Task, search: Search, best: Hit) -> list[Hit]:
         search.tried += 1
         if hit.residual <= 1e-3:
             found.append(hit)
-    return found
+    return found + [replace(best, candidate=held) for held in unshown(task.pool, candidate, golden)]
 
 
 def _refined_as(task: _Task, other: Candidate, golden: Golden, best: Hit) -> Hit:
@@ -294,7 +294,7 @@ def _answer(
     if not search.is_whole:
         lines.append("not every configuration could be tried in the time given")
     lines += alternative_lines(others)
-    unused = _unused(task.pool, best)
+    unused = best.unused(task.pool)
     lines += [f"left unused: {', '.join(unused)}"] if unused else []
     return Identified(
         task.path, status, tuple(lines), recipe_of(best, task.pool, task.path.stem), network, reading, tuple(others),
@@ -334,19 +334,6 @@ def _judged(network: Network, golden: Golden, samples: Path) -> Reading:
         Formula(numbered), claims, flagged, limits, lambda claim: other_claims(numbered, claim), SETTLED
     )
     return judge_reading(question, other_readings(numbered, network.claims))
-
-
-def _unused(pool: Pool, candidate: Candidate) -> list[str]:
-    used: set[str] = set()
-    for member in candidate.members:
-        for reading in member.layers:
-            used |= {name for name in (reading.array, reading.bias) if name is not None}
-        for end in (member.before, member.after):
-            used |= {str(vector) for vector in end.recipe.vectors} if end.recipe is not None else set()
-    if candidate.bounds is not None:
-        used |= {name for name in candidate.bounds.names if name is not None}
-    plain = {name.partition("[")[0] for name in used}
-    return [name for name in pool.arrays if name not in plain]
 
 
 # --- what was not found ---------------------------------------------------------------------------------------------
