@@ -150,7 +150,7 @@ def measured(real: Real, arrays: dict[str, Array], rows: int, folder: Path) -> t
 
 
 def rightness(real: Real, found: Identified) -> str:
-    """"right", "among those open" or "WRONG"; "-" where nothing was found."""
+    """ "right", "among those open" or "WRONG"; "-" where nothing was found."""
     if found.network is None:
         return "-"
     if _agrees(real, np.asarray(build_program(found.network)(real.fresh())[0])):

@@ -23,8 +23,10 @@ CHAINS = 600
 """Chains of arrays that are looked at."""
 MOST_READINGS = 256
 MOST_FRONTS, FEW_FRONTS, MOST_BACKS = 60, 10, 120
+RARER = 3
+"""How many scalings of the one before are tried before those of the next function of all inputs."""
 WIDER = 6
-"""How many times as many chains and scalings are tried once the likeliest are through."""
+"""How many times as many scalings are tried once the likeliest are through."""
 MOST_WORK = 4e10
 """Multiplications of one plan."""
 SECONDS = 45.0
@@ -137,11 +139,12 @@ class Search:
         plain = ("identity",) * width
         if not transformed:
             return [(plain, end) for end in plausible(every, self.golden.inputs)[:most]]
-        found: list[Front] = []
-        for functions in columns.alike(self.golden.inputs):
+        ranked: list[tuple[int, Front]] = []
+        for number, functions in enumerate(columns.alike(self.golden.inputs)):
             if set(functions) != {"identity"}:
-                fed = columns.applied(functions, self.golden.inputs)
-                found += [(functions, end) for end in plausible(every, fed)[:FEW_FRONTS]]
+                likely = plausible(every, columns.applied(functions, self.golden.inputs))[:most]
+                ranked += [(RARER * number + place, (functions, end)) for place, end in enumerate(likely)]
+        found = [front for _, front in sorted(ranked, key=lambda each: each[0])]
         for end in every:
             found += [(functions, end) for functions in columns.fitting(self.golden.inputs, end)]
         return list({(functions, str(end)): (functions, end) for functions, end in found}.values())[: 2 * most]
@@ -182,8 +185,8 @@ class Stage:
     times: int = 1
 
     def widened(self) -> Stage:
-        """The same with more chains and more scalings."""
-        return replace(self, name=f"{self.name}, widely", chains=WIDER * self.chains, times=WIDER * self.times)
+        """The same with more scalings."""
+        return replace(self, name=f"{self.name}, widely", times=WIDER * self.times)
 
     def takes(self, chains: Sequence[Skeleton]) -> bool:
         """Whether there is anything for it to do."""

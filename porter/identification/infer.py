@@ -22,7 +22,7 @@ from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, h
 from porter.identification.candidate import Candidate
 from porter.identification.confirming import Explained, alternatives, as_samples, explained
 from porter.identification.driver import SECONDS, Search
-from porter.identification.ends import ends, oddness
+from porter.identification.ends import ends
 from porter.identification.identified import Identified, Status, alternative_lines
 from porter.identification.members import ensembles
 from porter.identification.neighbours import neighbours
@@ -378,7 +378,7 @@ def _outside(search: Search) -> list[str]:
         if (
             end.recipe is not None
             and end.recipe.rule == "[-1,1]"
-            and oddness(end) == 0
+            and end.oddness == 0
             and not is_bias_name(str(end.recipe.minimum))
             and search.pool.vector(str(end.recipe.minimum)).size == width  # and no range of something else
         ):
