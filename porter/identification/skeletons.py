@@ -180,9 +180,9 @@ def _next(pool: Pool, slots: tuple[Slot, ...], width: int, known: Any) -> Iterat
             named = 2.0 if is_bias_name(name) or is_scaling_name(name) else 0.0
             cost = 0.5 * sum(place > pool.order[name] for place in places) + flat + named + (0.5 if is_within else 0.0)
             for extra, bias in [(0.0, None)] if is_within else _biases(pool, used | {name}, units, name):
-                extra += MIXED if within and (is_within, bias) not in within else 0.0
+                mixed = MIXED if within and (is_within, bias) not in within else 0.0
                 whole = tuple(_with_bias(each, bias) for each in readings)
-                yield cost + extra, Slot(whole, width, units)
+                yield cost + extra + mixed, Slot(whole, width, units)
 
 
 def _with_bias(reading: KernelReading, bias: str | None) -> KernelReading:
