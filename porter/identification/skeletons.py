@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.formats.recipe_places import KernelPlace
-from porter.identification.pool import Pool, is_bias_name, is_number_of_line, is_scaling_name
+from porter.identification.pool import NARROW, Pool, is_bias_name, is_number_of_line, is_scaling_name
 from reference.operations.dense import Orientation
 
 Array = NDArray[Any]
@@ -161,7 +161,8 @@ def _left_over(pool: Pool, slots: tuple[Slot, ...], inputs: int, outputs: int) -
         if array.ndim == 2 and short > 1 and not is_table:
             cost += 3.0
         elif (array.size not in (*ends, 1) and not is_table) or is_bias_name(name):
-            cost += 1.0 if array.size in widths or is_bias_name(name) else 3.0
+            is_kernel = array.size > NARROW and array.size not in widths and not is_bias_name(name)
+            cost += 3.0 if is_kernel else 1.0
     return cost
 
 

@@ -136,7 +136,7 @@ def test_other_ways_in_which_it_is_written(tmp_path, drawn):
         alone.replace("    xp1 =", "    x1 = x1';\n    xp1 ="),
         re.sub(r"repmat\((b\d),1,Q\) \+ (\w+\*\w+)", r"bsxfun(@plus,\1,\2)", text),
         text.replace("x1_step1.", "x1_step1_").replace(",x1_step1)", f",{settings})"),
-        text.replace("Q = size", "isCellX = iscell(X);\nif ~isCellX\n  X = {X};\nend\nTS = size(X,2); % steps\nQ = size"),
+        text.replace("Q = ", "isCellX = iscell(X);\nif ~isCellX\n  X = {X};\nend\nTS = size(X,2); % steps\nQ = "),
     ):
         assert other != text
         path.write_text(other)

@@ -153,7 +153,7 @@ def _check_statements(where: str, arrays: Mapping[str, Array], text: str, layers
     """See that what happens to the data is what genFunction writes: a hand may have put a logarithm before it."""
     wanted = [*_ends(arrays, "x"), *(_product(arrays, number) for number in range(1, layers + 1))]
     wanted += _ends(arrays, "y", layers)
-    found = []
+    found: list[str] = []
     for statement in _statements(text):
         plain = re.sub(r"\s", "", statement)
         if not _DATA.search(statement) or _FRAME.fullmatch(plain):
@@ -162,7 +162,7 @@ def _check_statements(where: str, arrays: Mapping[str, Array], text: str, layers
             raise UnknownMemberError(
                 f"{where}: a statement of the simulation that is not read",
                 found=statement.strip()[:80],
-                expected="the inputs scaled where x1_step1 is there, the layers one by one, and the outputs scaled back",
+                expected="the inputs scaled by x1_step1, if it is there, the layers, and the outputs scaled back",
                 remedy="give the file as genFunction wrote it, and what was added by hand as transforms in a recipe",
             )
         found.append(plain)
