@@ -185,18 +185,12 @@ def _read(pool: Pool, name: Any) -> Array:
 
 
 def _distinct(found: Sequence[End]) -> list[End]:
-    """Without those that scale as an earlier one does, bit for bit or nearly."""
-    kept: list[End] = []
+    """Without those that scale as an earlier one does, to 38 bits."""
+    kept: dict[bytes, End] = {}
     for end in found:
-        if not any(_same(end, other) for other in kept):
-            kept.append(end)
-    return kept
-
-
-def _same(one: End, two: End) -> bool:
-    return np.allclose(one.scale, two.scale, rtol=1e-12, atol=0) and np.allclose(
-        one.offset, two.offset, rtol=1e-12, atol=1e-14
-    )
+        mantissa, exponent = np.frexp(np.concatenate([end.scale, end.offset]))
+        kept.setdefault(np.round(mantissa * 2.0**38).tobytes() + exponent.tobytes(), end)
+    return list(kept.values())
 
 
 def plausible(candidates: Sequence[End], values: Array) -> list[End]:

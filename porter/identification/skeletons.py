@@ -122,16 +122,19 @@ class Skeleton:
         return (self.slots[0].inputs, *(slot.units for slot in self.slots))
 
 
-def skeletons(pool: Pool, inputs: int, outputs: int, most: int) -> list[Skeleton]:
-    """Chains from so many inputs to so many outputs, the likeliest first, at most so many."""
-    return list(itertools.islice(_best_first(pool, inputs, outputs), most))
+def skeletons(pool: Pool, inputs: int, outputs: int, most: int, expanded: int = MOST_EXPANDED) -> list[Skeleton]:
+    """Chains from so many inputs to so many outputs, the likeliest first, at most so many.
+
+    Where so many beginnings were looked at, what was complete by then is all.
+    """
+    return list(itertools.islice(_best_first(pool, inputs, outputs, expanded), most))
 
 
-def _best_first(pool: Pool, inputs: int, outputs: int) -> Iterator[Skeleton]:
+def _best_first(pool: Pool, inputs: int, outputs: int, expanded: int) -> Iterator[Skeleton]:
     count, best = itertools.count(), np.inf
     heap: list[tuple[float, int, bool, tuple[Slot, ...]]] = [(0.0, next(count), False, ())]
     known: dict[tuple[str, int], dict[tuple[int, bool], tuple[KernelReading, ...]]] = {}
-    for _ in range(MOST_EXPANDED):
+    for _ in range(expanded):
         if not heap or heap[0][0] > best + FARTHEST:
             return
         cost, _, is_whole, slots = heapq.heappop(heap)
@@ -146,6 +149,9 @@ def _best_first(pool: Pool, inputs: int, outputs: int) -> Iterator[Skeleton]:
             for more, slot in _next(pool, slots, width, known):
                 if cost + more <= best + FARTHEST:
                     heapq.heappush(heap, (cost + more, next(count), False, (*slots, slot)))
+    for cost, _, is_whole, slots in sorted(heap):
+        if is_whole:
+            yield Skeleton(slots, cost)
 
 
 def _left_over(pool: Pool, slots: tuple[Slot, ...], inputs: int, outputs: int) -> float:
