@@ -318,8 +318,18 @@ def _chance(search: Search, best: Explained) -> float:
     with np.errstate(all="ignore"):
         width = 2 * (golden.resolution / np.maximum(golden.scale, 1e-300) + best.hit.residual)
         bits = -np.log10(np.clip(width, 1e-16, 1.0))
-    usable = np.isfinite(golden.outputs) & np.isfinite(bits)
+    usable = np.isfinite(golden.outputs) & np.isfinite(bits) & _telling(golden)
     return float(search.tried * 10 ** -min(float(np.sum(bits[usable])), 300.0))
+
+
+def _telling(golden: Golden) -> Array:
+    """(rows, m) where an output is neither zero nor what another input gives too: a dead unit or a bound gives that."""
+    found = np.zeros(golden.outputs.shape, bool)
+    first = np.unique(golden.inputs, axis=0, return_index=True)[1]
+    for column in range(found.shape[1]):
+        values, own, counts = np.unique(golden.outputs[first, column], return_index=True, return_counts=True)
+        found[first[own[(counts == 1) & (values != 0)]], column] = True
+    return found
 
 
 def _judged(network: Network, golden: Golden, samples: Path) -> Reading:

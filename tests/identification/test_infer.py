@@ -163,6 +163,12 @@ def test_too_few_numbers_prove_nothing(infer):
     assert found.status != "found", str(found)
 
 
+def test_outputs_that_are_all_zero_show_nothing(infer):
+    """Dead units give them, whatever stands before."""
+    found = infer({**arrays(), "b3": BIASES[2] - 100}, (X, np.zeros((12, 3))))
+    assert found.status == "none" or (found.status == "open" and "hold so little" in str(found)), str(found)
+
+
 @pytest.mark.parametrize("wrong", [(X, network(X)[:3]), (X * np.nan, network(X)), (X, np.full((12, 3), "a")), 7])
 def test_what_are_no_samples_is_refused(infer, wrong):
     with pytest.raises(SamplesError):
