@@ -324,8 +324,8 @@ def _chance(search: Search, best: Explained) -> float:
 
 def _telling(golden: Golden) -> Array:
     """(rows, m) where an output is neither zero nor what another input gives too: a dead unit or a bound gives that."""
-    found = np.zeros(golden.outputs.shape, bool)
-    first = np.unique(golden.inputs, axis=0, return_index=True)[1]
+    found: Array = np.zeros(golden.outputs.shape, bool)
+    _, first = np.unique(golden.inputs, axis=0, return_index=True)
     for column in range(found.shape[1]):
         values, own, counts = np.unique(golden.outputs[first, column], return_index=True, return_counts=True)
         found[first[own[(counts == 1) & (values != 0)]], column] = True
