@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,10 +80,21 @@ class Hdf5File:
         Raises:
             UnreadableError: its type is not a number's, or it declares more than it stores.
         """
+        return self._values(name, storage.check_type)
+
+    def read_text(self, name: str) -> Array:
+        """A dataset of text exactly as stored, bytes of fixed size or objects.
+
+        Raises:
+            UnreadableError: it is no text, or declares more than it stores.
+        """
+        return self._values(name, storage.check_text)
+
+    def _values(self, name: str, check_type: Callable[[str, Any], None]) -> Array:
         dataset = self.datasets[name]
         where = f"{self.opened.path}: dataset {name!r}"
         try:
-            storage.check_type(where, dataset)
+            check_type(where, dataset)
             storage.check_filters(where, dataset)
             storage.check_size(where, dataset, self.opened.size)
             storage.check_inflation(where, dataset)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from porter.errors import DamagedFileError, RecipeError, UnreadableError
 from porter.formats import oc_smart
 from porter.formats.containers.arrays import container_of
+from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.members import Layout
 from porter.formats.npz import NpzError, read_npz
 from porter.formats.opened import OpenedFile
@@ -282,13 +283,14 @@ class Stored:
         """What a file holds.
 
         Raises:
-            UnreadableError: neither HDF5 nor .npz.
+            UnreadableError: no container that is read.
         """
         container = container_of(opened)
         if container is not None:
             held = container[1](opened)
             return cls(opened, tuple(held), held.__getitem__, {})
         if not opened.is_npz:
+            refuse_foreign(opened)
             hdf5 = opened.hdf5
             said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
             reversed_axes = opened.head.startswith(MATLAB_73)  # MATLAB writes the last axis first

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from porter.errors import NotAFileError, PickleFileError, UnknownFormatError
+from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.folders import OpenedFolder
 from porter.formats.opened import PICKLE_PREFIXES, OpenedFile, check_archive
 from porter.formats.options import ReadOptions
@@ -49,8 +50,6 @@ class Family:
     has_jacobian: bool = False
 
 
-NETCDF3_SIGNATURES = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
-
 FAMILIES: dict[str, Family] = {}
 
 
@@ -88,13 +87,7 @@ def family_of(opened: OpenedFile) -> Family:
         )
     if opened.is_npz:
         check_archive(opened.path)
-    if opened.head.startswith(NETCDF3_SIGNATURES):
-        raise UnknownFormatError(
-            f"{opened.path} is netCDF-3 (classic), which is not read",
-            found=f"the signature {opened.head[:4]!r}",
-            expected="netCDF-4, which is HDF5",
-            remedy="convert it: nccopy -k netCDF-4 OLD.nc NEW.nc",
-        )
+    refuse_foreign(opened)
     if opened.head.startswith(PICKLE_PREFIXES):
         raise PickleFileError(
             f"{opened.path} is a pickle: nothing but arrays and plain containers is read",

@@ -60,6 +60,20 @@ def check_type(where: str, dataset: Any) -> None:
         )
 
 
+def check_text(where: str, dataset: Any) -> None:
+    """Refuse what is not text.
+
+    Raises:
+        StoredTypeError: numbers, or anything else.
+        UnwrittenDataError: no array at all.
+    """
+    if dataset.shape is None:
+        raise UnwrittenDataError(f"{where} has no values at all", expected="text")
+    kind = dataset.get_type().get_class()
+    if kind != h5t.STRING:
+        raise StoredTypeError(f"{where} holds no text", found=OTHER_TYPES.get(kind, "numbers"), expected="text")
+
+
 def check_filters(where: str, dataset: Any) -> None:
     """Refuse filters that are not HDF5's own, for which it would load a plugin, and any that comes twice.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from reference.composed.extremes import Extremes
 
 Array = NDArray[Any]
 
-MOST_VECTORS = 9
+MOST_VECTORS, MOST_UNSHOWN = 9, 24
 AGREE = 1e-3
 LEAST_SHARE = 0.4
 """Of the numbers of the samples that a configuration has to give as they are."""
@@ -32,16 +33,36 @@ def bounded(pool: Pool, candidate: Candidate, golden: Golden) -> Iterator[tuple[
     """The configuration held to bounds by which it gives all samples, with what is left; the file's own first."""
     values = candidate.predict(pool, golden.inputs)
     used = {name for reading in candidate.layers for name in (reading.array, reading.bias)}
-    for bounds in (*_stored(pool, used, golden.outputs.shape[1]), *_written(values, golden)):
-        step = Extremes("Extremes", ("",), bounds.least, bounds.greatest, bounds.tolerance)
-        left = residuals(np.asarray(step(values).outputs), golden)
-        if np.max(left) <= AGREE:
-            yield candidate.with_bounds(bounds), float(np.max(left))
+    free = [name for name in pool.vectors if name not in used]
+    for bounds in (*_stored(pool, free, golden.outputs.shape[1]), *_written(values, golden)):
+        left = float(np.max(residuals(_held(values, bounds), golden)))
+        if left <= AGREE:
+            yield candidate.with_bounds(bounds), left
 
 
-def _stored(pool: Pool, used: set[str | None], width: int) -> Iterator[Bounds]:
+def unshown(pool: Pool, candidate: Candidate, golden: Golden) -> Iterator[Candidate]:
+    """The configuration held to arrays that nothing else takes, where the samples would not show it.
+
+    Samples that no bound is reached by do not tell whether there is one; an array that is left over suggests it.
+    """
+    values = candidate.predict(pool, golden.inputs)
+    left_over = replace(candidate, bounds=None).unused(pool)
+    free = [name for name in pool.vectors if base_name(name) in left_over]
+    with np.errstate(invalid="ignore"):
+        own = values if candidate.bounds is None else _held(values, candidate.bounds)
+    for bounds in itertools.islice(_stored(pool, free, golden.outputs.shape[1]), MOST_UNSHOWN):
+        if np.array_equal(_held(values, bounds), own, equal_nan=True):
+            yield candidate.with_bounds(bounds)
+
+
+def _held(values: Array, bounds: Bounds) -> Array:
+    step = Extremes("Extremes", ("",), bounds.least, bounds.greatest, bounds.tolerance)
+    return np.asarray(step(values).outputs)
+
+
+def _stored(pool: Pool, free: Sequence[str], width: int) -> Iterator[Bounds]:
     """Two or three vectors of the file, those of one table first."""
-    names = [name for name, vector in pool.vectors.items() if vector.size in (width, 1) and name not in used]
+    names = [name for name in free if pool.vectors[name].size in (width, 1)]
     names = [name for name in names if width == 1 or not is_number_of_line(name)]
     triples: list[tuple[str, str, str | None]] = [*itertools.permutations(names[:MOST_VECTORS], 3)]
     triples += [(one, two, None) for one, two in itertools.permutations(names, 2)]
@@ -72,6 +93,4 @@ def _written(values: Array, golden: Golden) -> Iterator[Bounds]:
 def held_residual(pool: Pool, candidate: Candidate, golden: Golden) -> float:
     """What is left of the samples behind a configuration with bounds."""
     assert candidate.bounds is not None
-    bounds = candidate.bounds
-    step = Extremes("Extremes", ("",), bounds.least, bounds.greatest, bounds.tolerance)
-    return float(np.max(residuals(np.asarray(step(candidate.predict(pool, golden.inputs)).outputs), golden)))
+    return float(np.max(residuals(_held(candidate.predict(pool, golden.inputs), candidate.bounds), golden)))

@@ -41,6 +41,11 @@ class Bounds:
     greatest: Array
     tolerance: Array
 
+    def __str__(self) -> str:
+        least, greatest, tolerance = (name if name is not None else "a number" for name in self.names)
+        flagged = "" if np.isinf(self.tolerance).all() else f", flagged more than {tolerance} beyond"
+        return f"held to {least} and {greatest}{flagged}"
+
 
 @dataclass(frozen=True)
 class Member:
@@ -85,6 +90,19 @@ class Candidate:
     def with_bounds(self, bounds: Bounds) -> Candidate:
         """The same, held to these bounds."""
         return replace(self, bounds=bounds)
+
+    def unused(self, pool: Pool) -> list[str]:
+        """Names of the arrays that no part of it takes."""
+        used: set[str] = set()
+        for member in self.members:
+            for reading in member.layers:
+                used |= {name for name in (reading.array, reading.bias) if name is not None}
+            for end in (member.before, member.after):
+                used |= {str(vector) for vector in end.recipe.vectors} if end.recipe is not None else set()
+        if self.bounds is not None:
+            used |= {name for name in self.bounds.names if name is not None}
+        plain = {name.partition("[")[0] for name in used}
+        return [name for name in pool.arrays if name not in plain]
 
     def predict(self, pool: Pool, inputs: Array) -> Array:
         """(rows, outputs) in float64, without bounds."""
@@ -143,6 +161,8 @@ class Candidate:
         found["Transform_out transform"] = spelt(self.functions_out)
         if self.rule is not None:
             found["Ensemble transform"] = f"{self.rule} of {len(self.members)}"
+        if self.bounds is not None:
+            found["Extremes bounds"] = str(self.bounds)
         return found
 
     def differences(self, other: Candidate) -> list[tuple[str, str, str]]:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from porter.examination.domain import port_limits
 from porter.formats.samples import Samples
 from porter.identification.candidate import Candidate
-from porter.identification.ends import oddness
 from porter.identification.refining import Golden, Hit
 from porter.reading.arithmetic import Arithmetic, Fit, spread_of
 from porter.reading.check import flags_as_numbers
@@ -127,11 +126,11 @@ def likeliness(candidate: Candidate) -> float:
     cost += 0.0 if last == "linear" else 0.5 + (RANKS.index(last) * 0.1 if last in RANKS else 1.0)
     cost += sum(0.3 for reading in candidate.layers if reading.order != "C")
     cost += 0.5 * (len(set(candidate.functions_in)) > 1) + 0.5 * (set(candidate.functions_in) != {"identity"})
-    cost += 0.5 * (set(candidate.functions_out) != {"identity"})
+    cost += 0.5 * (set(candidate.functions_out) != {"identity"}) + 0.5 * (candidate.bounds is not None)
     for end in (candidate.members[0].before, candidate.members[0].after):
         if end.recipe is not None:
             extra = end.recipe.inverse or end.recipe.factor is not None or end.recipe.low is not None
-            cost += 0.2 + 0.3 * extra + oddness(end)
+            cost += 0.2 + 0.3 * extra + end.oddness
     return cost
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,10 @@ CHAINS = 600
 """Chains of arrays that are looked at."""
 MOST_READINGS = 256
 MOST_FRONTS, FEW_FRONTS, MOST_BACKS = 60, 10, 120
+RARER = 3
+"""How many scalings of the one before are tried before those of the next function of all inputs."""
+WIDER = 6
+"""How many times as many scalings are tried once the likeliest are through."""
 MOST_WORK = 4e10
 """Multiplications of one plan."""
 SECONDS = 45.0
@@ -84,7 +88,7 @@ class Search:
 
         Called again, it goes on where it was; ``brief`` is for the likeliest alone.
         """
-        stages = [stage for stage in STAGES[: 2 if brief else None] if stage.takes(chains)]
+        stages = [stage for stage in STAGES[: BRIEF if brief else None] if stage.takes(chains)]
         for number in range(self.done, len(stages)):
             until = self.left - SHARE_OF_STAGE * max(self.left, 0.0)
             known = len(self.partial)
@@ -135,13 +139,14 @@ class Search:
         plain = ("identity",) * width
         if not transformed:
             return [(plain, end) for end in plausible(every, self.golden.inputs)[:most]]
-        found: list[Front] = []
+        ranked: list[tuple[int, Front]] = []
+        for number, functions in enumerate(columns.alike(self.golden.inputs)):
+            if set(functions) != {"identity"}:
+                likely = plausible(every, columns.applied(functions, self.golden.inputs))[:most]
+                ranked += [(RARER * number + place, (functions, end)) for place, end in enumerate(likely)]
+        found = [front for _, front in sorted(ranked, key=lambda each: each[0])]
         for end in every:
             found += [(functions, end) for functions in columns.fitting(self.golden.inputs, end)]
-        for functions in columns.alike(self.golden.inputs):
-            if set(functions) != {"identity"}:
-                fed = columns.applied(functions, self.golden.inputs)
-                found += [(functions, end) for end in plausible(every, fed)[:FEW_FRONTS]]
         return list({(functions, str(end)): (functions, end) for functions, end in found}.values())[: 2 * most]
 
     def backs(self, chain: Skeleton, most: int = MOST_BACKS) -> list[End]:
@@ -168,6 +173,7 @@ class Stage:
         hidden: "shared", "one differs" or "each".
         plain: whether kernels are taken in the order in which they are stored.
         transformed: whether functions stand before the scaling of the inputs.
+        times: how many times as many scalings of the inputs are tried.
     """
 
     name: str
@@ -176,6 +182,11 @@ class Stage:
     hidden: str
     plain: bool = True
     transformed: bool = False
+    times: int = 1
+
+    def widened(self) -> Stage:
+        """The same with more scalings."""
+        return replace(self, name=f"{self.name}, widely", times=WIDER * self.times)
 
     def takes(self, chains: Sequence[Skeleton]) -> bool:
         """Whether there is anything for it to do."""
@@ -186,7 +197,7 @@ class Stage:
     def plans(self, search: Search, chain: Skeleton) -> Iterator[Plan]:
         """What is tried with a chain."""
         most = MOST_FRONTS if self.hidden == "shared" else FEW_FRONTS
-        fronts = search.fronts(chain, most, transformed=self.transformed)
+        fronts = search.fronts(chain, self.times * most, transformed=self.transformed)
         if not fronts:
             return
         backs, output = search.backs(chain), search.output()
@@ -210,7 +221,7 @@ class Stage:
             yield [HIDDEN if layers == 2 else HIDDEN[:-1]] * layers
 
 
-STAGES = (
+NARROW = (
     Stage("one activation", CHAINS, 3, "shared"),
     Stage("functions of the inputs", 20, 2, "shared", transformed=True),
     Stage("one layer by itself", 12, 1, "one differs"),
@@ -221,3 +232,6 @@ STAGES = (
     Stage("functions, and an activation a layer", 2, 0, "each", transformed=True),
     Stage("Fortran's order, and an activation a layer", 2, 0, "each", plain=False),
 )
+STAGES = (*NARROW, *(stage.widened() for stage in NARROW[1:]))
+BRIEF = 2
+"""Stages for the likeliest alone."""

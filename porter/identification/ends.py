@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,14 @@ class End:
         scale: (n,) float64.
         offset: (n,) float64.
         pairs: (n, 2) what the recipe's rule scales by.
+        oddness: how seldom vectors of such names are taken together, and so, and at this end.
     """
 
     recipe: EndRecipe | None
     scale: Array
     offset: Array
     pairs: Array | None = None
+    oddness: float = 0.0
 
     def __str__(self) -> str:
         if self.recipe is None:
@@ -76,7 +79,8 @@ def ends(pool: Pool, used: frozenset[str], width: int, *, first: bool, others: i
     for name in names:
         singles = [EndRecipe(gain=name), EndRecipe(std=name), EndRecipe(offset=name)]
         found += [end for recipe in singles if (end := _end(pool, recipe, width)) is not None]
-    return _distinct(found)
+    told = [replace(end, oddness=_oddness(end.recipe, first=first)) for end in found]
+    return _distinct(sorted(told, key=lambda end: end.oddness))
 
 
 def _vectors(pool: Pool, used: frozenset[str], width: int, *, first: bool, others: int) -> list[str]:
@@ -106,15 +110,37 @@ def _pairs(names: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield one, two
 
 
-def oddness(end: End) -> float:
-    """How seldom vectors of such names are taken together, and so."""
-    if end.recipe is None:
+def _oddness(recipe: EndRecipe | None, *, first: bool) -> float:
+    if recipe is None:
         return 0.0
-    if len(end.recipe.given) == 1:
-        return 0.7
-    one, two = (str(vector) for vector in end.recipe.vectors)
+    names = [str(vector) for vector in recipe.vectors]
+    told = sum(_speaks_against(name, key, first=first) for key, name in zip(recipe.given, names, strict=True))
+    if len(names) == 1:
+        return 0.7 + told
+    one, two = names
     apart = 0.0 if base_name(one) == base_name(two) or _are_alike(one, two) else 0.8
-    return apart + 0.5 * end.recipe.inverse + 0.2 * (end.recipe.low is not None)
+    return apart + told + 0.5 * recipe.inverse + 0.2 * (recipe.low is not None)
+
+
+WORDS = {
+    "minimum": r"min(imum)?|low(er)?|lo|xmin|ymin",
+    "maximum": r"max(imum)?|high|hi|upper|xmax|ymax",
+    "mean": r"means?|avg|average|moy|mu|ymean|xmean",
+    "std": r"std|stdev|stddev|sd|sigma|dev(iation)?",
+    "variance": r"var(iance)?",
+    "offset": r"offsets?|xoffset|yoffset|shift",
+    "gain": r"gains?|scale|factor|slope",
+}
+"""Of names, by what they say that a vector is."""
+ENDS = {True: r"in|ins|inputs?|x|features?", False: r"out|outs|outputs?|y|targets?"}
+
+
+def _speaks_against(name: str, key: str, *, first: bool) -> float:
+    """How much a vector's name says that it is something else, or the other end's."""
+    words = re.split(r"[^a-z]+", re.sub(r"\[.*", "", name).lower())
+    said = {each for each, pattern in WORDS.items() if any(re.fullmatch(pattern, word) for word in words)}
+    sides = {side for side, pattern in ENDS.items() if any(re.fullmatch(pattern, word) for word in words)}
+    return 0.6 * (bool(said) and key not in said) + 0.6 * (sides == {not first})
 
 
 def _are_alike(one: str, two: str) -> bool:
@@ -159,18 +185,12 @@ def _read(pool: Pool, name: Any) -> Array:
 
 
 def _distinct(found: Sequence[End]) -> list[End]:
-    """Without those that scale as an earlier one does, bit for bit or nearly."""
-    kept: list[End] = []
+    """Without those that scale as an earlier one does, to 38 bits."""
+    kept: dict[bytes, End] = {}
     for end in found:
-        if not any(_same(end, other) for other in kept):
-            kept.append(end)
-    return kept
-
-
-def _same(one: End, two: End) -> bool:
-    return np.allclose(one.scale, two.scale, rtol=1e-12, atol=0) and np.allclose(
-        one.offset, two.offset, rtol=1e-12, atol=1e-14
-    )
+        mantissa, exponent = np.frexp(np.concatenate([end.scale, end.offset]))
+        kept.setdefault(np.round(mantissa * 2.0**38).tobytes() + exponent.tobytes(), end)
+    return list(kept.values())
 
 
 def plausible(candidates: Sequence[End], values: Array) -> list[End]:
@@ -183,6 +203,6 @@ def plausible(candidates: Sequence[End], values: Array) -> list[End]:
         if not np.isfinite(size) or size == 0:
             return 99.0
         inside = end.recipe is None or "minimum" not in end.recipe.given or bool(np.all(np.abs(t) <= 1.2))
-        return abs(float(np.log10(size))) + (0.0 if inside else 1.0) + oddness(end)
+        return abs(float(np.log10(size))) + (0.0 if inside else 1.0) + end.oddness
 
     return sorted(candidates, key=strangeness)

@@ -22,7 +22,8 @@ from porter.reading.check import Reading
 Array = NDArray[Any]
 
 Status = Literal["found", "open", "none", "wrong samples", "no samples"]
-SHOWN = 8
+SHOWN, SHOWN_A_PLACE = 8, 3
+"""Alternatives of an answer, and of one convention."""
 SHOWN_INPUTS = 12
 
 
@@ -142,8 +143,7 @@ def described(candidate: Candidate) -> list[str]:
         value = words.get(f"{name} {kind}", "none")
         lines += [f"{name}: {value}"] if value != "none" else []
     if candidate.bounds is not None:
-        names = [name if name is not None else "a number" for name in candidate.bounds.names[:2]]
-        lines.append(f"Extremes: held to {names[0]} and {names[1]}")
+        lines.append(f"Extremes: {candidate.bounds}")
     return lines
 
 
@@ -152,9 +152,11 @@ def alternative_lines(others: Sequence[Alternative]) -> list[str]:
     single = {each.differences[0] for each in others if len(each.differences) == 1}
     shown = [each for each in others if len(each.differences) == 1 or not set(each.differences) <= single]
     shown.sort(key=lambda each: each.row is None)
-    lines = [f"as well: {alternative_line(each)}" for each in shown[:SHOWN]]
-    rest = len(others) - len(shown[:SHOWN])
-    return [*lines, f"and {rest} more, most of them combinations of these"] if rest else lines
+    places = [each.differences[0][0] for each in shown]
+    shown = [each for n, each in enumerate(shown) if places[:n].count(places[n]) < SHOWN_A_PLACE][:SHOWN]
+    lines = [f"as well: {alternative_line(each)}" for each in shown]
+    rest = len(others) - len(shown)
+    return [*lines, f"and {rest} more, of these kinds or combinations of these"] if rest else lines
 
 
 def alternative_line(each: Alternative) -> str:

@@ -18,11 +18,11 @@ from porter.formats.programs import build_program
 from porter.formats.recipe import Recipe
 from porter.formats.recipe_reading import Stored, read_by_recipe
 from porter.identification.as_recipe import recipe_of
-from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, held_residual
+from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, held_residual, unshown
 from porter.identification.candidate import Candidate
 from porter.identification.confirming import Explained, alternatives, as_samples, explained
 from porter.identification.driver import SECONDS, Search
-from porter.identification.ends import ends, oddness
+from porter.identification.ends import ends
 from porter.identification.identified import Identified, Status, alternative_lines
 from porter.identification.members import ensembles
 from porter.identification.neighbours import neighbours
@@ -237,7 +237,7 @@ def _held(task: _Task, search: Search) -> list[Hit]:
 def _confirmed(task: _Task, search: Search, hits: Sequence[Hit]) -> Identified:
     tell("judging what was found")
     golden = search.golden
-    if np.isnan(golden.outputs).any():  # before two that differ in their bounds alone are made one
+    if np.isnan(golden.outputs).any():  # no other gives a flag
         hits = [hit for hit in hits if hit.candidate.bounds is not None] or hits
     ranked = distinct(hits)
     every = distinct([*ranked, *_beside(task, search, ranked[0])])
@@ -265,7 +265,7 @@ def _beside(task: _Task, search: Search, best: Hit) -> list[Hit]:
         search.tried += 1
         if hit.residual <= 1e-3:
             found.append(hit)
-    return found
+    return found + [replace(best, candidate=held) for held in unshown(task.pool, candidate, golden)]
 
 
 def _refined_as(task: _Task, other: Candidate, golden: Golden, best: Hit) -> Hit:
@@ -294,7 +294,7 @@ def _answer(
     if not search.is_whole:
         lines.append("not every configuration could be tried in the time given")
     lines += alternative_lines(others)
-    unused = _unused(task.pool, best)
+    unused = best.unused(task.pool)
     lines += [f"left unused: {', '.join(unused)}"] if unused else []
     return Identified(
         task.path, status, tuple(lines), recipe_of(best, task.pool, task.path.stem), network, reading, tuple(others),
@@ -318,8 +318,18 @@ def _chance(search: Search, best: Explained) -> float:
     with np.errstate(all="ignore"):
         width = 2 * (golden.resolution / np.maximum(golden.scale, 1e-300) + best.hit.residual)
         bits = -np.log10(np.clip(width, 1e-16, 1.0))
-    usable = np.isfinite(golden.outputs) & np.isfinite(bits)
+    usable = np.isfinite(golden.outputs) & np.isfinite(bits) & _telling(golden)
     return float(search.tried * 10 ** -min(float(np.sum(bits[usable])), 300.0))
+
+
+def _telling(golden: Golden) -> Array:
+    """(rows, m) where an output is neither zero nor what another input gives too: a dead unit or a bound gives that."""
+    found: Array = np.zeros(golden.outputs.shape, bool)
+    _, first = np.unique(golden.inputs, axis=0, return_index=True)
+    for column in range(found.shape[1]):
+        values, own, counts = np.unique(golden.outputs[first, column], return_index=True, return_counts=True)
+        found[first[own[(counts == 1) & (values != 0)]], column] = True
+    return found
 
 
 def _judged(network: Network, golden: Golden, samples: Path) -> Reading:
@@ -334,19 +344,6 @@ def _judged(network: Network, golden: Golden, samples: Path) -> Reading:
         Formula(numbered), claims, flagged, limits, lambda claim: other_claims(numbered, claim), SETTLED
     )
     return judge_reading(question, other_readings(numbered, network.claims))
-
-
-def _unused(pool: Pool, candidate: Candidate) -> list[str]:
-    used: set[str] = set()
-    for member in candidate.members:
-        for reading in member.layers:
-            used |= {name for name in (reading.array, reading.bias) if name is not None}
-        for end in (member.before, member.after):
-            used |= {str(vector) for vector in end.recipe.vectors} if end.recipe is not None else set()
-    if candidate.bounds is not None:
-        used |= {name for name in candidate.bounds.names if name is not None}
-    plain = {name.partition("[")[0] for name in used}
-    return [name for name in pool.arrays if name not in plain]
 
 
 # --- what was not found ---------------------------------------------------------------------------------------------
@@ -391,7 +388,7 @@ def _outside(search: Search) -> list[str]:
         if (
             end.recipe is not None
             and end.recipe.rule == "[-1,1]"
-            and oddness(end) == 0
+            and end.oddness == 0
             and not is_bias_name(str(end.recipe.minimum))
             and search.pool.vector(str(end.recipe.minimum)).size == width  # and no range of something else
         ):

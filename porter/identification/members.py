@@ -141,13 +141,19 @@ def _sequences(hidden: int) -> list[tuple[str, ...]]:
 def _member_layers(
     pool: Pool, grouping: Grouping, layers: Sequence[KernelReading], member: int
 ) -> tuple[KernelReading, ...]:
-    found = []
+    """The same layers of another member.
+
+    Raises:
+        ValueError: they do not follow each other there.
+    """
+    found, width = [], layers[0].canonical(pool)[0].shape[0]
     for reading in layers:
         bias = None if reading.bias is None else grouping.of_member(reading.bias, member)
         own = replace(reading, array=grouping.of_member(reading.array, member), bias=bias)
         kernel, vector = own.canonical(pool)
-        if vector is not None and vector.size != kernel.shape[1]:
+        if kernel.shape[0] != width or (vector is not None and vector.size != kernel.shape[1]):
             raise ValueError(own.array)
+        width = kernel.shape[1]
         found.append(own)
     return tuple(found)
 

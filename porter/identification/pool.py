@@ -73,7 +73,7 @@ class Pool:
                 found[name] = flat
                 if 1 < flat.size <= NARROW:
                     found |= {f"{name}[{place}:{place + 1}]": flat[place : place + 1] for place in range(flat.size)}
-            if array.ndim == 2 and 1 < array.shape[1] <= NARROW < MOST_SLICES:
+            if array.ndim == 2 and len(array) > 1 and 1 < array.shape[1] <= NARROW:
                 found |= {f"{name}[:, {place}]": array[:, place] for place in range(array.shape[1])}
             if array.ndim == 2 and 1 < array.shape[0] <= NARROW:
                 found |= {f"{name}[{place}, :]": array[place] for place in range(array.shape[0])}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.formats.recipe_places import KernelPlace
-from porter.identification.pool import Pool, is_bias_name, is_number_of_line, is_scaling_name
+from porter.identification.pool import NARROW, Pool, is_bias_name, is_number_of_line, is_scaling_name
 from reference.operations.dense import Orientation
 
 Array = NDArray[Any]
@@ -22,6 +22,8 @@ Array = NDArray[Any]
 MOST_LAYERS = 24
 MOST_EXPANDED = 6_000
 """Beginnings of chains that are looked at."""
+MIXED = 1.0
+"""How much less likely it is that some kernels hold their bias, and others have none."""
 FARTHEST = 6.0
 """How much less likely than the likeliest a chain may be."""
 
@@ -120,16 +122,19 @@ class Skeleton:
         return (self.slots[0].inputs, *(slot.units for slot in self.slots))
 
 
-def skeletons(pool: Pool, inputs: int, outputs: int, most: int) -> list[Skeleton]:
-    """Chains from so many inputs to so many outputs, the likeliest first, at most so many."""
-    return list(itertools.islice(_best_first(pool, inputs, outputs), most))
+def skeletons(pool: Pool, inputs: int, outputs: int, most: int, expanded: int = MOST_EXPANDED) -> list[Skeleton]:
+    """Chains from so many inputs to so many outputs, the likeliest first, at most so many.
+
+    Where so many beginnings were looked at, what was complete by then is all.
+    """
+    return list(itertools.islice(_best_first(pool, inputs, outputs, expanded), most))
 
 
-def _best_first(pool: Pool, inputs: int, outputs: int) -> Iterator[Skeleton]:
+def _best_first(pool: Pool, inputs: int, outputs: int, expanded: int) -> Iterator[Skeleton]:
     count, best = itertools.count(), np.inf
     heap: list[tuple[float, int, bool, tuple[Slot, ...]]] = [(0.0, next(count), False, ())]
-    known: dict[tuple[str, int], dict[tuple[int, str | None], tuple[KernelReading, ...]]] = {}
-    for _ in range(MOST_EXPANDED):
+    known: dict[tuple[str, int], dict[tuple[int, bool], tuple[KernelReading, ...]]] = {}
+    for _ in range(expanded):
         if not heap or heap[0][0] > best + FARTHEST:
             return
         cost, _, is_whole, slots = heapq.heappop(heap)
@@ -144,12 +149,15 @@ def _best_first(pool: Pool, inputs: int, outputs: int) -> Iterator[Skeleton]:
             for more, slot in _next(pool, slots, width, known):
                 if cost + more <= best + FARTHEST:
                     heapq.heappush(heap, (cost + more, next(count), False, (*slots, slot)))
+    for cost, _, is_whole, slots in sorted(heap):
+        if is_whole:
+            yield Skeleton(slots, cost)
 
 
 def _left_over(pool: Pool, slots: tuple[Slot, ...], inputs: int, outputs: int) -> float:
-    """What it costs to leave arrays unused: much for matrices that are no tables of ranges."""
+    """What it costs to leave arrays unused: much for matrices, flat ones too, that are no tables of ranges."""
     used = frozenset().union(*(slot.names for slot in slots))
-    ends = {inputs, outputs, inputs + outputs}
+    ends, widths = {inputs, outputs, inputs + outputs}, {slot.units for slot in slots}
     cost = 0.0
     for name, array in pool.parts.items():
         if name in used or array.dtype.kind != "f" or np.ptp(array) == 0:
@@ -159,28 +167,29 @@ def _left_over(pool: Pool, slots: tuple[Slot, ...], inputs: int, outputs: int) -
         if array.ndim == 2 and short > 1 and not is_table:
             cost += 3.0
         elif (array.size not in (*ends, 1) and not is_table) or is_bias_name(name):
-            cost += 1.0
+            is_kernel = array.size > NARROW and array.size not in widths and not is_bias_name(name)
+            cost += 3.0 if is_kernel else 1.0
     return cost
 
 
 def _next(pool: Pool, slots: tuple[Slot, ...], width: int, known: Any) -> Iterator[tuple[float, Slot]]:
     """The layers that may follow, with what each costs."""
     used = frozenset().union(*(slot.names for slot in slots))
+    within = {(slot.readings[0].bias_in is not None, None) for slot in slots if slot.bias is None}
     places = [pool.order[slot.readings[0].array] for slot in slots]
-    before = {slot.readings[0].bias_in for slot in slots} - {None}
     for name, array in pool.kernels.items():
         if name in used:
             continue
         if (name, width) not in known:
             known[name, width] = _readings(name, array, width)
-        for (units, bias_in), readings in known[name, width].items():
+        for (units, is_within), readings in known[name, width].items():
             flat = (0.5 if array.ndim == 1 else 0.0) + (1.5 if units == 1 else 0.0)
             named = 2.0 if is_bias_name(name) or is_scaling_name(name) else 0.0
-            cost = 0.5 * sum(place > pool.order[name] for place in places) + flat + named + (0.5 if bias_in else 0.0)
-            cost += 0.2 if bias_in and before and bias_in not in before else 0.0
-            for extra, bias in _biases(pool, used | {name}, units, name) if bias_in is None else [(0.0, None)]:
+            cost = 0.5 * sum(place > pool.order[name] for place in places) + flat + named + (0.5 if is_within else 0.0)
+            for extra, bias in [(0.0, None)] if is_within else _biases(pool, used | {name}, units, name):
+                mixed = MIXED if within and (is_within, bias) not in within else 0.0
                 whole = tuple(_with_bias(each, bias) for each in readings)
-                yield cost + extra, Slot(whole, width, units)
+                yield cost + extra + mixed, Slot(whole, width, units)
 
 
 def _with_bias(reading: KernelReading, bias: str | None) -> KernelReading:
@@ -213,9 +222,9 @@ def _biases(pool: Pool, used: frozenset[str], units: int, kernel: str) -> list[t
     return found
 
 
-def _readings(name: str, array: Array, width: int) -> dict[tuple[int, str | None], tuple[KernelReading, ...]]:
-    """How an array may be a kernel of so many inputs: by units, and where the bias stands in it."""
-    found: dict[tuple[int, str | None], list[KernelReading]] = {}
+def _readings(name: str, array: Array, width: int) -> dict[tuple[int, bool], tuple[KernelReading, ...]]:
+    """How an array may be a kernel of so many inputs: by units, and whether the bias stands in it."""
+    found: Found = {}
     if array.ndim == 1:
         _flat(found, name, array.size, width)
     else:
@@ -223,7 +232,7 @@ def _readings(name: str, array: Array, width: int) -> dict[tuple[int, str | None
     return {key: tuple(sorted(each, key=lambda reading: reading.order)) for key, each in found.items()}
 
 
-Found = dict[tuple[int, "str | None"], list[KernelReading]]
+Found = dict[tuple[int, bool], list[KernelReading]]
 
 
 def _matrix(found: Found, name: str, shape: tuple[int, int], width: int) -> None:
@@ -231,16 +240,16 @@ def _matrix(found: Found, name: str, shape: tuple[int, int], width: int) -> None
     orders = ("C",) if 1 in shape or rows == columns else ("C", "Fortran")
     for order in orders:
         if columns == width:
-            found.setdefault((rows, None), []).append(KernelReading(name, "units-first", order=order))
+            found.setdefault((rows, False), []).append(KernelReading(name, "units-first", order=order))
         if rows == width and (columns != rows or rows > 1):
-            found.setdefault((columns, None), []).append(KernelReading(name, "inputs-first", order=order))
+            found.setdefault((columns, False), []).append(KernelReading(name, "inputs-first", order=order))
         for place in ("first", "last"):
             if columns == width + 1:
                 key = f"{place} column"
-                found.setdefault((rows, key), []).append(KernelReading(name, "units-first", None, key, order))
+                found.setdefault((rows, True), []).append(KernelReading(name, "units-first", None, key, order))
             if rows == width + 1:
                 key = f"{place} row"
-                found.setdefault((columns, key), []).append(KernelReading(name, "inputs-first", None, key, order))
+                found.setdefault((columns, True), []).append(KernelReading(name, "inputs-first", None, key, order))
 
 
 def _flat(found: Found, name: str, size: int, width: int) -> None:
@@ -249,26 +258,23 @@ def _flat(found: Found, name: str, size: int, width: int) -> None:
         ways: list[tuple[Orientation, tuple[int, int]]] = [("units-first", (units, width))]
         if min(units, width) > 1:
             ways.append(("inputs-first", (width, units)))
-        found[units, None] = [KernelReading(name, way, shape=shape) for way, shape in ways]
+        found[units, False] = [KernelReading(name, way, shape=shape) for way, shape in ways]
     units, rest = divmod(size, width + 1)
     if rest or units < 1:
         return
+    own = found.setdefault((units, True), [])
     for place in ("first", "last"):
-        found[units, f"{place} column"] = [
-            KernelReading(name, "units-first", None, f"{place} column", shape=(units, width + 1))
-        ]
+        own.append(KernelReading(name, "units-first", None, f"{place} column", shape=(units, width + 1)))
         if units > 1:
-            found[units, f"{place} row"] = [
-                KernelReading(name, "inputs-first", None, f"{place} row", shape=(width + 1, units))
-            ]
+            own.append(KernelReading(name, "inputs-first", None, f"{place} row", shape=(width + 1, units)))
 
 
 def slot_readings(pool: Pool, reading: KernelReading, inputs: int, units: int) -> list[KernelReading]:
     """How else the same array may be the kernel of so many inputs and units, with any vector that may be its bias."""
     array = pool.parts[reading.array]
     found: list[KernelReading] = []
-    for (width, bias_in), several in _readings(reading.array, array, inputs).items():
-        if width == units and bias_in is not None:
+    for (width, is_within), several in _readings(reading.array, array, inputs).items():
+        if width == units and is_within:
             found += several
         elif width == units:
             names = [name for name, vector in pool.vectors.items() if vector.size == units and name != reading.array]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from porter.identification.pool import Pool
 from porter.identification.skeletons import Skeleton, skeletons
 
-MOST_SIZES = 24
+MOST_SIZES, FEW = 24, 200
+"""Sizes that may be an end, and beginnings of chains that are looked at for each pair of them."""
 
 
 def every_chain(pool: Pool) -> list[Skeleton]:
@@ -20,7 +21,7 @@ def _chains(pool: Pool) -> Iterator[Skeleton]:
     sizes = list(dict.fromkeys(size for shape in matrices for size in shape))[:MOST_SIZES]
     for inputs in sizes:
         for outputs in sizes:
-            yield from skeletons(pool, inputs, outputs, 2)
+            yield from skeletons(pool, inputs, outputs, 2, FEW)
 
 
 def other_widths(pool: Pool) -> list[str]:

@@ -1,7 +1,8 @@
 """The forward pass of dense layers whose arrays bear names of any fashion: ``W1 b1``, ``fc1.weight``, ``coefs_0``.
 
 A name is cut into words and numbers. The last word that is one for a kernel or for a bias says what the array is; the
-rest says which layer's. What follows is OC-SMART's chain, which leaves the activations to what the file says.
+rest says which layer's; of MATLAB's ``LW{2,1}`` the first number alone, the second being where it comes from. What
+follows is OC-SMART's chain, which leaves the activations to what the file says.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from reference.trace import Program
 Array = NDArray[Any]
 Key = tuple[Any, ...]
 
-KERNELS = frozenset({"w", "weight", "weights", "kernel", "kernels", "coef", "coefs", "wgt", "wgts"})
+KERNELS = frozenset({"w", "weight", "weights", "kernel", "kernels", "coef", "coefs", "wgt", "wgts", "iw", "lw"})
 BIASES = frozenset({"b", "bias", "biases", "intercept", "intercepts"})
 
 
@@ -66,7 +67,8 @@ def _sorted_out(arrays: Mapping[str, Array]) -> tuple[dict[Key, str], dict[Key, 
     kernels: dict[Key, str] = {}
     biases: dict[Key, str] = {}
     for name in arrays:
-        words = re.findall(r"[A-Za-z]+|\d+", name.partition(":")[0])
+        plain = re.sub(r"(IW|LW)\{(\d+),\d+\}", r"\1\2", name.partition(":")[0])
+        words = re.findall(r"[A-Za-z]+|\d+", plain)
         roles = [place for place, word in enumerate(words) if word.lower() in KERNELS | BIASES]
         if not roles:
             continue

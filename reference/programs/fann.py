@@ -1,7 +1,8 @@
 """The forward pass of FANN's layered networks (``fann_run``), on the neurons and connections as they are listed.
 
 Source: libfann/fann, commit 0ecce54: each neuron adds up weight times value over its own connections, times its
-steepness; sigmoid is ``1 / (1 + exp(-2 x))``, symmetric sigmoid ``tanh(x)``, symmetric Elliot ``x / (1 + abs(x))``.
+steepness; sigmoid is ``1 / (1 + exp(-2 x))``, symmetric sigmoid ``tanh(x)``, symmetric Elliot ``x / (1 + abs(x))``. The
+argument is held to 150 / steepness on either side: here of linear outputs alone; the reader says where it is left out.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.composed.extremes import Extremes
 from reference.operations.dense import Dense
 from reference.programs.declared import Declared, chosen_activations, chosen_orientations
 from reference.trace import Program, chain
 
 Array = NDArray[Any]
 
-SIGMOID = 3
+LINEAR, SIGMOID = 0, 3
+LARGEST = 150.0
+"""Argument of a function, over the steepness."""
 NAMES = {0: "linear", SIGMOID: "sigmoid", 5: "tanh", 11: "softsign", 12: "relu(max_value=1.0)", 13: "hard_tanh"}
 
 
@@ -59,7 +63,7 @@ def program(
         factor = neurons[first : last - 1, 2] * (2 if kind == SIGMOID else 1)
         layers.append((factor[:, None] * matrix, kind))
     activations = chosen_activations([NAMES[kind] for _, kind in layers], activation, output_activation)
-    steps = []
+    steps: list[Any] = []
     for n, ((matrix, _), way) in enumerate(
         zip(layers, chosen_orientations("units-first", orientation, len(layers)), strict=True)
     ):
@@ -69,4 +73,7 @@ def program(
         steps.append(
             Dense(f"Layer{n + 1}", (f"Layer{n}" if n else "inputs",), kernel, matrix[:, -1], activations[n], way, dtype)
         )
+    if layers[-1][1] == LINEAR:
+        bound = LARGEST / neurons[firsts[-2] : firsts[-1] - 1, 2]
+        steps.append(Extremes("Extremes", (steps[-1].name,), -bound, bound, np.full(bound.shape, np.inf), dtype))
     return chain(steps)

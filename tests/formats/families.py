@@ -144,12 +144,15 @@ def write_matlab(
     for n, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), start=1):
         name = "IW1_1" if n == 1 else f"LW{n}_{n - 1}"
         lines += [f"% Layer {n}", f"b{n} = {matlab(bias[:, None])};", f"{name} = {matlab(kernel)};", ""]
+    kind = "mapminmax" if ends == "ymin" else "mapstd"
     lines += ["% ===== SIMULATION ========", "Q = size(X{1},2); % samples", "for ts=1:TS"]
+    lines += [f"    Xp1 = {kind}_apply(X{{1,ts}},x1_step1);"]
     for n, transfer in enumerate(transfers, start=1):
         taken = "IW1_1*Xp1" if n == 1 else f"LW{n}_{n - 1}*a{n - 1}"
         inner = f"repmat(b{n},1,Q) + {taken}"
         lines.append(f"    a{n} = {inner};" if transfer == "purelin" else f"    a{n} = {transfer}_apply({inner});")
-    lines += ["    Y{1,ts} = mapminmax_reverse(a2,y1_step1);", "end", "end", "function a = tansig_apply(n,~)"]
+    lines += [f"    Y{{1,ts}} = {kind}_reverse(a{len(transfers)},y1_step1);", "end", "end"]
+    lines += ["function a = tansig_apply(n,~)"]
     path.write_text("\n".join([*lines, "  a = 2 ./ (1 + exp(-2*n)) - 1;", "end"]) + "\n")
     return path
 

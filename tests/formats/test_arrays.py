@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 import porter
 from porter.errors import (
@@ -204,3 +205,48 @@ def test_an_npz_of_other_things_is_an_archive(tmp_path):
     np.savez(tmp_path / "net.npz", x=np.ones(3))
     with pytest.raises(ArchiveFileError, match="--samples"):
         porter.read(tmp_path / "net.npz")
+
+
+def cells(*arrays):
+    found = np.empty((len(arrays), 1), object)
+    for place, array in enumerate(arrays):
+        found[place, 0] = array
+    return found
+
+
+def as_matlab_has_it(drawn, spoil=()):
+    """The weights of a network object: those of the inputs, of the layers by target and source, and the biases."""
+    (first, *rest), biases = drawn
+    layers, nothing = np.empty((len(rest) + 1,) * 2, object), np.zeros((0, 0))
+    layers[:] = [[nothing] * (len(rest) + 1)] * (len(rest) + 1)
+    for number, kernel in enumerate(rest, start=1):
+        layers[number, number - 1] = kernel
+    for place, kernel in spoil:
+        layers[place] = kernel
+    return {"IW": cells(first, *[nothing] * len(rest)), "LW": layers, "b": cells(*(bias[:, None] for bias in biases))}
+
+
+def test_cells_of_matlab(tmp_path, drawn):
+    """Weights and biases in cells; and of a network in a structure the trained ones, not those to revert to."""
+    kernels, biases = drawn
+    x = np.random.default_rng(0).normal(size=(9, WIDTHS[0]))
+    wanted = forward(drawn, [np.tanh, np.tanh, lambda z: z], x)
+    own = as_matlab_has_it(drawn)
+    for number, stored in enumerate(
+        (
+            {"weights": cells(*kernels), "biases": cells(*(bias[:, None] for bias in biases))},
+            own,
+            {"net": {**own, "revert": as_matlab_has_it(([9 * kernel for kernel in kernels], biases))}},
+        )
+    ):
+        savemat(tmp_path / f"{number}.mat", stored)
+        network = porter.read(tmp_path / f"{number}.mat")
+        np.testing.assert_allclose(build_program(network)(x)[0], wanted, rtol=0, atol=1e-13)
+        told = [claim.detail for claim in network.claims if claim.convention == "scaling"]
+        assert len(told) == (2 if number else 0) and all("mapminmax" in detail for detail in told)
+
+
+def test_a_connection_past_a_layer_in_cells_is_refused(tmp_path, drawn):
+    savemat(tmp_path / "net.mat", as_matlab_has_it(drawn, [((2, 0), np.ones((WIDTHS[3], WIDTHS[1])))]))
+    with pytest.raises(UnknownMemberError, match=r"LW\{3,1\}"):
+        porter.read(tmp_path / "net.mat")

@@ -41,6 +41,31 @@ def test_it_computes_what_fann_run_computes(tmp_path, drawn, function, shuffled)
     assert (network.family, network.widths) == ("fann", WIDTHS)
 
 
+def test_linear_outputs_are_held_as_fann_run_holds_arguments(tmp_path, drawn):
+    """To 150 / steepness on either side; rows that do not reach it see nothing of it."""
+    path = write_fann(tmp_path / "net.net", drawn, (0, 0, 0), (1.0, 1.0, 0.5))
+    network = porter.read(path)
+    z = forward(drawn, (lambda x: x, lambda x: x, lambda x: 0.5 * x), 1000 * rows())
+    assert np.any(np.abs(z) > 300) and np.any(np.abs(z) < 300)
+    np.testing.assert_allclose(build_program(network)(1000 * rows())[0], np.clip(z, -300, 300), rtol=1e-12)
+    assert network.layers[-1].name == "Extremes"
+    told = [claim.detail for claim in network.claims if claim.value == "not held"]
+    assert len(told) == 2 and "150 on either side" in told[0], "of the hidden layers it is said"
+
+
+def test_what_saturates_anyway_is_not_spoken_of(tmp_path, drawn):
+    network = porter.read(write_fann(tmp_path / "net.net", drawn, (3, 5, 13), (0.5, 0.5, 0.5)))
+    assert len(network.layers) == 3 and not [claim for claim in network.claims if claim.convention == "transform"]
+
+
+def test_scaling_that_fann_run_does_not_apply_is_told(tmp_path, drawn):
+    path = write_fann(tmp_path / "net.net", drawn, (3, 5, 3), (0.5, 0.5, 0.5))
+    assert "scale_included=0" in path.read_text()
+    path.write_text(path.read_text().replace("scale_included=0", "scale_included=1"))
+    claims = [claim for claim in porter.read(path).claims if claim.convention == "scaling"]
+    assert {(claim.value, claim.evidence) for claim in claims} == {("none", "assumed")}
+
+
 def test_a_connection_that_is_not_there_is_a_zero(tmp_path, drawn):
     path = write_fann(tmp_path / "net.net", drawn, (3, 5, 0), (0.5, 0.5, 0.5))
     text = path.read_text()
@@ -65,6 +90,7 @@ def test_a_connection_that_is_not_there_is_a_zero(tmp_path, drawn):
         ("weight)=(0, ", "weight)=(1, ", UnknownMemberError, "one twice"),
         ("weight)=(0, ", "weight)=(x, ", DamagedFileError, "first whole"),
         ("weight)=(0, ", "weight)=0, ", DamagedFileError, "brackets"),
+        ("(5, 3, 5", "(5, 3, -5", DamagedFileError, "steepness"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, drawn, old, new, error, says):

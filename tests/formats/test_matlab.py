@@ -103,3 +103,41 @@ def test_what_is_wrong_is_named(tmp_path, drawn, old, new, error, says):
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(error, match=says):
         porter.read(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "says"),
+    [
+        ("    Xp1 = ", "    X{1,ts} = log10(X{1,ts});\n    Xp1 = ", UnknownMemberError, "log10"),
+        ("IW1_1*Xp1", "IW1_1'*Xp1", UnknownMemberError, "IW1_1'"),
+        ("LW3_2*a2", "LW3_2*a1", UnknownMemberError, "a1"),
+        ("_apply(X{1,ts},x1_step1)", "_apply(X{1,ts},y1_step1)", UnknownMemberError, "y1_step1"),
+        ("    Xp1 = mapminmax_apply(X{1,ts},x1_step1);\n", "", UnknownMemberError, "a1 ="),
+        ("    Y{1,ts} = mapminmax_reverse(a3,y1_step1);\n", "", MissingMemberError, "ends early"),
+        ("(a3,y1_step1);\n", "(a3,y1_step1);\n    Y{1,ts} = 10.^Y{1,ts};\n", UnknownMemberError, "10"),
+    ],
+)
+def test_what_a_hand_put_into_the_simulation_is_refused(tmp_path, drawn, old, new, error, says):
+    path = write_matlab(tmp_path / "net.m", drawn, NAMES)
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(error, match=re.escape(says)):
+        porter.read(path)
+
+
+def test_other_ways_in_which_it_is_written(tmp_path, drawn):
+    """Matrices alone, samples in rows, sums with bsxfun, settings as arguments of their own."""
+    path = write_matlab(tmp_path / "net.m", drawn, NAMES)
+    wanted, text = build_program(porter.read(path))(rows())[0], path.read_text()
+    alone = text.replace("X{1,ts}", "x1").replace("Y{1,ts}", "y1").replace("Xp1", "xp1").replace("X{1}", "x1")
+    settings = "x1_step1_gain,x1_step1_xoffset,x1_step1_ymin"
+    for other in (
+        alone,
+        alone.replace("    xp1 =", "    x1 = x1';\n    xp1 ="),
+        re.sub(r"repmat\((b\d),1,Q\) \+ (\w+\*\w+)", r"bsxfun(@plus,\1,\2)", text),
+        text.replace("x1_step1.", "x1_step1_").replace(",x1_step1)", f",{settings})"),
+        text.replace("Q = ", "isCellX = iscell(X);\nif ~isCellX\n  X = {X};\nend\nTS = size(X,2); % steps\nQ = "),
+    ):
+        assert other != text
+        path.write_text(other)
+        np.testing.assert_array_equal(build_program(porter.read(path))(rows())[0], wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import h5py
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from porter.errors import (
     NonFiniteError,
     StoredTypeError,
     TruncatedFileError,
+    UnknownFormatError,
     UnknownMemberError,
 )
 from porter.formats.programs import build_program
@@ -214,3 +217,16 @@ def test_a_folder_whose_files_hold_no_numbers_alone(stored):
 def test_what_else_a_fit_has_does_not_matter(stored):
     path = stored({**nnet_arrays(weights((4, 6, 3))), "call": np.array("nnet(y ~ x)"), "residuals": np.ones((5, 3))})
     assert porter.read(path).widths == (4, 6, 3)
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, bytes])
+@pytest.mark.parametrize("start", [b"X\n\0\0\0\3", b"RDX3\nX\n"])
+def test_objects_of_r_are_refused_with_what_to_export(tmp_path, start, packed):
+    path = tmp_path / "fit.bin"
+    path.write_bytes(packed(start + bytes(100)))
+    for ask in (porter.read, porter.infer):
+        with pytest.raises(UnknownFormatError, match=r"saveRDS(.*\n)+.*write\.csv"):
+            ask(path)
+    path.write_bytes(packed(b"other" + bytes(100)))
+    with pytest.raises(UnknownFormatError, match="of no known format"):
+        porter.read(path)

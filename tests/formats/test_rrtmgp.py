@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import porter
-from porter.errors import LayersError, MissingMemberError, ScalingShapeError, StoredTypeError, UnknownFormatError
+from porter.errors import (
+    DamagedFileError,
+    LayersError,
+    MissingMemberError,
+    ScalingShapeError,
+    StoredTypeError,
+    UnknownFormatError,
+)
 from porter.formats.programs import build_program
 from tests.formats.families import forward, weights, write_rrtmgp
 
@@ -110,6 +117,16 @@ def spoil(path, **changes):
 def test_what_is_wrong_is_named(path, changes, error, says):
     spoil(path, **changes)
     with pytest.raises(error, match=says):
+        porter.read(path)
+
+
+def test_words_of_an_unknown_encoding_are_refused(path):
+    """One byte of the datatype message: fixed text of one character, its encoding number 13."""
+    data = path.read_bytes()
+    sound, damaged = b"\x13\x01\0\0\x01\0\0\0", b"\x13\xd1\0\0\x01\0\0\0"
+    assert sound in data
+    path.write_bytes(data.replace(sound, damaged))
+    with pytest.raises(DamagedFileError, match="encoding"):
         porter.read(path)
 
 

@@ -10,7 +10,10 @@ import porter
 from porter.errors import OutputExistsError, SamplesError, UsageError
 from porter.formats.programs import build_program
 from porter.identification.capture import SNIPPETS, snippet
+from porter.identification.ends import ends, plausible
 from porter.identification.infer import pool_of
+from porter.identification.pool import Pool
+from porter.identification.skeletons import skeletons
 from tests.conftest import real_folder
 from tests.identification_networks import draw_network
 
@@ -160,6 +163,12 @@ def test_too_few_numbers_prove_nothing(infer):
     assert found.status != "found", str(found)
 
 
+def test_outputs_that_are_all_zero_show_nothing(infer):
+    """Dead units give them, whatever stands before."""
+    found = infer({**arrays(), "b3": BIASES[2] - 100}, (X, np.zeros((12, 3))), seconds=1)
+    assert found.status == "none" or (found.status == "open" and "hold so little" in str(found)), str(found)
+
+
 @pytest.mark.parametrize("wrong", [(X, network(X)[:3]), (X * np.nan, network(X)), (X, np.full((12, 3), "a")), 7])
 def test_what_are_no_samples_is_refused(infer, wrong):
     with pytest.raises(SamplesError):
@@ -193,6 +202,17 @@ def test_bounds_of_the_file_are_found(infer):
     assert found.candidate.bounds.names[:2] == ("limits[:, 0]", "limits[:, 1]"), str(found)
 
 
+def test_arrays_that_are_left_over_may_be_bounds_that_no_sample_reaches(infer):
+    """Clipped or not, the samples are the same; without such arrays nothing of the kind is asked."""
+    y = network(X)
+    wide = np.stack([y.min(axis=0) - 0.01, y.max(axis=0) + 0.01], axis=1)
+    for stored, wanted in ((arrays(limits=wide), True), (arrays(), False)):
+        found = infer(stored, (X, y))
+        places = [each.differences[0][0] for each in found.alternatives if each.row is not None]
+        assert ("Extremes bounds" in places) == wanted, str(found)
+        assert (found.status == "open") == wanted and found.candidate.bounds is None
+
+
 # --- ensembles, stacks, no samples, recording -----------------------------------------------------------------------
 
 
@@ -205,6 +225,39 @@ def test_the_mean_of_members(infer):
     found = infer(stored, (X, np.mean(outputs, axis=0)))
     assert found.recipe["ensemble"] == {"members": ["1", "2", "3"], "rule": "mean"}, str(found)
     np.testing.assert_allclose(build_program(found.network)(X)[0], np.mean(outputs, axis=0), rtol=1e-12)
+
+
+def test_members_whose_layers_do_not_follow_each_other_are_no_ensemble(infer):
+    """The second one's would, the other way round."""
+    w, v = RNG.normal(size=(4, 5)), RNG.normal(size=(1, 4))
+    stored = {"a_IW_1": w, "a_LW_1": v, "a_IW_2": RNG.normal(size=(3, 5)), "a_LW_2": RNG.normal(size=(1, 7))}
+    found = infer(stored, (X, np.tanh(X @ w.T) @ v.T), seconds=2)
+    assert found.status == "found" and found.candidate.rule is None
+
+
+def test_of_many_networks_without_names_one_is_a_chain():
+    """Ten networks of three layers: the beginnings run out before the search is through, and one still counts."""
+    drawn = np.random.default_rng(0)
+    stored = [drawn.normal(size=s) for n in range(10) for s in ((n + 9, 7), (n + 9,), (5, n + 9), (5,), (1, 5), (1,))]
+    pool = Pool.of({f"arr_{place}": stored[number] for place, number in enumerate(drawn.permutation(len(stored)))})
+    found = skeletons(pool, 7, 1, 4, expanded=500)
+    assert found and {(chain.widths[0], chain.widths[-1]) for chain in found} == {(7, 1)}
+    assert not skeletons(pool, 30, 1, 4, expanded=500), "nothing takes thirty"
+
+
+def test_biases_in_other_lines_of_each_kernel_are_one_chain():
+    pool = Pool.of({"a": np.vstack([BIASES[0], KERNELS[0]]), "b": np.vstack([KERNELS[2], BIASES[2]])})
+    lines = [[{each.bias_in for each in slot.readings} for slot in chain.slots] for chain in skeletons(pool, 5, 3, 9)]
+    assert lines.count([{"first row", "last row"}] * 2) == 1, lines
+
+
+@pytest.mark.parametrize("names", [("minimum", "min", "maximum", "max"), ("mean", "mean", "std", "std")])
+def test_names_say_which_scaling_is_tried_first(names):
+    key, low, other, high = names
+    vectors = {f"in_{high}": np.full(5, 2.0), f"in_{low}": np.full(5, 1.0), "out_gain": np.full(5, 3.0)}
+    every = ends(Pool.of(vectors), frozenset(), 5, first=True, others=5)
+    first = next(end for end in plausible(every, np.full((1, 5), 2.0)) if end.recipe is not None)
+    assert f"by {key} in_{low} and {other} in_{high}" in str(first)
 
 
 def test_without_samples_what_shapes_prove(infer):

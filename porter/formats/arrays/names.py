@@ -24,7 +24,7 @@ _SAY = "say what each is in a recipe: --write-recipe net.toml writes one to begi
 
 def role_of(name: str) -> tuple[Role, str] | None:
     """What an array is by its name, and which layer's; None where its name does not say."""
-    parts = [part for part in re.split(r"[/.]+", re.sub(r":\d+$", "", name)) if part]
+    parts = [part for part in re.split(r"[/.]+", _without_braces(re.sub(r":\d+$", "", name))) if part]
     for place in reversed(range(len(parts))):
         match = _ROLE.fullmatch(parts[place])
         if match is not None:
@@ -32,6 +32,15 @@ def role_of(name: str) -> tuple[Role, str] | None:
             rest = [*parts[:place], prefix or "", number, *parts[place + 1 :]]
             return "kernel" if kernel else "bias", "/".join(part for part in rest if part)
     return None
+
+
+def _without_braces(name: str) -> str:
+    """MATLAB's cells by number; those of a network object by the layer that they lead to, from the one before it."""
+    for pattern in (r"\bIW\{(1)(?:,1)?\}$", r"\bLW\{(\d+),(\d+)\}$"):
+        match = re.search(pattern, name)
+        if match is not None and (match.lastindex == 1 or int(match[1]) == int(match[2]) + 1):
+            return f"{name[: match.start()]}weight{match[1]}"
+    return re.sub(r"\{(\d+)\}$", r"\1", name)
 
 
 def locate(where: str, shapes: Mapping[str, tuple[int, ...]]) -> Layout:

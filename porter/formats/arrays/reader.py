@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.said import EVERY, attribute_names, hinting_names
 from porter.formats.write_back import write_arrays
-from porter.network import Network
+from porter.network import Claim, Network
 from porter.network.weight_file import WeightFile
 from reference.programs import arrays as programs
 from reference.trace import Program
@@ -28,6 +30,8 @@ Array = NDArray[Any]
 FAMILY = "arrays"
 MATLAB_73 = b"MATLAB 7.3 MAT-file"
 """Of which the last axis comes first."""
+_OBJECT = re.compile(r"\bIW\{")
+UNSCALED = "MATLAB scales by mapminmax unless told otherwise; the weights alone do not say it"
 GUESS = f"a guess, for nothing says it; {scalings.HOW_TO_PROVE}"
 
 
@@ -60,7 +64,11 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     digest = opened.digest() if isinstance(opened, OpenedFolder) else opened.sha256
     layout = locate(str(opened.path), {name: array.shape for name, array in arrays.items()})
     source = WeightFile(opened.path, FAMILY, digest, arrays, attributes)
-    return oc_smart.interpret(source, layout, options, unsaid=GUESS)
+    network = oc_smart.interpret(source, layout, options, unsaid=GUESS)
+    if not any(_OBJECT.search(name) for name in arrays):
+        return network
+    claims = [Claim(end, "scaling", "none", "assumed", UNSCALED) for end in ("Norm_in", "Norm_out")]
+    return replace(network, claims=(*network.claims, *claims))
 
 
 def _names(opened: OpenedFile, container: tuple[str, Any]) -> list[str]:

@@ -55,6 +55,8 @@ def is_level4(opened: OpenedFile) -> bool:
 def read_matlab(opened: OpenedFile) -> dict[str, Array]:
     """The arrays by name; ``net.IW{1}`` and ``net.b`` for what lies in structures and cells.
 
+    Empty ones are left out, and so are the weights to which a network may be reverted, beside the trained ones.
+
     Raises:
         UnreadableError: damaged, or holding objects.
     """
@@ -63,7 +65,8 @@ def read_matlab(opened: OpenedFile) -> dict[str, Array]:
         found = dict(_level4(where, raw)) if is_level4(opened) and not is_level5(opened) else dict(_level5(where, raw))
     except (struct.error, IndexError, ValueError, UnicodeDecodeError, OverflowError, zlib.error) as error:
         raise DamagedFileError(f"{where} is damaged", found=f"{type(error).__name__}: {str(error)[:80]}") from error
-    return found
+    reverted = {name for name in found if "revert." in name and name.replace("revert.", "") in found}
+    return {name: array for name, array in found.items() if array.size and name not in reverted}
 
 
 # --- version 4 ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.text import count, is_text, numbers, read_lines
-from porter.network import Network
+from porter.network import Claim, Extremes, Network
 from porter.network.weight_file import WeightFile
 from reference.programs import fann
 from reference.trace import Program
@@ -38,6 +38,8 @@ FREE_NUMBERS, MOST_EMPTY = 2**20, 64
 """Numbers that a kernel may have anyway, and for each connection of the file: most are there as a rule."""
 ACTIVATIONS = {0: "linear", 3: "sigmoid", 5: "tanh", 11: "softsign", 12: "relu(max_value=1.0)", 13: "hard_tanh"}
 """FANN's numbers of its functions; FANN_SIGMOID takes twice its argument."""
+LARGEST, FARTHEST = 150.0, {"linear": np.inf, "softsign": np.inf, "sigmoid": 9.5, "tanh": 9.5}
+"""``fann_run`` holds arguments to LARGEST / steepness; beyond FARTHEST functions are constant in float32."""
 
 
 def matches(opened: OpenedFile) -> bool:
@@ -52,10 +54,12 @@ class _Layer:
     Attributes:
         kernel: (units, inputs + 1), the bias in the last column, times what the steepness makes of it.
         activation: FANN's number.
+        steepness: (units,)
     """
 
     kernel: Array
     activation: int
+    steepness: Array
 
 
 def read(opened: OpenedFile, options: ReadOptions) -> Network:
@@ -86,8 +90,41 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     source = WeightFile(
         opened.path, FAMILY, opened.sha256, {"neurons": neurons, "connections": connections}, {"layer_sizes": sizes}
     )
-    layers = [_stored(each) for each in _layers(where, sizes, neurons, connections)]
-    return assemble(source, layers, options, FORMULA)
+    layers = _layers(where, sizes, neurons, connections)
+    network = assemble(source, [_stored(each) for each in layers], options, FORMULA)
+    claims = [*network.claims, *_held_claims(layers[:-1]), *_scaling_claims(settings)]
+    held = _held(layers[-1])
+    if held is None:
+        return replace(network, claims=(*claims, *_held_claims(layers[-1:], len(layers))))
+    told = Claim("Extremes", "transform", "held to 150 / steepness", "declared", "as fann_run does")
+    return replace(network, layers=(*network.layers, held), claims=(*claims, told))
+
+
+def _held(last: _Layer) -> Extremes | None:
+    """What linear outputs are held to."""
+    if ACTIVATIONS[last.activation] != "linear":
+        return None
+    bound = LARGEST / last.steepness
+    return Extremes("Extremes", -bound, bound, np.full(bound.shape, np.inf))
+
+
+def _held_claims(layers: Sequence[_Layer], first: int = 1) -> list[Claim]:
+    """What the port leaves out of other layers, where it can show."""
+    found = []
+    for number, layer in enumerate(layers, start=first):
+        bound = LARGEST / float(np.max(layer.steepness))
+        if bound < FARTHEST.get(ACTIVATIONS[layer.activation], 1.0):
+            detail = f"fann_run holds its argument to {bound:.6g} on either side, which is left out"
+            found.append(Claim(f"Layer{number}", "transform", "not held", "assumed", detail))
+    return found
+
+
+def _scaling_claims(settings: Mapping[str, str]) -> list[Claim]:
+    """What the file says that only ``fann_scale_input`` and ``fann_descale_output`` use."""
+    if settings.get("scale_included", "0").strip() == "0":
+        return []
+    detail = "the file keeps means and deviations, which fann_run does not apply: scale outside where the original does"
+    return [Claim(end, "scaling", "none", "assumed", detail) for end in ("Norm_in", "Norm_out")]
 
 
 def _needed(where: str, settings: Mapping[str, str], name: str) -> str:
@@ -143,9 +180,11 @@ def _steepened(where: str, kernel: Array, neurons: Array) -> _Layer:
             found=", ".join(f"{kind:g}" for kind in sorted(kinds)),
             expected=f"one a layer of {', '.join(f'{number} ({name})' for number, name in ACTIVATIONS.items())}",
         )
+    if np.any(neurons[:, 2] <= 0):
+        raise DamagedFileError(f"{where}: a steepness", found=f"{neurons[:, 2].min():g}", expected="more than zero")
     kind = int(kinds.pop())
     steepness = neurons[:, 2:] * (2.0 if ACTIVATIONS[kind] == "sigmoid" else 1.0)
-    return _Layer(kernel * steepness, kind)
+    return _Layer(kernel * steepness, kind, neurons[:, 2])
 
 
 def _stored(layer: _Layer) -> Stored:

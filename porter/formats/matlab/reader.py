@@ -41,6 +41,13 @@ _CONSTANT = re.compile(r"^[ \t]*([A-Za-z]\w*(?:\.\w+)?)[ \t]*=[ \t]*(\[[^\]=]*\]
 _LAYER = re.compile(r"\ba(\d{1,4})\s*=\s*(?:(\w+)_apply\()?\s*(?:repmat\(b(\d{1,4})|bsxfun\(@plus,\s*b(\d{1,4}))")
 _WEIGHTS = re.compile(r"(IW|LW)(\d{1,4})_(\d{1,4})")
 _STEP = re.compile(r"([xy])(\d+)_step(\d+)[._](\w+)")
+_COMMENT = re.compile(r"%[^\n]*")
+_DATA = re.compile(r"\b(?:X|x1|[Xx]p1|temp|a\d+|Y|y1)\b")
+_FRAME = re.compile(
+    r"isCellX=iscell\(X\)|X=\{X\}|TS=size\(X,2\)|if~isempty\(X\)|Q=size\((?:X\{1\}|x1),[12]\)|Y=cell\(1,TS\)|Y=cell2mat\(Y\)"
+    r"|(X\{1,ts\}|x1|Y\{1,ts\}|y1)=\1'"
+)
+"""Statements around the network: cells, sizes, and rows for columns."""
 
 
 def matches(opened: OpenedFile) -> bool:
@@ -64,6 +71,7 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     transfers = _transfers(where, text)
     source = WeightFile(opened.path, FAMILY, opened.sha256, arrays, {"transfer_functions": transfers})
     _check_connections(where, arrays, text, len(transfers))
+    _check_statements(where, arrays, text, len(transfers))
     layers = [_layer(where, source, number) for number in range(1, len(transfers) + 1)]
     return assemble(
         source, layers, options, FORMULA, norm_in=_ranges(where, source, "x"), norm_out=_ranges(where, source, "y")
@@ -139,6 +147,60 @@ def _check_connections(where: str, arrays: Mapping[str, Array], text: str, layer
                 expected="mapminmax or mapstd alone (xoffset, gain, ymin or ymean)",
                 remedy="train without removeconstantrows and fixunknowns, or take their rows out by hand",
             )
+
+
+def _check_statements(where: str, arrays: Mapping[str, Array], text: str, layers: int) -> None:
+    """See that what happens to the data is what genFunction writes: a hand may have put a logarithm before it."""
+    wanted = [*_ends(arrays, "x"), *(_product(arrays, number) for number in range(1, layers + 1))]
+    wanted += _ends(arrays, "y", layers)
+    found: list[str] = []
+    for statement in _statements(text):
+        plain = re.sub(r"\s", "", statement)
+        if not _DATA.search(statement) or _FRAME.fullmatch(plain):
+            continue
+        if len(found) == len(wanted) or not re.fullmatch(wanted[len(found)], plain):
+            raise UnknownMemberError(
+                f"{where}: a statement of the simulation that is not read",
+                found=statement.strip()[:80],
+                expected="the inputs scaled by x1_step1, if it is there, the layers, and the outputs scaled back",
+                remedy="give the file as genFunction wrote it, and what was added by hand as transforms in a recipe",
+            )
+        found.append(plain)
+    if len(found) < len(wanted):
+        raise MissingMemberError(
+            f"{where}: the simulation ends early",
+            found=found[-1] if found else "none of its statements",
+            expected="all layers, and mapminmax or mapstd wherever there are settings for it",
+            remedy="give the file as genFunction wrote it, whole",
+        )
+
+
+def _statements(text: str) -> list[str]:
+    """Those of the first function, but for its constants."""
+    body = re.split(r"^\s*function\b[^\n]*", text, maxsplit=2, flags=re.MULTILINE)[1]
+    body = re.sub(r"\.\.\.[^\n]*\n", " ", _COMMENT.sub("", _CONSTANT.sub("", body)))
+    return [statement for statement in re.split(r"[;\n]", body) if statement.strip()]
+
+
+def _ends(arrays: Mapping[str, Array], end: str, layers: int = 0) -> list[str]:
+    """The pattern of the statement that scales an end, where there are settings; else that of one that need not be."""
+    kind = {"ymin": "mapminmax", "ymean": "mapstd"}
+    level = next((key for key in kind if f"{end}1_step1.{key}" in arrays), None)
+    inner = rf"(?:{end}1_step1|(?:{end}1_step1_\w+,?){{3}})"
+    if end == "x":
+        return [] if level is None else [rf"[Xx]p1={kind[level]}_apply\((?:X\{{1,ts\}}|x1),{inner}\)"]
+    given = rf"a{layers}" if level is None else rf"{kind[level]}_reverse\(a{layers},{inner}\)"
+    return [rf"(?:Y\{{1,ts\}}|y1)={given}"]
+
+
+def _product(arrays: Mapping[str, Array], number: int) -> str:
+    """The pattern of a layer's statement."""
+    is_scaled = any(name.startswith("x1_step1") for name in arrays)
+    first = "[Xx]p1" if is_scaled else r"(?:[Xx]p1|X\{1,ts\}|x1)"
+    weights, taken = ("IW1_1", first) if number == 1 else (f"LW{number}_{number - 1}", f"a{number - 1}")
+    sums = (rf"repmat\(b{number},1,Q\)\+{weights}\*{taken}", rf"bsxfun\(@plus,b{number},{weights}\*{taken}\)")
+    either = f"(?:{'|'.join(sums)})"
+    return rf"a{number}=(?:{either}|\w+_apply\({either}\))"
 
 
 def _layer(where: str, source: WeightFile, number: int) -> Stored:

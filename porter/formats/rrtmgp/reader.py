@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import (
-    DamagedFileError,
     KernelShapeError,
     LayersError,
     MissingMemberError,
@@ -101,23 +100,13 @@ def _layers(where: str, hdf5: Hdf5File) -> int:
 
 def _text(where: str, hdf5: Hdf5File, name: str) -> list[str] | None:
     """A vector of words: fixed characters if the file has them, else text of variable length; None where neither."""
-    import h5py
     from h5py import h5t
-
-    from porter.formats import storage
 
     for stored in (f"{name}_char", name):
         dataset = hdf5.datasets.get(stored)
         if dataset is None or dataset.get_type().get_class() != h5t.STRING:
             continue
-        place = f"{where}: dataset {stored!r}"
-        storage.check_filters(place, dataset)
-        storage.check_size(place, dataset, hdf5.opened.size)
-        storage.check_inflation(place, dataset)
-        try:
-            values = np.asarray(h5py.Dataset(dataset)[()])
-        except (OSError, RuntimeError, ValueError, TypeError) as error:
-            raise DamagedFileError(f"{place} cannot be decoded", found=str(error).splitlines()[0]) from error
+        place, values = f"{where}: dataset {stored!r}", hdf5.read_text(stored)
         if values.size > MOST_TEXT:
             raise StoredTypeError(f"{place} is no list of names", found=f"{values.size:,} of them")
         rows = [b"".join(row) for row in values.tolist()] if values.ndim == 2 else values.reshape(-1).tolist()
