@@ -16,7 +16,7 @@ from benchmarks.ports import Legacy, PortSpec, faithful
 
 Record = dict[str, Any]
 
-NETWORKS = 18
+NETWORKS = 12
 RARE: tuple[dict[str, Any], ...] = (
     {"kind": "aaNN", "magnitude": 1.0},
     {"activation": "leaky_relu", "last": "softmax", "depth": 2},
@@ -70,12 +70,12 @@ def records() -> list[Record]:
             # Once more for each mistake: of half of the networks, and where few networks allow it.
             bench.pasting = number % 2 == 0 or planted[1] == "layers_swapped"
             found.append({**judge_plant(bench, *planted), "number": number})
-    for number, fixed in enumerate(RARE * 3, start=100):
+    for number, fixed in enumerate(RARE * 2, start=100):
         legacy, spec = small_port(number, **fixed)
         bench = Bench(legacy)
         for planted in plants(legacy, spec, [7, number], MISTAKES_THAT_ARE_RARE):
             found.append({**judge_plant(bench, *planted), "number": number})
-    for number in range(200, 210):
+    for number in range(200, 206):
         legacy, spec = small_port(number, activation="tanh", last="relu", kind=None)
         for planted in plants(legacy, spec, [7, number], ("output_relu_missing",)):
             found.append({**judge_plant(Bench(legacy), *planted), "number": number})
@@ -88,7 +88,7 @@ def single(records: Sequence[Record], *names: str) -> list[Record]:
 
 
 def test_the_slice_is_large_and_has_every_mistake_that_small_networks_allow(records: list[Record]) -> None:
-    assert len(records) >= 400
+    assert len(records) >= 270
     assert set(PLANTS) - {record["name"] for record in records} <= {"text_order"}
 
 
@@ -114,7 +114,7 @@ def test_the_remedy_restores_parity(records: list[Record]) -> None:
 
 def test_what_is_printed_restores_parity_when_it_is_pasted(records: list[Record]) -> None:
     pasted = [record for record in records if "pasted" in record]
-    assert len(pasted) >= 200
+    assert len(pasted) >= 100
     assert_share(pasted, "pasted", 1.0)
     in_place = sum(not record["anew"] for record in pasted)
     assert in_place >= 0.7 * len(pasted), f"{len(pasted) - in_place} of {len(pasted)} ask for a port built anew"
