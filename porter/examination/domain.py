@@ -78,7 +78,7 @@ def check_input_dtypes(port: Port, computed: Collection[str], whole: Mapping[int
                 f"the port {port.name}" + (f", input {port.inputs.index(key) + 1}" if len(port.inputs) > 1 else ""),
                 found=f"an input of dtype {dtype}, which {effect}",
                 expected="the numbers that the legacy network takes",
-                remedy='keras.Input(..., dtype="float32")',
+                remedy='declare the input in float32: keras.Input(..., dtype="float32")',
             )
 
 

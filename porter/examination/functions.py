@@ -44,8 +44,8 @@ def compare_function(
         precision: in which it computes.
 
     Returns:
-        Nothing compared where the function refuses the numbers, or the activation looks at several together. Its
-        figures are for where it is wrong: its bound is no measure of the layer's.
+        Figures only where it is wrong: its bound is no measure of the layer's, and its numbers are none of the layer's
+        elements. Nothing where the function refuses the numbers, or the activation looks at several together.
     """
     if activation.name == "softmax":
         return Comparison()
@@ -72,5 +72,5 @@ def _compare(
         return Comparison()
     found = judge_values(Activate(ALONE, (), activation), z, actual, precision, ALONE, is_far=is_far)
     if not found.exceeding:
-        return replace(found, ratio=-1.0, coarseness=np.inf, inevitable=0, unbounded=0, overflowed=0)
+        return replace(found, elements=0, ratio=-1.0, coarseness=np.inf, inevitable=0, unbounded=0, overflowed=0)
     return replace(found, coarseness=np.inf, where=f"{ALONE}, at {float(z[found.index]):.6g}")

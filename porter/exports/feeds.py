@@ -14,7 +14,9 @@ from porter.examination.domain import network_inputs, port_limits
 from porter.examination.probes import draw_rows
 from porter.network import Network
 from porter.network.graph import KerasNetwork
+from porter.network.words import words_of
 from reference.limits import TooLargeError
+from reference.rounding.recurrent_steps import directions
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -66,7 +68,7 @@ def draw_rows_of(
     if given is not None:
         shapes = [np.shape(each)[1:] for each in given]
     rows = int(np.clip(MOST_NUMBERS // _numbers(program, shapes), LEAST_ROWS, MOST_ROWS))
-    words = _words(network)
+    words = words_of(network)
     drawn = [
         _draw(each, shape, rows, words.get(each.name), rng) for each, shape in zip(network.inputs, shapes, strict=True)
     ]
@@ -76,16 +78,19 @@ def draw_rows_of(
     return drawn
 
 
-def enlarge(network: KerasNetwork, drawn: Sequence[Array], times: float) -> list[Array]:
+def enlarge(network: KerasNetwork, program: Program, drawn: Sequence[Array], times: float) -> list[Array]:
     """The last of some rows so many times as large; none where every input is a word or another whole number.
+
+    States from which a recurrent layer begins stay as they are: an activation gives those.
 
     Args:
         network: as read.
+        program: its forward pass.
         drawn: as ``draw_rows_of`` gives them.
         times: how large.
     """
-    words = _words(network)
-    is_real = [each.name not in words and "int" not in each.dtype for each in network.inputs]
+    kept = {*words_of(network), *(name for step in program.steps if any(directions(step)) for name in step.inputs[1:])}
+    is_real = [each.name not in kept and "int" not in each.dtype for each in network.inputs]
     if not any(is_real):
         return []
     return [rows[-LARGE_ROWS:] * (times if real else 1.0) for rows, real in zip(drawn, is_real, strict=True)]
@@ -110,20 +115,6 @@ def _draw(each: Any, shape: tuple[int, ...], rows: int, words: int | None, rng: 
     values *= rng.choice(SCALES, rows).reshape(-1, *(1 for _ in shape))
     values[0] = 0.0
     return values
-
-
-def _words(network: KerasNetwork) -> dict[str, int]:
-    """How many words each input may be, where it goes straight to an Embedding, of a model at every time step too."""
-    known: dict[str, int] = {}
-    for call in network.calls:
-        layer: Any = network.layer(call.layer)
-        words = [int(layer.parameters["rows"])] if getattr(layer, "operation", "") == "Embedding" else []
-        words += [each for inner in getattr(layer, "inner", ()) if isinstance(inner, KerasNetwork)
-                  for each in _words(inner).values()]  # fmt: skip
-        for count in words:
-            name = call.inputs[0].name
-            known[name] = min(known.get(name, 2**31), count)
-    return known
 
 
 def _check(network: KerasNetwork, program: Program, drawn: Sequence[Array]) -> None:

@@ -166,7 +166,7 @@ def draw_sets(
         drawn = draw_rows_of(network, program, given, rng)
         sets[ORDINARY] = as_feeds(program.inputs, drawn, port.precision), False
         for name, times in ((BEYOND, LARGER), (FAR, MUCH_LARGER)):
-            larger = enlarge(network, drawn, times)
+            larger = enlarge(network, program, drawn, times)
             if larger:  # which saturate what they reach: their bounds are narrow, and say little
                 sets[name] = as_feeds(program.inputs, larger, port.precision), True
     else:
