@@ -79,7 +79,7 @@ def test_any_network_ported_by_hand_passes(drawn, policy):
     assert report.findings == ()
 
 
-@settings(max_examples=settings().max_examples // 2)  # each is verified up to seven times
+@settings(max_examples=settings().max_examples // 4)  # each is verified up to seven times
 @given(networks(FUSED), st.sampled_from(["inside", "folded"]), st.data())
 def test_every_planted_mistake_is_caught_and_named(drawn, placement, data):
     network = read(drawn)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.examination.compare import Comparison, merge_comparisons
-from porter.examination.judging import MULTIPLE, Refused, cast, judge_values, run_piece
+from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
+from porter.examination.judging import MULTIPLE, Refused, cast, run_piece
 from porter.examination.special import SINGLE, numbers_of_every_size
 from reference.activations import Activation
 from reference.operations.dense import Activate
 from reference.precision import Precision
+from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
 
 Array = NDArray[Any]
 
@@ -49,28 +50,51 @@ def compare_function(
     """
     if activation.name == "softmax":
         return Comparison()
+    known = tuple(activation.parameters.items())
+    return merge_comparisons(_compare(part, run, width) for part in _wanted(activation.name, known, precision))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What an activation gives for some numbers, and how far a port may be off; every array is (numbers,)."""
+
+    z: Array
+    expected: Array
+    allowed: Array
+    unheld: Array
+    is_far: bool
+
+
+@lru_cache(maxsize=16)
+def _wanted(name: str, parameters: tuple[tuple[str, float], ...], precision: Precision) -> tuple[_Wanted, ...]:
+    """The numbers near zero, and those far away, where a function written out may overflow."""
     numbers, kind = cast(_numbers(), precision.compute), precision.format
     # Nothing whose last digits the platform may flush to zero, and nothing beside what the format holds.
     sizes = np.abs(numbers.astype(np.float64))
     numbers = numbers[((sizes > 4 * kind.tiny / kind.unit) & (sizes < kind.largest / 4)) | (sizes == 0)]
     is_near = np.abs(numbers) <= np.log(kind.largest) / MULTIPLE
-    found = [
-        _compare(activation, run, np.resize(part, (-(-len(part) // width), width)), precision, is_far)
-        for part, is_far in ((numbers[is_near], False), (numbers[~is_near], True))
-    ]
-    return merge_comparisons(found)
+    step, found = Activate(ALONE, (), Activation(name, dict(parameters))), []
+    for z, is_far in ((numbers[is_near], False), (numbers[~is_near], True)):
+        fed = z.astype(np.float64)[:, np.newaxis]
+        trace = step(fed)
+        allowed = allowed_error(step, (fed,), trace, precision) + platform_allowance(step, (fed,), trace, precision)
+        expected, unheld = np.asarray(trace.outputs), np.asarray(inevitable_overflow(trace, precision))
+        found.append(_Wanted(z, expected[:, 0], allowed[:, 0], unheld[:, 0], is_far))
+    return tuple(found)
 
 
-def _compare(
-    activation: Activation, run: Callable[[Array], Array], z: Array, precision: Precision, is_far: bool
-) -> Comparison:
+def _compare(wanted: _Wanted, run: Callable[[Array], Array], width: int) -> Comparison:
+    z, expected, allowed, unheld = (
+        np.resize(each, (-(-len(each) // width), width))
+        for each in (wanted.z, wanted.expected, wanted.allowed, wanted.unheld)
+    )
     try:
-        actual = np.asarray(run_piece(run, z))
+        actual = np.asarray(run_piece(run, z)).astype(np.float64)
     except Refused:
         return Comparison()
     if actual.shape != z.shape:
         return Comparison()
-    found = judge_values(Activate(ALONE, (), activation), z, actual, precision, ALONE, is_far=is_far)
+    found = compare_outputs(expected, actual, allowed, probes=ALONE, unheld=unheld, may_overflow=wanted.is_far)
     if not found.exceeding:
         return replace(found, elements=0, ratio=-1.0, coarseness=np.inf, inevitable=0, unbounded=0, overflowed=0)
     return replace(found, coarseness=np.inf, where=f"{ALONE}, at {float(z[found.index]):.6g}")

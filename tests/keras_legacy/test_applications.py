@@ -57,10 +57,12 @@ def image_cnn() -> Any:
 
 
 MODELS = {
-    "MobileNetV2": lambda: tf_keras.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3)),
-    "ResNet50": lambda: tf_keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=20),
-    "InceptionV3": lambda: tf_keras.applications.InceptionV3(weights=None, input_shape=(96, 96, 3), classes=20),
-    "VGG16": lambda: tf_keras.applications.VGG16(weights=None, input_shape=(64, 64, 3), classes=20),
+    "MobileNetV2": lambda: tf_keras.applications.MobileNetV2(
+        weights=None, input_shape=(64, 64, 3), alpha=0.5, classes=20
+    ),
+    "ResNet50": lambda: tf_keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=20),
+    "InceptionV3": lambda: tf_keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), classes=20),
+    "VGG16": lambda: tf_keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), classes=20),
     "convolution, LSTM, attention": conv_lstm_attention,
     "text": text_cnn_lstm,
     "image": image_cnn,

@@ -15,7 +15,7 @@ from benchmarks.ports import Legacy, faithful
 
 Record = dict[str, Any]
 
-NETWORKS = 10
+NETWORKS = 6
 
 
 def network(number: int) -> Legacy:
@@ -51,7 +51,7 @@ def alarms(records: list[Record]) -> list[str]:
 
 
 def test_the_slice_is_large_and_has_every_form_and_dtype(records: list[Record]) -> None:
-    assert len(records) >= 350
+    assert len(records) >= 200
     assert {record["dtype"] for record in records} == set(DTYPES)
     assert {record["name"] for record in records} >= {
         "faithful", "activations fused", "activations standing alone", "idle layers in between",
