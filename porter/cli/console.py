@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import sys
@@ -102,6 +103,8 @@ def load_keras() -> None:
     tell("loading Keras")
     asked_for = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not asked_for:  # what it says later on, in Python
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         with nullcontext() if asked_for else _held_back(), _uncollected():
             import keras  # noqa: F401
