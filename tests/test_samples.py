@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import porter
 from porter import errors
-from porter.formats.samples import end_widths, read_samples
+from porter.formats.samples import as_rounded, end_widths, make_samples, read_samples
 from tests.formats.files import write
 
 GOOD = {"inputs": np.ones((5, 3)), "outputs": np.zeros((5, 2))}
@@ -60,19 +60,22 @@ def test_npz_keeps_the_values_and_the_stored_spacing(tmp_path, network):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("decimals", [1, 4])
-def test_outputs_that_somebody_rounded_are_known_to_their_decimals(tmp_path, network, dtype, decimals):
+def test_outputs_that_somebody_rounded_are_known_to_their_decimals(network, dtype, decimals):
     exact = np.random.default_rng(1).normal(0, 1, (20, 2)).astype(dtype)
     rounded = exact.copy()
     rounded[:, 0] = exact[:, 0].round(decimals)
-    samples = porter.formats.samples.make_samples(np.ones((20, 3)), rounded, network)
-    assert np.all(samples.resolution[0][:, 0] == 0.5 * 10.0**-decimals)
-    np.testing.assert_array_equal(samples.resolution[0][:, 1], porter.formats.samples.spacing(exact[:, 1]))
-    assert np.all(np.abs(exact[:, 0] - rounded[:, 0]) <= samples.resolution[0][:, 0] * (1 + 1e-6))
+    samples = make_samples(np.ones((20, 3)), rounded, network)
+    known = as_rounded(samples).resolution[0]
+    assert np.all(known[:, 0] == 0.5 * 10.0**-decimals)
+    np.testing.assert_array_equal(known[:, 1], samples.resolution[0][:, 1])
+    assert as_rounded(make_samples(np.ones((20, 3)), exact, network)).resolution[0].max() < 1e-6
 
 
-def test_few_different_outputs_tell_of_no_rounding(tmp_path, network):
-    flags = np.random.default_rng(1).integers(0, 2, (20, 2)).astype(np.float64)
-    assert not porter.formats.samples.make_samples(np.ones((20, 3)), flags, network).resolution[0].any()
+@pytest.mark.parametrize("most", [2, 50])
+def test_whole_numbers_tell_of_no_rounding(network, most):
+    whole = np.random.default_rng(1).integers(0, most, (20, 2)).astype(np.float64)
+    samples = make_samples(np.ones((20, 3)), whole, network)
+    assert as_rounded(samples) is samples
 
 
 def test_compressed_npz(tmp_path, network):

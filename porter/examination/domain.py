@@ -24,8 +24,12 @@ Array = NDArray[Any]
 LEAST_ROWS, MOST_NUMBERS = 256, 2**22
 """How many random rows there may be at least, and how many numbers they may be together otherwise."""
 GOLDEN_ROWS = 512
-HOLDS = {"float16": 2**11, "bfloat16": 2**8}
+HOLDS = {
+    "float16": 2**11, "bfloat16": 2**8, "bool": 1, "int8": 2**7 - 1, "uint8": 2**8 - 1, "int16": 2**15 - 1,
+    "uint16": 2**16 - 1,
+}  # fmt: skip
 """The whole number to which such an input holds every one."""
+SHORT = ("float16", "bfloat16")
 
 
 def network_inputs(program: Program, rows: int, rng: np.random.Generator, outside: bool, golden: Any) -> Array:
@@ -58,7 +62,7 @@ def check_input_dtypes(port: Port, computed: Collection[str], whole: Mapping[int
 
     Args:
         port: the port.
-        computed: the dtypes in which its layers compute, where those are known.
+        computed: the dtypes in which the layers that take its inputs compute, where those are known.
         whole: the keys of the inputs whose numbers are whole in the legacy network, too, with the greatest one.
 
     Raises:
@@ -71,8 +75,8 @@ def check_input_dtypes(port: Port, computed: Collection[str], whole: Mapping[int
         elif "float" not in dtype:
             effect = "cuts every number to an integer"
         else:
-            is_alone = dtype in HOLDS and computed and dtype not in computed
-            effect = f"rounds every number, while no layer computes in {dtype}" if is_alone else ""
+            is_alone = dtype in SHORT and computed and dtype not in computed
+            effect = f"rounds every number, while no layer that takes it computes in {dtype}" if is_alone else ""
         if effect:
             raise PortError(
                 f"the port {port.name}" + (f", input {port.inputs.index(key) + 1}" if len(port.inputs) > 1 else ""),

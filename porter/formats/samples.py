@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,7 @@ class Samples:
         outputs: (rows, ...) float64 for each output, in the units that it gives.
         input_resolution: of the inputs' shapes, float64: half a unit of the last printed digit, or half the spacing of
             the stored dtype; 0 where values are float64.
-        resolution: likewise of the outputs, or half a unit of the last decimal where all have few; no reproduction can
-            be held to less.
+        resolution: likewise of the outputs; no reproduction can be held to less.
     """
 
     path: Path
@@ -169,7 +168,7 @@ def _as_arrays(path: Path, part: Any, count: int) -> Arrays:
 
 def _samples(path: Path, inputs: Arrays, outputs: Arrays) -> Samples:
     given, recorded = (tuple(array.astype(np.float64) for array in part) for part in (inputs, outputs))
-    return Samples(path, given, recorded, tuple(map(spacing, inputs)), tuple(map(_known_to, outputs)))
+    return Samples(path, given, recorded, tuple(map(spacing, inputs)), tuple(map(spacing, outputs)))
 
 
 def _read_npz(path: Path) -> Samples:
@@ -215,30 +214,36 @@ def spacing(array: Array) -> Array:
         return np.spacing(np.abs(array)).astype(np.float64) / 2
 
 
-def _known_to(outputs: Array) -> Array:
-    """How exactly recorded outputs are known, of their shape: to the dtype, or to the decimals that they were cut to.
+def as_rounded(samples: Samples) -> Samples:
+    """The same, its outputs known to the decimals that somebody seems to have cut them to; itself where nobody did.
 
-    What a network gives has all the digits of its dtype. Where every number of a column has few decimals, somebody
-    rounded them; a column of hardly any numbers is told by the others.
+    What a network gives has all the digits of its dtype, unless its weights are few and short: rounding explains such
+    outputs, and proves nothing. A column of hardly any numbers is told by the others.
     """
-    steps = spacing(outputs)
-    columns = outputs.reshape(len(outputs), -1).T if outputs.dtype.kind == "f" and outputs.size else ()
+    cut = tuple(map(_cut_to, samples.outputs))
+    if not any(each.any() for each in cut):
+        return samples
+    return replace(samples, resolution=tuple(map(np.maximum, samples.resolution, cut)))
+
+
+def _cut_to(outputs: Array) -> Array:
+    """Half a unit of the last decimal, of their shape; 0 where a column has more than ``MOST_DECIMALS``, or none."""
+    columns = outputs.reshape(len(outputs), -1).T
     found = [_decimals(column) for column in columns]
-    if not found or len(np.unique(outputs)) < SOME:
-        return steps
     whole = None if None in found else max(each for each in found if each is not None)
     known = [each if len(np.unique(column)) >= SOME else whole for each, column in zip(found, columns, strict=True)]
-    cut = np.array([0.0 if each is None else 0.5 * 10.0**-each for each in known]).reshape(outputs.shape[1:])
-    least = np.spacing(np.max(np.abs(outputs), axis=0, initial=0.0)).astype(np.float64)
-    return np.maximum(steps, np.where(cut > 4 * least, cut, 0.0))
+    cut = np.array([0.5 * 10.0**-each if each else 0.0 for each in known]).reshape(outputs.shape[1:])
+    least = np.spacing(np.max(np.abs(outputs), axis=0, initial=0.0).astype(np.float32)).astype(np.float64)
+    return np.broadcast_to(np.where(cut > 4 * least, cut, 0.0), outputs.shape)
 
 
 def _decimals(column: Array) -> int | None:
     """To how many decimals every number is rounded; None where it is to more than ``MOST_DECIMALS``."""
     for decimals in range(MOST_DECIMALS + 1):
-        # The first few refute most.
-        for part in (column[:SOME], column):
-            if not np.array_equal(np.round(part.astype(np.float64), decimals).astype(column.dtype), part):
+        near = 4 * np.spacing(np.abs(column).astype(np.float32)).astype(np.float64)
+        # The first few refute most. A number of float32 is the nearest to its decimals.
+        for part, slack in ((column[:SOME], near[:SOME]), (column, near)):
+            if np.any(np.abs(np.round(part, decimals) - part) > slack):
                 break
         else:
             return decimals

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
-from porter.formats.samples import Samples
+from porter.formats.samples import Samples, as_rounded
 from porter.network import Claim
 from porter.reading.arithmetic import Fit, before_scaling, side_by_side, spread_of
 from porter.reading.explanation import FEW, contradicts_itself, explain
@@ -131,6 +131,9 @@ def _judged(question: Question, tries: Iterable[Other], fit: Fit) -> Reading:
     ratio = misfit(question.formula.program, golden, "float32", visible=fit.visible)
     if fitting is None and ratio <= 1:
         return _consistent(question, fit)
+    rounded = golden if own or fitting is not None else as_rounded(golden)
+    if rounded is not golden and explain(question.formula, rounded).is_explained:
+        return _rounded(question, rounded)
     return _contradicted(question, fit, fitting, ratio, own)
 
 
@@ -240,6 +243,14 @@ def _consistent(question: Question, fit: Fit) -> Reading:
         f"consistent with {golden.rows} golden samples, not proven: they lie {fit.factor:.3g} times as far from the "
         f"reference as {fit.arithmetic.name} arithmetic explains (largest difference "
         f"{_largest(question, golden):.2g}), though within the worst that rounding can do"
+    )
+    return Reading("consistent", question.claims, "; ".join([note, *_outside(question)]))
+
+
+def _rounded(question: Question, golden: Samples) -> Reading:
+    note = (
+        f"consistent with {golden.rows} golden samples, not proven: to the decimals that all their outputs are rounded "
+        f"to (largest difference {_largest(question, golden):.2g}); outputs with all their digits would prove it"
     )
     return Reading("consistent", question.claims, "; ".join([note, *_outside(question)]))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porter.examination.case import Case
 from porter.examination.judging import cast
-from porter.formats.samples import Samples
+from porter.formats.samples import Samples, as_rounded
 from porter.reading.arithmetic import Fit, side_by_side
 from porter.reading.misfit import LOOSEST, bounded
 from porter.report.model import Finding
@@ -76,6 +76,7 @@ def hold(
         is_rewritten: whether the port computes the same by another program, whose own bound is not known: runs of the
             formula then say what is allowed, where they allow more.
     """
+    golden = golden if fit is None or fit.is_explained else as_rounded(golden)
     outputs, ours = side_by_side(golden.outputs), side_by_side(found)
     if ours.shape != outputs.shape:
         return Held(golden.rows, np.inf, None, outputs.size, outputs.size, True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
-from porter.examination.domain import check_input_dtypes
+from porter.examination.domain import HOLDS, check_input_dtypes
 from porter.examination.graphs.lengths import fill_shapes, merged, shapes_inside, takes
 from porter.examination.graphs.masked_rows import KINDS, draw_counts, put_value
 from porter.examination.graphs.probes import ELEMENTS
@@ -58,8 +59,11 @@ def draw_feeds(
             f"the port {graph.model.name}", found=f"{len(graph.inputs)} inputs", expected=f"{len(network.inputs)}"
         )
     dtypes = dict(zip((each.name for each in network.inputs), graph.input_dtypes, strict=True))
-    computed = {node.compute_dtype for node in graph.nodes if type(node.operation).__name__ not in INACTIVE}
-    check_input_dtypes(graph, computed, _greatest(network, graph))
+    active = [node for node in graph.nodes if type(node.operation).__name__ not in INACTIVE]
+    first = [node for node in active if not set(graph.inputs).isdisjoint(node.inputs)]
+    greatest = _greatest(network, graph)
+    check_input_dtypes(graph, {node.compute_dtype for node in first or active}, greatest)
+    _check_words(graph, greatest)
     if given is not None:
         rows = {each.name: np.asarray(values) for each, values in zip(network.inputs, given, strict=True)}
     else:
@@ -101,6 +105,19 @@ def _acceptance(network: KerasNetwork) -> Callable[[Sequence[tuple[int, ...]]], 
         return True
 
     return accepts
+
+
+def _check_words(graph: PortGraph, greatest: Mapping[int, int]) -> None:
+    """Refuse a layer that rounds words before a table looks them up: everything behind it gets other words."""
+    for node in graph.nodes:
+        kind, most = type(node.operation).__name__, max((greatest.get(key, 0) for key in node.inputs), default=0)
+        if kind != "Embedding" and most > HOLDS.get(node.compute_dtype, inf):
+            raise PortError(
+                f"the port {graph.model.name}, layer {node.name}",
+                found=f"words to {most:,} through a {kind} in {node.compute_dtype}, which does not hold each of them",
+                expected="words as they are, up to the layer that looks them up",
+                remedy='build the layers in front of that one with dtype="float32"',
+            )
 
 
 def _greatest(network: KerasNetwork, graph: PortGraph) -> dict[int, int]:

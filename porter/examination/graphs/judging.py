@@ -55,6 +55,7 @@ SAYS_NOTHING = "the bound says nothing here"
 def compare_seen(one: Judged, part: Seen) -> Comparison:
     """A judged step on rows that the port was fed with afterwards."""
     assert one.suspect is not None
+    part = _flat(part) if one.form else part  # which takes rows alone
     return _compare(replace(one.suspect, seen=(part,)), one.suspect.compare if one.compare is None else one.compare)
 
 
@@ -229,7 +230,7 @@ def _judge(
     suspect = suspect if found.exceeding else _sides_told_apart(suspect)
     differ = differing(suspect)
     suspect, found, form = _in_another_form(suspect, found) if not differ else (suspect, found, "")
-    if suspect.functions is not None and not (found.exceeding or differ or form) and _shows_all(suspect):
+    if suspect.functions is not None and not (found.exceeding or differ) and _shows_all(suspect):
         found = merge_comparisons([found, suspect.functions()])
     reason = None if found.exceeding or differ else _silent(found, suspect)
     shown: tuple[str, ...] = ()

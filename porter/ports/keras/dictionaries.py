@@ -37,7 +37,7 @@ def in_order(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
 
 
 def _listed(model: Any, what: str, struct: Any, names: Sequence[str]) -> list[Any] | None:
-    if not isinstance(struct, dict) or len(struct) != len(names):
+    if not isinstance(struct, dict) or len(struct) != len(set(names)) or len(set(names)) < len(names):
         return None
     if len(names) > 1 and set(struct) != set(names):
         raise PortError(
