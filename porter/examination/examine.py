@@ -321,7 +321,7 @@ def _in_float64(step: Any) -> Any:
 
 
 def _flat(tensor: Array) -> Array:
-    values = np.asarray(tensor)
+    values = np.atleast_1d(np.asarray(tensor))
     return values.reshape(len(values), math.prod(values.shape[1:]))
 
 

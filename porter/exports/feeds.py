@@ -96,6 +96,24 @@ def enlarge(network: KerasNetwork, program: Program, drawn: Sequence[Array], tim
     return [rows[-LARGE_ROWS:] * (times if real else 1.0) for rows, real in zip(drawn, is_real, strict=True)]
 
 
+def every_word(network: KerasNetwork, drawn: Sequence[Array]) -> list[Array]:
+    """Rows in which every word of every table stands, for a row of a table shows nowhere else; none without words.
+
+    Args:
+        network: as read.
+        drawn: as ``draw_rows_of`` gives them, for the inputs that take no words.
+    """
+    words = words_of(network)
+    counts = [words.get(each.name, 0) for each in network.inputs]
+    rows = max((-(-count // max(each[0].size, 1)) for count, each in zip(counts, drawn, strict=True)), default=0)
+    if not any(counts):
+        return []
+    return [
+        np.resize(np.arange(count) if count else each, (rows, *each.shape[1:])).astype(np.float64)
+        for count, each in zip(counts, drawn, strict=True)
+    ]
+
+
 def _numbers(program: Program, shapes: Sequence[tuple[int, ...]]) -> int:
     """How many numbers all layers compute for one row; of a row that does not fit, those of the row."""
     zeros = {name: np.zeros((1, *shape)) for name, shape in zip(program.inputs, shapes, strict=True)}

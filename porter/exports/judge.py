@@ -21,7 +21,7 @@ from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power, word_power
 from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
-from porter.exports.feeds import chain_inputs, draw_rows_of, enlarge
+from porter.exports.feeds import chain_inputs, draw_rows_of, enlarge, every_word
 from porter.exports.naming import explain, in_another_form
 from porter.exports.program_modes import Mode, judge_modes
 from porter.exports.walk import Feeds, Walked, as_feeds, spread_rows, traced, walk
@@ -48,6 +48,7 @@ Array = NDArray[Any]
 
 ORDINARY = "inputs of the network"
 BEYOND = "rows beyond the documented range"
+WORDS = "rows of every word"
 SIZES = (1, 2, 3)
 END_TO_END_ROWS = 256
 SPREAD_ROWS = 512
@@ -165,6 +166,9 @@ def draw_sets(
         given = None if golden is None else golden.inputs
         drawn = draw_rows_of(network, program, given, rng)
         sets[ORDINARY] = as_feeds(program.inputs, drawn, port.precision), False
+        words = every_word(network, drawn)
+        if words:
+            sets[WORDS] = as_feeds(program.inputs, words, port.precision), False
         for name, times in ((BEYOND, LARGER), (FAR, MUCH_LARGER)):
             larger = enlarge(network, program, drawn, times)
             if larger:  # which saturate what they reach: their bounds are narrow, and say little

@@ -191,6 +191,7 @@ def _uncompared(report: Report, told: str) -> Report:
 def _verify_graph(network: KerasNetwork, file: FileGraph, golden: Any, seed: int) -> Report:
     """A file of a legacy Keras network: every step on what the file itself feeds it with."""
     program = build_program(network)
+    file = file.by_name(program.inputs)
     given = None if golden is None else golden.inputs
     drawn = draw_rows_of(network, program, given, np.random.default_rng(seed))
     feeds = as_feeds(program.inputs, drawn)

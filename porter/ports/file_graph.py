@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,21 @@ class FileGraph:
     approximates: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     cells: Mapping[Key, Callable[..., tuple[Array, ...]]] = field(default_factory=dict)
+
+    def by_name(self, names: Sequence[str]) -> FileGraph:
+        """The same with its inputs in another order: that of a network's, where they bear its names for them.
+
+        Whoever runs the file feeds it by name. TensorFlow adds its own to them.
+        """
+        own = [each.name.removeprefix("serving_default_").partition(":")[0] for each in self.inputs]
+        if len(set(own)) < len(own) or set(own) != set(names):
+            return self
+        order = [own.index(name) for name in names]
+        if order == sorted(order):
+            return self
+        back, whole = [order.index(at) for at in range(len(order))], self.whole
+        inputs = tuple(self.inputs[at] for at in order)
+        return replace(self, inputs=inputs, whole=lambda feeds: whole([feeds[at] for at in back]))
 
     @property
     def keys(self) -> tuple[Key, ...]:

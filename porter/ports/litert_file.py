@@ -310,10 +310,23 @@ class _Runner:
 def _outputs(model: Any) -> tuple[int, ...]:
     """Keys of the outputs: first those of the signature, as it numbers them; then what the graph has beside."""
     keys = tuple(int(at) for at in model.subgraphs[0].outputs)
+    several = {tuple(sorted(int(each.tensorIndex) for each in one.outputs or ())) for one in model.signatureDefs or ()}
+    if len(several) > 1:
+        raise PortError(
+            "the LiteRT file",
+            found=f"{len(model.signatureDefs)} signatures with different outputs",
+            expected="one, for it is not known which of them is called",
+            remedy="write a file of one graph and one signature",
+        )
     for signature in model.signatureDefs or ():
         named = {_text(each.name): int(each.tensorIndex) for each in signature.outputs or ()}
         if int(signature.subgraphIndex or 0) or not named or not set(named.values()) <= set(keys):
-            continue
+            raise PortError(
+                f"the LiteRT file's signature {_text(signature.signatureKey)!r}",
+                found="outputs that are not those of the file's first graph",
+                expected="a signature that gives what the graph gives, for it is the graph that is judged",
+                remedy="write a file of one graph and one signature",
+            )
         numbers = {name: NUMBERED.fullmatch(name) for name in named}
         if all(numbers.values()):
             first = [named[name] for name in sorted(named, key=lambda name: int(name.rpartition("_")[2]))]
