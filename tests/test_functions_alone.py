@@ -12,6 +12,9 @@ import pytest
 from keras import layers, ops
 
 import porter
+from porter.examination.functions import compare_function
+from reference.activations import Activation
+from reference.precision import Precision
 from tests.keras_legacy.files import dense, layer, model, write
 
 FEATURES, UNITS = 5, 12
@@ -120,3 +123,21 @@ def test_the_functions_of_a_recurrent_layer_are_held_against_the_files(tmp_path:
     assert porter.verify(network, port(ops.tanh)).verdict == "parity"
     report = porter.verify(network, port(lambda x: ops.where(ops.abs(x) < 1e-5, ops.zeros_like(x), ops.tanh(x))))
     assert [(finding.code, finding.layer) for finding in report.findings] == [("activation.replaced", "rnn")]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_formulas_of_exponentials_may_round_as_such_formulas_do(dtype: str) -> None:
+    precision = Precision(dtype, dtype)
+
+    def compared(function: Function) -> int:
+        with np.errstate(all="ignore"):
+            return compare_function(Activation("tanh"), function, 3, precision).exceeding
+
+    def written_out(z: Any) -> Any:
+        return 2 / (1 + np.exp(-2 * z)) - 1
+
+    assert compared(np.tanh) == 0
+    assert compared(written_out) == 0
+    assert compared(lambda z: 1 - 2 / (np.exp(2 * z) + 1)) == 0
+    assert compared(lambda z: np.where(np.abs(z) < 1e-5, 0, np.tanh(z)))
+    assert compared(lambda z: np.where((z > 0.5) & (z < 0.501), 0, written_out(z)))

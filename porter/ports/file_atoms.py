@@ -29,7 +29,8 @@ def cut(graph: FileGraph, tensors: Mapping[Key, Array], end: Key, *, finely: boo
     found: list[Atom] = []
     for nodes, entry, leaving in _crossings(_ancestors(graph.nodes, end), start, end):
         if finely and sum(node.is_core for node in nodes) > 1:
-            found += [_alone(graph, tensors, node) for node in nodes]
+            # What computes shapes hands on whole numbers, and is no piece of the network.
+            found += [_alone(graph, tensors, node) for node in nodes if tensors[node.outputs[0]].dtype.kind not in "iu"]
         else:
             found.append(_atom(graph, tensors, nodes, entry, leaving))
     return tuple(found)

@@ -166,6 +166,12 @@ def test_words_are_not_rounded_in_16_bits(tmp_path: Path) -> None:
     assert porter.verify(network, port).verdict == "parity"
     last = arrays["table"]["table/embeddings:0"][-1] @ arrays["last"]["last/kernel:0"] + arrays["last"]["last/bias:0"]
     np.testing.assert_allclose(np.asarray(port(words)).astype(np.float64)[0], last, atol=0.05)
+    x = keras.Input((4,))
+    with pytest.raises(PortError, match="words to 999 through a Flatten in bfloat16"):
+        porter.verify(network, keras.Model(x, port(layers.Flatten(dtype="bfloat16")(x))))
+    x = keras.Input((4,), dtype="uint8")
+    with pytest.raises(PortError, match="does not hold every whole number to 999"):
+        porter.verify(network, keras.Model(x, port(ops.cast(x, "float32"))))
     x = keras.Input((4,), dtype="bfloat16")
     with pytest.raises(PortError, match="does not hold every whole number to 999"):
         porter.verify(network, keras.Model(x, port(ops.cast(x, "float32"))))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
-from porter.examination.domain import HOLDS, check_input_dtypes
+from porter.examination.domain import HOLDS, SHORT, check_input_dtypes
 from porter.examination.graphs.lengths import fill_shapes, merged, shapes_inside, takes
 from porter.examination.graphs.masked_rows import KINDS, draw_counts, put_value
 from porter.examination.graphs.probes import ELEMENTS
@@ -111,7 +110,7 @@ def _check_words(graph: PortGraph, greatest: Mapping[int, int]) -> None:
     """Refuse a layer that rounds words before a table looks them up: everything behind it gets other words."""
     for node in graph.nodes:
         kind, most = type(node.operation).__name__, max((greatest.get(key, 0) for key in node.inputs), default=0)
-        if kind != "Embedding" and most > HOLDS.get(node.compute_dtype, inf):
+        if kind != "Embedding" and node.compute_dtype in SHORT and most > HOLDS[node.compute_dtype]:
             raise PortError(
                 f"the port {graph.model.name}, layer {node.name}",
                 found=f"words to {most:,} through a {kind} in {node.compute_dtype}, which does not hold each of them",
