@@ -47,11 +47,11 @@ def load_port(path: Path, loading: Loading) -> Any:
     """
     import keras
 
-    from porter.ports.keras.versions import with_arrays
+    from porter.ports.keras.versions import repaired, with_arrays
 
     if not path.exists():
         raise PortError(f"the port {path}", found="no such file", remedy="give the path of a .keras or .h5 model")
-    own = own_objects(loading.custom_objects)
+    own = {**repaired(path.suffix), **own_objects(loading.custom_objects)}
     try:
         if loading.architecture is not None:
             return _with_weights(Path(loading.architecture), path, own, loading)

@@ -28,6 +28,21 @@ def activates_by_layers() -> bool:
     return True
 
 
+class _Attention:
+    """Makes Keras' own layer from a configuration in which Keras takes the name of a score for that of a function."""
+
+    @staticmethod
+    def from_config(config: Mapping[str, Any]) -> Any:
+        score = config.get("score_mode")
+        given = {**config, "score_mode": getattr(score, "__name__", score)} if score is not None else config
+        return keras.layers.Attention.from_config(dict(given))
+
+
+def repaired(suffix: str) -> dict[str, Any]:
+    """What makes layers anew that Keras writes to a file of that kind, and cannot read from it again."""
+    return {"Attention": _Attention} if suffix.lower() in (".h5", ".hdf5") else {}
+
+
 def with_arrays(model: Any) -> Any:
     """A loaded model whose Rescaling layers have their arrays, where this Keras gives them something else."""
     for layer in () if keeps_arrays() else model._flatten_layers():
