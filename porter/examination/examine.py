@@ -364,7 +364,8 @@ def _on_own_probes(
         except Refused as error:
             refused[name] = str(error)
     total = _with_far(found, is_affine=isinstance(step, Scaling))
-    if differ == 0 and not total.exceeding and block.tail is not None and not isinstance(step, TanhBySigmoid):
+    # Behind the file's own weights whatever follows has to be the activation, in whichever form.
+    if not total.exceeding and block.tail is not None and _count_different(step, block) == 0:
         found[ALONE] = compare_function(step.activation, block.tail, step.width[1], block.precision)
         total = merge_comparisons([total, found[ALONE]])
     run = [rows for name, rows in sets.items() if name in found]
@@ -444,11 +445,17 @@ def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | 
 
 def _weights_that_differ(step: Any, block: Block) -> int | None:
     """How many weights are more than one unit in the last place from the cast of the stored ones; None if unknown."""
+    count = _count_different(step, block)
+    return count if count is not None and _is_bare(step, block) else None
+
+
+def _count_different(step: Any, block: Block) -> int | None:
+    """The same whatever follows the kernel."""
     atom = block.dense
     if not isinstance(step, Dense) or atom is None or atom.weights is None or step.weights_error is not None:
         return None
     stored, (kernel, own) = Stored.of(step), atom.weights()
-    if stored.kernel.shape != kernel.shape or not _is_bare(step, block):
+    if stored.kernel.shape != kernel.shape:
         return None
     count = int(np.count_nonzero(~equal_within_ulp(kernel, stored.kernel, block.precision.variables)))
     bias = np.zeros(stored.kernel.shape[1]) if stored.bias is None else stored.bias
