@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from porter.examination.gradients import Gradients
 from porter.network import Claim
+
+if TYPE_CHECKING:  # it needs the whole examination, and `porter inspect` none of it
+    from porter.examination.gradients import Gradients
 
 Verdict = Literal["parity", "mismatch", "inconclusive", "drift"]
 """Of these, "drift" is that of a ``DriftReport`` alone: what was free to move has moved, and nothing else has."""

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from porter.examination.gradients import Slope
 from porter.examination.pasting import is_code
 from porter.network import Claim
 from porter.report.json import plain
 from porter.report.model import Finding, LayerRow, ReportData
+
+if TYPE_CHECKING:  # it needs the whole examination, and `porter inspect` none of it
+    from porter.examination.gradients import Slope
 
 LINKS: Mapping[str, str] = {
     "reading": "is the file read as the original software reads it?",
