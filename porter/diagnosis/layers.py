@@ -71,8 +71,7 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     if trained:
         return _without_training(suspect, trained, before)
     if before.where.startswith(ALONE):
-        own = suspect.own.activation
-        return Diagnosis((replaced_in_places(suspect.name, own, before, remedy_of(suspect, own)),), before, before, 0)
+        return Diagnosis((_replaced_in_places(suspect, before),), before, before, 0)
     removed = _without_stray_atoms(suspect)
     if removed is not None:
         return replace(removed, before=before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -96,22 +96,29 @@ def enlarge(network: KerasNetwork, program: Program, drawn: Sequence[Array], tim
     return [rows[-LARGE_ROWS:] * (times if real else 1.0) for rows, real in zip(drawn, is_real, strict=True)]
 
 
-def every_word(network: KerasNetwork, drawn: Sequence[Array]) -> list[Array]:
+def every_word(network: KerasNetwork, program: Program, drawn: Sequence[Array]) -> Iterator[list[Array]]:
     """Rows in which every word of every table stands, for a row of a table shows nowhere else; none without words.
 
     Args:
         network: as read.
+        program: its forward pass.
         drawn: as ``draw_rows_of`` gives them, for the inputs that take no words.
+
+    Yields:
+        As many rows as keep what all layers compute within ``MOST_NUMBERS``.
     """
     words = words_of(network)
     counts = [words.get(each.name, 0) for each in network.inputs]
     rows = max((-(-count // max(each[0].size, 1)) for count, each in zip(counts, drawn, strict=True)), default=0)
     if not any(counts):
-        return []
-    return [
+        return
+    whole = [
         np.resize(np.arange(count) if count else each, (rows, *each.shape[1:])).astype(np.float64)
         for count, each in zip(counts, drawn, strict=True)
     ]
+    most = max(LEAST_ROWS, MOST_NUMBERS // _numbers(program, [each.shape[1:] for each in drawn]))
+    for start in range(0, rows, most):
+        yield [each[start : start + most] for each in whole]
 
 
 def _numbers(program: Program, shapes: Sequence[tuple[int, ...]]) -> int:

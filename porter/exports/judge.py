@@ -166,9 +166,9 @@ def draw_sets(
         given = None if golden is None else golden.inputs
         drawn = draw_rows_of(network, program, given, rng)
         sets[ORDINARY] = as_feeds(program.inputs, drawn, port.precision), False
-        words = every_word(network, drawn)
-        if words:
-            sets[WORDS] = as_feeds(program.inputs, words, port.precision), False
+        for number, words in enumerate(every_word(network, program, drawn), start=1):
+            name = WORDS if number == 1 else f"{WORDS}, part {number}"
+            sets[name] = as_feeds(program.inputs, words, port.precision), False
         for name, times in ((BEYOND, LARGER), (FAR, MUCH_LARGER)):
             larger = enlarge(network, program, drawn, times)
             if larger:  # which saturate what they reach: their bounds are narrow, and say little

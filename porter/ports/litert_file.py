@@ -310,30 +310,34 @@ class _Runner:
 def _outputs(model: Any) -> tuple[int, ...]:
     """Keys of the outputs: first those of the signature, as it numbers them; then what the graph has beside."""
     keys = tuple(int(at) for at in model.subgraphs[0].outputs)
-    several = {tuple(sorted(int(each.tensorIndex) for each in one.outputs or ())) for one in model.signatureDefs or ()}
+    signatures = model.signatureDefs or ()
+    if not signatures:
+        return keys
+    several = {
+        (int(each.subgraphIndex or 0), *sorted(int(one.tensorIndex) for one in each.outputs or ()))
+        for each in signatures
+    }
     if len(several) > 1:
         raise PortError(
             "the LiteRT file",
-            found=f"{len(model.signatureDefs)} signatures with different outputs",
+            found=f"{len(signatures)} signatures with different outputs",
             expected="one, for it is not known which of them is called",
             remedy="write a file of one graph and one signature",
         )
-    for signature in model.signatureDefs or ():
-        named = {_text(each.name): int(each.tensorIndex) for each in signature.outputs or ()}
-        if int(signature.subgraphIndex or 0) or not named or not set(named.values()) <= set(keys):
-            raise PortError(
-                f"the LiteRT file's signature {_text(signature.signatureKey)!r}",
-                found="outputs that are not those of the file's first graph",
-                expected="a signature that gives what the graph gives, for it is the graph that is judged",
-                remedy="write a file of one graph and one signature",
-            )
-        numbers = {name: NUMBERED.fullmatch(name) for name in named}
-        if all(numbers.values()):
-            first = [named[name] for name in sorted(named, key=lambda name: int(name.rpartition("_")[2]))]
-        else:
-            first = [key for key in keys if key in named.values()]
-        return tuple(dict.fromkeys((*first, *keys)))
-    return keys
+    signature = signatures[0]
+    named = {_text(each.name): int(each.tensorIndex) for each in signature.outputs or ()}
+    if int(signature.subgraphIndex or 0) or not named or not set(named.values()) <= set(keys):
+        raise PortError(
+            f"the LiteRT file's signature {_text(signature.signatureKey)!r}",
+            found="outputs that are not those of the file's first graph",
+            expected="a signature that gives what the graph gives, for it is the graph that is judged",
+            remedy="write a file of one graph and one signature",
+        )
+    if all(NUMBERED.fullmatch(name) for name in named):
+        first = [named[name] for name in sorted(named, key=lambda name: int(name.rpartition("_")[2]))]
+    else:
+        first = [key for key in keys if key in named.values()]
+    return tuple(dict.fromkeys((*first, *keys)))
 
 
 def _ends(part: Any) -> list[int]:

@@ -184,6 +184,28 @@ def test_outputs_stand_in_the_order_of_the_signature():
     assert _outputs(model) == (51, 52)
 
 
+@pytest.mark.parametrize(
+    "signed, told",
+    [
+        ([(0, 51), (0, 50)], "2 signatures with different outputs"),
+        ([(0, 51), (1, 51)], "2 signatures with different outputs"),
+        ([(1, 51)], "not those of the file's first graph"),
+        ([(0, 50)], "not those of the file's first graph"),
+    ],
+)
+def test_a_signature_that_is_not_the_graphs_is_refused(signed, told):
+    """Who calls the file by its signature gets that, and it is the first graph that is judged."""
+    signatures = [
+        SimpleNamespace(
+            signatureKey=b"serve", subgraphIndex=graph, outputs=[SimpleNamespace(name=b"output_0", tensorIndex=at)]
+        )
+        for graph, at in signed
+    ]
+    model = SimpleNamespace(subgraphs=[SimpleNamespace(outputs=[51])], signatureDefs=signatures)
+    with pytest.raises(porter.PortError, match=told):
+        _outputs(model)
+
+
 def scaled_weight(number, factor, share=0.5):
     """One weight of a product, of those that are not zero the one that so many are smaller than."""
     import numpy as np
