@@ -141,3 +141,20 @@ def test_formulas_of_exponentials_may_round_as_such_formulas_do(dtype: str) -> N
     assert compared(lambda z: 1 - 2 / (np.exp(2 * z) + 1)) == 0
     assert compared(lambda z: np.where(np.abs(z) < 1e-5, 0, np.tanh(z)))
     assert compared(lambda z: np.where((z > 0.5) & (z < 0.501), 0, written_out(z)))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_a_softmax_written_out_may_overflow_row_by_row(arrays: dict[str, Any], tmp_path: Path, factor: float) -> None:
+    named = {f"{name}.{kind}": arrays[name][f"{name}/{kind}:0"] for name in arrays for kind in ("kernel", "bias")}
+    np.savez(tmp_path / "m.npz", **{key.replace("kernel", "weight"): each.T for key, each in named.items()})
+    network = porter.read(tmp_path / "m.npz", activation=["tanh", "softmax"])
+    x = keras.Input((FEATURES,))
+    own = [
+        layers.Dense(UNITS, "tanh"),
+        layers.Dense(2, lambda z: factor * ops.exp(z) / ops.sum(ops.exp(z), -1, keepdims=True)),
+    ]
+    made = keras.Model(x, own[1](own[0](x)))
+    for each, name in zip(own, arrays, strict=True):
+        each.set_weights([arrays[name][f"{name}/{kind}:0"] for kind in ("kernel", "bias")])
+    report = porter.verify(network, made, search=False, rows=100)
+    assert report.verdict == ("parity" if factor == 1 else "mismatch"), str(report)

@@ -180,7 +180,9 @@ def can_overflow(step: Any, fed: tuple[Array, ...], trace: LayerTrace, precision
     with np.errstate(invalid="ignore"):
         if isinstance(step, Dense | TimewiseDense) and trace.preactivation is not None:
             most = np.sqrt(limits) if step.activation.name in WITHOUT_EXPONENTIALS else np.log(limits) / MULTIPLE
-            return np.asarray(np.abs(trace.preactivation) > most)
+            beyond = np.abs(trace.preactivation) > most
+            # One exponential that overflows takes the others of its row with it.
+            return np.asarray(beyond.any(axis=-1, keepdims=True) if step.activation.name == "softmax" else beyond)
         if isinstance(step, Scaling):
             return np.asarray(np.abs(trace.outputs) > np.sqrt(limits))
     return np.ones((), bool)
