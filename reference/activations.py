@@ -184,12 +184,19 @@ FUNCTIONS: Mapping[str, Callable[..., Array]] = {
 class Activation:
     """An activation by name, with the parameters that differ from the function's defaults.
 
+    Attributes:
+        name: of the function.
+        parameters: of the function.
+        form: the formula by which a port writes it out, the same on paper and less exact in floating point; "" where
+            it calls the function itself (``reference.composed.forms``).
+
     Raises:
         KeyError: no activation of that name; the message lists those that exist.
     """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    form: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in FUNCTIONS:

@@ -141,6 +141,75 @@ def test_formulas_of_exponentials_may_round_as_such_formulas_do(dtype: str) -> N
     assert compared(lambda z: 1 - 2 / (np.exp(2 * z) + 1)) == 0
     assert compared(lambda z: np.where(np.abs(z) < 1e-5, 0, np.tanh(z)))
     assert compared(lambda z: np.where((z > 0.5) & (z < 0.501), 0, written_out(z)))
+    assert compared(lambda z: np.clip(np.tanh(z), -0.999999, 0.999999))
+
+
+def _alone(name: str, function: Function, dtype: str = "float32") -> int:
+    def run(z: Any) -> Any:
+        return ops.convert_to_numpy(function(ops.convert_to_tensor(z, dtype=dtype)))
+
+    return compare_function(Activation(name), run, 7, Precision(dtype, dtype)).exceeding
+
+
+def _softmax(x: Any) -> Any:
+    return ops.exp(x) / ops.sum(ops.exp(x), -1, keepdims=True)
+
+
+def test_no_number_infinities_and_the_largest_numbers_are_among_those_that_it_is_held_against() -> None:
+    for name in ("tanh", "sigmoid", "relu", "elu", "softplus", "linear", "hard_sigmoid", "gelu", "silu", "selu"):
+        assert _alone(name, getattr(keras.activations, name)) == 0, name
+    assert _alone("tanh", lambda x: ops.tanh(ops.nan_to_num(x)))
+    assert _alone("linear", ops.nan_to_num)
+    assert _alone("tanh", lambda x: ops.where(ops.isinf(x), ops.zeros_like(x), ops.tanh(x)))
+    assert _alone("relu", lambda x: ops.minimum(ops.relu(x), 1e38))
+
+
+def test_a_softmax_is_held_against_the_files_by_rows() -> None:
+    for right in (ops.softmax, _softmax, lambda x: ops.exp(ops.log_softmax(x))):
+        assert _alone("softmax", right) == 0
+    assert _alone("softmax", lambda x: ops.softmax(1.001 * x))
+    assert _alone("softmax", lambda x: ops.softmax(ops.where((x > 0.5) & (x < 0.51), 0.5, x)))
+    assert _alone("softmax", lambda x: ops.clip(ops.softmax(x), 1e-5, 1))
+
+
+def _written_tanh(x: Any) -> Any:
+    return 2 * ops.sigmoid(2 * x) - 1
+
+
+def _quotient(x: Any) -> Any:
+    return (ops.exp(x) - ops.exp(-x)) / (ops.exp(x) + ops.exp(-x))
+
+
+KINDS: dict[str, tuple[tuple[int, ...], Callable[..., Any], tuple[str, ...]]] = {
+    "Conv1D": ((9, 4), lambda kind: kind(6, 3, name="own"), ("kernel", "bias")),
+    "LSTM": ((3, 4), lambda kind: kind(5, name="own"), ("kernel", "recurrent_kernel", "bias")),
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_tanh_written_out_is_one_in_every_kind_of_layer(tmp_path: Path, kind: str) -> None:
+    shape, make, names = KINDS[kind]
+    made = keras.Sequential([keras.Input(shape), make(getattr(layers, kind))])
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(0, 0.5, each.shape).astype(np.float32) for each in made.weights]
+    own = {f"own/{name}:0": array for name, array in zip(names, arrays, strict=True)}
+    told = {"filters": 6, "kernel_size": [3]} if kind == "Conv1D" else {"units": 5, "recurrent_activation": "sigmoid"}
+    config = model([layer(kind, "own", activation="tanh", batch_input_shape=[None, *shape], **told)])
+    network = porter.read(write(tmp_path / "m.h5", config, {"own": own}))
+
+    def verify(function: Function, weights: list[Any]) -> Any:
+        made.layers[0].set_weights(weights)
+        target = made.layers[0].cell if kind == "LSTM" else made.layers[0]
+        target.activation = function
+        return porter.verify(network, made, search=False, rows=100)
+
+    for written in (_written_tanh, _quotient)[: 1 if kind == "LSTM" else 2]:  # whose every call takes long
+        report = verify(written, arrays)
+        assert report.verdict == "parity", str(report)
+        assert any("less exact near zero" in note for note in report.notes)
+    wrong = [arrays[0] * np.float32(1.001), *arrays[1:]]
+    assert verify(_written_tanh, wrong).verdict == "mismatch"
+    assert verify(lambda x: _written_tanh(1.001 * x), arrays).verdict == "mismatch"
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.001])

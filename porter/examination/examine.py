@@ -35,11 +35,12 @@ from porter.ports.blocks import Block
 from porter.ports.port import Port
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
-from reference.composed.forms import TanhBySigmoid, equivalent_forms
+from reference.composed.forms import equivalent_forms, form_of
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, Precision
 from reference.rounding.bounds import end_to_end
+from reference.rounding.constants import BY_SIGMOID
 from reference.trace import Program, chain
 
 Array = NDArray[Any]
@@ -468,7 +469,7 @@ def _is_bare(step: Dense, block: Block) -> bool:
 
     Where something affine follows, or something that the class does not tell, it is held against the activation.
     """
-    is_other_form = isinstance(step, TanhBySigmoid)  # which takes doubled weights as well as a doubled argument
+    is_other_form = form_of(step) == BY_SIGMOID  # which takes doubled weights as well as a doubled argument
     if not is_other_form and not any(atom.kind in ("affine", "other") for atom in block.atoms):
         return True
     if block.tail is None:

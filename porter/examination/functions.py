@@ -23,19 +23,21 @@ Array = NDArray[Any]
 ALONE = "the activation alone"
 FINE, FINE_BINADES = 10, (-12, 4)
 """Every number of so many binary digits, from 2 ** -12 to 2 ** 4: where the preactivations of most layers lie."""
-WRITTEN_OUT = 16.0
+WRITTEN_OUT, AT_REST = 16.0, 4.0
 """Units of one, and of what comes out, that a formula of exponentials may be off by beside the bound: however it is
-written, somewhere it takes the difference of numbers of that size."""
+written, somewhere it takes the difference of numbers of that size; and units of one where the function has come to its
+limit, and the formula with it."""
 AT_A_BEND = 8.0
 """Units of a parameter within which a threshold that the port's format rounds lies on either side of a number."""
+ROWS = 2048
+"""Of numbers together, for a function that looks at the whole row."""
 
 
 @cache
 def _numbers() -> Array:
-    """(numbers,) zero and both signs of every size."""
+    """(numbers,) zero, no number, infinities, and both signs of every size."""
     sizes = 2.0 ** np.arange(*FINE_BINADES)[:, np.newaxis] * (1 + np.arange(2**FINE) / 2**FINE)
-    single = np.array(SINGLE)
-    return np.concatenate([sizes.ravel(), -sizes.ravel(), numbers_of_every_size(), single[np.isfinite(single)]])
+    return np.concatenate([sizes.ravel(), -sizes.ravel(), numbers_of_every_size(), np.array(SINGLE)])
 
 
 def compare_function(
@@ -44,60 +46,95 @@ def compare_function(
     """An activation of the file against a function of the port that should be it.
 
     Args:
-        activation: the file's, which treats every number alone.
+        activation: the file's.
         run: the port's, (rows, width) to (rows, width).
         width: how many columns it takes.
         precision: in which it computes.
 
     Returns:
         Figures only where it is wrong: its bound is no measure of the layer's, and its numbers are none of the layer's
-        elements. Nothing where the function refuses the numbers, or the activation looks at several together.
+        elements. Nothing where the function refuses the numbers, or the activation looks at several rows together.
     """
-    if activation.name == "softmax":
-        return Comparison()
     known = tuple(activation.parameters.items())
-    return merge_comparisons(_compare(part, run, width) for part in _wanted(activation.name, known, precision))
+    if activation.name != "softmax":
+        return merge_comparisons(_compare(part, run, width) for part in _wanted(activation.name, known, precision))
+    if activation.parameters.get("axis", -1) != -1:
+        return Comparison()
+    return merge_comparisons(_compare(part, run, width) for part in _wanted_rows(width, precision))
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What an activation gives for some numbers, and how far a port may be off; every array is (numbers,)."""
+    """What an activation gives for some numbers, and how far a port may be off.
+
+    Every array is (numbers,), or (rows, width) where numbers count together.
+    """
 
     z: Array
     expected: Array
     allowed: Array
     unheld: Array
     is_far: bool
+    keeps_nan: bool = False
 
 
 @lru_cache(maxsize=16)
 def _wanted(name: str, parameters: tuple[tuple[str, float], ...], precision: Precision) -> tuple[_Wanted, ...]:
     """The numbers near zero, and those far away, where a function written out may overflow."""
-    numbers, kind = cast(_numbers(), precision.compute), precision.format
-    # Nothing whose last digits the platform may flush to zero, and nothing beside what the format holds.
+    kind = precision.format
+    ends = kind.largest * np.array([0.5, 1.0])
+    numbers = cast(np.concatenate([_numbers(), ends, -ends]), precision.compute)
+    # Nothing whose last digits the platform may flush to zero.
     sizes = np.abs(numbers.astype(np.float64))
-    is_held = ((sizes > 4 * kind.tiny / kind.unit) & (sizes < kind.largest / 4)) | (sizes == 0)
+    is_held = ~(sizes <= 4 * kind.tiny / kind.unit) | (sizes == 0)
     for bend in (float(each) for _, each in parameters if isinstance(each, int | float)):
-        is_held &= np.abs(sizes - abs(bend)) > AT_A_BEND * kind.unit * abs(bend)
+        is_held &= ~(np.abs(sizes - abs(bend)) <= AT_A_BEND * kind.unit * abs(bend))
     numbers = numbers[is_held]
-    slack = 0.0 if name in WITHOUT_EXPONENTIALS else WRITTEN_OUT * kind.unit
-    is_near = np.abs(numbers) <= np.log(kind.largest) / MULTIPLE
+    is_plain = name in WITHOUT_EXPONENTIALS
     step, found = Activate(ALONE, (), Activation(name, dict(parameters))), []
-    for z, is_far in ((numbers[is_near], False), (numbers[~is_near], True)):
-        fed = z.astype(np.float64)[:, np.newaxis]
-        trace = step(fed)
-        allowed = allowed_error(step, (fed,), trace, precision) + platform_allowance(step, (fed,), trace, precision)
-        allowed = allowed + slack * (1 + np.abs(np.nan_to_num(trace.outputs)))
-        expected, unheld = np.asarray(trace.outputs), np.asarray(inevitable_overflow(trace, precision))
-        found.append(_Wanted(z, expected[:, 0], allowed[:, 0], unheld[:, 0], is_far))
+    is_far = np.abs(numbers) > np.log(kind.largest) / MULTIPLE
+    for far in (False, True):
+        z = numbers[is_far == far]
+        one = _judged(step, z.astype(np.float64)[:, np.newaxis], precision, far)
+        slack = 0.0 if is_plain else _slack(step.activation, z.astype(np.float64), one.expected[:, 0], kind.unit)
+        found.append(replace(
+            one, z=z, expected=one.expected[:, 0], allowed=one.allowed[:, 0] + slack, unheld=one.unheld[:, 0],
+            # A comparison with no number is false, and where people write such functions with one they mean numbers.
+            keeps_nan=name == "linear" or not (is_plain or name == "logistic_table"),
+        ))  # fmt: skip
     return tuple(found)
 
 
+@lru_cache(maxsize=16)
+def _wanted_rows(width: int, precision: Precision) -> tuple[_Wanted, ...]:
+    """Rows of numbers near zero for a softmax; far from it one exponential takes its whole row along."""
+    rng, limit = np.random.default_rng(0), min(FINE_BINADES[1], np.log2(np.log(precision.format.largest) / MULTIPLE))
+    sizes = 2.0 ** rng.uniform(FINE_BINADES[0], limit, (ROWS, width)) * rng.choice([-1.0, 1.0], (ROWS, width))
+    sizes[::3] = sizes[::3, :1] * (1 + 2.0**-6 * rng.uniform(-1, 1, sizes[::3].shape))  # nearly a tie
+    step = Activate(ALONE, (), Activation("softmax"))
+    return (_judged(step, cast(sizes, precision.compute).astype(np.float64), precision, False),)
+
+
+def _judged(step: Activate, fed: Array, precision: Precision, is_far: bool) -> _Wanted:
+    expected = np.asarray(step(fed).outputs)
+    # A limit is due at infinity as it is far away.
+    end = np.sqrt(precision.format.largest)
+    fed = np.where(np.isinf(fed) & np.isfinite(expected), np.clip(fed, -end, end), fed)
+    trace = step(fed)
+    allowed = allowed_error(step, (fed,), trace, precision) + platform_allowance(step, (fed,), trace, precision)
+    return _Wanted(fed, expected, allowed, np.asarray(inevitable_overflow(trace, precision)), is_far)
+
+
+def _slack(activation: Activation, z: Array, a: Array, unit: float) -> Array:
+    """What the differences of large numbers in a formula may cost, (numbers,)."""
+    with np.errstate(all="ignore"):
+        is_at_rest = (np.abs(z) >= 1) & (np.abs(activation(2 * z) - a) <= unit / 2)
+        return unit * np.where(is_at_rest, AT_REST, WRITTEN_OUT * (1 + np.abs(np.nan_to_num(a))))
+
+
 def _compare(wanted: _Wanted, run: Callable[[Array], Array], width: int) -> Comparison:
-    z, expected, allowed, unheld = (
-        np.resize(each, (-(-len(each) // width), width))
-        for each in (wanted.z, wanted.expected, wanted.allowed, wanted.unheld)
-    )
+    parts = (wanted.z, wanted.expected, wanted.allowed, wanted.unheld)
+    z, expected, allowed, unheld = (np.resize(each, (-(-each.size // width), width)) for each in parts)
     try:
         actual = np.asarray(run_piece(run, z)).astype(np.float64)
     except Refused:
@@ -105,6 +142,9 @@ def _compare(wanted: _Wanted, run: Callable[[Array], Array], width: int) -> Comp
     if actual.shape != z.shape:
         return Comparison()
     found = compare_outputs(expected, actual, allowed, probes=ALONE, unheld=unheld, may_overflow=wanted.is_far)
+    if wanted.keeps_nan and np.isfinite(actual[np.isnan(z)]).any():
+        made = float(actual[np.isnan(z) & np.isfinite(actual)][0])
+        return Comparison(1, 1, np.inf, np.inf, 0.0, np.nan, made, f"{ALONE}, at nan", coarseness=np.inf)
     if not found.exceeding:
         return replace(found, elements=0, ratio=-1.0, coarseness=np.inf, inevitable=0, unbounded=0, overflowed=0)
     return replace(found, coarseness=np.inf, where=f"{ALONE}, at {float(z[found.index]):.6g}")

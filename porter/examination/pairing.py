@@ -190,7 +190,7 @@ def _share_score(pair: Pair, rows: Array, head: Block | None) -> float:
 
 
 def _agreement(step: Any, block: Block, rows: Array) -> float:
-    forms = (step, *(equivalent_forms(step) if isinstance(step, Dense) else ()))
+    forms = (step, *equivalent_forms(step))
     try:
         return 1.0 if any(judge(form, block.run, rows, block.precision).is_parity for form in forms) else 0.0
     except Exception:  # a wrong grouping may not even run; then it does not agree

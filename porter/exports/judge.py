@@ -37,6 +37,7 @@ from porter.report.model import Finding, LayerRow
 from porter.report.report import Report
 from porter.verdict.assemble import Judgement, assemble, compared_row, name_finding
 from porter.verdict.provenance import verification, versions
+from reference.composed.forms import form_of
 from reference.operations.dense import Dense
 from reference.operations.embedding import Embedding
 from reference.operations.transforms import Transform
@@ -221,7 +222,7 @@ def _judge(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -> Ju
     differ = _weights_that_differ(walked, port, stored.get(walked.name))
     notes: tuple[str, ...] = ()
     if found.exceeding and not differ and (form := in_another_form(walked)) is not None:
-        found, notes = _compared(walked, form), (f"{walked.name}: {form.activation} is written as {form.form}",)
+        found, notes = _compared(walked, form), (f"{walked.name}: an activation is written as {form_of(form)}",)
     if not found.exceeding and not has_power(found.coarseness, walked.precision):
         along = _along_the_cell(walked)
         if along is not None:

@@ -343,7 +343,5 @@ def _told(walked: Walked, code: str, message: str, before: Comparison, tried: in
 
 def in_another_form(walked: Walked) -> Any:
     """The step with its activation written another way, where it agrees so; else None."""
-    if not isinstance(walked.step, Dense):
-        return None
     forms = (form for form in equivalent_forms(walked.step) if judge_walked(walked, form, FEW).is_parity)
     return next((form for form in forms if judge_walked(walked, form).is_parity), None)

@@ -12,6 +12,7 @@ from porter.formats.scalings import kind_of
 from porter.ports.runtime import Runtime
 from porter.verdict.coverage import coverage_notes
 from reference.composed.folding import changes_nothing
+from reference.composed.forms import form_of
 from reference.operations.scaling import Scaling
 from reference.rounding.constants import PLATFORM_DEVIATIONS, measured_on
 
@@ -51,8 +52,8 @@ def equivalence_notes(one: Judged) -> Iterator[str]:
         return
     if one.gauge is not None:
         yield f"{one.name}: {one.gauge.describe()}, which the next layer makes up for: equivalent"
-    form = getattr(one.step, "form", None)
-    if form is not None:
+    form = form_of(one.step)
+    if form:
         yield f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero"
     for what in one.rewritten:
         yield f"{one.name}: {what}: equivalent"

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from reference.activations import Activation
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,35 @@ def accuracy_of(function: Activation | str, kind: str) -> Accuracy:
     if function.name == "elu":
         return replace(constants, absolute=constants.absolute * max(1.0, abs(parameters.get("alpha", 1.0))))
     return constants
+
+
+BY_SIGMOID = "2 sigmoid(2 x) - 1"
+WRITTEN_OUT: Mapping[str, Mapping[str, float]] = {
+    "tanh": {BY_SIGMOID: 2.0, "a quotient of exponentials": 18.0},
+    "softplus": {"log(1 + exp(x))": 9.0},
+}
+"""By activation: formulas for it, the closest first, and unit roundoffs of 1 that each may cost, since near zero two
+numbers of that size are subtracted or added. Two exponentials of 6 units each, relative to their sum, and three
+roundings of at most 2; one exponential of 6 beside 1, the sum's rounding, and the logarithm's own. The first of tanh:
+the sum's, beside twice what the sigmoid is off by."""
+
+
+def form_units(activation: Activation, a: Array, kind: str) -> Array:
+    """Unit roundoffs that an activation's formula may cost beside those of the function itself.
+
+    Args:
+        activation: with a ``form``.
+        a: its values, of any shape.
+        kind: name of the format in which the port computes.
+
+    Raises:
+        KeyError: a form that the activation does not have.
+    """
+    units = np.full(np.shape(a), WRITTEN_OUT[activation.name][activation.form])
+    if activation.form != BY_SIGMOID:
+        return units
+    sigmoid = accuracy_of("sigmoid", kind)
+    return np.asarray(units + 2 * np.abs(a) + sigmoid.relative * (1 + a) + 2 * sigmoid.absolute)
 
 
 PLATFORM_DEVIATIONS: Mapping[tuple[str, str], tuple[float, str]] = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reference.activations import Activation
 from reference.logistic_table import START
 from reference.precision import Format
-from reference.rounding.constants import accuracy_of
+from reference.rounding.constants import accuracy_of, form_units
 from reference.rounding.spread import spread
 
 Array = NDArray[Any]
@@ -50,6 +50,8 @@ def activation_error(activation: Activation, z: Array, a: Array, error: Array, k
     if relative == argument == absolute == 0:
         return moved
     total = moved * (1 + relative) + relative * np.abs(a) + (absolute + FLUSHES * kind.tiny)
+    if activation.form:
+        total = total + kind.unit * form_units(activation, a, kind.name)
     if argument:
         total += argument * (np.abs(z) + error)
     overflow = HEADROOM * (np.abs(a) + total) > kind.largest

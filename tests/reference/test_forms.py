@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from reference.activations import Activation
-from reference.composed.forms import ByExponentials, TanhBySigmoid, equivalent_forms
+from reference.composed.forms import equivalent_forms, form_of
 from reference.operations.dense import Dense
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error
+from reference.rounding.constants import BY_SIGMOID
 
 F = np.float32
 PRECISION = Precision("float32", "float32")
@@ -35,15 +36,16 @@ def logarithm(z):
     return np.log(F(1) + np.exp(z))
 
 
+QUOTIENT = "a quotient of exponentials"
 CASES = (
-    ("tanh", ByExponentials, quotient), ("tanh", ByExponentials, one_exponential), ("tanh", TanhBySigmoid, sigmoid),
-    ("softplus", ByExponentials, logarithm),
+    ("tanh", QUOTIENT, quotient), ("tanh", QUOTIENT, one_exponential), ("tanh", BY_SIGMOID, sigmoid),
+    ("softplus", "log(1 + exp(x))", logarithm),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "form", "written"), CASES)
 def test_every_evaluation_lies_within_the_bound_of_its_form(name, form, written):
-    step = next(each for each in equivalent_forms(layer(name)) if isinstance(each, form))
+    step = next(each for each in equivalent_forms(layer(name)) if form_of(each) == form)
     z = np.concatenate([np.linspace(-12, 12, 400_001), np.geomspace(1e-8, 1, 20_000)]).astype(F)
     z = np.concatenate([z, -z])[:, np.newaxis]
     trace = step(z.astype(np.float64))
@@ -53,13 +55,13 @@ def test_every_evaluation_lies_within_the_bound_of_its_form(name, form, written)
     assert np.max(error / allowed) > 0.02  # not so wide that it says nothing
     assert np.max(allowed / (1 + np.abs(trace.outputs))) < 4e-6
     plain = allowed_error(layer(name), (z.astype(np.float64),), layer(name)(z.astype(np.float64)), PRECISION)
-    assert np.any(error > plain) or form is TanhBySigmoid  # it is a form of its own
+    assert np.any(error > plain) or form == BY_SIGMOID  # it is a form of its own
 
 
 @pytest.mark.parametrize("name", ["relu", "linear", "sigmoid", "softsign"])
 def test_other_activations_have_no_other_form(name):
-    assert equivalent_forms(layer(name)) == ()
+    assert list(equivalent_forms(layer(name))) == []
 
 
 def test_a_form_has_no_other_forms():
-    assert all(equivalent_forms(form) == () for form in equivalent_forms(layer("tanh")))
+    assert all(not list(equivalent_forms(form)) for form in equivalent_forms(layer("tanh")))

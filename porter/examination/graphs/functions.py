@@ -21,17 +21,19 @@ Function = tuple[Activation, Callable[[Any], Any]]
 FIELDS = ("activation", "recurrent_activation")
 
 
-def compare_functions(step: Any, parts: Sequence[Any], precision: Precision) -> Comparison:
+def compare_functions(step: Any, parts: Sequence[Any], precision: Precision, shape: Sequence[int]) -> Comparison:
     """The activations of a step of which every array is the file's, where the port shows them.
 
     Args:
         step: of the legacy program.
         parts: layers and operations of the port, and functions fused into them, in order, which compute it.
         precision: in which they do.
+        shape: of what they give for one row; a softmax goes over the last axis.
     """
+    width = shape[-1] if shape else 1
     active = [part for part in parts if type(part).__name__ not in INACTIVE]
     found = (
-        compare_function(own, _on_arrays(function, precision.compute), 1, precision)
+        compare_function(own, _on_arrays(function, precision.compute), width, precision)
         for own, function in _functions(step, active)
     )
     return merge_comparisons(found)

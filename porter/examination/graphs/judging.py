@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -33,12 +33,10 @@ from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph_model import pairs
 from porter.ports.keras.names import legal_name
 from porter.ports.runtime import current_runtime
-from reference.composed.forms import equivalent_forms
+from reference.composed.forms import equivalent_forms, form_of
 from reference.composed.together import Together
-from reference.operations.dense import Dense
 from reference.operations.masking import Mask
 from reference.operations.replacement import Replacement
-from reference.operations.timewise import TimewiseDense
 from reference.precision import Precision, round_to
 from reference.rounding.bounds import has_bound
 from reference.rounding.recurrent_steps import is_stepped
@@ -55,7 +53,6 @@ SAYS_NOTHING = "the bound says nothing here"
 def compare_seen(one: Judged, part: Seen) -> Comparison:
     """A judged step on rows that the port was fed with afterwards."""
     assert one.suspect is not None
-    part = _flat(part) if one.form else part  # which takes rows alone
     return _compare(replace(one.suspect, seen=(part,)), one.suspect.compare if one.compare is None else one.compare)
 
 
@@ -99,7 +96,7 @@ def judge_by_name(
     judged = with_gauges(judged, program, rejudge)
     if any(one.suspect is not None and one.suspect.trained for one in judged):
         return judged
-    ends = [ref.name if ref.index == 0 else f"{ref.name}#{ref.index}" for ref in network.outputs]
+    ends = list(program.outputs)
     if is_predictable(model, [tensors.get(name) for name in ends]):
         return judged
     calls = [
@@ -229,7 +226,7 @@ def _judge(
         return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
     suspect = suspect if found.exceeding else _sides_told_apart(suspect)
     differ = differing(suspect)
-    suspect, found, form = _in_another_form(suspect, found) if not differ else (suspect, found, "")
+    suspect, found, form = _in_another_form(suspect, found, compare) if not differ else (suspect, found, "")
     if suspect.functions is not None and not (found.exceeding or differ) and _shows_all(suspect):
         found = merge_comparisons([found, suspect.functions()])
     reason = None if found.exceeding or differ else _silent(found, suspect)
@@ -266,32 +263,18 @@ def _sides_told_apart(suspect: Suspect) -> Suspect:
     return again if differing(suspect) and turned.keys() == suspect.found.keys() and not differing(again) else suspect
 
 
-def _in_another_form(suspect: Suspect, found: Comparison) -> tuple[Suspect, Comparison, str]:
+def _in_another_form(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison, str]:
     """The step with its activation written another way, where it agrees so, and what that is."""
-    if not found.exceeding or not isinstance(suspect.step, TimewiseDense):
+    if not found.exceeding or holds_model(suspect.step):
         return suspect, found, ""
-    if any(suspect.step.inputs[0] not in part.fed for part in suspect.seen):  # it takes another tensor
-        return suspect, found, ""
-    step = suspect.step
-    plain = Dense(**{field.name: getattr(step, field.name) for field in fields(step)})
-    seen = tuple(_flat(part) for part in suspect.seen)
-    far = None if suspect.far is None else suspect.far()
-    if far is not None:
-        seen = (*seen, _flat(far))
-    for form in equivalent_forms(plain):
-        other = replace(suspect, step=form, seen=seen)
-        judged = [compare_step(form, (part.fed[step.inputs[0]],), part.actual, suspect.precision, part.probes)
-                  for part in seen]  # fmt: skip
-        if merge_comparisons(judged).is_parity:
-            told = f"the port writes {form.activation} as {form.form}: equivalent, less exact near zero"
-            return other, merge_comparisons(one for one in judged if FAR not in one.where), told
+    for form in equivalent_forms(suspect.step):
+        other = replace(suspect, step=form)
+        again = _compare(other, compare)
+        if again.is_parity:
+            other, again = _with_far_rows(other, again, compare)
+        if again.is_parity:
+            return other, again, f"the port writes an activation as {form_of(form)}: equivalent, less exact near zero"
     return suspect, found, ""
-
-
-def _flat(part: Seen) -> Seen:
-    """Every place of every row as a row."""
-    fed = {name: values.reshape(-1, values.shape[-1]) for name, values in part.fed.items()}
-    return replace(part, fed=fed, actual=part.actual.reshape(-1, part.actual.shape[-1]))
 
 
 def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:

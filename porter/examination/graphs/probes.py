@@ -114,7 +114,7 @@ def make_suspect(
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse, lambda: outside,
-        lambda: compare_functions(step, operations, precision),
+        lambda: compare_functions(step, operations, precision, port.shapes[step.name]),
     )  # fmt: skip
 
 
@@ -341,5 +341,5 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
     return Suspect(
         step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
         recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
-        functions=lambda: compare_functions(step, pairing.parts(name), pairing.precision(name)),
+        functions=lambda: compare_functions(step, pairing.parts(name), pairing.precision(name), shapes[name]),
     )  # fmt: skip
