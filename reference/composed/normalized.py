@@ -13,6 +13,7 @@ from reference.operations.convolution import Convolution
 from reference.operations.dense import Dense
 from reference.operations.depthwise_convolution import DepthwiseConvolution
 from reference.operations.separable_convolution import SeparableConvolution
+from reference.operations.time_distributed import TimeDistributed
 from reference.operations.timewise import TimewiseDense
 from reference.operations.transposed_convolution import TransposedConvolution
 
@@ -32,7 +33,7 @@ def fold_normalization(step: Any, norm: BatchNormalization, unit: float, rank: i
     W' = W gamma / divisor along the layer's outputs, b' = (b - mean) gamma / divisor + beta.
 
     Args:
-        step: one of ``HOSTS``, without an activation.
+        step: one of ``HOSTS``, without an activation, or at every time step.
         norm: with moving statistics, along the layer's outputs.
         unit: unit roundoff of the coarsest arithmetic in which a port may have folded.
         rank: how many axes the layer's outputs have, with that of the rows.
@@ -40,6 +41,10 @@ def fold_normalization(step: Any, norm: BatchNormalization, unit: float, rank: i
     Returns:
         The step with the folded weights, and what that arithmetic costs as their errors; None where the two do not fit.
     """
+    if isinstance(step, TimeDistributed):
+        is_last = norm.axis % rank == rank - 1
+        inner = fold_normalization(step.inner, replace(norm, axis=-1), unit, rank - 1) if is_last else None
+        return None if inner is None else replace(step, inner=inner)
     if not isinstance(step, HOSTS) or step.activation.name != "linear":
         return None
     if norm.statistics != "moving" or norm.mean is None or norm.spread is None:

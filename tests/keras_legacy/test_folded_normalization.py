@@ -109,3 +109,87 @@ def test_a_normalization_left_out_is_still_missing(tmp_path: Path) -> None:
     assert [(finding.code, finding.layer) for finding in porter.verify(network, made).findings] == [
         ("layers.missing", "norm")
     ]
+
+
+def _chain(between: str, arrays: Arrays, path: Path) -> Any:
+    """A dense layer and its normalization, with something between them or nothing behind them."""
+    shape = [None, 4, 6] if between == "time" else [None, 6]
+    told = {"units": 5, "activation": "linear"}
+    inner = {"class_name": "Dense", "config": {"name": "inner", **told}}
+    config = model([
+        layer("TimeDistributed", "host", layer=inner, batch_input_shape=shape) if between == "time" else
+        layer("Dense", "host", batch_input_shape=shape, **told),
+        *([layer("Dropout", "dropped", rate=0.2)] if between == "dropout" else []),
+        layer("BatchNormalization", "norm", epsilon=EPSILON, axis=[len(shape) - 1]),
+        *([layer("BatchNormalization", "again", epsilon=EPSILON, axis=[1])] if between == "twice" else []),
+        *([] if between == "nothing behind" else [layer("Activation", "bent", activation="relu")]),
+    ])  # fmt: skip
+    held = {**arrays, "again": arrays["norm"]} if between == "twice" else dict(arrays)
+    del held["last"]
+    named = {name: {f"{name}/{key}:0": each for key, each in held[name].items()} for name in held}
+    return porter.read(write(path / "m.h5", config, named))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("between", ["dropout", "nothing behind", "time", "twice"])
+def test_a_normalization_is_multiplied_in_wherever_it_stands(between: str, dtype: str, tmp_path: Path) -> None:
+    arrays = drawn("Dense")
+    network = _chain(between, arrays, tmp_path)
+    x = keras.Input((4, 6) if between == "time" else (6,), dtype=dtype)
+    host = layers.Dense(5, dtype=dtype)
+    hidden = layers.TimeDistributed(host, name="host", dtype=dtype)(x) if between == "time" else host(x)
+    made = keras.Model(x, hidden if between == "nothing behind" else layers.ReLU(dtype=dtype)(hidden))
+    kernel, bias = folded("Dense", arrays, "")
+    if between == "twice":
+        kernel, bias = folded("Dense", {**arrays, "host": {"kernel": kernel, "bias": bias}}, "")
+    host.set_weights([kernel, bias])
+    report = porter.verify(network, made)
+    assert report.verdict == "parity", str(report)
+    assert {row.layer: row.verdict for row in report.layers}["norm"] == "folded into host"
+    kernel[2, 3] *= np.float32(1.001)
+    host.set_weights([kernel, bias])
+    report = porter.verify(network, made)
+    assert report.verdict == "mismatch"
+    assert {finding.layer for finding in report.findings} == {"host"}
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+def test_some_of_the_normalizations_of_a_residual_network_may_be_multiplied_in(tmp_path: Path) -> None:
+    """Each layer of which another has the same shapes."""
+    arrays = drawn("Dense")
+    rng = np.random.default_rng(4)
+    named = {}
+    for name in ("c0", "c1", "c2"):
+        kernel = rng.normal(0, 0.4, (5, 5)).astype(np.float32)
+        named[name] = {f"{name}/kernel:0": kernel, f"{name}/bias:0": np.float32(rng.normal(0, 0.4, 5))}
+        norm = {key: np.float32(each * rng.uniform(0.8, 1.2, 5)) for key, each in arrays["norm"].items()}
+        named[f"b{name[1]}"] = {f"b{name[1]}/{key}:0": each for key, each in norm.items()}
+
+    def graph(mod: Any, kept: Sequence[str], **options: Any) -> Any:
+        x = hidden = mod.Input((5,))
+        for name in ("c0", "c1", "c2"):
+            y = mod.layers.Dense(5, name=name)(hidden)
+            if f"b{name[1]}" in kept:
+                y = mod.layers.BatchNormalization(epsilon=EPSILON, name=f"b{name[1]}")(y)
+            y = mod.layers.ReLU(name=f"r{name[1]}")(y)
+            hidden = y if name == "c0" else mod.layers.Add(name=f"a{name[1]}")([hidden, y])
+        return mod.Model(x, hidden, **options)
+
+    tf_keras = pytest.importorskip("tf_keras", reason="writes the legacy file")
+    legacy_model = graph(tf_keras, ("b0", "b1", "b2"))
+    for each in legacy_model.layers:
+        if each.name in named:
+            each.set_weights(list(named[each.name].values()))
+    legacy_model.save(tmp_path / "m.h5")
+    made = graph(keras, ("b2",))
+    for name, own in named.items():
+        if name == "b2":
+            made.get_layer(name).set_weights(list(own.values()))
+        elif name[0] == "c":
+            host = dict(zip(("kernel", "bias"), own.values(), strict=True))
+            norm = {key.split("/")[1][:-2]: each for key, each in named[f"b{name[1]}"].items()}
+            pair = list(host.values()) if name == "c2" else folded("Dense", {"host": host, "norm": norm}, "")
+            made.get_layer(name).set_weights(pair)
+    report = porter.verify(porter.read(tmp_path / "m.h5"), made)
+    assert report.verdict == "parity", str(report)
+    assert [row.layer for row in report.layers if row.verdict.startswith("folded")] == ["b0", "b1"]

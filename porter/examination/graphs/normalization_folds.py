@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from porter.examination.graphs.judged import Judged
 from porter.ports.keras.graph import PortGraph
 from reference.composed.normalized import fold_normalization
 from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.shaping import Rearrangement, identity
 from reference.precision import FORMATS
 from reference.trace import Program
 
@@ -50,40 +51,73 @@ class Folded:
         )
 
 
-def fold_normalizations(program: Program, graph: PortGraph, judged: Sequence[Judged]) -> Folded | None:
-    """The program with what the port has no layer for multiplied into the layers in front; None where there is none.
+def fold_normalizations(program: Program, graph: PortGraph, judged: Sequence[Judged]) -> Iterator[Folded]:
+    """Programs with what the port has no layer for multiplied into the layers in front, the likeliest first.
 
     Args:
         program: the legacy network's.
         graph: of the port.
         judged: its steps, as judged against that program.
     """
-    absent = {one.step.name for one in judged if one.verdict == "uncompared"}
-    alone = {one.step.name for one in judged if one.verdict == "parity"}  # nothing is multiplied into these
+    shapes = next((one.suspect.shapes for one in judged if one.suspect is not None), {})
+    units = ["float64", "float32"] if _is_float64(graph) else ["float32"]
+    for absent, alone in _absent(program, graph, judged):
+        for unit in units:
+            folded = _folded(program, absent, alone, shapes, FORMATS[unit].unit)
+            if folded is not None:
+                yield folded
+
+
+def _absent(
+    program: Program, graph: PortGraph, judged: Sequence[Judged]
+) -> Iterator[tuple[Collection[str], Collection[str]]]:
+    """Names of steps that the port may have no layer for, and of those into which nothing is multiplied."""
+    names = {node.name for node in graph.nodes}
+    normalizations = {step.name for step in program.steps if isinstance(step, BatchNormalization)}
+    if names & {step.name for step in program.steps} and normalizations - names:
+        yield normalizations - names, ()
     if not any(type(node.operation).__name__ == "BatchNormalization" for node in graph.nodes):
-        absent = {step.name for step in program.steps}
-    unit = FORMATS["float64" if _is_float64(graph) else "float32"].unit
+        yield normalizations, {one.step.name for one in judged if one.verdict == "parity"}
+        return
+    absent = {one.step.name for one in judged if one.verdict == "uncompared"} & normalizations
+    if absent != normalizations - names:
+        yield absent, {one.step.name for one in judged if one.verdict == "parity"}
+
+
+def _folded(
+    program: Program, absent: Collection[str], alone: Collection[str], shapes: Mapping[str, tuple[int, ...]],
+    unit: float,
+) -> Folded | None:  # fmt: skip
     steps = {step.name: step for step in program.steps}
     taken = [name for step in program.steps for name in step.inputs] + list(program.outputs)
-    shapes = next((one.suspect.shapes for one in judged if one.suspect is not None), {})
-    hosts: dict[str, str] = {}
+    hosts, gives = dict[str, str](), dict[str, str]()
     for name, step in list(steps.items()):
-        host = steps.get(step.inputs[0])
-        if not isinstance(step, BatchNormalization) or name not in absent or name in program.outputs or host is None:
+        if name not in absent:
             continue
-        if host.name in alone or taken.count(host.name) > 1 or host.name not in shapes:
+        host = steps.get(step.inputs[0])
+        while host is not None and (host.name in hosts or _is_idle(host)) and taken.count(host.name) == 1:
+            host = steps.get(host.inputs[0])
+        if host is None or host.name in alone or taken.count(host.name) > 1 or host.name not in shapes:
             continue
         whole = fold_normalization(host, step, unit, len(shapes[host.name]) + 1)
         if whole is not None:
             steps[whole.name], hosts[name] = whole, whole.name
+            # Who takes the normalization takes what it took, which may stand behind layers that do nothing.
+            gives[name] = gives.get(step.inputs[0], step.inputs[0])
     if not hosts:
         return None
-    kept = tuple(_rewired(step, hosts) for name, step in steps.items() if name not in hosts)
-    return Folded(replace(program, steps=kept), hosts)
+    kept = tuple(_rewired(step, gives) for name, step in steps.items() if name not in hosts)
+    outputs = tuple(gives.get(name, name) for name in program.outputs)
+    return Folded(replace(program, steps=kept, outputs=outputs), hosts)
 
 
-def _rewired(step: Any, hosts: Mapping[str, str]) -> Any:
-    inputs = tuple(hosts.get(name, name) for name in step.inputs)
+def _is_idle(step: Any) -> bool:
+    """Whether it gives what it takes, as a dropout does."""
+    return isinstance(step, Rearrangement) and getattr(step.function, "func", step.function) is identity
+
+
+def _rewired(step: Any, gives: Mapping[str, str]) -> Any:
+    inputs = tuple(gives.get(name, name) for name in step.inputs)
     return step if inputs == tuple(step.inputs) else replace(step, inputs=inputs)
 
 

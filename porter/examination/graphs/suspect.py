@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,8 @@ class Suspect:
 
     def assign(self, slot: Slot) -> str:
         """Python that gives the port's layer one array of the file, or what to do where it is the file's no more."""
-        if any(getattr(self.step, error, None) is not None for error in ERRORS.values()):
+        holder = reduce(getattr, slot.path[:-1], self.step)
+        if any(getattr(holder, error, None) is not None for error in ERRORS.values()):
             return f"multiply the batch normalization into {self.layer} again, or keep it as a layer"
         path = self.name.split("#")[0].split("@")[0]
         inner = {"forward": ".inner[0]", "backward": ".inner[1]", "inner": ".inner[0]"}
@@ -214,9 +216,10 @@ def without_folding(step: Any, found: Mapping[Path, Array]) -> dict[Path, Array]
     """The arrays that a port shows, as the step has them wherever what multiplied them out explains the difference."""
     told = dict(found)
     for path, array in found.items():
-        error = getattr(step, ERRORS.get(path[-1], ""), None) if len(path) == 1 else None
+        holder = reduce(getattr, path[:-1], step)
+        error = getattr(holder, ERRORS.get(path[-1], ""), None)
         if error is not None:
-            own = np.asarray(getattr(step, path[0]), np.float64)
+            own = np.asarray(getattr(holder, path[-1]), np.float64)
             if own.shape == array.shape:
                 told[path] = np.where(np.abs(array - own) <= error, own, array)
     return told

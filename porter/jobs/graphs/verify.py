@@ -190,8 +190,7 @@ def _examine(
     if chained is not None:
         return chained
     best, fewest = found, found.mistakes
-    folded = fold_normalizations(program, graph, found.judged)
-    if folded is not None:
+    for folded in fold_normalizations(program, graph, found.judged):
         other = _examine_program(network, folded.program, graph, feeds, rng)
         if other.mistakes < fewest:
             judged = folded.completed(program, other.judged)
