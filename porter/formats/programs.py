@@ -12,6 +12,7 @@ from porter.errors import ModelSizeError, PorterError, ShapesError
 from porter.formats.readers import FAMILIES, family_named
 from porter.network import Network
 from reference.limits import TooLargeError
+from reference.operations.embedding import WordError
 from reference.trace import LayerTrace, Program
 
 
@@ -48,7 +49,7 @@ def follow(network: Network, program: Program, feeds: Mapping[str, NDArray[Any]]
 
     Raises:
         ModelSizeError: a step would compute more numbers than are computed, or than there is memory for.
-        ShapesError: a step cannot take what the one before gives.
+        ShapesError: a step cannot take what the one before gives, or looks up a word that its table does not have.
     """
     try:
         return program.trace(feeds)
@@ -56,6 +57,12 @@ def follow(network: Network, program: Program, feeds: Mapping[str, NDArray[Any]]
         raise ModelSizeError(
             f"{network.source.path}: a layer computes more than can be held",
             found=str(error), remedy="the file is damaged or hostile, or the model needs a larger machine",
+        ) from error  # fmt: skip
+    except WordError as error:
+        raise ShapesError(
+            f"{network.source.path}: a table is asked for words that it does not have",
+            found=str(error), expected="inputs of which the layers in front of the table make words of its own",
+            remedy="give samples of the original software: the file does not say which numbers it takes",
         ) from error  # fmt: skip
     except (ValueError, IndexError, TypeError, ArithmeticError) as error:
         raise ShapesError(

@@ -13,6 +13,10 @@ from reference.trace import LayerTrace
 Array = NDArray[Any]
 
 
+class WordError(IndexError):
+    """A number that a table has no row for."""
+
+
 @dataclass(frozen=True)
 class Embedding:
     """table[x]; table (words, features). Source: Keras 2 documentation, Embedding."""
@@ -26,9 +30,9 @@ class Embedding:
         """(rows, ...) of whole numbers to (rows, ..., features).
 
         Raises:
-            IndexError: a number that the table has no row for.
+            WordError: a number that the table has no row for.
         """
         index = x.astype(np.int64)
         if index.size and (index.min() < 0 or index.max() >= len(self.table)):
-            raise IndexError(f"{self.name}: word {index.min()} to {index.max()}, the table has {len(self.table)} rows")
+            raise WordError(f"{self.name}: word {index.min()} to {index.max()}, the table has {len(self.table)} rows")
         return LayerTrace(self.name, self.table.astype(self.dtype)[index])

@@ -57,8 +57,8 @@ def convolution_error(step: Any, inputs: tuple[Array, ...], trace: LayerTrace, p
 def _products(step: Any, z: Array, size: Array, count: Array | int, precision: Precision) -> Array:
     """The rounding of the sums of products, and of their sums with the bias, on both sides.
 
-    With 16 bits a plain convolution keeps its sums in float32, the second of a separable one as well; a transposed one
-    and one of each channel alone do not.
+    With 16 bits a plain convolution keeps its sums in float32, the second of a separable one as well; a transposed one,
+    one of each channel alone, and one over three axes in float16 do not.
 
     Args:
         step: a convolution.
@@ -68,7 +68,11 @@ def _products(step: Any, z: Array, size: Array, count: Array | int, precision: P
         precision: of the port.
     """
     own = own_format(step)
-    if precision.is_short and isinstance(step, Convolution | SeparableConvolution):
+    over_three = isinstance(step, Convolution) and step.kernel.ndim == 5
+    is_kept = isinstance(step, Convolution | SeparableConvolution) and not (
+        over_three and precision.compute == "float16"
+    )
+    if precision.is_short and is_kept:
         bias, first = 0.0 if step.bias is None else np.max(np.abs(step.bias), initial=0.0), np.zeros(1)
         if isinstance(step, SeparableConvolution):
             channels = step.pointwise.shape[-2]

@@ -12,8 +12,8 @@ import pytest
 from keras import layers, ops
 
 import porter
-from porter.errors import PortError
-from tests.keras_legacy.files import dense, layer, model, write
+from porter.errors import PortError, ShapesError
+from tests.keras_legacy.files import dense, layer, model, node, write
 
 UNITS, FEATURES, WORDS = 4, 3, 1000
 
@@ -175,6 +175,56 @@ def test_words_are_not_rounded_in_16_bits(tmp_path: Path) -> None:
     x = keras.Input((4,), dtype="bfloat16")
     with pytest.raises(PortError, match="does not hold every whole number to 999"):
         porter.verify(network, keras.Model(x, port(ops.cast(x, "float32"))))
+
+
+def _looked_up(tmp_path: Path, join: str) -> Any:
+    """Two inputs of words that one table looks up together, joined, moved about and padded."""
+    rng = np.random.default_rng(8)
+    arrays = {"table": {"table/embeddings:0": array(rng, WORDS, 3)}, "last": dense(rng, "last", 3, 2)}
+    config = model([
+        *(node(layer("InputLayer", name, batch_input_shape=[None, 2])) for name in ("one", "two")),
+        node(layer(join, "joined", **({"axis": -1} if join == "Concatenate" else {})), ["one", "two"]),
+        node(layer("Reshape", "column", target_shape=[-1, 1]), ["joined"]),
+        node(layer("ZeroPadding1D", "padded", padding=[1, 0]), ["column"]),
+        node(layer("Flatten", "flat"), ["padded"]),
+        node(layer("Embedding", "table", input_dim=WORDS, output_dim=3), ["flat"]),
+        node(layer("GlobalMaxPooling1D", "most"), ["table"]),
+        node(layer("Dense", "last", units=2, activation="linear"), ["most"]),
+    ], ["one", "two"], ["last"])  # fmt: skip
+    return porter.read(write(tmp_path / "m.h5", config, arrays))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "bfloat16"])
+def test_words_that_layers_hand_on_are_fed_and_held(tmp_path: Path, dtype: str) -> None:
+    network = _looked_up(tmp_path, "Concatenate")
+    port = porter.build(network, dtype=dtype)
+    assert porter.verify(network, port).verdict == "parity"
+    table = port.get_layer("table")
+    values = table.get_weights()[0]
+    values[WORDS - 1] += 1
+    table.set_weights([values])
+    report = porter.verify(network, port)
+    assert (report.verdict, report.findings[0].layer) == ("mismatch", "table")
+
+
+def test_words_that_layers_compute_are_not_called_damage(tmp_path: Path) -> None:
+    network = _looked_up(tmp_path, "Subtract")
+    with pytest.raises(ShapesError, match="a table is asked for words that it does not have") as refused:
+        porter.verify(network, porter.build(network))
+    assert "damaged" not in str(refused.value) and "samples" in str(refused.value)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.02])
+def test_a_convolution_over_three_axes_in_float16_is_held_to_its_own_sums(tmp_path: Path, factor: float) -> None:
+    rng = np.random.default_rng(9)
+    own = {"own/kernel:0": array(rng, 2, 2, 2, 2, 3), "own/bias:0": array(rng, 3)}
+    told = {"filters": 3, "kernel_size": [2, 2, 2], "activation": "linear"}
+    config = model([layer("Conv3D", "own", batch_input_shape=[None, 4, 4, 4, 2], **told)])
+    network = porter.read(write(tmp_path / "m.h5", config, {"own": own}))
+    port = porter.build(network, dtype="float16")
+    kernel, bias = port.get_layer("own").get_weights()
+    port.get_layer("own").set_weights([kernel * np.float16(factor), bias])
+    assert porter.verify(network, port).verdict == ("parity" if factor == 1 else "mismatch")
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.1])

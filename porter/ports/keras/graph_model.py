@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from porter.errors import PortError, UnbuildableError, first_line
 from porter.formats.keras_legacy.errors import WeightsMissingError
 from porter.network.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
 from porter.network.placement import check_choice
-from porter.network.words import WHOLE, words_of
+from porter.network.words import WHOLE, carriers, words_of
 from porter.ports.keras.builders.site import Apply, Site, masked_value, named
 from porter.ports.keras.builders.table import OPERATIONS
 from porter.ports.keras.names import DTYPES, legal_name, name_operations
@@ -114,10 +115,12 @@ def connect(
     tensors: dict[Ref, Any] = {Ref(each.name): begin for each, begin in zip(network.inputs, begins, strict=True)}
     applied: dict[str, Apply] = {}
     size = 0
+    is_short = keras.DTypePolicy(site.policy).compute_dtype in ("float16", "bfloat16")
+    carried = carriers(network) if is_short else frozenset()  # which have to hold each word
     for call in network.calls:
-        layer = network.layer(call.layer)
+        layer, own = network.layer(call.layer), replace(site, policy="float32") if call.name in carried else site
         try:
-            outputs = run(call, layer, tensors, applied, network, site)  # type: ignore[arg-type]
+            outputs = run(call, layer, tensors, applied, network, own)  # type: ignore[arg-type]
         except (ValueError, TypeError, ArithmeticError, RuntimeError, NotImplementedError, IndexError) as error:
             raise UnbuildableError(
                 f"{network.source.path}: layer {call.name!r}, a {layer.kind}",  # type: ignore[union-attr]
