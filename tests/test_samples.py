@@ -71,6 +71,16 @@ def test_outputs_that_somebody_rounded_are_known_to_their_decimals(network, dtyp
     assert as_rounded(make_samples(np.ones((20, 3)), exact, network)).resolution[0].max() < 1e-6
 
 
+def test_outputs_printed_with_so_many_significant_digits_are_known_to_them(network):
+    exact = np.random.default_rng(2).lognormal(0, 3, (30, 2)) * [1, -1]
+    printed = np.vectorize(lambda number: float(f"{number:.4g}"))(exact)
+    known = as_rounded(make_samples(np.ones((30, 3)), printed, network)).resolution[0]
+    np.testing.assert_allclose(known, 0.5 * 10.0 ** (np.floor(np.log10(np.abs(printed))) - 3))
+    assert np.all(np.abs(exact - printed) <= known * (1 + 1e-9))
+    printed[3, 0] = exact[3, 0]
+    assert as_rounded(make_samples(np.ones((30, 3)), printed, network)).resolution[0][:, 0].max() < 1e-3
+
+
 @pytest.mark.parametrize("most", [2, 50])
 def test_whole_numbers_tell_of_no_rounding(network, most):
     whole = np.random.default_rng(1).integers(0, most, (20, 2)).astype(np.float64)

@@ -26,8 +26,8 @@ Rows = tuple[tuple[int | None, ...] | None, ...]
 
 KEYS = ("inputs", "outputs")
 LETTERS = ("x", "y")
-MOST_DECIMALS, SOME = 8, 3
-"""Decimals to which somebody may have rounded, and different numbers that show it."""
+MOST_DIGITS, SOME = 8, 3
+"""Decimals, or digits behind the first two, to which somebody may have rounded, and different numbers that show it."""
 HOW_THEY_LOOK = (
     "an .npz with inputs (rows, features) and outputs (rows, outputs), or with x00, x01, .. and y00, .. where there "
     "are several; or a CSV: inputs, then outputs, a row"
@@ -215,7 +215,7 @@ def spacing(array: Array) -> Array:
 
 
 def as_rounded(samples: Samples) -> Samples:
-    """The same, its outputs known to the decimals that somebody seems to have cut them to; itself where nobody did.
+    """The same, its outputs known to the digits that somebody seems to have cut them to; itself where nobody did.
 
     What a network gives has all the digits of its dtype, unless its weights are few and short: rounding explains such
     outputs, and proves nothing. A column of hardly any numbers is told by the others.
@@ -227,26 +227,40 @@ def as_rounded(samples: Samples) -> Samples:
 
 
 def _cut_to(outputs: Array) -> Array:
-    """Half a unit of the last decimal, of their shape; 0 where a column has more than ``MOST_DECIMALS``, or none."""
-    columns = outputs.reshape(len(outputs), -1).T
-    found = [_decimals(column) for column in columns]
+    """Half a unit of each number's last digit, of their shape; 0 where a column has more than ``MOST_DIGITS``."""
+    columns = outputs.reshape(len(outputs), -1)
+    if np.array_equal(columns, np.round(columns)):  # a class or a flag, of which nothing was cut off
+        return np.zeros(outputs.shape)
+    sizes = np.floor(np.log10(np.abs(columns), out=np.full(columns.shape, -np.inf), where=columns != 0))
+    sizes[np.isinf(sizes)] = np.max(sizes[np.isfinite(sizes)], initial=0)
+    # Where one of the two was done, the other explains it with more digits, which nobody would have printed.
+    decimals, significant = (_cut_columns(columns, places) for places in (np.zeros(columns.shape), sizes - 1))
+    return np.maximum(decimals, significant).reshape(outputs.shape)
+
+
+def _cut_columns(columns: Array, places: Array) -> Array:
+    """Half a unit of the last digit, (rows, columns), each counted from its place; 0 where a column is not cut."""
+    found = [_digits(column, own) for column, own in zip(columns.T, places.T, strict=True)]
     whole = None if None in found else max(each for each in found if each is not None)
-    known = [each if len(np.unique(column)) >= SOME else whole for each, column in zip(found, columns, strict=True)]
-    cut = np.array([0.5 * 10.0**-each if each else 0.0 for each in known]).reshape(outputs.shape[1:])
-    least = np.spacing(np.max(np.abs(outputs), axis=0, initial=0.0).astype(np.float32)).astype(np.float64)
-    return np.broadcast_to(np.where(cut > 4 * least, cut, 0.0), outputs.shape)
+    known = [each if len(np.unique(column)) >= SOME else whole for each, column in zip(found, columns.T, strict=True)]
+    behind = np.array([np.inf if each is None else each for each in known])
+    cut = 0.5 * 10.0 ** (places - behind)
+    # Beside the last digits of float32 nobody's can be told.
+    is_told = np.all(cut > 4 * np.spacing(np.abs(columns).astype(np.float32)), axis=0)
+    return np.where(is_told, cut, 0.0)
 
 
-def _decimals(column: Array) -> int | None:
-    """To how many decimals every number is rounded; None where it is to more than ``MOST_DECIMALS``."""
-    for decimals in range(MOST_DECIMALS + 1):
-        near = 4 * np.spacing(np.abs(column).astype(np.float32)).astype(np.float64)
+def _digits(column: Array, places: Array) -> int | None:
+    """To how many digits behind its place every number is rounded; None where to more than ``MOST_DIGITS``."""
+    near = 4 * np.spacing(np.abs(column).astype(np.float32)).astype(np.float64)
+    for digits in range(MOST_DIGITS + 1):
         # The first few refute most. A number of float32 is the nearest to its decimals.
-        for part, slack in ((column[:SOME], near[:SOME]), (column, near)):
-            if np.any(np.abs(np.round(part, decimals) - part) > slack):
+        for few in (slice(SOME), slice(None)):
+            unit = 10.0 ** (places[few] - digits)
+            if np.any(np.abs(np.round(column[few] / unit) * unit - column[few]) > near[few]):
                 break
         else:
-            return decimals
+            return digits
     return None
 
 
