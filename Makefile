@@ -25,7 +25,7 @@ demo: $(STAMP) ## port a fixture, verify it, and name the report
 	@echo "report: demo/report.html"
 
 test: lint type ## lint, type check, and every test
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 search: $(STAMP) ## property tests with new seeds, for SECONDS
 	$(BIN)/python -m tests.search --seconds $(SECONDS) --workers $(WORKERS)

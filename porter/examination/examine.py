@@ -35,7 +35,7 @@ from porter.ports.blocks import Block
 from porter.ports.port import Port
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
-from reference.composed.forms import equivalent_forms, form_of
+from reference.composed.forms import equivalent_forms
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, Precision
@@ -469,7 +469,7 @@ def _is_bare(step: Dense, block: Block) -> bool:
 
     Where something affine follows, or something that the class does not tell, it is held against the activation.
     """
-    is_other_form = form_of(step) == BY_SIGMOID  # which takes doubled weights as well as a doubled argument
+    is_other_form = step.activation.form == BY_SIGMOID  # which takes doubled weights as well as a doubled argument
     if not is_other_form and not any(atom.kind in ("affine", "other") for atom in block.atoms):
         return True
     if block.tail is None:

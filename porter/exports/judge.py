@@ -222,7 +222,7 @@ def _judge(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -> Ju
     differ = _weights_that_differ(walked, port, stored.get(walked.name))
     notes: tuple[str, ...] = ()
     if found.exceeding and not differ and (form := in_another_form(walked)) is not None:
-        found, notes = _compared(walked, form), (f"{walked.name}: an activation is written as {form_of(form)}",)
+        found, notes = _compared(walked, form), (f"{walked.name}: the port writes {form_of(form)}",)
     if not found.exceeding and not has_power(found.coarseness, walked.precision):
         along = _along_the_cell(walked)
         if along is not None:

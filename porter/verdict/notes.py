@@ -54,7 +54,7 @@ def equivalence_notes(one: Judged) -> Iterator[str]:
         yield f"{one.name}: {one.gauge.describe()}, which the next layer makes up for: equivalent"
     form = form_of(one.step)
     if form:
-        yield f"{one.name}: the port writes {one.step.activation} as {form}: equivalent, less exact near zero"
+        yield f"{one.name}: the port writes {form}"
     for what in one.rewritten:
         yield f"{one.name}: {what}: equivalent"
 

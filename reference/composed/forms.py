@@ -7,11 +7,12 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from reference.activations import Activation
+from reference.operations.global_pooling import GlobalPooling
 from reference.rounding.constants import WRITTEN_OUT
 
 
 def equivalent_forms(step: Any) -> Iterator[Any]:
-    """The other ways in which a port may have written a step's activations, the closest first.
+    """The other ways in which a port may have written a step, the closest first: its activations, and its sums.
 
     Args:
         step: of any kind; the activations of the steps inside it are written so as well.
@@ -19,11 +20,17 @@ def equivalent_forms(step: Any) -> Iterator[Any]:
     for name in dict.fromkeys(each.name for each in _activations(step) if not each.form):
         for form in WRITTEN_OUT.get(name, ()):
             yield _written(step, name, form)
+    if isinstance(step, GlobalPooling) and step.keeps_sums:
+        yield replace(step, keeps_sums=False)
 
 
 def form_of(step: Any) -> str:
-    """The formula by which a step's activation is written out; "" where it is not."""
-    return next((each.form for each in _activations(step) if each.form), "")
+    """What is written otherwise in a step, and how; "" where nothing is."""
+    if isinstance(step, GlobalPooling) and not step.keeps_sums:
+        return "the mean as a sum in its own dtype: equivalent, less exact"
+    return next(
+        (f"{each} as {each.form}: equivalent, less exact near zero" for each in _activations(step) if each.form), ""
+    )
 
 
 def _activations(step: Any) -> Iterator[Activation]:

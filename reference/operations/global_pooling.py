@@ -18,6 +18,10 @@ class GlobalPooling:
     """The largest or the mean element over all of space; with a mask, the mean of the steps that count.
 
     Source: Keras 2 documentation, GlobalAveragePooling1D (a mask leaves steps out), GlobalMaxPooling2D.
+
+    Attributes:
+        keeps_sums: whether a port of 16 bits adds up in float32, as Keras' own mean does; the sums that a mask leaves
+            are in the port's dtype in any case.
     """
 
     name: str
@@ -26,6 +30,7 @@ class GlobalPooling:
     channels_first: bool = False
     keepdims: bool = False
     masked: bool = False
+    keeps_sums: bool = True
     dtype: Any = np.float64
 
     def axes(self, ndim: int) -> tuple[int, ...]:

@@ -71,6 +71,9 @@ from reference.trace import LayerTrace
 from reference.windows import as_stored, channels_last
 
 Array = NDArray[Any]
+
+MEAN_UNITS = 2.0
+"""Units of a mean that was added up in float32 and rounded to 16 bits: 0.97 was the largest, XLA's among them."""
 Inputs = tuple[Array, ...]
 Errors = tuple[Array, ...] | None
 
@@ -119,8 +122,12 @@ def _global_pooling(step: GlobalPooling, inputs: Inputs, trace: LayerTrace, prec
     if step.kind == "max":
         return 0.0
     count = int(np.prod([inputs[0].shape[axis] for axis in step.axes(inputs[0].ndim)]))
-    size = step(np.abs(inputs[0]), *inputs[1:]).outputs
-    return sum_error(np.asarray(size), count + 3, precision, own_format(step))
+    size = np.asarray(step(np.abs(inputs[0]), *inputs[1:]).outputs)
+    if not precision.is_short or len(inputs) > 1 or not step.keeps_sums:
+        return sum_error(size, count + 3, precision, own_format(step))
+    kind = precision.accumulator
+    kept = sum_error(size, count + 3, Precision(kind.name, kind.name), own_format(step))
+    return kept + MEAN_UNITS * precision.format.unit * (np.abs(trace.outputs) + kept) + precision.format.tiny
 
 
 def _rearrangement(step: Any, inputs: Inputs, trace: LayerTrace, precision: Precision) -> float:
