@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from porter.diagnosis.diagnose import diagnose
 from porter.errors import UnbuildableError
 from porter.examination.examine import examine
 from porter.examination.rewriting.reduced import describe, reduced_to
-from porter.examination.rewriting.widened import widened_to
+from porter.examination.rewriting.widened import shown_by, widened_to
 from porter.exports.judge import verify_traced
 from porter.exports.opening import open_port
 from porter.formats.samples import Samples
@@ -28,7 +26,7 @@ from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.network.placement import check_unplaced
 from porter.ports.file_graph import FileGraph
-from porter.ports.keras.graph import PortGraph, read_graph
+from porter.ports.keras.graph import read_graph
 from porter.ports.keras.loading import Loading
 from porter.ports.keras.state import preserved
 from porter.ports.keras.stored import StoredArrays
@@ -124,11 +122,11 @@ def _verify_dense(
     gradients: bool,
 ) -> Report:
     graph = read_graph(model)
-    reduced = reduced_to(network, _kernel_shapes(graph))
+    reduced = reduced_to(network, [kernel.shape for kernel, _ in shown_by(graph)])
     network = network if reduced is None else reduced[0]
     case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
     forms = () if reduced is None else describe(reduced[1])
-    widened = None if reduced is not None or case.is_parity else widened_to(network, _shown(graph))
+    widened = None if reduced is not None or case.is_parity else widened_to(network, shown_by(graph))
     if widened is not None:
         network, forms = widened
         case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
@@ -145,26 +143,6 @@ def _verify_dense(
         if apply is not None:
             _save(mended, apply, report)
     return with_gradients(report, case) if gradients else unasked(report, network)
-
-
-def _shown(graph: PortGraph) -> list[tuple[Any, Any]]:
-    """Kernels and biases of the port's dense layers, in their order."""
-    return [
-        (np.asarray(layer.kernel), None if layer.bias is None else np.asarray(layer.bias))
-        for layer in _layers(graph)
-        if hasattr(layer, "bias")
-    ]
-
-
-def _kernel_shapes(graph: PortGraph) -> list[tuple[int, ...]]:
-    """Of the port's dense layers, in their order."""
-    return [tuple(layer.kernel.shape) for layer in _layers(graph)]
-
-
-def _layers(graph: PortGraph) -> list[Any]:
-    """The port's dense layers that have a kernel, in their order."""
-    layers: list[Any] = [node.operation for node in graph.nodes if node.kind == "dense"]
-    return [layer for layer in layers if layer.built and hasattr(layer, "kernel")]
 
 
 def _verify_keras(

@@ -197,3 +197,54 @@ def test_a_layer_with_units_that_nothing_takes(tmp_path, keras, activation, unit
     assert [finding.code for finding in report.findings] == (["kernel.values"] if wrong else [])
     if unit != "of no inputs":  # an idle unit is recognised by what it gives
         assert any("units more than the file has: 1" in note for note in report.notes)
+
+
+SHARES = {"halves": (0.5, 0.5), "odd": (0.3, 0.7), "beyond one": (1.5, -0.5), "three": (0.2, 0.3, 0.5)}
+
+
+@pytest.mark.parametrize("family", ["chain", "graph"])
+@pytest.mark.parametrize("shares", SHARES)
+def test_a_unit_that_is_repeated_shares_its_weights(tmp_path, keras, family, shares):
+    from tests.keras_legacy.files import layer
+    from tests.keras_legacy.files import model as sequential
+    from tests.keras_legacy.files import write as write_graph
+
+    rng = np.random.default_rng(13)
+    kernels = [rng.normal(0, 0.6, shape).astype(np.float32) for shape in ((5, 8), (8, 6), (6, 3))]
+    biases = [rng.normal(0, 0.3, size).astype(np.float32) for size in (8, 6, 3)]
+    names, activations = ("one", "two", "three"), ("tanh", "tanh", "linear")
+    if family == "graph":
+        config = sequential([
+            layer("Dense", name, units=len(bias), activation=own, batch_input_shape=[None, len(kernel)])
+            for name, kernel, bias, own in zip(names, kernels, biases, activations, strict=True)
+        ])  # fmt: skip
+        held = {
+            name: {f"{name}/kernel:0": kernel, f"{name}/bias:0": bias}
+            for name, kernel, bias in zip(names, kernels, biases, strict=True)
+        }
+        network = porter.read(write_graph(tmp_path / "net.h5", config, held))
+    else:
+        held = {f"W{at}": kernel for at, kernel in enumerate(kernels, 1)}
+        np.savez(tmp_path / "net.npz", **held, **{f"b{at}": bias for at, bias in enumerate(biases, 1)})
+        network = porter.read(tmp_path / "net.npz", activation=activations, orientation="inputs-first")
+
+    def verify(parts, factor=1.0):
+        copies = len(parts) - 1
+        wide = np.concatenate([kernels[0], *[kernels[0][:, 2:3]] * copies], axis=1)
+        bias = np.concatenate([biases[0], np.repeat(biases[0][2], copies)])
+        taken = np.concatenate([kernels[1], *(np.float32(part) * kernels[1][2:3] for part in parts[1:])])
+        taken[2] *= np.float32(parts[0] * factor)
+        x = h = keras.Input((5,))
+        own = [keras.layers.Dense(size, name) for size, name in zip((8 + copies, 6, 3), activations, strict=True)]
+        for each in own:
+            h = each(h)
+        made = keras.Model(x, h)
+        made.set_weights([wide, bias, taken, biases[1], kernels[2], biases[2]])
+        return porter.verify(network, made, search=False, rows=200)
+
+    right = verify(SHARES[shares])
+    assert right.verdict == "parity", str(right)
+    assert any("repeat units of the file and share" in note for note in right.notes)
+    assert verify(SHARES[shares], factor=1.001).verdict == "mismatch"
+    if shares == "halves":  # shares that cancel each other leave too few digits of the weight
+        assert verify((1e5, 1 - 1e5)).verdict != "parity"

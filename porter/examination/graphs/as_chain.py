@@ -9,7 +9,12 @@ from typing import Any
 from porter.examination.case import Case
 from porter.examination.case import Judged as Link
 from porter.examination.graphs.judged import Judged
+from porter.examination.rewriting.reduced import describe
+from porter.examination.rewriting.reduction import reduce_chain
+from porter.examination.rewriting.widened import shown_by, widen_chain
+from porter.network import Dense as Layer
 from porter.network.graph import KerasNetwork
+from porter.ports.keras.graph import PortGraph
 from reference.operations.dense import Dense
 from reference.operations.elementwise import Elementwise
 from reference.operations.shaping import Rearrangement, identity
@@ -54,6 +59,33 @@ def as_chain(network: KerasNetwork, program: Program) -> Chain | None:
         else:
             return None
     return Chain(chain(dense), within) if dense and program.outputs == (before,) else None
+
+
+def resized(seen_as: Chain, graph: PortGraph) -> tuple[Chain, tuple[str, ...]] | None:
+    """The chain with as many units as a port has, where those that are gone or more change nothing; and what they are.
+
+    Args:
+        seen_as: of the legacy network.
+        graph: of the port.
+    """
+    port, steps = shown_by(graph), seen_as.program.steps
+    dense = [Layer(step.name, step.weights, step.bias, step.activation) for step in steps]
+    shapes = [kernel.shape for kernel, _ in port]
+    if len(port) != len(dense) or shapes == [layer.kernel.shape for layer in dense]:
+        return None
+    reduction = reduce_chain(dense, merge=False, widths=[shape[1] for shape in shapes])
+    if [layer.kernel.shape for layer in reduction.layers] == shapes:
+        return _with(seen_as, reduction.layers), describe(reduction)
+    found = widen_chain(dense, port)
+    return None if found is None else (_with(seen_as, found[0]), found[1])
+
+
+def _with(seen_as: Chain, layers: Sequence[Layer]) -> Chain:
+    steps = [
+        replace(step, weights=layer.kernel, bias=layer.bias)
+        for step, layer in zip(seen_as.program.steps, layers, strict=True)
+    ]
+    return replace(seen_as, program=chain(steps))
 
 
 def judged_of(case: Case, program: Program, seen_as: Chain) -> Sequence[Judged]:

@@ -42,15 +42,21 @@ def reduce_network(network: Network, widths: Sequence[int] | None = None) -> tup
     return None if reduced is None else (reduced, reduction)
 
 
-def with_dense(network: Network, dense: Sequence[Dense]) -> Network | None:
-    """The network with other dense layers in the places of its own; None where it is not the same function then."""
+def with_dense(network: Network, dense: Sequence[Dense], kind: str = "float64") -> Network | None:
+    """The network with other dense layers in the places of its own; None where it is not the same function then.
+
+    Args:
+        network: whose dense layers follow each other.
+        dense: as many others.
+        kind: in which format their numbers were rounded.
+    """
     arrays = _stored(network, dense)
     if arrays is None:
         return None
     first = network.layers.index(network.dense_layers[0])
     layers = (*network.layers[:first], *dense, *network.layers[first + len(dense) :])
     other = replace(network, layers=layers, source=replace(network.source, arrays=arrays))
-    return other if _computes_the_same(network, other) else None
+    return other if _computes_the_same(network, other, kind) else None
 
 
 def reduced_to(network: Network, shapes: Sequence[tuple[int, ...]]) -> tuple[Network, Reduction] | None:
@@ -120,8 +126,8 @@ def _same(array: Array, wanted: Array) -> bool:
     return bool(np.array_equal(array.astype(np.float64), wanted.astype(np.float64)))
 
 
-def _computes_the_same(network: Network, reduced: Network) -> bool:
-    """Whether the legacy programs on both sets of arrays agree, within what float64 rounds."""
+def _computes_the_same(network: Network, reduced: Network, kind: str) -> bool:
+    """Whether the legacy programs on both sets of arrays agree, within what the format rounds."""
     rows = draw_rows(network.input_range, network.widths[0], ROWS, np.random.default_rng(0))
     try:
         programs = [build_program(each) for each in (network, reduced)]
@@ -130,7 +136,7 @@ def _computes_the_same(network: Network, reduced: Network) -> bool:
         return False
     if outputs[0].shape != outputs[1].shape:
         return False
-    bounds = [end_to_end(program, rows, Precision("float64", "float64"))[program.outputs[0]] for program in programs]
+    bounds = [end_to_end(program, rows, Precision(kind, kind))[program.outputs[0]] for program in programs]
     with np.errstate(all="ignore"):
         apart = np.abs(outputs[0] - outputs[1])
     finite = np.isfinite(outputs[0]) & np.isfinite(outputs[1])

@@ -16,7 +16,7 @@ from porter.diagnosis.graphs.diagnose import diagnose_legacy
 from porter.diagnosis.graphs.telling import telling_mistakes
 from porter.errors import PortError
 from porter.examination.examine import examine
-from porter.examination.graphs.as_chain import as_chain, judged_of
+from porter.examination.graphs.as_chain import as_chain, judged_of, resized
 from porter.examination.graphs.feeds import draw_feeds, draw_other_lengths, note_of
 from porter.examination.graphs.idle import is_harmless
 from porter.examination.graphs.judged import Judged
@@ -208,16 +208,18 @@ def _examine(
 
 def _as_chain(network: KerasNetwork, program: Program, graph: PortGraph) -> Examined | None:
     """The port of a chain of dense layers that computes it in another way; None where it does not."""
-    chain = as_chain(network, program)
+    chain, forms = as_chain(network, program), tuple[str, ...]()
     if chain is None:
         return None
+    chain, forms = resized(chain, graph) or (chain, forms)
     try:
         case = examine(network, graph, seed=0, placement="inside", rows=CHAIN_ROWS, program=chain.program)
     except PortError:
         return None
     if not case.is_parity:
         return None
-    notes = [note for one in case.judged for note in equivalence_notes(one)]
+    notes = [f"equivalent form, for all inputs: {sentence}" for sentence in forms]
+    notes += [note for one in case.judged for note in equivalence_notes(one)]
     return Examined(judged_of(case, program, chain), (), notes)
 
 
