@@ -21,7 +21,7 @@ Arrays = tuple[Array, Array | None]
 TOGETHER = ("softmax",)
 """Activations in which the units of a layer depend on each other."""
 SHARED, CANCELLED = 1.0, 4.0
-"""Epsilons, two unit roundoffs, that shares may be off by, and how many times the weight that they make up they may be."""
+"""Epsilons, two unit roundoffs, that shares may be off by, and how many times as large as their weight they may be."""
 
 
 def shown_by(graph: PortGraph) -> list[Arrays]:
@@ -82,8 +82,8 @@ def widen_chain(dense: Sequence[Dense], port: Sequence[Arrays]) -> tuple[list[De
     if len(wider) < len(dense):
         return None
     return wider, tuple(
-        f"{layer.name}: units more than the file has: {size - len(own)}; nothing takes them, the next bias makes up for "
-        "them, or they repeat units of the file and share their weights"
+        f"{layer.name}: units more than the file has: {size - len(own)}; nothing takes them, the next bias makes up "
+        "for them, or they repeat units of the file and share their weights"
         for layer, size, own in zip(dense, sizes[1:], kept[1:], strict=True)
         if size > len(own)
     )
