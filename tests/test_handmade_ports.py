@@ -1377,3 +1377,29 @@ def test_a_port_whose_layers_hand_their_input_on_names_what_is_missing(judge, sq
     report = judge(keras.Model(inputs, rescaling(backward(square.norm_out))(x)))
     assert report.verdict == "mismatch"
     assert {("layers.missing", f"Layer{i}") for i in range(1, 5)} <= named(report)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_branch_of_less_precision_allows_the_layer_beside_it_no_more(square, judge, dtype):
+    import keras
+
+    def body(factor):
+        def build(x):
+            for number, name in enumerate(square.activations, start=1):
+                layer = keras.layers.Dense(7, activation=name)
+                x = layer(x)
+                if number == 2:  # and what it adds is nothing
+                    rounded = keras.ops.cast(x, dtype) * 0
+                    x = keras.ops.add(x, keras.ops.cast(rounded, "float32"))
+                    changed.append(layer)
+            return x
+
+        changed = []
+        model = scaled(square, build)
+        kernel, bias = changed[0].get_weights()
+        kernel[0, 0] *= np.float32(factor)
+        changed[0].set_weights([kernel, bias])
+        return model
+
+    assert judge(body(1.0)).verdict == "parity"
+    assert named(judge(body(1.002))) == {("kernel.values", "Layer2")}

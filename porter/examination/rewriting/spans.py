@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,24 @@ from reference.precision import Precision
 Array = NDArray[Any]
 
 
+def coarsest_precision(atoms: Iterable[Atom], default: Precision) -> Precision:
+    """The coarsest that active pieces declare: of the dense ones, where there are any.
+
+    A piece beside them that is coarser rounds, and is no reason to allow more.
+    """
+    declared = [(atom.kind, atom.precision) for atom in atoms if atom.kind != "identity"]
+    dense = [one for kind, one in declared if kind == "dense" and one is not None]
+    found = dense or [one for _, one in declared if one is not None]
+    return max(found, key=lambda one: one.format.unit, default=default)
+
+
 class Span(Block):
     """Pieces that together compute a step, in the coarsest of their formats."""
 
     @property
     def precision(self) -> Precision:
-        """The coarsest precision that an active piece declares."""
-        declared = (atom.precision for atom in self.atoms if atom.kind != "identity")
-        return max((one for one in declared if one is not None), key=lambda one: one.format.unit, default=self.default)
+        """As ``coarsest_precision`` has it."""
+        return coarsest_precision(self.atoms, self.default)
 
     def fed(self, tensor: Array) -> Array:
         """A tensor as (rows, columns) in the precision of the first piece, which takes it."""

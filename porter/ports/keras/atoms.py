@@ -249,10 +249,15 @@ def _arrays(nodes: tuple[PortNode, ...]) -> list[tuple[Array, Array | None, str]
 
 
 def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:
-    """The coarsest format in which one of the nodes computes; None where none of them computes in floats."""
-    formats = [FORMATS[node.compute_dtype] for node in nodes if node.compute_dtype in FORMATS]
+    """The coarsest format in which one of the nodes computes; None where none of them computes in floats.
+
+    Where a dense layer is among them it is that layer's: what else is coarser rounds, and is no reason to allow more.
+    """
+    dense = [node for node in nodes if node.kind == "dense"]
+    formats = [FORMATS[node.compute_dtype] for node in dense or nodes if node.compute_dtype in FORMATS]
     if not formats:
         return None
     compute = max(formats, key=lambda kind: kind.unit).name
-    variables = getattr(nodes[0].operation, "variable_dtype", compute) if len(nodes) == 1 else compute
+    alone = dense if dense else nodes
+    variables = getattr(alone[0].operation, "variable_dtype", compute) if len(alone) == 1 else compute
     return current_runtime().precision(compute, str(variables))
