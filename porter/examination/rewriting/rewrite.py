@@ -14,7 +14,7 @@ from porter.examination.compare import Comparison, merge_comparisons
 from porter.examination.judging import cast, judge_values
 from porter.examination.pairing import Pair, Pairing
 from porter.examination.rewriting.chains import Link, find_chain
-from porter.examination.rewriting.spans import Pieces, coarsest_precision
+from porter.examination.rewriting.spans import Pieces
 from porter.examination.steadiness import trace_batches
 from porter.ports.blocks import Atom
 from porter.ports.keras.graph import PortGraph
@@ -69,7 +69,8 @@ def rewrite(
     """
     rng = np.random.default_rng(0)
     atoms = graph.pieces
-    coarsest = coarsest_precision(atoms, Precision("float32", "float32"))
+    declared = [atom.precision for atom in atoms if atom.precision is not None and atom.kind != "identity"]
+    coarsest = max(declared, key=lambda each: each.format.unit, default=Precision("float32", "float32"))
     rows = cast(inputs[-256:], graph.input_dtypes[0])
     chain = _chain_of_twin(program, graph, coarsest, rows) if coarsest.is_short else None
     if chain is None:

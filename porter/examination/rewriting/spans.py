@@ -16,24 +16,25 @@ from reference.precision import Precision
 Array = NDArray[Any]
 
 
-def coarsest_precision(atoms: Iterable[Atom], default: Precision) -> Precision:
-    """The coarsest that active pieces declare: of the dense ones, where there are any.
+def precision_of(atoms: Iterable[Atom], default: Precision) -> Precision:
+    """Of pieces that together compute a step: the finest of the dense ones, or the coarsest where there are none.
 
     A piece beside them that is coarser rounds, and is no reason to allow more.
     """
     declared = [(atom.kind, atom.precision) for atom in atoms if atom.kind != "identity"]
     dense = [one for kind, one in declared if kind == "dense" and one is not None]
-    found = dense or [one for _, one in declared if one is not None]
-    return max(found, key=lambda one: one.format.unit, default=default)
+    if dense:
+        return min(dense, key=lambda one: one.format.unit)
+    return max((one for _, one in declared if one is not None), key=lambda one: one.format.unit, default=default)
 
 
 class Span(Block):
-    """Pieces that together compute a step, in the coarsest of their formats."""
+    """Pieces that together compute a step."""
 
     @property
     def precision(self) -> Precision:
-        """As ``coarsest_precision`` has it."""
-        return coarsest_precision(self.atoms, self.default)
+        """In which they do."""
+        return precision_of(self.atoms, self.default)
 
     def fed(self, tensor: Array) -> Array:
         """A tensor as (rows, columns) in the precision of the first piece, which takes it."""

@@ -251,13 +251,14 @@ def _arrays(nodes: tuple[PortNode, ...]) -> list[tuple[Array, Array | None, str]
 def _precision(nodes: tuple[PortNode, ...]) -> Precision | None:
     """The coarsest format in which one of the nodes computes; None where none of them computes in floats.
 
-    Where a dense layer is among them it is that layer's: what else is coarser rounds, and is no reason to allow more.
+    Where dense layers are among them it is the finest of theirs: what else is coarser rounds, and is no reason to allow
+    more.
     """
-    dense = [node for node in nodes if node.kind == "dense"]
+    dense = [node for node in nodes if node.kind == "dense" and node.compute_dtype in FORMATS]
     formats = [FORMATS[node.compute_dtype] for node in dense or nodes if node.compute_dtype in FORMATS]
     if not formats:
         return None
-    compute = max(formats, key=lambda kind: kind.unit).name
-    alone = dense if dense else nodes
+    compute = (min if dense else max)(formats, key=lambda kind: kind.unit).name
+    alone = dense or nodes
     variables = getattr(alone[0].operation, "variable_dtype", compute) if len(alone) == 1 else compute
     return current_runtime().precision(compute, str(variables))
