@@ -1403,3 +1403,21 @@ def test_a_branch_of_less_precision_allows_the_layer_beside_it_no_more(square, j
 
     assert judge(body(1.0)).verdict == "parity"
     assert named(judge(body(1.002))) == {("kernel.values", "Layer2")}
+
+
+def test_an_activation_that_ordinary_numbers_hardly_bend_is_no_surplus(tmp_path):
+    import keras
+
+    rng = np.random.default_rng(3)
+    kernels = [rng.normal(0, 0.03, (6, 6)) for _ in range(4)]
+    np.savez(tmp_path / "net.npz", **{f"W{at}": kernel for at, kernel in enumerate(kernels, 1)})
+    network = porter.read(tmp_path / "net.npz", activation=["elu", "elu", "elu", "linear"], orientation="inputs-first")
+    x = h = keras.Input((6,))
+    own = [keras.layers.Dense(6, use_bias=False, dtype="mixed_float16") for _ in kernels]
+    for at, layer in enumerate(own):
+        h = layer(h)
+        h = h if at == 3 else keras.layers.Activation("elu", dtype="mixed_float16")(h)
+    model = keras.Model(x, h)
+    for layer, kernel in zip(own, kernels, strict=True):
+        layer.set_weights([kernel])
+    assert_parity(porter.verify(network, model, search=False, rows=200))

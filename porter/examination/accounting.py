@@ -75,7 +75,7 @@ def take_account(
     for pair in pairing.pairs:
         if pair.block is not None:
             step, rows = steps[pair.step.name], ordinary.get(pair.step.name)
-            found = [] if is_rewritten else list(_surplus(step, pair.block, rows))
+            found = [] if is_rewritten else list(_surplus(step, pair.block, rows, probes_of))
             causes.extend(found or _nearly_idle(step, pair.block, rows, atoms, tensors, probes_of))
             swallowed = _loses_nan(pair.step.name, steps[pair.step.name], pair.block, tensors)
             if isinstance(swallowed, Cause):
@@ -85,7 +85,7 @@ def take_account(
     return Account(tuple(causes), tuple(notes), tuple(_unexercised(atoms, tensors)))
 
 
-def _surplus(step: Any, block: Block, rows: Array | None) -> Iterator[Cause]:
+def _surplus(step: Any, block: Block, rows: Array | None, probes_of: ProbesOf) -> Iterator[Cause]:
     """Pieces of a block that the step does without, and that take the block further from it.
 
     A bound that holds the whole block may hold a little more than the step: 1e-7 added behind a layer, a factor near 1.
@@ -102,6 +102,9 @@ def _surplus(step: Any, block: Block, rows: Array | None) -> Iterator[Cause]:
         rest = replace(block, atoms=tuple(each for each in block.atoms if each is not atom))
         without = _run_block(rest, fed, wanted.shape)
         if without is None or not _is_better(step, fed, wanted, without, whole, block):
+            continue
+        # An activation that ordinary rows hardly bend is one that others do.
+        if not _does_without(step, block, rest, probes_of(step, block)):
             continue
         place = np.unravel_index(int(np.argmax(np.abs(whole - without))), whole.shape)
         name, told = ", ".join(atom.names), f"{without[place]:.9g} without it is {whole[place]:.9g} with it"

@@ -35,7 +35,7 @@ from porter.ports.blocks import Block
 from porter.ports.port import Port
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
-from reference.composed.forms import equivalent_forms
+from reference.composed.forms import equivalent_forms, form_of
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, Precision
@@ -145,7 +145,7 @@ def _whole(program: Program, judged: Sequence[Judged], graph: Port, inputs: Arra
     The end-to-end bound is loose, but no correct port exceeds it; and where it is small beside the outputs, no port
     that keeps to it leaves out a step.
     """
-    if any(type(one.step) is not type(one.pair.step) for one in judged):
+    if any(type(one.step) is not type(one.pair.step) or form_of(one.step) for one in judged):
         return "unknown"
     present = {one.name: one.pair.block.precision for one in judged if one.pair.block is not None}
     declared = [atom.precision for atom in graph.atoms if atom.precision is not None]  # of a port in one piece

@@ -15,6 +15,7 @@ from porter.formats.samples import Samples, as_rounded
 from porter.reading.arithmetic import Fit, side_by_side
 from porter.reading.misfit import LOOSEST, bounded
 from porter.report.model import Finding
+from reference.composed.forms import form_of
 from reference.operations.scaling import Scaling
 from reference.precision import FORMATS, Precision
 from reference.trace import Program, chain
@@ -117,7 +118,9 @@ def hold_port(case: Case, golden: Samples, fit: Fit | None = None) -> Held | Non
     steps, (before, after) = [one.step for one in blocks], _ends(case.program) if outside else ((), ())
     precisions |= {step.name: Precision("float64", "float64") for step in (*before, *after)}
     # Steps that were rewritten alone need not fit each other.
-    is_rewritten = any(one.rewritten or type(one.step) is not type(one.pair.step) for one in case.judged)
+    is_rewritten = any(
+        one.rewritten or type(one.step) is not type(one.pair.step) or form_of(one.step) for one in case.judged
+    )
     program = case.program if is_rewritten else _chained((*before, *steps, *after))
     coarsest = max(precisions.values(), key=lambda precision: precision.format.unit)
     precisions = {step.name: precisions.get(step.name, coarsest) for step in program.steps}
