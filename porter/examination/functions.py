@@ -29,8 +29,8 @@ written, somewhere it takes the difference of numbers of that size; and units of
 limit, and the formula with it."""
 AT_A_BEND = 8.0
 """Units of a parameter within which a threshold that the port's format rounds lies on either side of a number."""
-ROWS = 2048
-"""Of numbers together, for a function that looks at the whole row."""
+ROWS, ROWS_NUMBERS = 2048, 2**19
+"""Rows for a function that looks at the whole of one, and how many numbers they may be."""
 
 
 @cache
@@ -109,7 +109,8 @@ def _wanted(name: str, parameters: tuple[tuple[str, float], ...], precision: Pre
 def _wanted_rows(width: int, precision: Precision) -> tuple[_Wanted, ...]:
     """Rows of numbers near zero for a softmax; far from it one exponential takes its whole row along."""
     rng, limit = np.random.default_rng(0), min(FINE_BINADES[1], np.log2(np.log(precision.format.largest) / MULTIPLE))
-    sizes = 2.0 ** rng.uniform(FINE_BINADES[0], limit, (ROWS, width)) * rng.choice([-1.0, 1.0], (ROWS, width))
+    shape = max(8, min(ROWS, ROWS_NUMBERS // width)), width
+    sizes = 2.0 ** rng.uniform(FINE_BINADES[0], limit, shape) * rng.choice([-1.0, 1.0], shape)
     sizes[::3] = sizes[::3, :1] * (1 + 2.0**-6 * rng.uniform(-1, 1, sizes[::3].shape))  # nearly a tie
     step = Activate(ALONE, (), Activation("softmax"))
     return (_judged(step, cast(sizes, precision.compute).astype(np.float64), precision, False),)
