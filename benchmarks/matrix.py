@@ -24,9 +24,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- matrix: begin -->", "<!-- matrix: end -->"
+LEGACY = ("reading", "late_files", "later_layers", "bounds", "layer_bounds", "verifying", "diagnosing", "masks",
+          "recurrence", "recorded", "older_keras")  # fmt: skip
 SLICE = ("tests/test_verify.py", "tests/test_port.py", "tests/test_keras_model.py", "tests/test_port_graph.py",
-         "tests/diagnosis")  # fmt: skip
-"""Reading, building, judging, saving and loading, of dense networks, in every dtype and placement."""
+         "tests/test_loading.py", "tests/test_saving.py", "tests/test_pytest_plugin.py", "tests/diagnosis",
+         *(f"tests/keras_legacy/test_{name}.py" for name in LEGACY))  # fmt: skip
+"""Reading, building, judging, saving and loading: of dense networks, in every dtype and placement, and of graphs."""
 OTHERS = ("hypothesis>=6.150,<7", "jinja2>=3.1", "pydantic>=2.10,<3", "rich>=13.9", "threadpoolctl>=3.5,<4",
           "tomlkit>=0.13,<1", "typer>=0.15,<0.29", "pytest>=8.3", "matplotlib>=3.9", "mpmath>=1.3")  # fmt: skip
 SECTION = """## Versions
@@ -85,7 +88,9 @@ def _base(version: str) -> str:
 
 def run(python: Path, *arguments: str) -> tuple[int, str]:
     """Exit status and output of a command in an environment."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # The package is not installed there, but found beside the tests; so is its plugin, which is named for it.
+    plugin = {"PYTHONPATH": str(ROOT), "PYTEST_PLUGINS": "porter.pytest_plugin"}
+    environment = {**os.environ, **plugin, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [str(python), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -97,8 +102,7 @@ def judge(combination: Combination, folder: Path) -> tuple[list[str], bool]:
     _, told = run(python, "-c", VERSIONS)
     versions = json.loads(next(line for line in told.splitlines() if line.startswith("[")))
     start = time.monotonic()
-    plugin = ("-p", "porter.pytest_plugin")  # the package is not installed there, but found beside the tests
-    tests = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *SLICE)
+    tests = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SLICE)
     state = str(folder / f"{combination.name}.json")
     activations = run(python, "benchmarks/activation_accuracy.py", "--formats", "float16", "bfloat16", "--state", state)
     products = run(python, "-m", "benchmarks.product_accuracy")

@@ -126,6 +126,7 @@ def write_model(model: Any, path: Path) -> None:
     Raises:
         UnbuildableError: the format cannot hold this model.
     """
+    _check_loads(model, path)
     if path.suffix == ".h5":
         _check_fits_hdf5(model, path)
     with _quiet_keras():
@@ -145,6 +146,14 @@ def load_model(path: str | Path) -> Any:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+def _check_loads(model: Any, path: Path) -> None:
+    from porter.ports.keras.versions import activates_by_layers, lacks_layers_as_activations, layers_as_activations
+
+    names = [] if activates_by_layers() else layers_as_activations(model)
+    if names:
+        raise lacks_layers_as_activations(f"output {path.name}", names)
+
+
 def _check_fits_hdf5(model: Any, path: Path) -> None:
     import keras
 
@@ -152,7 +161,7 @@ def _check_fits_hdf5(model: Any, path: Path) -> None:
     half = [weight.path for weight in model.weights if weight.dtype == "bfloat16"]
     if bare or half:
         raise UnbuildableError(
-            f"output {path}",
+            f"output {path.name}",
             found=f"operations that Keras loses in .h5: {', '.join(bare)}" if bare else "bfloat16 weights",
             expected="layers with float weights that HDF5 can hold",
             remedy=f"save as {path.with_suffix('.keras').name}",

@@ -80,10 +80,10 @@ def test_a_port_of_another_precision_agrees_within_both_bounds(network: Any) -> 
 def test_a_port_whose_weights_changed_does_not(network: Any) -> None:
     port = porter.build(network)
     golden = recorded(network, port)
-    last = [each for each in port.layers if each.weights][-1]
+    last = [each for each in port.layers if each.weights][-1]  # its activation may stand behind it
     last.set_weights([array * 1.01 for array in last.get_weights()])
     wrong = [name for name, found in compare_golden(golden, network, port).items() if not found.is_parity]
-    assert wrong == [last.name]
+    assert wrong == [last.name.removesuffix("_kernel")]
 
 
 def test_a_recording_of_another_structure_is_refused(network: Any) -> None:
