@@ -25,9 +25,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- matrix: begin -->", "<!-- matrix: end -->"
 LEGACY = ("reading", "late_files", "later_layers", "bounds", "layer_bounds", "verifying", "diagnosing", "masks",
-          "recurrence", "recorded", "older_keras")  # fmt: skip
+          "recorded", "older_keras")  # fmt: skip
 SLICE = ("tests/test_verify.py", "tests/test_port.py", "tests/test_keras_model.py", "tests/test_port_graph.py",
-         "tests/test_loading.py", "tests/test_saving.py", "tests/test_pytest_plugin.py", "tests/diagnosis",
+         "tests/test_loading.py", "tests/test_saving.py", "tests/diagnosis",
          *(f"tests/keras_legacy/test_{name}.py" for name in LEGACY))  # fmt: skip
 """Reading, building, judging, saving and loading: of dense networks, in every dtype and placement, and of graphs."""
 OTHERS = ("hypothesis>=6.150,<7", "jinja2>=3.1", "pydantic>=2.10,<3", "rich>=13.9", "threadpoolctl>=3.5,<4",
@@ -70,10 +70,12 @@ def prepare(combination: Combination, folder: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([_base(combination.python), "-m", "venv", str(folder)], check=True)
         pins = [f"{name}=={version}" for name, version in combination.pins.items()]
-        install = [str(python), "-m", "pip", "install", "--quiet", *pins, *OTHERS]
-        done = subprocess.run(install, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{combination.name}: {done.stderr[-2000:]}")
+        # The package itself brings its pytest plugin, and must not bring other versions.
+        for wanted in ([*pins, *OTHERS], ["--no-deps", "--editable", str(ROOT)]):
+            install = [str(python), "-m", "pip", "install", "--quiet", *wanted]
+            done = subprocess.run(install, check=False, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{combination.name}: {done.stderr[-2000:]}")
         (folder / "whole").touch()
     return python
 
@@ -88,9 +90,7 @@ def _base(version: str) -> str:
 
 def run(python: Path, *arguments: str) -> tuple[int, str]:
     """Exit status and output of a command in an environment."""
-    # The package is not installed there, but found beside the tests; so is its plugin, which is named for it.
-    plugin = {"PYTHONPATH": str(ROOT), "PYTEST_PLUGINS": "porter.pytest_plugin"}
-    environment = {**os.environ, **plugin, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [str(python), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

@@ -147,11 +147,14 @@ def load_model(path: str | Path) -> Any:
 
 
 def _check_loads(model: Any, path: Path) -> None:
-    from porter.ports.keras.versions import activates_by_layers, lacks_layers_as_activations, layers_as_activations
+    from porter.ports.keras import versions
 
-    names = [] if activates_by_layers() else layers_as_activations(model)
+    where = f"output {path.name}"
+    names = [] if versions.activates_by_layers() else versions.layers_as_activations(model)
     if names:
-        raise lacks_layers_as_activations(f"output {path.name}", names)
+        raise versions.lacks_layers_as_activations(where, names)
+    if not versions.keeps_arrays() and versions.has_arrays(model):
+        raise versions.too_old(where, "loads a Rescaling without its arrays", "3.5 or later")
 
 
 def _check_fits_hdf5(model: Any, path: Path) -> None:

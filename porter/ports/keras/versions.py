@@ -151,6 +151,12 @@ def by_operations(scale: Any, offset: Any, name: str, dtype: str) -> Callable[[A
     return lambda tensor: layer(ops.add(ops.multiply(tensor, scale), offset))
 
 
+def has_arrays(model: Any) -> bool:
+    """Whether a model has a Rescaling with arrays, which Keras writes as what some versions do not read again."""
+    given = [(one.scale, one.offset) for one in model._flatten_layers() if isinstance(one, keras.layers.Rescaling)]
+    return any(isinstance(part, np.ndarray) for parts in given for part in parts)
+
+
 def with_arrays(model: Any) -> Any:
     """A loaded model whose Rescaling layers have their arrays, where this Keras gives them something else."""
     for layer in () if keeps_arrays() else model._flatten_layers():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from porter.errors import UnbuildableError
 from porter.network.graph import KerasLayer
 from porter.ports.keras.names import FUSED
-from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays, too_old
+from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays
 from reference.activation_names import parse_activation
 
 Array = NDArray[Any]
@@ -97,27 +97,16 @@ def hard_sigmoid_keras2(site: Site, name: str, shape: tuple[int | None, ...] | N
 
     A Sequential casts what it is given to float32, unless an Input of its own says otherwise.
     """
-    parts = [
-        layers.Rescaling(*site.constants(0.2, 0.5), name="line", dtype=site.policy),
-        layers.ReLU(max_value=1.0, name="clip", dtype=site.policy),
-    ]
+    parts = [make(suffix) for suffix, make in hard_sigmoid_layers(site)]
     if site.policy != "float32" and shape is not None:
         parts.insert(0, keras.Input(shape, dtype=keras.DTypePolicy(site.policy).compute_dtype))
     return keras.Sequential(parts, name=name)
 
 
 def hard_sigmoid_layers(site: Site) -> tuple[tuple[str, Maker], tuple[str, Maker]]:
-    """The line and the clip.
-
-    Raises:
-        UnbuildableError: in float64, where this Keras loads no Rescaling with its arrays.
-    """
-    if site.policy == "float64" and not keeps_arrays():
-        raise too_old(
-            "the hard sigmoid of Keras 1 and 2 in float64", "loads a Rescaling without its arrays", "3.5 or later"
-        )
+    """The line and the clip."""
     return (
-        ("line", lambda name: site.rescaling(0.2, 0.5, name)),
+        ("line", lambda name: layers.Rescaling(*site.constants(0.2, 0.5), name=name, dtype=site.policy)),
         ("clip", lambda name: layers.ReLU(max_value=1.0, name=name, dtype=site.policy)),
     )
 
