@@ -218,7 +218,6 @@ def verify(
 
     module, _ = named_function(ported)
     if module:
-        sys.path.insert(0, str(Path.cwd()))
         console.notice(f"{module} is imported, and its code runs")
 
     def task(file: Path) -> Report:
@@ -281,6 +280,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    console.quiet_tensorflow()
     try:
         try:
             app()
