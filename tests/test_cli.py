@@ -292,7 +292,8 @@ def test_port_writes_a_page(run, fixtures, tmp_path, judged):
         "port", fixtures / SQUARE, "-o", tmp_path / "bb.keras", "--html", tmp_path / "none" / "report.html"
     )
     assert status == 2
-    assert "a file that can be written" in err
+    assert "a file that can be written" in err and "mkdir -p" in err
+    assert not (tmp_path / "bb.keras").exists()  # said before the work is done
 
 
 def test_an_interrupt_is_no_verdict(run, fixtures, tmp_path, monkeypatch, keras):
@@ -429,6 +430,17 @@ def test_what_is_done_at_once_is_not_told(monkeypatch, capsys):
 
 
 # --- what the system refuses ---
+
+
+@pytest.mark.subprocess
+def test_nothing_is_said_where_nobody_reads_on(fixtures, root):
+    """As with ``porter inspect ... | head -1``."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "porter", "inspect", str(fixtures / SQUARE)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, cwd=root)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (2, "")
 
 
 @pytest.mark.parametrize("name", ["aa.kears", "x.onnx", "port.tflite", "a.b.h6"])
