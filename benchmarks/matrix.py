@@ -34,8 +34,8 @@ OTHERS = ("hypothesis>=6.150,<7", "jinja2>=3.1", "pydantic>=2.10,<3", "rich>=13.
           "tomlkit>=0.13,<1", "typer>=0.15,<0.29", "pytest>=8.3", "matplotlib>=3.9", "mpmath>=1.3")  # fmt: skip
 SECTION = """## Versions
 
-A slice of the tests (dense networks, graphs of legacy Keras) and the measurements of activations (float16, bfloat16) and
-products, in an environment for each combination: `make matrix`. The constants are those that were measured with the
+A slice of the tests (dense networks, graphs of legacy Keras) and the measurements of activations (float16, bfloat16)
+and products, in an environment for each combination: `make matrix`. The constants are those that were measured with the
 newest. What is skipped needs tf_keras, or a newer Keras than that; each test says which."""
 COLUMNS = ("combination", "Python", "TensorFlow", "Keras", "NumPy", "h5py", "tests", "activations", "products")
 
