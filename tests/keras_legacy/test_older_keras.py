@@ -74,7 +74,7 @@ def test_gates_that_no_older_keras_loads_are_refused_where_they_are_saved(
 ) -> None:
     path = write(tmp_path / "m.h5", model([{**GRU, "config": {**GRU["config"], **STEPS}}]), {"rnn": gates(rng, "rnn")})
     assert porter.verify(path, porter.build(porter.read(path))).verdict == "parity"
-    told = f"p.keras\\n.*Keras {keras.__version__}, which .*hard_sigmoid_keras2(.|\n)*Keras 3.10 or later"
+    told = f"p.keras\\n.*Keras {keras.__version__}, which .*hard sigmoid of Keras 1 and 2(.|\n)*Keras 3.10 or later"
     with pytest.raises(UnbuildableError, match=told):
         porter.port(path, tmp_path / "p.keras")
     assert [each.name for each in tmp_path.iterdir()] == ["m.h5"]

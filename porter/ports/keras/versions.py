@@ -46,9 +46,13 @@ def too_old(where: str, what: str, since: str = "a newer one") -> UnbuildableErr
     )
 
 
+PLAIN = {"hard_sigmoid_keras2": "the hard sigmoid of Keras 1 and 2"}
+"""What an activation is called, where its name is porter's own."""
+
+
 def lacks_layers_as_activations(where: str, names: Iterable[str]) -> UnbuildableError:
     """The refusal of a model that this Keras would not load again, for layers are the activations of others in it."""
-    told = ", ".join(sorted(set(names)))
+    told = ", ".join(sorted({PLAIN.get(name, name) for name in names}))
     return too_old(where, f"loads no layer as the activation of another, as {told} would be", "3.10 or later")
 
 

@@ -125,8 +125,9 @@ def multi_head(layer: KerasLayer, site: Site) -> Apply:
     site.keep(made, layer.weights, *layer.weights)
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
-        query, value, *key = (tensors[number] for number in p["order"])
-        return [made(query, value, key[0] if key else None, use_causal_mask=p["causal"])]
+        # By name, and only what is there: Keras 3.3 takes no None by position.
+        given = dict(zip(("query", "value", "key"), (tensors[number] for number in p["order"]), strict=False))
+        return [made(**given, use_causal_mask=p["causal"])]
 
     return apply
 
