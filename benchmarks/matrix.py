@@ -24,15 +24,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- matrix: begin -->", "<!-- matrix: end -->"
+LEGACY = ("reading", "late_files", "later_layers", "bounds", "layer_bounds", "verifying", "diagnosing", "masks",
+          "recorded", "older_keras")  # fmt: skip
 SLICE = ("tests/test_verify.py", "tests/test_port.py", "tests/test_keras_model.py", "tests/test_port_graph.py",
-         "tests/diagnosis")  # fmt: skip
-"""Reading, building, judging, saving and loading, of dense networks, in every dtype and placement."""
+         "tests/test_loading.py", "tests/test_saving.py", "tests/diagnosis",
+         *(f"tests/keras_legacy/test_{name}.py" for name in LEGACY))  # fmt: skip
+"""Reading, building, judging, saving and loading: of dense networks, in every dtype and placement, and of graphs."""
 OTHERS = ("hypothesis>=6.150,<7", "jinja2>=3.1", "pydantic>=2.10,<3", "rich>=13.9", "threadpoolctl>=3.5,<4",
           "tomlkit>=0.13,<1", "typer>=0.15,<0.29", "pytest>=8.3", "matplotlib>=3.9", "mpmath>=1.3")  # fmt: skip
 SECTION = """## Versions
 
-A slice of the tests and the measurements of activations (float16, bfloat16) and products, in an environment for each
-combination: `make matrix`. The constants are those that were measured with the newest."""
+A slice of the tests (dense networks, graphs of legacy Keras) and the measurements of activations (float16, bfloat16)
+and products, in an environment for each combination: `make matrix`. The constants are those that were measured with the
+newest. What is skipped needs tf_keras, or a newer Keras than that; each test says which."""
 COLUMNS = ("combination", "Python", "TensorFlow", "Keras", "NumPy", "h5py", "tests", "activations", "products")
 
 
@@ -67,10 +71,12 @@ def prepare(combination: Combination, folder: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([_base(combination.python), "-m", "venv", str(folder)], check=True)
         pins = [f"{name}=={version}" for name, version in combination.pins.items()]
-        install = [str(python), "-m", "pip", "install", "--quiet", *pins, *OTHERS]
-        done = subprocess.run(install, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{combination.name}: {done.stderr[-2000:]}")
+        # The package itself brings its pytest plugin, and must not bring other versions.
+        for wanted in ([*pins, *OTHERS], ["--no-deps", "--editable", str(ROOT)]):
+            install = [str(python), "-m", "pip", "install", "--quiet", *wanted]
+            done = subprocess.run(install, check=False, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{combination.name}: {done.stderr[-2000:]}")
         (folder / "whole").touch()
     return python
 
@@ -97,8 +103,7 @@ def judge(combination: Combination, folder: Path) -> tuple[list[str], bool]:
     _, told = run(python, "-c", VERSIONS)
     versions = json.loads(next(line for line in told.splitlines() if line.startswith("[")))
     start = time.monotonic()
-    plugin = ("-p", "porter.pytest_plugin")  # the package is not installed there, but found beside the tests
-    tests = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *SLICE)
+    tests = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SLICE)
     state = str(folder / f"{combination.name}.json")
     activations = run(python, "benchmarks/activation_accuracy.py", "--formats", "float16", "bfloat16", "--state", state)
     products = run(python, "-m", "benchmarks.product_accuracy")

@@ -97,10 +97,12 @@ def test_a_folder_is_searched_with_those_in_it(fixtures, tmp_path):
     assert notices == [f"{tmp_path}: 3 networks, 4 other files passed over (a.npz, b.txt, c.h5, ...)"]
 
 
-@pytest.mark.parametrize("name", ["aa.kears", "x.onnx", "net.hdf"])
-def test_a_folder_is_not_made_of_a_misspelt_file(tmp_path, name):
-    with pytest.raises(UsageError, match="the suffix"):
+@pytest.mark.parametrize(("name", "form"), [("aa.kears", None), ("x.onnx", "onnx"), ("net.hdf", None)])
+def test_a_folder_is_not_made_of_a_misspelt_file(tmp_path, name, form):
+    with pytest.raises(UsageError, match="the suffix") as caught:
         destinations([Path("a.h5")], tmp_path / name)
+    assert ("porter export" in str(caught.value)) == (form is not None)
+    assert form is None or f"porter export a.h5 --to {form} -o {tmp_path / name}" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 

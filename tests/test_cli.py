@@ -292,7 +292,8 @@ def test_port_writes_a_page(run, fixtures, tmp_path, judged):
         "port", fixtures / SQUARE, "-o", tmp_path / "bb.keras", "--html", tmp_path / "none" / "report.html"
     )
     assert status == 2
-    assert "a file that can be written" in err
+    assert "a file that can be written" in err and "mkdir -p" in err
+    assert not (tmp_path / "bb.keras").exists()  # said before the work is done
 
 
 def test_an_interrupt_is_no_verdict(run, fixtures, tmp_path, monkeypatch, keras):
@@ -366,21 +367,22 @@ def test_the_whole_process_keeps_stderr_clean(fixtures, tmp_path):
 
 
 @pytest.mark.subprocess
-def test_what_was_held_back_is_shown_where_keras_fails():
+@pytest.mark.parametrize(("fails", "level", "shown"), [(False, None, False), (False, "0", True), (True, None, True)])
+def test_what_tensorflow_prints_is_held_back_unless_it_fails_or_is_asked_for(tmp_path, root, fails, level, shown):
+    """Whoever imports it first: a user's own function, an export, Keras."""
+    (tmp_path / "tensorflow").mkdir()
+    lines = ["import os", "os.write(2, b'the reason')", *(["raise ImportError('no tensors')"] if fails else [])]
+    (tmp_path / "tensorflow" / "__init__.py").write_text("\n".join(lines))
     code = (
-        "import os, sys\n"
-        "class Failing:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'keras':\n"
-        "            os.write(2, b'the reason')\n"
-        "            raise ImportError('no keras')\n"
-        "sys.meta_path.insert(0, Failing())\n"
-        "from porter.cli import console\n"
-        "console.load_keras()\n"
+        "from porter.cli import console; console.quiet_tensorflow(); import tensorflow; print(tensorflow.__spec__.name)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "the reason" in told.stderr
-    assert "ImportError: no keras" in told.stderr
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
+    environment |= {} if level is None else {"TF_CPP_MIN_LOG_LEVEL": level}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert ("the reason" in told.stderr) == shown
+    assert ("ImportError: no tensors" in told.stderr) == fails
+    assert told.stdout == ("" if fails else "tensorflow\n")
 
 
 @pytest.mark.parametrize(
@@ -428,6 +430,17 @@ def test_what_is_done_at_once_is_not_told(monkeypatch, capsys):
 
 
 # --- what the system refuses ---
+
+
+@pytest.mark.subprocess
+def test_nothing_is_said_where_nobody_reads_on(fixtures, root):
+    """As with ``porter inspect ... | head -1``."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "porter", "inspect", str(fixtures / SQUARE)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, cwd=root)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (2, "")
 
 
 @pytest.mark.parametrize("name", ["aa.kears", "x.onnx", "port.tflite", "a.b.h6"])

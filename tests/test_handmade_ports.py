@@ -26,6 +26,7 @@ from tests.handmade import (
     split_chain,
     weighted_layers,
 )
+from tests.versions import needs_keras
 
 pytestmark = pytest.mark.usefixtures("keras")
 
@@ -752,6 +753,7 @@ def test_a_whole_port_in_half_precision_under_a_wider_dtype_is_said_once_and_fir
 
 
 @pytest.mark.filterwarnings("ignore:Layer (InputLayer|Rescaling) does not have a `quantize` method")
+@needs_keras("3.5", "it quantizes no model with an InputLayer")
 def test_a_quantized_port_is_a_mismatch_of_its_kernels_alone(square, judge):
     """Integer kernels times a scale: the activations are what they were."""
     model = plain_port(square)
@@ -1249,6 +1251,7 @@ def test_inputs_that_do_not_add_up_to_the_networks_columns_are_refused(judge):
         judge(keras.Model(inputs, keras.layers.Add()(inputs)))
 
 
+@needs_keras("3.4", "it calls a layer without training where the layer does not take it")
 def test_a_port_that_cannot_be_called_as_keras_calls_it_is_refused(square, judge):
     port = plain_port(square)
     patched = list(weighted_layers(port))[1]
@@ -1320,6 +1323,7 @@ def test_a_model_of_another_output_width_is_a_mismatch_or_refused(judge, square)
     assert report.verdict == "mismatch"
 
 
+@needs_keras("3.5", "an Input of 16 bits rounds nothing that it is given")
 @pytest.mark.parametrize(
     "taken, computed, is_judged",
     [

@@ -33,6 +33,25 @@ def chain(keras):
     return keras.Model(inputs, layers.Dense(2, activation="relu", use_bias=False, name="second")(x))
 
 
+def test_a_cast_that_its_takers_make_themselves_is_no_operation_of_the_port(keras):
+    """Some Keras 3 write it into the graph; one to another dtype, of whole numbers, or given out stays."""
+    layers, cast = keras.layers, keras.ops.cast
+
+    def walked(make, dtype="float32"):
+        inputs = keras.Input((3,), dtype=dtype)
+        return names(read_graph(keras.Model(inputs, make(inputs))))
+
+    half = {"dtype": "mixed_float16", "name": "last"}
+    assert walked(lambda x: layers.Dense(2, **half)(cast(x, "float16"))) == ["last"]
+    assert len(walked(lambda x: layers.Dense(2, name="last")(cast(x, "float16")))) == 2
+    assert len(walked(lambda x: layers.Dense(2, **half)(cast(x, "float16")), "int32")) == 2
+    assert len(walked(lambda x: [layers.Dense(2, **half)(y := cast(x, "float16")), y])) == 2
+    inputs = keras.Input((3,))
+    graph = read_graph(keras.Model(inputs, layers.Dense(2, **half)(cast(inputs, "float16"))))
+    (found,) = (graph.trace([X])[key] for key in graph.outputs)
+    np.testing.assert_array_equal(found, graph(X)[0])
+
+
 def test_a_chain(chain):
     graph = read_graph(chain)
     assert names(graph) == ["first", "tanh", "drop", "second"]

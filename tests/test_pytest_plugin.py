@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import porter
+import porter.exports.source  # registers a family, once: pytester forgets what its suites import first
 from porter.report.overview import render_overview, summarise, worst
 from porter.testing.golden import read_golden, write_golden
 from tests.report.examples import hostile, mismatch, parity

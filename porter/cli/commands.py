@@ -60,7 +60,21 @@ Gradients = Annotated[
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="MODEL|DIR", help="A .keras or .h5 file; or a folder.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-Html = Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as a page, too.")]
+
+
+def _with_a_folder(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """A place for a report, if there is a folder for it: before the work is done that is reported."""
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(
+            f"--{parameter.name} {path}", found=f"no folder {path.parent}", expected="a file that can be written",
+            remedy=f"mkdir -p {path.parent}",
+        )  # fmt: skip
+    return path
+
+
+Html = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="Write the report as a page, too.", callback=_with_a_folder)
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite; write a port that does not match, too.")]
 
 
@@ -192,7 +206,9 @@ def verify(
     gradients: Gradients = False,
     as_json: Json = False,
     html: Html = None,
-    junit: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the report as JUnit XML, too.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write the report as JUnit XML, too.", callback=_with_a_folder)
+    ] = None,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile and run a port that is a program: its code runs here.")
     ] = False,
@@ -218,7 +234,6 @@ def verify(
 
     module, _ = named_function(ported)
     if module:
-        sys.path.insert(0, str(Path.cwd()))
         console.notice(f"{module} is imported, and its code runs")
 
     def task(file: Path) -> Report:
@@ -281,6 +296,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    console.quiet_tensorflow()
     try:
         try:
             app()

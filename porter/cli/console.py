@@ -10,8 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from tempfile import TemporaryFile
+from types import ModuleType
 
 from porter.errors import AccessError, UsageError
 from porter.formats.opened import os_reason
@@ -40,12 +44,18 @@ def notice(text: str) -> None:
 def write(text: str) -> None:
     """Data to standard output, all of it.
 
+    Nothing is said where nobody reads on, as with ``porter verify ... | head``; the status says it.
+
     Raises:
-        AccessError: it cannot be written: the disk is full, or nobody reads on.
+        AccessError: it cannot be written: the disk is full.
+        SystemExit: nobody reads on; status 2.
     """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_stdout()
+        sys.exit(2)
     except OSError as error:
         _give_up_stdout()
         raise AccessError("standard output cannot be written", found=os_reason(error)) from error
@@ -93,7 +103,7 @@ def working(label: str, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def load_keras() -> None:
-    """Import Keras without the lines that TensorFlow prints on every start, unless they are asked for.
+    """Import Keras, or say why it cannot be.
 
     Raises:
         UsageError: Keras or its backend cannot be imported.
@@ -101,12 +111,8 @@ def load_keras() -> None:
     if "keras" in sys.modules:
         return
     tell("loading Keras")
-    asked_for = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1", "2")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if not asked_for:  # what it says later on, in Python
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        with nullcontext() if asked_for else _held_back(), _uncollected():
+        with _uncollected():
             import keras  # noqa: F401
     except (ImportError, ValueError, AttributeError, OSError) as error:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
@@ -115,6 +121,34 @@ def load_keras() -> None:
             found=f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}",
             remedy="install it (pip install tensorflow), or choose another one: KERAS_BACKEND",
         ) from error
+
+
+def quiet_tensorflow() -> None:
+    """Let TensorFlow be imported without the lines that it prints on every start, unless they are asked for."""
+    asked_for = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not asked_for:
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # what it says later on, in Python
+        sys.meta_path.insert(0, _Quiet())
+
+
+class _Quiet(MetaPathFinder):
+    """Finds TensorFlow as ever, whoever imports it first, and holds back standard error while it is loaded."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def quietly(module: ModuleType) -> None:
+                with _held_back():
+                    load(module)
+
+            spec.loader.exec_module = quietly  # type: ignore[method-assign]
+        return spec
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def _entries(suspect: Suspect, found: Array, wanted: Array, differs: Array) -> C
     return Cause(
         "kernel.values",
         suspect.name,
-        f"entries of the kernel differ: {describe_entries(found, wanted, differs)}",
+        f"in the kernel {describe_entries(found, wanted, differs)}",
         suspect.assign("kernel"),
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from porter.errors import PortError, first_line
 from porter.exports.formats import format_named, format_of
 from porter.exports.names import checkpoint_prefix, named_function
+from porter.named import import_named
 
 
 def open_port(path: str | Path, *, trusted: bool = False, loading: Any = None) -> Any:
@@ -48,7 +48,7 @@ def import_function(module: str, function: str) -> Any:
     """
     try:
         with redirect_stdout(sys.stderr):  # standard output is the report's
-            found = getattr(import_module(module), function)
+            found = getattr(import_named(module), function)
     except Exception as error:  # a module may raise anything as it is imported
         raise PortError(
             f"the port {module}:{function}", found=f"{type(error).__name__}: {first_line(error)}",

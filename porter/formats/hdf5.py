@@ -283,18 +283,29 @@ def _external_target(group: Any, raw: bytes) -> str:
 
 
 def _check_storage(opened: Source, name: str, dataset: Any) -> None:
-    properties = dataset.get_create_plist()
-    if properties.get_layout() == h5d.VIRTUAL:
+    is_virtual, other = _stored_elsewhere(dataset)
+    if is_virtual:
         raise VirtualDatasetError(
             f"{opened.path}: dataset {name!r} is virtual: its values lie in other datasets",
             remedy="write the values themselves (h5py: file[name] = array)",
         )
-    if properties.get_external_count() > 0:
+    if other is not None:
         raise ExternalStorageError(
             f"{opened.path}: the values of dataset {name!r} lie in another file, which is not opened",
-            found=repr(properties.get_external(0)[0].decode("utf-8", "backslashreplace")),
+            found=repr(other.decode("utf-8", "backslashreplace")),
             remedy="write the values themselves (h5py: file[name] = array)",
         )
+
+
+def _stored_elsewhere(dataset: Any) -> tuple[bool, bytes | None]:
+    """Whether a dataset is virtual, and the file that its values lie in, if that is another.
+
+    Asked apart, so that no refusal holds HDF5's list of properties in its traceback: HDF5 crashes at the end of the
+    process where that of a virtual dataset is still open.
+    """
+    properties = dataset.get_create_plist()
+    is_virtual = properties.get_layout() == h5d.VIRTUAL
+    return is_virtual, properties.get_external(0)[0] if properties.get_external_count() > 0 else None
 
 
 def _attributes(prefix: str, entry: Any) -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -166,12 +167,24 @@ def check_path(path: Path) -> None:
             remedy="with the TensorFlow that wrote it (up to 2.15, or tf_keras): "
             f"tf.keras.models.load_model({path.name!r}, compile=False).save({path.name + '.h5'!r})",
         )
+    if _is_of_checkpoint(path):
+        raise NotAFileError(
+            f"{path} is a TensorFlow checkpoint: weights by their places in a program, without the model",
+            expected="the .h5, .keras or JSON file of a Keras model",
+            remedy="with the program that wrote it: model.load_weights(...), then model.save('net.h5')",
+        )
     if path.is_dir():
         raise NotAFileError(f"{path} is a directory", expected="a file", remedy="name one of the files in it")
     if not path.exists():
         raise FileMissingError(f"{path} does not exist", remedy="check the spelling and the working directory")
     if not path.is_file():
         raise NotAFileError(f"{path} is not a regular file", expected="a file with the weights")
+
+
+def _is_of_checkpoint(path: Path) -> bool:
+    """Whether a path is the prefix of a checkpoint, or one of the files that it stands for."""
+    prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path.name)
+    return prefix != "" and not path.is_dir() and path.with_name(f"{prefix}.index").is_file()
 
 
 def is_saved_model_folder(path: Path) -> bool:

@@ -203,10 +203,14 @@ def destinations(files: Sequence[Path], output: Path) -> dict[Path, Path]:
             f"output {output}", found=f"one file for {len(files)} networks", expected="a folder", remedy="-o FOLDER"
         )
     if not output.is_dir() and re.fullmatch(r"\.[A-Za-z]\w*", output.suffix):
+        from porter.exports.formats import format_for
+
+        form = format_for(output)
+        written = "" if form is None else f"porter export {files[0]} --to {form.name} -o {output}; or "
         raise UsageError(
             f"output {output}", found=f"the suffix {output.suffix!r}",
             expected=f"a file ending in {' or '.join(SUFFIXES)}, or a folder",
-            remedy=f"-o {output.with_suffix('.keras')}; or mkdir {output} first, where a folder is meant",
+            remedy=f"{written}-o {output.with_suffix('.keras')}; or mkdir {output} first, where a folder is meant",
         )  # fmt: skip
     stems = [file.stem for file in files]
     twice = {stem for stem in stems if stems.count(stem) > 1}

@@ -156,10 +156,12 @@ def copy_model(model: Any) -> Any | None:
     """A copy of a model; None where its own classes do not allow one."""
     import keras
 
+    from porter.ports.keras.versions import with_arrays
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            copied = keras.models.clone_model(model)
+            copied = with_arrays(keras.models.clone_model(model))
             copied.set_weights(model.get_weights())
         except Exception:  # cloning runs the classes of whoever made the model
             return None

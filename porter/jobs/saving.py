@@ -126,6 +126,7 @@ def write_model(model: Any, path: Path) -> None:
     Raises:
         UnbuildableError: the format cannot hold this model.
     """
+    _check_loads(model, path)
     if path.suffix == ".h5":
         _check_fits_hdf5(model, path)
     with _quiet_keras():
@@ -145,6 +146,17 @@ def load_model(path: str | Path) -> Any:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+def _check_loads(model: Any, path: Path) -> None:
+    from porter.ports.keras import versions
+
+    where = f"output {path.name}"
+    names = [] if versions.activates_by_layers() else versions.layers_as_activations(model)
+    if names:
+        raise versions.lacks_layers_as_activations(where, names)
+    if not versions.keeps_arrays() and versions.has_arrays(model):
+        raise versions.too_old(where, "loads a Rescaling without its arrays", "3.5 or later")
+
+
 def _check_fits_hdf5(model: Any, path: Path) -> None:
     import keras
 
@@ -152,7 +164,7 @@ def _check_fits_hdf5(model: Any, path: Path) -> None:
     half = [weight.path for weight in model.weights if weight.dtype == "bfloat16"]
     if bare or half:
         raise UnbuildableError(
-            f"output {path}",
+            f"output {path.name}",
             found=f"operations that Keras loses in .h5: {', '.join(bare)}" if bare else "bfloat16 weights",
             expected="layers with float weights that HDF5 can hold",
             remedy=f"save as {path.with_suffix('.keras').name}",

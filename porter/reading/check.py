@@ -107,7 +107,8 @@ def flags_as_numbers(program: Program, golden: Samples) -> tuple[Program, Sample
 
 def unproven(claims: Sequence[Claim]) -> Reading:
     """The reading where there are no samples."""
-    return Reading(_weakest(claims), tuple(claims), "no golden samples were given: what is assumed stays assumed")
+    stays = ": what is assumed stays assumed" if any(claim.evidence == "assumed" for claim in claims) else ""
+    return Reading(_weakest(claims), tuple(claims), f"no golden samples were given{stays}")
 
 
 def judge_reading(question: Question, tries: Iterable[Other]) -> Reading:

@@ -82,6 +82,7 @@ def render_html(report: ReportData) -> str:
         "script": Markup(script),  # the template's own text
         "script_hash": f"sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         "rows": list(zip(report.layers, bars(report.layers), strict=True)),
+        "compared": any(row.isolated is not None for row in report.layers),
         "pictures": pictures,
         "share": wording.share,
         "slopes": wording.slopes(report),
@@ -106,11 +107,12 @@ def _cards(report: ReportData, pictures: Pictures) -> list[tuple[Any, ...]]:
     """One a layer, in the order of their first findings: what its findings share, and each of them."""
     cards = []
     for layer, findings in _of_layer(report).items():
-        told = [
-            (place, each, wording.cause_of(each), wording.remedy_blocks(each), wording.figures(report, each),
-             pictures.of(each))
-            for place, each in findings
-        ]  # fmt: skip
+        told, remedies = [], dict[str, int]()
+        for place, each in findings:
+            first = remedies.setdefault(each.remedy, place)
+            remedy = wording.remedy_blocks(each) if first == place else [(False, f"that of {first}")]
+            figures = wording.figures(report, each)
+            told.append((place, each, wording.cause_of(each), remedy, figures, pictures.of(each)))
         shared = next((facts for _, each in findings if (facts := wording.measured(report, each))), [])
         cards.append((layer, findings[0][1].port_layer, shared, told))
     return cards
@@ -129,6 +131,11 @@ def figures(text: object) -> Markup:
         Markup('<span class="n">{}</span>').format(part) if at % 2 else escape_html(part)
         for at, part in enumerate(parts)
     )
+
+
+def parts(name: object) -> Markup:
+    """A name that may be broken at its dots and underscores, where it has no room in one line."""
+    return Markup(re.sub(r"(?<=[._])", "<wbr>", str(escape_html(printable(name)))))
 
 
 def render_frame(report: ReportData) -> str:
@@ -178,6 +185,7 @@ def environment() -> Environment:
     templates.filters |= {
         "figures": figures,
         "mood": mood,
+        "parts": parts,
         "number": number,
         "evidence": wording.EVIDENCE.__getitem__,
         "ratio": lambda value: value if isinstance(value, str) else wording.margin(value),

@@ -117,14 +117,13 @@ def _outputs(outputs: Mapping[str, Array]) -> Iterator[Picture]:
 
 
 def _by_finding(report: ReportData) -> Iterator[tuple[Finding, Picture]]:
-    kernels, activations = report.pictures.get("kernels", {}), report.pictures.get("activations", {})
-    for finding in report.findings:
+    kernels, activations = (dict(report.pictures.get(kind, {})) for kind in ("kernels", "activations"))
+    for finding in report.findings:  # the first of a layer to which a picture belongs has it
         family = finding.code.split(".")[0]
-        kernel, curve = kernels.get(finding.layer), activations.get(finding.layer)
-        if kernel is not None and family in OF_KERNELS:
-            yield finding, _kernel_picture(kernel)
-        if curve is not None and family == "activation":
-            yield finding, _activation_picture(curve)
+        if family in OF_KERNELS and finding.layer in kernels:
+            yield finding, _kernel_picture(kernels.pop(finding.layer))
+        if family == "activation" and finding.layer in activations:
+            yield finding, _activation_picture(activations.pop(finding.layer))
 
 
 def _kernel_picture(kernel: Mapping[str, Array]) -> Picture:

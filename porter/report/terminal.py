@@ -55,12 +55,15 @@ def render_text(report: ReportData, width: int = 80, color: bool = False) -> str
     with console.capture() as capture:
         _verdict(console, report)
         _findings(console, report)
+        if report.verdict == "inconclusive":  # they say what is missing
+            _notes(console, report)
         _layers(console, report.layers)
         _gradients(console, report)
         _witnesses(console, report)
         _chain(console, report)
         _claims(console, report)
-        _bullets(console, "Notes", ((note, "") for note in report.notes))
+        if report.verdict != "inconclusive":
+            _notes(console, report)
         _pairs(console, "Counterexample", wording.flatten(report.counterexample or {}))
         _pairs(console, "Provenance", wording.flatten(report.provenance))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
@@ -188,6 +191,10 @@ def _claims(console: Console, report: ReportData) -> None:
         return
     _title(console, f"Conventions: {wording.evidence_counts(report.claims)}")
     _bullets(console, None, wording.unproven(report.claims))
+
+
+def _notes(console: Console, report: ReportData) -> None:
+    _bullets(console, "Notes", ((note, "") for note in report.notes))
 
 
 def _bullets(console: Console, title: str | None, items: Iterable[tuple[str, str]]) -> None:

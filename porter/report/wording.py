@@ -280,9 +280,9 @@ def unproven(claims: Iterable[Claim]) -> list[tuple[str, str]]:
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """A nested mapping as (dotted key, text) pairs, in its own order."""
+    """A nested mapping as (dotted key, text) pairs, in its own order, without what is not known."""
     pairs: list[tuple[str, str]] = []
-    for key, value in mapping.items():
+    for key, value in ((key, value) for key, value in mapping.items() if value is not None):
         name = f"{prefix}{key}"
         pairs += flatten(value, f"{name}.") if isinstance(value, Mapping) else [(name, _listed(plain(value)))]
     return pairs

@@ -141,6 +141,24 @@ def test_hostile_files_are_refused_by_name(tmp_path, spoil, kind, says):
     assert str(path) in message
 
 
+KEPT = """
+import ctypes, sys
+import porter
+try:
+    porter.read(sys.argv[1])
+except porter.PorterError as error:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))
+"""
+
+
+@pytest.mark.subprocess
+def test_a_refusal_that_outlives_python_does_not_crash_hdf5(tmp_path, root):
+    """HDF5 crashes in the end where the properties of a virtual dataset are still open."""
+    path = write(tmp_path / "net.h5", spoil=virtual)
+    done = subprocess.run([sys.executable, "-c", KEPT, str(path)], check=False, cwd=root)
+    assert done.returncode == 0
+
+
 BOMBS = [contiguous_bomb, chunked_bomb, huge_chunk, constant_bomb, long_stream]
 PEAK = """
 import sys

@@ -141,3 +141,13 @@ def test_a_file_that_a_program_has_not_closed(tmp_path):
         mine.flush()
         (tmp_path / "copy.h5").write_bytes(path.read_bytes())
     assert "close it there" in assert_refused(tmp_path / "copy.h5", errors.AccessError)
+
+
+@pytest.mark.parametrize("name", ["net", "net.index", "net.data-00000-of-00001"])
+def test_a_checkpoint_is_said_to_be_one(tmp_path, name):
+    for suffix in (".index", ".data-00000-of-00001"):
+        (tmp_path / f"net{suffix}").write_bytes(b"\0\1")
+    with pytest.raises(errors.NotAFileError, match=r"a TensorFlow checkpoint.*without the model"):
+        open_file(tmp_path / name)
+    (tmp_path / "other").write_text("no checkpoint has this prefix")
+    open_file(tmp_path / "other")

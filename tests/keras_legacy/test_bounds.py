@@ -21,6 +21,7 @@ from reference.operations.batch_normalization import BatchNormalization
 from reference.operations.dot import Dot
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error, inevitable_overflow
+from tests.versions import needs_keras
 
 POLICIES = ("float32", "float64", "mixed_float16")
 SEEDS = 40
@@ -150,8 +151,15 @@ class Port:
         return compare_outputs(np.asarray(trace.outputs, np.float64), outputs, allowed, unheld=unheld)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("name", CASES)
+LOST = needs_keras("3.12", "of a row in which everything is masked the softmax in float16 is NaN")
+
+
+def _cases() -> list[Any]:
+    every = [(name, policy) for policy in POLICIES for name in CASES]
+    return [pytest.param(*each, marks=[LOST] if each == ("dot masked", "mixed_float16") else []) for each in every]
+
+
+@pytest.mark.parametrize(("name", "policy"), _cases())
 def test_keras_stays_inside(name: str, policy: str) -> None:
     port, found = Port(CASES[name], policy), []
     for seed in range(SEEDS):

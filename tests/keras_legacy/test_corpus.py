@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 import porter
+from porter.errors import UnbuildableError
 from porter.formats.keras_legacy.errors import BackendQuestionError, ExecutableLayerError
 from porter.formats.programs import build_program
 from porter.formats.samples import read_samples
@@ -98,7 +100,12 @@ def test_the_architectures_are_read() -> None:
 def test_ported_and_judged(tmp_path: Path, file: str) -> None:
     network = read(FOLDER / file)
     entry = next(entry for entry in entries() if entry["file"] == file)
-    report = porter.port(network, tmp_path / "p.keras", samples=oracle_of(entry, network))
+    try:
+        report = porter.port(network, tmp_path / "p.keras", samples=oracle_of(entry, network))
+    except UnbuildableError as error:
+        if f"Keras {keras.__version__}" not in str(error):
+            raise
+        pytest.skip(str(error))
     assert (report.verdict, report.links["reading"], report.links["save"]) == ("parity", "proven", "parity")
     assert all(row.verdict == "parity" for row in report.layers)
 

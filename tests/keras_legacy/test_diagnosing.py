@@ -21,6 +21,7 @@ from porter.formats.programs import build_program
 from reference.precision import Precision
 from tests.keras_legacy.files import dense, layer, model, write
 from tests.keras_legacy.test_verifying import hand_made
+from tests.versions import needs_layers_as_activations
 
 
 def network(tmp_path: Path, kind: Any = image_cnn, seed: int = 4) -> Any:
@@ -229,6 +230,7 @@ def test_a_mended_copy_is_written(tmp_path: Path) -> None:
     assert porter.verify(legacy, wrong).verdict == "mismatch"
 
 
+@needs_layers_as_activations
 def test_what_is_configured_wrongly_is_built_anew(tmp_path: Path) -> None:
     legacy = network(tmp_path, gru_net)
     wrong = hand_made(legacy, gru_2={"recurrent_activation": "tanh"})

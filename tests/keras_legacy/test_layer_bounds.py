@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from benchmarks.right_layers import KINDS, compared, draw, measure
+from tests.versions import needs_layers_as_activations
 
 pytestmark = pytest.mark.usefixtures("keras")
 
 CONVOLUTIONS = [name for name in KINDS if ("Conv" in name or "Local" in name) and "LSTM" not in name]
+BOTH_WAYS = pytest.param("Bidirectional", marks=needs_layers_as_activations)
 SHORT = ("float16", "mixed_float16", "bfloat16")
 
 
@@ -114,7 +116,7 @@ def test_a_wide_separable_convolution_in_16_bits_is_bounded_by_less_than_it_rang
         assert found.allowed < share * found.span, mode
 
 
-@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM2D"])
+@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU", BOTH_WAYS, "ConvLSTM2D"])
 def test_recurrent_layers_are_built_and_stay_within_in_bfloat16(name, tmp_path):
     """Whose orthogonal matrices, with which Keras begins, TensorFlow cannot make in it."""
     found = dict(measure(name, 0, "bfloat16", ["eager"], tmp_path / "layer.h5"))

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 import porter
 from porter.cli.commands import app
+from porter.errors import UnbuildableError
 from porter.formats.keras_legacy.errors import BackendQuestionError
 from tests.conftest import real_folder
 from tests.keras_legacy.files import dense, layer, model, node, write
 from tests.keras_legacy.graphs import build_by_hand, draw_graph
+from tests.versions import needs_layers_as_activations
 
 FOLDER = real_folder() / "keras_h5"
 
@@ -118,6 +120,7 @@ def real_files() -> list[str]:
     return files[:: max(len(files) // 20, 1)]
 
 
+@needs_layers_as_activations
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="the folder of real Keras files is not there (PORTER_REAL)")
@@ -128,7 +131,12 @@ def test_real_networks_under_other_names() -> None:
             network = porter.read(FOLDER / file)
         except BackendQuestionError:
             network = porter.read(FOLDER / file, backend="theano")
-        report = porter.verify(network, renamed(porter.build(network)))
+        try:
+            right = porter.build(network)
+        except UnbuildableError as error:
+            assert f"Keras {keras.__version__}" in str(error)  # an older one lacks what this file needs
+            continue
+        report = porter.verify(network, renamed(right))
         keras.backend.clear_session()
         told += [] if report.verdict == "parity" else [(file, report.verdict, report.findings)]
     assert len(real_files()) >= 20

@@ -25,6 +25,7 @@ from porter.formats.keras_legacy.errors import (
     UnknownModeError,
     WeightsError,
 )
+from porter.formats.keras_legacy.replace import parse_replacements
 from porter.formats.programs import build_program
 from tests.keras_legacy.files import dense, layer, model, node, write
 
@@ -299,3 +300,19 @@ def test_a_layer_without_a_name_is_called_by_its_class(tmp_path: Path) -> None:
     assert program.inputs == tuple(each.name for each in network.inputs) == ("ReLU_input",)
     assert [step.name for step in program.steps] == ["ReLU", "end"]
     np.testing.assert_allclose(outputs(network), np.tanh(np.maximum(X, 0)), rtol=1e-6)
+
+
+def test_functions_in_the_place_of_layers_are_found_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a program on the command line does not look by itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [each for each in sys.path if each])
+    (tmp_path / "own_functions_here.py").write_text("def twice(x):\n    return 2 * x\n")
+    (tmp_path / "own_broken_here.py").write_text("1 / 0")
+    assert parse_replacements(["a=own_functions_here:twice"])["a"](3) == 6
+    for text, told in [
+        ("a=own_functions_here:thrice", "no attribute 'thrice'"), ("a=own_broken_here:x", "ZeroDivisionError"),
+    ]:  # fmt: skip
+        with pytest.raises(ReplacementError, match=told):
+            parse_replacements([text])

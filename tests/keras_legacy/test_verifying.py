@@ -14,6 +14,7 @@ import porter
 from porter.formats.keras_legacy.errors import WeightsError, WeightsMissingError
 from porter.formats.programs import build_program
 from tests.keras_legacy.files import dense, layer, model, node, write
+from tests.versions import needs_layers_as_activations
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def hand_made(network: Any, **changes: Any) -> Any:
     return wrong
 
 
+@needs_layers_as_activations
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_right_port_is_at_parity(tmp_path: Path, rng: np.random.Generator, dtype: str) -> None:
     report = porter.port(write(tmp_path / "m.h5", *recurrent(rng)), tmp_path / "p.keras", dtype=dtype)
@@ -78,6 +80,7 @@ def test_a_mixed_policy_is_judged_on_what_it_casts(tmp_path: Path, rng: np.rando
     assert porter.verify(network, right).verdict == "mismatch"
 
 
+@needs_layers_as_activations
 def test_the_new_hard_sigmoid_is_found_and_named(tmp_path: Path, rng: np.random.Generator) -> None:
     network = porter.read(write(tmp_path / "m.h5", *recurrent(rng)))
     wrong = hand_made(network, rnn_1={"recurrent_activation": "hard_sigmoid"}, dense_1={"activation": "hard_sigmoid"})

@@ -19,10 +19,11 @@ import pytest
 from porter.report import html, pictures
 from porter.report.html import bars, render_html, write_text
 from porter.report.model import LayerRow
+from porter.report.terminal import render_text
 from tests.report.examples import EXAMPLES, hostile, inconclusive, mismatch
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-VOID = {"meta", "br", "link", "img", "input", "hr"}
+VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 
 
 class _Page(HTMLParser):
@@ -264,6 +265,28 @@ def test_findings_of_one_layer_share_a_card():
     assert page.count("1,200 of 2,000 (60 %) differ") == 1
     assert page.count("in the port: dense_1") == 1
     assert "2 mistakes in 1 of 3 layers" in page
+
+
+def test_findings_of_one_layer_share_their_remedy_and_their_picture():
+    report = mismatch()
+    one = report.findings[0]
+    other = replace(one, code="kernel.values", message="in the kernel 1 of 9 entries differs")
+    page = render_html(replace(report, findings=(one, other)))
+    assert page.count(".assign(network.layer(") == 1 and page.count('<p>that of <span class="n">1</span></p>') == 1
+    assert page.count("as the file has it, as the port has it, and the difference") == 1
+
+
+def test_where_nothing_is_decided_the_notes_that_say_why_come_before_the_layers():
+    told = "--placement outside?"
+    for name, first in (("inconclusive", True), ("mismatch", False)):
+        report = replace(EXAMPLES[name](), notes=(told,))
+        for text in (_Page(render_html(report)).text, render_text(report)):
+            layers = text.index("Layers")
+            assert (text.index(told) < layers) == first
+
+
+def test_a_name_may_be_broken_where_people_would():
+    assert str(html.parts("batch_norm.<x>")) == "batch_<wbr>norm.<wbr>&lt;x&gt;"
 
 
 def test_numbers_are_not_broken_at_the_end_of_a_line():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from porter.formats.keras_legacy.errors import ReplacementError
+from porter.named import import_named
 
 
 def as_array_functions(replacements: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
@@ -33,9 +33,11 @@ def parse_replacements(texts: list[str]) -> dict[str, Callable[..., Any]]:
         if not (layer and equals and module and colon and function):
             raise ReplacementError("--replace", found=repr(text), expected="LAYER=module:function")
         try:
-            found[layer] = getattr(import_module(module), function)
-        except (ImportError, AttributeError) as error:
+            found[layer] = getattr(import_named(module), function)
+        except Exception as error:  # the user's own module may raise anything
             raise ReplacementError(
-                f"--replace {text}", found=f"{type(error).__name__}: {error}", expected="a module on the path"
+                f"--replace {text}",
+                found=f"{type(error).__name__}: {error}",
+                expected="a module on the path or in the working folder, and a function in it",
             ) from error
     return found

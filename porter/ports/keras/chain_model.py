@@ -17,7 +17,7 @@ from porter.errors import UnbuildableError
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.placement import placed
 from porter.ports.keras.names import FUSED, legal_name, name_operations
-from porter.ports.keras.versions import activates_by_layers, keeps_arrays, to_radians
+from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays, to_radians
 from reference import logistic_table as table
 from reference.activations import Activation
 from reference.composed.ensemble import WITHIN
@@ -136,8 +136,7 @@ def _rescaling(site: _Site, name: str, scale: Array, offset: Array, dtype: str) 
     if dtype != "float64":
         numbers = [part.astype(np.float32).tolist() for part in parts]
         return cast(Callable[[Any], Any], keras.layers.Rescaling(*numbers, name=site.name(name), dtype=dtype))
-    layer = keras.layers.Identity(name=site.name(name), dtype=dtype)
-    return lambda tensor: layer(ops.add(ops.multiply(tensor, parts[0]), parts[1]))
+    return by_operations(parts[0], parts[1], site.name(name), dtype)
 
 
 def _build_transform(layer: Layer, tensor: Any, site: _Site) -> Any:

@@ -194,8 +194,9 @@ def read_graph(model: Any) -> PortGraph:
     keys = count()
     aliases = {id(tensor): next(keys) for tensor in function.inputs}
     inputs = tuple(aliases[id(tensor)] for tensor in function.inputs)
-    nodes = tuple(_walk(function, aliases, "", keys))
+    walked = tuple(_walk(function, aliases, "", keys))
     outputs = tuple(aliases[id(tensor)] for tensor in function.outputs)
+    nodes = _without_autocasts(walked, outputs)
     dtypes = tuple(tensor.dtype for tensor in function.inputs)
     shapes = tuple(tuple(tensor.shape[1:]) for tensor in function.inputs)
     batch = next((tensor.shape[0] for tensor in function.inputs), None)
@@ -253,6 +254,25 @@ def _walk(
                 sources,
                 training,
             )
+
+
+def _without_autocasts(nodes: Sequence[PortNode], outputs: Sequence[Key]) -> tuple[PortNode, ...]:
+    """The graph without casts that all who take their outcome would make themselves.
+
+    Some Keras 3 write the cast of a layer's inputs into the graph, as an operation of its own.
+    """
+    takers: dict[Key, list[PortNode]] = {}
+    for node in nodes:
+        for key in node.inputs:
+            takers.setdefault(key, []).append(node)
+    sources = {
+        node.outputs[0]: node.inputs[0]
+        for node in nodes
+        if node.casts_to is not None
+        and node.outputs[0] not in outputs
+        and all(taker.autocasts_to == node.casts_to for taker in takers.get(node.outputs[0], ()))
+    }
+    return tuple(node.fed_from(sources) for node in nodes if node.outputs[0] not in sources)
 
 
 def _inner(operation: Any) -> Any:

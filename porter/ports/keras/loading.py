@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from porter.errors import PortError, UsageError
+from porter.named import import_named
 from porter.ports.keras.unloadable import advice, whole_message
 
 
@@ -111,9 +110,7 @@ def own_objects(source: Mapping[str, Any] | ModuleType | str | Path | None) -> d
 def _imported(name: str) -> ModuleType:
     try:
         if not name.endswith(".py"):
-            if "" not in sys.path and str(Path.cwd()) not in sys.path:
-                sys.path.insert(0, str(Path.cwd()))  # a program on the command line does not see the working folder
-            return import_module(name)
+            return import_named(name)
         spec = spec_from_file_location(Path(name).stem, name)
         if spec is None or spec.loader is None:
             raise ImportError(f"{name} is no module")

@@ -100,6 +100,25 @@ class PortNode:
         return replace(self, operation=bare)
 
     @property
+    def casts_to(self) -> str | None:
+        """The dtype to which it casts a floating tensor; None where it is anything else."""
+        given = self.node.input_tensors
+        is_cast = type(self.operation).__name__ == "Cast" and _is_keras(type(self.operation)) and len(given) == 1
+        return str(self.operation.dtype) if is_cast and "float" in given[0].dtype else None
+
+    @property
+    def autocasts_to(self) -> str | None:
+        """The dtype in which a layer takes every floating tensor; None where it takes them as they are."""
+        return self.compute_dtype if getattr(self.operation, "autocast", False) else None
+
+    def fed_from(self, sources: Mapping[Key, Key]) -> PortNode:
+        """The same call with other tensors in the place of some."""
+        if not any(key in sources for key in self.inputs):
+            return self
+        fed = {symbol: sources.get(key, key) for symbol, key in self.sources.items()}
+        return replace(self, sources=fed, inputs=tuple(dict.fromkeys(fed.values())))
+
+    @property
     def kind(self) -> Kind:
         """What the operation is, as far as its class says; pairing does not rest on it alone."""
         import keras

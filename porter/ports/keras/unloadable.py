@@ -21,6 +21,11 @@ def whole_message(error: BaseException) -> str:
 
 WHOLE = "a whole model: .keras or .h5 of model.save()"
 UNSAFE = "if you trust the file, say --unsafe-lambda (unsafe_lambda=True): the Python in it is then run"
+UNKNOWN = (
+    r"could not locate (class|function|object)|module \S+ cannot be imported|unknown (layer|object|\w+ function)|"
+    "custom_objects"
+)
+"""What Keras says of a class or a function that it does not know."""
 OWN = (
     "give the module that has them: --custom-objects my_layers.py (custom_objects=), which is imported and run; "
     "or give porter.verify the model itself"
@@ -41,7 +46,7 @@ def advice(path: Path, message: str, unsafe_lambda: bool) -> tuple[str, str]:
     said = message.lower()
     if "lambda" in said and ("safe" in said or "unsafe" in said) and not unsafe_lambda:
         return "layers without code of their own", UNSAFE
-    if re.search(r"could not locate (class|function|object)|unknown (layer|object|\w+ function)|custom_objects", said):
+    if re.search(UNKNOWN, said):
         return "classes and functions of Keras alone", OWN
     if kind == "legacy":
         return (

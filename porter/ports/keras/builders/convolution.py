@@ -9,8 +9,9 @@ from keras import layers, ops
 
 from porter.errors import UnbuildableError
 from porter.network.graph import KerasLayer
-from porter.ports.keras.builders.site import Apply, Maker, Site, hard_sigmoid_layers, in_a_row, is_apart
+from porter.ports.keras.builders.site import Apply, Maker, Site, apart, in_a_row
 from porter.ports.keras.names import legal_name
+from porter.ports.keras.versions import patches
 
 
 def turn(dims: int, to: str, site: Site) -> tuple[str, Maker]:
@@ -23,7 +24,7 @@ def turn(dims: int, to: str, site: Site) -> tuple[str, Maker]:
 def around(layer: KerasLayer, site: Site, *makers: tuple[str, Maker] | None) -> Apply:
     """Layers that want the channels last, turned to and back where the legacy layer has them first."""
     p = layer.parameters
-    makers = (*makers, *(hard_sigmoid_layers(site) if is_apart(layer, site) else ()))
+    makers = (*makers, *apart(layer, site))
     if not p["channels_first"]:
         return in_a_row(legal_name(layer.name), *makers)
     softmax = p.get("activation") == "softmax"  # along the last axis of the legacy layout, which is no channel there
@@ -37,7 +38,7 @@ def around(layer: KerasLayer, site: Site, *makers: tuple[str, Maker] | None) -> 
 def convolution_arguments(layer: KerasLayer, site: Site) -> dict[str, Any]:
     """What all convolutions take."""
     p = layer.parameters
-    later = (p["channels_first"] and p["activation"] == "softmax") or is_apart(layer, site)
+    later = (p["channels_first"] and p["activation"] == "softmax") or apart(layer, site)
     return {
         "kernel_size": p["size"], "strides": p["strides"], "dilation_rate": p["dilation"], "use_bias": p["use_bias"],
         "activation": None if later else site.activation(p["activation"]), "dtype": site.policy,
@@ -157,7 +158,7 @@ def local(layer: KerasLayer, site: Site) -> Apply:
         space = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:-1], p["size"], p["strides"], strict=True)]
         if p["dims"] == 1:
             x = ops.expand_dims(x, 2)
-        places = ops.image.extract_patches(x, size, strides=strides, padding="valid", data_format="channels_last")
+        places = patches(x, size, strides)
         if not ends:
             ends.extend(_local_ends(layer, site, name, space))
         x = own(ops.reshape(places, (-1, positions, places.shape[-1])))

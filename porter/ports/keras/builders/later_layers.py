@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from keras import layers
 
 from porter.network.graph import KerasLayer
@@ -22,27 +21,17 @@ def alone(make: Callable[[KerasLayer, Site, str], Any]) -> Callable[[KerasLayer,
     return build
 
 
-def _constants(site: Site, *values: Any) -> list[Any]:
-    """Arrays of one shape as numbers in lists, which a saved file holds as they are.
-
-    In float64 as arrays, because Keras makes float32 of Python's numbers first.
-    """
-    alike = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in values))
-    return [np.atleast_1d(each).copy() if site.policy == "float64" else each.tolist() for each in alike]
-
-
 @alone
 def rescaling(layer: KerasLayer, site: Site, name: str) -> Any:
     """Rescaling."""
-    scale, offset = _constants(site, *(layer.parameters[key] for key in ("scale", "offset")))
-    return layers.Rescaling(scale, offset, name=name, dtype=site.policy)
+    return site.rescaling(layer.parameters["scale"], layer.parameters["offset"], name)
 
 
 @alone
 def normalization(layer: KerasLayer, site: Site, name: str) -> Any:
     """Normalization, its statistics part of the configuration."""
     p = layer.parameters
-    mean, variance = _constants(site, p["mean"], p["variance"])
+    mean, variance = site.constants(p["mean"], p["variance"])
     return layers.Normalization(
         p["axis"], mean=mean, variance=variance, invert=p["invert"], name=name, dtype=site.policy
     )
@@ -136,8 +125,9 @@ def multi_head(layer: KerasLayer, site: Site) -> Apply:
     site.keep(made, layer.weights, *layer.weights)
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
-        query, value, *key = (tensors[number] for number in p["order"])
-        return [made(query, value, key[0] if key else None, use_causal_mask=p["causal"])]
+        # By name, and only what is there: Keras 3.3 takes no None by position.
+        given = dict(zip(("query", "value", "key"), (tensors[number] for number in p["order"]), strict=False))
+        return [made(**given, use_causal_mask=p["causal"])]
 
     return apply
 

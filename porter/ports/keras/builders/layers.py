@@ -21,9 +21,9 @@ from porter.ports.keras.builders.shaping import bilinear, flatten, on_edges, ups
 from porter.ports.keras.builders.site import (
     Apply,
     Site,
+    apart,
     hard_sigmoid_layers,
     in_a_row,
-    is_apart,
     masked_value,
 )
 from porter.ports.keras.names import legal_name
@@ -31,12 +31,12 @@ from porter.ports.keras.names import legal_name
 
 def dense(layer: KerasLayer, site: Site) -> Apply:
     """Dense, the activation fused."""
-    p, apart = layer.parameters, is_apart(layer, site)
-    fused = None if apart else site.activation(p["activation"])
+    p, behind = layer.parameters, apart(layer, site)
+    fused = None if behind else site.activation(p["activation"])
     main = ("kernel", lambda name: site.keep(
         layers.Dense(p["units"], fused, p["use_bias"], name=name, dtype=site.policy), layer.weights, "kernel", "bias"
     ))  # fmt: skip
-    return in_a_row(legal_name(layer.name), main, *(hard_sigmoid_layers(site) if apart else ()))
+    return in_a_row(legal_name(layer.name), main, *behind)
 
 
 def activation_layer(layer: KerasLayer, site: Site) -> Apply:

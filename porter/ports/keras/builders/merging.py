@@ -10,6 +10,7 @@ from keras import layers, ops
 from porter.network.graph import KerasLayer
 from porter.ports.keras.builders.site import Apply, Site, named
 from porter.ports.keras.names import legal_name
+from porter.ports.keras.versions import attention_masks, check_steps
 
 
 def merge(layer: KerasLayer, site: Site) -> Apply:
@@ -58,8 +59,8 @@ def attention(layer: KerasLayer, site: Site) -> Apply:
     site.keep(made, layer.weights, "scale", "concat_score_weight")
 
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
-        given = [*masks, None, None][:2]
-        extra = {"mask": given} if any(mask is not None for mask in given) else {}
-        return [made(list(tensors), use_causal_mask=p["causal"], **extra)]
+        check_steps(f"layer {layer.name!r}", tensors[0])
+        given = attention_masks(tensors, masks, p["causal"])
+        return [made(list(tensors), use_causal_mask=p["causal"], **({} if given is None else {"mask": given}))]
 
     return apply

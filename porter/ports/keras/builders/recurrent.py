@@ -13,6 +13,7 @@ from porter.network.graph import KerasLayer
 from porter.ports.keras.builders.convolution import edge
 from porter.ports.keras.builders.site import Apply, Site
 from porter.ports.keras.names import legal_name
+from porter.ports.keras.versions import activates_by_layers, lacks_layers_as_activations
 
 
 def make_recurrent(layer: KerasLayer, site: Site, name: str) -> Any:
@@ -154,6 +155,7 @@ def one_wrapper(layer: KerasLayer, site: Site) -> Apply:
 def make_bidirectional(layer: KerasLayer, site: Site, name: str, mode: str | None) -> Any:
     """Bidirectional around both, with their arrays remembered."""
     forward, backward = layer.inner
+    _check_copied(layer)
     made = layers.Bidirectional(
         make_recurrent(forward, site, legal_name(forward.name)), merge_mode=mode,
         backward_layer=make_recurrent(backward, site, f"{legal_name(backward.name)}_back"), name=name,
@@ -163,6 +165,18 @@ def make_bidirectional(layer: KerasLayer, site: Site, name: str, mode: str | Non
     keep_recurrent(made.forward_layer, forward, site)
     keep_recurrent(made.backward_layer, backward, site)
     return made
+
+
+def _check_copied(layer: KerasLayer) -> None:
+    """Bidirectional makes layers of its own from configurations, in which this Keras may take no layer."""
+    spelt = [
+        one.parameters[key]
+        for one in layer.inner
+        for key in ("activation", *(() if one.parameters["kind"] == "SimpleRNN" else ("recurrent_activation",)))
+    ]
+    names = [name for name in spelt if name == "hard_sigmoid_keras2" or "(" in name]
+    if names and not activates_by_layers():
+        raise lacks_layers_as_activations(f"layer {layer.name!r}", names)
 
 
 def directions_turned(layer: KerasLayer, site: Site) -> Apply:

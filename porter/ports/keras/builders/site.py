@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from porter.errors import UnbuildableError
 from porter.network.graph import KerasLayer
 from porter.ports.keras.names import FUSED
+from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays
 from reference.activation_names import parse_activation
 
 Array = NDArray[Any]
@@ -50,6 +51,21 @@ class Site:
         self.weights.append((made, [arrays[role] for role in order if role in arrays]))
         return made
 
+    def constants(self, *values: Any) -> list[Any]:
+        """Arrays of one shape as numbers in lists, which a saved file holds as they are.
+
+        In float64 as arrays, because Keras makes float32 of Python's numbers first.
+        """
+        alike = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in values))
+        return [np.atleast_1d(each).copy() if self.policy == "float64" else each.tolist() for each in alike]
+
+    def rescaling(self, scale: Any, offset: Any, name: str) -> Any:
+        """``scale * x + offset``."""
+        factor, shift = self.constants(scale, offset)
+        if self.policy == "float64" and not keeps_arrays():
+            return by_operations(factor, shift, name, self.policy)
+        return layers.Rescaling(factor, shift, name=name, dtype=self.policy)
+
     def activation(self, name: str, shape: tuple[int | None, ...] | None = None) -> Any:
         """What a layer's ``activation`` argument takes for it: a name, or layers where Keras 3 has no such name.
 
@@ -65,7 +81,7 @@ class Site:
             return self.parametric(name)
         raise UnbuildableError("activation", found=repr(name), expected=f"one of {', '.join(FUSED)}")
 
-    def parametric(self, spelt: str) -> Any:
+    def parametric(self, spelt: str, name: str | None = None) -> Any:
         """Keras' layer for an activation with parameters, which other layers take as their activation too."""
         activation = parse_activation(spelt)
         parameters = dict(activation.parameters)
@@ -73,7 +89,7 @@ class Site:
             kind, parameters = layers.ReLU, {"threshold": parameters["theta"]}
         else:
             kind = {"relu": layers.ReLU, "leaky_relu": layers.LeakyReLU, "elu": layers.ELU}[activation.name]
-        return kind(**parameters, name=activation.name, dtype=self.policy)
+        return kind(**parameters, name=name or activation.name, dtype=self.policy)
 
 
 def hard_sigmoid_keras2(site: Site, name: str, shape: tuple[int | None, ...] | None = None) -> Any:
@@ -89,16 +105,24 @@ def hard_sigmoid_keras2(site: Site, name: str, shape: tuple[int | None, ...] | N
 
 def hard_sigmoid_layers(site: Site) -> tuple[tuple[str, Maker], tuple[str, Maker]]:
     """The line and the clip."""
-    scale, offset = np.array([0.2]), np.array([0.5])
     return (
-        ("line", lambda name: layers.Rescaling(scale, offset, name=name, dtype=site.policy)),
+        ("line", lambda name: layers.Rescaling(*site.constants(0.2, 0.5), name=name, dtype=site.policy)),
         ("clip", lambda name: layers.ReLU(max_value=1.0, name=name, dtype=site.policy)),
     )
 
 
-def is_apart(layer: KerasLayer, site: Site) -> bool:
-    """Whether the activation cannot be fused: the old hard sigmoid in another dtype than float32."""
-    return layer.parameters.get("activation") == "hard_sigmoid_keras2" and site.policy != "float32"
+def apart(layer: KerasLayer, site: Site) -> tuple[tuple[str, Maker], ...]:
+    """The layers of an activation that cannot be fused into its layer; none where it can.
+
+    The old hard sigmoid cannot in another dtype than float32, and nothing that layers compute can in a Keras that
+    loads no layer as the activation of another.
+    """
+    spelt = layer.parameters.get("activation") or "linear"
+    if spelt == "hard_sigmoid_keras2" and (site.policy != "float32" or not activates_by_layers()):
+        return hard_sigmoid_layers(site)
+    if "(" in spelt and not activates_by_layers():
+        return (("activation", lambda name: site.parametric(spelt, name)),)
+    return ()
 
 
 def in_a_row(name: str, *makers: tuple[str, Maker] | None) -> Apply:
