@@ -51,6 +51,14 @@ def describe_choice(
     return Choice(told, next(filter(None, doubts), ""))
 
 
+def describe_order(names: Sequence[str]) -> str:
+    """What is to be said of outputs that bear the network's names, and stand in another order."""
+    return (
+        "the outputs were judged by their names, and do not stand in the network's order, which is "
+        f"{', '.join(names)}: whoever takes them by their numbers gets others"
+    )
+
+
 def _doubt(
     file: FileGraph, tensors: Mapping[Key, Array], key: Key, judged: Sequence[Key], recorded: Collection[str]
 ) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from porter.errors import PortError
 from porter.examination.compare import compare_outputs
 from porter.examination.judging import cast
-from porter.exports.choice import Choice, describe_choice
+from porter.exports.choice import Choice, describe_choice, describe_order
+from porter.exports.exercise import Exercise, Unexercised, other_sources, walk_back
 from porter.ports.file_atoms import precision_of
 from porter.ports.file_graph import FileGraph, Key
 from porter.ports.onnx_cells import walk as walk_cell
@@ -142,6 +143,8 @@ class FilePairing:
         sides: by recurrent step, how many directions it has.
         rows: shape of a row of each tensor.
         choice: which of its outputs are the network's.
+        sources: by step, tensors that it may be computed from.
+        exercise: watches its operations.
     """
 
     file: FileGraph
@@ -154,6 +157,8 @@ class FilePairing:
     sides: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice)
+    sources: Mapping[str, set[Key]] = field(default_factory=dict)
+    exercise: Exercise | None = None
 
     def traced(self, outputs: Sequence[str]) -> TracedPort:
         """The file as a port that shows what its steps give."""
@@ -168,8 +173,20 @@ class FilePairing:
             alone=self._alone,
             states={name: states for name in self.places if (states := self._states(name)) is not None},
             notes=tuple(filter(None, [self.choice.told])),
-            doubts=tuple(filter(None, [self.choice.doubt])),
+            doubts=tuple(filter(None, [self.choice.doubt, *self._other_sources()])),
+            left_open=self._left_open,
         )
+
+    def _other_sources(self) -> Iterator[str]:
+        """A sentence on each step that the file computes from something else."""
+        places = {name: place.key for name, place in self.places.items()}
+        for name, others in other_sources(self.file, places, self.sources):
+            told = ", ".join(self.file.names.get(key) or "a tensor without a name" for key in others)
+            yield f"{name}: the file computes it from {told} as well, which the legacy layer does not take"
+
+    def _left_open(self) -> Unexercised:
+        judged = {place.key for place in self.places.values()}
+        return Unexercised() if self.exercise is None else self.exercise.left_open(judged)
 
     def _alone(self, name: str, rows: Sequence[Array]) -> Array:
         place = self.places[name]
@@ -179,7 +196,10 @@ class FilePairing:
             taken.key: taken.write(np.asarray(each)).astype(self.dtypes[taken.key])
             for taken, each in zip(self.takes[name], rows, strict=True)
         }
-        found = self.file.run_between(given, [place.key])
+        _, between = walk_back(self.file, place.key, set(given))
+        found = self.file.run_between(given, list(dict.fromkeys([*between, place.key])))
+        if self.exercise is not None:
+            self.exercise.see({**given, **found})
         return place.read(found, (len(rows[0]), *self.shapes[name]))
 
     def _states(self, name: str) -> Any:
@@ -218,6 +238,8 @@ class FilePairing:
 
     def _run(self, inputs: Sequence[Array]) -> dict[str, Array]:
         tensors = self.file.trace(inputs)
+        if self.exercise is not None:
+            self.exercise.see(tensors)
         rows = len(inputs[0])
         return {name: place.read(tensors, (rows, *self.shapes[name])) for name, place in self.places.items()}
 
@@ -240,9 +262,10 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
     named = _by_name(file, program, traces, tensors)
     whole = len(named) == len(program.steps)
     places = named if whole else _ByNumbers(file, program, tensors).pair(given, named)
+    outputs = file.outputs_by_name(program.outputs)
     for number, name in enumerate(program.outputs):
         if name in shapes:
-            places = {**places, name: _end(file, number, program, traces[name], tensors)}
+            places = {**places, name: _end(replace(file, outputs=outputs), number, program, traces[name], tensors)}
     ordered = {step.name: places[step.name] for step in program.steps if step.name in places}
     default = _precision(file, tensors, file.keys) or Precision("float32", "float32")
     precisions = {name: _precision(file, tensors, [place.key]) or default for name, place in ordered.items()}
@@ -258,7 +281,21 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
     rows = {key: array.shape[1:] for key, array in tensors.items()}
     ends = [ordered[name].key for name in program.outputs if name in ordered]
     choice = describe_choice(file, tensors, ends, {place.key for place in ordered.values()}, program.outputs)
-    return FilePairing(file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows, choice)
+    choice = choice if outputs == file.outputs else replace(choice, doubt=describe_order(program.outputs))
+    sources = _sources(program, known)
+    return FilePairing(
+        file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows, choice, sources, Exercise(file, ends)
+    )
+
+
+def _sources(program: Program, known: Mapping[str, Place]) -> dict[str, set[Key]]:
+    """By step, the tensors of what it takes: of steps that have none, those of what these take."""
+    behind: dict[str, set[Key]] = {name: {known[name].key} for name in program.inputs}
+    found = {}
+    for step in program.steps:
+        found[step.name] = set[Key]().union(*(behind[name] for name in step.inputs))
+        behind[step.name] = {known[step.name].key} if step.name in known else found[step.name]
+    return found
 
 
 def _precision(file: FileGraph, tensors: Mapping[Key, Array], keys: Sequence[Key]) -> Precision | None:

@@ -1,0 +1,232 @@
+"""What the operations of a file did on the rows that were compared, and what they never did there.
+
+An operation that never did anything on them (a condition that was never met, a limit that was never reached) may do
+whatever it likes elsewhere, and so may one that draws random numbers or computes with how many rows there are: rows
+cannot show that, and the graph does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.ports.file_graph import FileGraph, FileNode, Key
+
+Array = NDArray[np.generic]
+
+LINEAR = {"ADD", "SUB", "MUL", "DIV"}
+"""Of such an operation with one tensor and constants one row of numbers says what it does to all."""
+NAMED = 3
+"""Operations that a sentence names."""
+
+
+@dataclass(frozen=True)
+class Unexercised:
+    """What the rows left open.
+
+    Attributes:
+        random: a sentence on what may be other numbers each time; "" for nothing.
+        idle: on what never did anything.
+        counted: on what depends on how many rows there are.
+    """
+
+    random: str = ""
+    idle: str = ""
+    counted: str = ""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why there is no parity, a sentence each."""
+        return tuple(filter(None, (self.idle, self.counted)))
+
+
+@dataclass
+class Exercise:
+    """Watches what the operations that lead to some tensors do.
+
+    Attributes:
+        file: the graph.
+        ends: the tensors that are judged.
+    """
+
+    file: FileGraph
+    ends: Collection[Key]
+    _single: dict[Key, Array] = field(default_factory=dict)
+    """By tensor, the one number that it held so far."""
+    _several: set[Key] = field(default_factory=set)
+    _handed: dict[tuple[int, Key], bool] = field(default_factory=dict)
+    """By operation and input, whether it gave that input's numbers so far."""
+    _has_rows: set[Key] = field(default_factory=set)
+    _counts: dict[Key, bytes] = field(default_factory=dict)
+    _varying: set[Key] = field(default_factory=set)
+    """Shapes, and parts of them, that were others where there were other numbers of rows."""
+
+    def __post_init__(self) -> None:
+        self._nodes = _leading_to(self.file.nodes, self.ends)
+        self._live = self._reached({each.key for each in self.file.inputs})
+        self._has_rows |= {each.key for each in self.file.inputs}
+
+    def see(self, tensors: Mapping[Key, Array]) -> None:
+        """Some tensors of one run; those with missing values show nothing that is compared."""
+        given = [tensors[each.key] for each in self.file.inputs if each.key in tensors]
+        if any(each.dtype.kind == "f" and np.isnan(each).any() for each in given):
+            return
+        for at, node in enumerate(self._nodes):
+            for key in node.outputs:
+                if key in tensors:
+                    self._see(at, node, key, tensors)
+
+    def _see(self, at: int, node: FileNode, key: Key, tensors: Mapping[Key, Array]) -> None:
+        made = tensors[key]
+        if key not in self._live:
+            held = made.tobytes()
+            self._varying |= {key} if self._counts.setdefault(key, held) != held else set()
+            return
+        self._has_rows |= {key} if made.ndim else set()
+        if key not in self._several and made.size:
+            first = self._single.setdefault(key, made.flat[:1])
+            if not _alike(made, np.broadcast_to(first, made.shape)):
+                self._several.add(key)
+        for taken in node.inputs:
+            if taken in tensors and self._handed.get((at, taken), True):
+                self._handed[at, taken] = _alike(made, tensors[taken])
+
+    def left_open(self, judged: Collection[Key]) -> Unexercised:
+        """What nothing showed.
+
+        Args:
+            judged: tensors that were themselves held against the legacy network.
+        """
+        drawn = [node for node in self._nodes if node.role == "random"]
+        random = f"{_named(drawn)}: other numbers each time, or a state that is kept" if drawn else ""
+        idle = [node for at, node in enumerate(self._nodes) if self._is_idle(at, node, judged)]
+        counting = self._counting() if self.file.batch is None else []
+        return Unexercised(
+            random,
+            f"{_named(idle)}: did nothing on any of the rows that were compared, so that it is not known what "
+            f"{'they do' if len(idle) > 1 else 'it does'} on others" if idle else "",
+            f"{_named(counting)}: computes with how many rows there are; other numbers were not compared"
+            if counting else "",
+        )  # fmt: skip
+
+    @property
+    def is_shapeless(self) -> bool:
+        """Whether a tensor on the way has no rows, or is computed with their number: no piece of such can be fed."""
+        return bool(self._counting()) or not self._live <= self._has_rows
+
+    def _is_idle(self, at: int, node: FileNode, judged: Collection[Key]) -> bool:
+        """Whether an operation gave one number alone, or nothing but what it took."""
+        own = [key for key in node.outputs if key in self._live]
+        if not own or node.role or self._is_linear(node) or node.kind in ("affine", "identity") or node.is_core:
+            return False
+        if any(self._is_single(key) and key not in judged for key in own):
+            return True
+        return any(self._handed.get((at, taken), False) for taken in node.inputs)
+
+    def _counting(self) -> list[FileNode]:
+        """Operations on numbers that take part in how many rows there are."""
+        counted, found = set[Key](), list[FileNode]()
+        for node in self._nodes:
+            if node.role == "counts":
+                counted |= set(node.outputs)
+            elif counted & (set(node.inputs) - set(node.shapes)):
+                kept = self.file.batch is None and node.role == "selects" and not self._varying & set(node.outputs)
+                counted |= set() if kept else set(node.outputs)
+                if self._live & set(node.outputs):
+                    found.append(node)
+        return found if found or not counted & set(self.ends) else self._nodes[-1:]
+
+    def _reached(self, start: set[Key]) -> set[Key]:
+        """Tensors whose numbers come from the inputs' own numbers, or from none."""
+        reached = set(start)
+        for node in self._nodes:
+            taken = reached & (set(node.inputs) - set(node.shapes))
+            if node.role != "counts" and (node.role == "random" or taken):
+                reached |= set(node.outputs)
+        return reached
+
+    def _is_linear(self, node: FileNode) -> bool:
+        """Whether an operation adds or multiplies one tensor by constants; a product of one with 0 is a constant."""
+        taken = self._live & set(node.inputs)
+        return node.operation.upper() in LINEAR and len(taken - self._empty) <= 1
+
+    @functools.cached_property
+    def _empty(self) -> set[Key]:
+        """Tensors that are products with 0, and what products and sums with constants make of those."""
+        found = set[Key]()
+        for node in self._nodes:
+            taken, is_linear = self._live & set(node.inputs), node.operation.upper() in LINEAR
+            is_product = is_linear and len(taken) == 1 and all(map(self._is_single, node.outputs))
+            if is_product or ((is_linear or node.is_core) and taken and taken <= found):
+                found |= set(node.outputs)
+        return found
+
+    def _is_single(self, key: Key) -> bool:
+        return key in self._single and key not in self._several
+
+
+def _leading_to(nodes: Sequence[FileNode], ends: Collection[Key]) -> list[FileNode]:
+    wanted, kept = set(ends), []
+    for node in reversed(nodes):
+        if wanted & set(node.outputs):
+            kept.append(node)
+            wanted |= set(node.inputs)
+    return kept[::-1]
+
+
+def _alike(made: Array, taken: Array) -> bool:
+    is_same = made.dtype == taken.dtype and made.size == taken.size
+    return is_same and bool(np.array_equal(made.ravel(), taken.ravel(), equal_nan=made.dtype.kind == "f"))
+
+
+def _named(nodes: Sequence[FileNode]) -> str:
+    told = ", ".join(dict.fromkeys(f"{node.name} ({node.operation})" for node in nodes[:NAMED]))
+    return f"{told} and {len(nodes) - NAMED} more" if len(nodes) > NAMED else told
+
+
+def walk_back(file: FileGraph, start: Key, stops: Collection[Key]) -> tuple[set[Key], list[Key]]:
+    """The tensors at which a way back from one ends, and those that it passes.
+
+    Args:
+        file: the graph.
+        start: where the way begins.
+        stops: where it ends, as it does at the inputs.
+
+    Returns:
+        Keys of tensors that were come to, shapes left out; and of those between, in an order of computation.
+    """
+    makers = {key: node for node in file.nodes for key in node.outputs}
+    found, passed, pending = set[Key](), set[Key](), [start]
+    while pending:
+        key = pending.pop()
+        if (key != start and key in stops) or key not in makers:
+            found.add(key)
+        elif key not in passed:
+            passed.add(key)
+            node = makers[key]
+            pending += [] if node.role == "counts" else [each for each in node.inputs if each not in node.shapes]
+    return found, [key for node in file.nodes for key in node.outputs if key in passed]
+
+
+def other_sources(
+    file: FileGraph, places: Mapping[str, Key], sources: Mapping[str, Collection[Key]]
+) -> Iterator[tuple[str, list[Key]]]:
+    """Steps that the file computes from something else than what the legacy step takes.
+
+    Args:
+        file: the graph.
+        places: by step, its tensor.
+        sources: by step, the tensors that it may be computed from.
+    """
+    stops = set(places.values()) | {each.key for each in file.inputs}
+    for name, key in places.items():
+        if key in sources[name]:
+            continue
+        found, _ = walk_back(file, key, stops | set(sources[name]))
+        others = found - set(sources[name])
+        if others:
+            yield name, sorted(others)
