@@ -14,7 +14,7 @@ from porter.errors import PortError
 from porter.examination.compare import compare_outputs
 from porter.examination.judging import cast
 from porter.exports.choice import Choice, describe_choice, describe_order
-from porter.exports.exercise import Exercise, Unexercised, other_sources, walk_back
+from porter.ports.exercise import Exercise, Unexercised, walk_back
 from porter.ports.file_atoms import precision_of
 from porter.ports.file_graph import FileGraph, Key
 from porter.ports.onnx_cells import walk as walk_cell
@@ -143,7 +143,6 @@ class FilePairing:
         sides: by recurrent step, how many directions it has.
         rows: shape of a row of each tensor.
         choice: which of its outputs are the network's.
-        sources: by step, tensors that it may be computed from.
         exercise: watches its operations.
     """
 
@@ -157,7 +156,6 @@ class FilePairing:
     sides: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice)
-    sources: Mapping[str, set[Key]] = field(default_factory=dict)
     exercise: Exercise | None = None
 
     def traced(self, outputs: Sequence[str]) -> TracedPort:
@@ -173,20 +171,13 @@ class FilePairing:
             alone=self._alone,
             states={name: states for name in self.places if (states := self._states(name)) is not None},
             notes=tuple(filter(None, [self.choice.told])),
-            doubts=tuple(filter(None, [self.choice.doubt, *self._other_sources()])),
+            doubts=tuple(filter(None, [self.choice.doubt])),
             left_open=self._left_open,
         )
 
-    def _other_sources(self) -> Iterator[str]:
-        """A sentence on each step that the file computes from something else."""
+    def _left_open(self, program: Program) -> Unexercised:
         places = {name: place.key for name, place in self.places.items()}
-        for name, others in other_sources(self.file, places, self.sources):
-            told = ", ".join(self.file.names.get(key) or "a tensor without a name" for key in others)
-            yield f"{name}: the file computes it from {told} as well, which the legacy layer does not take"
-
-    def _left_open(self) -> Unexercised:
-        judged = {place.key for place in self.places.values()}
-        return Unexercised() if self.exercise is None else self.exercise.left_open(judged)
+        return Unexercised() if self.exercise is None else self.exercise.left_open(program, places)
 
     def _alone(self, name: str, rows: Sequence[Array]) -> Array:
         place = self.places[name]
@@ -282,20 +273,9 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
     ends = [ordered[name].key for name in program.outputs if name in ordered]
     choice = describe_choice(file, tensors, ends, {place.key for place in ordered.values()}, program.outputs)
     choice = choice if outputs == file.outputs else replace(choice, doubt=describe_order(program.outputs))
-    sources = _sources(program, known)
     return FilePairing(
-        file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows, choice, sources, Exercise(file, ends)
+        file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows, choice, Exercise(file, ends)
     )
-
-
-def _sources(program: Program, known: Mapping[str, Place]) -> dict[str, set[Key]]:
-    """By step, the tensors of what it takes: of steps that have none, those of what these take."""
-    behind: dict[str, set[Key]] = {name: {known[name].key} for name in program.inputs}
-    found = {}
-    for step in program.steps:
-        found[step.name] = set[Key]().union(*(behind[name] for name in step.inputs))
-        behind[step.name] = {known[step.name].key} if step.name in known else found[step.name]
-    return found
 
 
 def _precision(file: FileGraph, tensors: Mapping[Key, Array], keys: Sequence[Key]) -> Precision | None:

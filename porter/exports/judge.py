@@ -21,7 +21,6 @@ from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power, word_power
 from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
-from porter.exports.exercise import Unexercised
 from porter.exports.feeds import chain_inputs, draw_rows_of, enlarge, every_word
 from porter.exports.naming import explain, in_another_form
 from porter.exports.program_modes import Mode, judge_modes
@@ -30,6 +29,7 @@ from porter.formats.programs import build_program
 from porter.formats.samples import Samples
 from porter.network import Network
 from porter.network.graph import KerasNetwork
+from porter.ports.exercise import Unexercised
 from porter.ports.traced import TracedPort
 from porter.reading.check import Reading
 from porter.reading.held import Held, hold
@@ -128,7 +128,7 @@ def verify_traced(
     findings = [*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)]
     modes = _modes(program, port, sets, is_right=not findings)
     findings += [mode.finding(judged[-1].name, port.name) for mode in modes if mode.code]
-    unseen = Unexercised() if port.left_open is None else port.left_open()
+    unseen = Unexercised() if port.left_open is None else port.left_open(program)
     findings += random_findings(unseen, judged[-1].name, findings)
     doubts = (*port.doubts, *unseen.doubts)
     reading = reading_of(network, program, golden)

@@ -20,7 +20,6 @@ from porter.examination.judging import cast
 from porter.examination.pasting import taken_out
 from porter.exports.choice import Choice, describe_choice
 from porter.exports.defaults import Defaults, hold_defaults
-from porter.exports.exercise import Exercise, Unexercised
 from porter.exports.feeds import draw_rows_of
 from porter.exports.file_pairing import FilePairing, pair_file
 from porter.exports.judge import random_findings, verify_traced
@@ -32,6 +31,7 @@ from porter.jobs.function_port import verify_function
 from porter.network import Network
 from porter.network.graph import KerasNetwork
 from porter.network.placement import check_unplaced
+from porter.ports.exercise import Exercise, Unexercised
 from porter.ports.file_graph import FileGraph
 from porter.ports.file_port import FilePort, as_port
 from porter.report.model import Finding, LayerRow
@@ -87,7 +87,7 @@ def verify_file(
         return _verify_graph(network, file, golden, seed)
     port = _port(network, file, rows, seed, placement, golden)
     watched = _watch(port, network, seed)
-    unseen = watched.left_open([])
+    unseen = watched.left_open(build_program(network), {})
     if watched.is_shapeless:
         return _as_left_open(as_export(_from_end_to_end(network, port, golden, seed, rows), file, opens=False), unseen)
     case = examine(network, port, seed=seed, placement=placement, rows=rows, golden=golden)

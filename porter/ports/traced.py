@@ -46,8 +46,8 @@ class TracedPort:
             ``reference.rounding.recurrent_steps`` asks for them.
         notes: what the report says of it.
         doubts: why what somebody calls of it may not be what was judged, a sentence each.
-        left_open: what the rows of all calls so far could not show (``porter.exports.exercise.Unexercised``); None
-            where its operations are not known.
+        left_open: what the rows of all calls so far could not show of a legacy program
+            (``porter.ports.exercise.Unexercised``); None where its operations are not known.
     """
 
     name: str
@@ -66,7 +66,7 @@ class TracedPort:
     states: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-    left_open: Callable[[], Any] | None = None
+    left_open: Callable[[Any], Any] | None = None
 
     def precision_of(self, layer: str) -> Precision:
         """In which it computes a layer."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError, first_line
+from porter.ports.keras.saved_graph import Watched
 from porter.ports.keras.stored import natural
 from porter.ports.traced import TracedPort
 from reference.precision import Precision
@@ -93,18 +94,24 @@ def open_saved_model(path: Path, *, trusted: bool = False) -> Callable[..., Any]
         function: Any = _function(run)
         function.__name__, function.notes = path.name, _unjudged(loaded, serve)
         return function
+    return _shown(path, loaded, serve, shown, f"TensorFlow {tf.__version__}")
+
+
+def _shown(path: Path, loaded: Any, serve: Any, shown: Any, runtime: str) -> TracedPort:
+    """A port that shows its layers by a signature of their own."""
     outputs = tuple(sorted(serve.structured_outputs, key=natural))
     dtype = next(iter(serve.structured_outputs.values())).dtype.name
-    steps = _called(shown, loaded)
+    run, steps = _called(serve, loaded), _called(shown, loaded)
+    watched = Watched(serve, shown, path.name, runtime, outputs)
+
+    def trace(rows: Sequence[Array]) -> dict[str, Array]:
+        watched.see(rows)
+        return {**steps(rows), **run(rows)}
+
     return TracedPort(
-        path.name,
-        f"TensorFlow {tf.__version__}",
-        lambda rows: {**steps(rows), **run(rows)},
-        outputs,
-        Precision(dtype, dtype),
-        path=path,
-        notes=_unjudged(loaded, serve),
-    )
+        path.name, runtime, trace, outputs, Precision(dtype, dtype), path=path, notes=_unjudged(loaded, serve),
+        left_open=watched.left_open,
+    )  # fmt: skip
 
 
 def _unjudged(loaded: Any, serve: Any) -> tuple[str, ...]:

@@ -15,10 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.ports.file_graph import FileGraph, FileNode, Key
+from reference.trace import Program
 
 Array = NDArray[np.generic]
 
-LINEAR = {"ADD", "SUB", "MUL", "DIV"}
+BENT = {
+    "Equal", "Greater", "GreaterEqual", "GreaterOrEqual", "If", "IsFinite", "IsInf", "IsNaN", "IsNan", "Less",
+    "LessEqual", "LessOrEqual", "NotEqual", "SelectV2", "StatelessIf", "Where",
+}  # fmt: skip
+"""Operations by which a loop does one thing or another."""
+LINEAR = {"ADD", "ADDV2", "BIASADD", "DIV", "MUL", "REALDIV", "SUB"}
 """Of such an operation with one tensor and constants one row of numbers says what it does to all."""
 NAMED = 3
 """Operations that a sentence names."""
@@ -32,16 +38,20 @@ class Unexercised:
         random: a sentence on what may be other numbers each time; "" for nothing.
         idle: on what never did anything.
         counted: on what depends on how many rows there are.
+        bent: on conditions inside of loops.
+        elsewhere: a sentence each on steps that are computed from something else than the legacy steps are.
     """
 
     random: str = ""
     idle: str = ""
     counted: str = ""
+    bent: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why there is no parity, a sentence each."""
-        return tuple(filter(None, (self.idle, self.counted)))
+        return tuple(filter(None, (*self.elsewhere, self.idle, self.bent, self.counted)))
 
 
 @dataclass
@@ -89,28 +99,33 @@ class Exercise:
         self._has_rows |= {key} if made.ndim else set()
         if key not in self._several and made.size:
             first = self._single.setdefault(key, made.flat[:1])
-            if not _alike(made, np.broadcast_to(first, made.shape)):
+            if not _alike(made, np.broadcast_to(first, made.size)):
                 self._several.add(key)
         for taken in node.inputs:
             if taken in tensors and self._handed.get((at, taken), True):
                 self._handed[at, taken] = _alike(made, tensors[taken])
 
-    def left_open(self, judged: Collection[Key]) -> Unexercised:
+    def left_open(self, program: Program, places: Mapping[str, Key]) -> Unexercised:
         """What nothing showed.
 
         Args:
-            judged: tensors that were themselves held against the legacy network.
+            program: the legacy forward pass.
+            places: by its steps, the tensors that were held against them.
         """
-        drawn = [node for node in self._nodes if node.role == "random"]
-        random = f"{_named(drawn)}: other numbers each time, or a state that is kept" if drawn else ""
+        drawn = [node for node in self._nodes if node.role == "random" or any(map(_draws, node.inside))]
+        judged = set(places.values())
         idle = [node for at, node in enumerate(self._nodes) if self._is_idle(at, node, judged)]
+        masks = {"Where", "SelectV2"} if any(getattr(step, "masked", False) for step in program.steps) else set()
+        bent = [node for node in self._nodes if (BENT - masks) & set(node.inside)]
         counting = self._counting() if self.file.batch is None else []
         return Unexercised(
-            random,
+            f"{_named(drawn)}: other numbers each time, or a state that is kept" if drawn else "",
             f"{_named(idle)}: did nothing on any of the rows that were compared, so that it is not known what "
             f"{'they do' if len(idle) > 1 else 'it does'} on others" if idle else "",
             f"{_named(counting)}: computes with how many rows there are; other numbers were not compared"
             if counting else "",
+            f"{_named(bent)}: its loop has conditions, of which it is not known whether they were met" if bent else "",
+            tuple(_from_elsewhere(self.file, program, places)),
         )  # fmt: skip
 
     @property
@@ -136,7 +151,7 @@ class Exercise:
             elif counted & (set(node.inputs) - set(node.shapes)):
                 kept = self.file.batch is None and node.role == "selects" and not self._varying & set(node.outputs)
                 counted |= set() if kept else set(node.outputs)
-                if self._live & set(node.outputs):
+                if self._live & set(node.outputs) and node.role != "arranges":
                     found.append(node)
         return found if found or not counted & set(self.ends) else self._nodes[-1:]
 
@@ -212,21 +227,21 @@ def walk_back(file: FileGraph, start: Key, stops: Collection[Key]) -> tuple[set[
     return found, [key for node in file.nodes for key in node.outputs if key in passed]
 
 
-def other_sources(
-    file: FileGraph, places: Mapping[str, Key], sources: Mapping[str, Collection[Key]]
-) -> Iterator[tuple[str, list[Key]]]:
-    """Steps that the file computes from something else than what the legacy step takes.
-
-    Args:
-        file: the graph.
-        places: by step, its tensor.
-        sources: by step, the tensors that it may be computed from.
-    """
-    stops = set(places.values()) | {each.key for each in file.inputs}
-    for name, key in places.items():
-        if key in sources[name]:
+def _from_elsewhere(file: FileGraph, program: Program, places: Mapping[str, Key]) -> Iterator[str]:
+    """A sentence on each step that the file computes from something else than what the legacy step takes."""
+    behind = {name: {each.key} for name, each in zip(program.inputs, file.inputs, strict=True)}
+    stops = {*places.values(), *(each.key for each in file.inputs)}
+    for step in program.steps:
+        sources = set[Key]().union(*(behind[name] for name in step.inputs))
+        key = places.get(step.name)
+        behind[step.name] = sources if key is None else {key}
+        if key is None or key in sources:
             continue
-        found, _ = walk_back(file, key, stops | set(sources[name]))
-        others = found - set(sources[name])
+        others = walk_back(file, key, stops)[0] - sources
         if others:
-            yield name, sorted(others)
+            told = ", ".join(file.names.get(each) or "a tensor without a name" for each in sorted(others))
+            yield f"{step.name}: the file computes it from {told} as well, which the legacy layer does not take"
+
+
+def _draws(operation: str) -> bool:
+    return "Random" in operation or operation in ("Bernoulli", "Multinomial", "TruncatedNormal")
