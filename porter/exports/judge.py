@@ -21,6 +21,7 @@ from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power, word_power
 from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
+from porter.exports.edited import judge_text
 from porter.exports.feeds import chain_inputs, draw_rows_of, enlarge, every_word
 from porter.exports.naming import explain, in_another_form
 from porter.exports.program_modes import Mode, judge_modes
@@ -126,7 +127,7 @@ def verify_traced(
     feeds = sets[ORDINARY][0]
     whole = judge_whole(program, port, feeds, [each for each, _ in sets.values()])
     findings = [*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)]
-    modes = _modes(program, port, sets, is_right=not findings)
+    modes = _modes(network, program, port, sets, is_right=not findings)
     findings += [mode.finding(judged[-1].name, port.name) for mode in modes if mode.code]
     unseen = Unexercised() if port.left_open is None else port.left_open(program)
     findings += random_findings(unseen, judged[-1].name, findings)
@@ -402,12 +403,18 @@ def _joined(program: Program, sets: Iterable[Feeds]) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in program.inputs} if parts else {}
 
 
-def _modes(program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, bool]], *, is_right: bool) -> list[Mode]:
+def _modes(
+    network: Network, program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, bool]], *, is_right: bool
+) -> list[Mode]:
     """What a program does beside its functions; nothing of any other runtime."""
     if port.program is None:
         return []
     joined = _joined(program, [feeds for feeds, is_far in sets.values() if not is_far])
-    return judge_modes(program, port.program, list(joined.values()), port.precision, is_right=is_right)
+    modes = judge_modes(program, port.program, list(joined.values()), port.precision, is_right=is_right)
+    if port.source is None:
+        return modes
+    is_tested = is_right and not any(mode.code for mode in modes) and len(port.program.golden()[0]) > 0
+    return [*modes, *judge_text(network, port.source, is_tested=is_tested)]
 
 
 def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:
@@ -548,7 +555,7 @@ def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole, modes: Sequ
         notes.append(f"the port has layers that the legacy formula has not, as it is read: {told}{question}")
     if whole.swallows:
         notes.append(f"{whole.swallows}: a missing value (NaN) becomes a number, which the legacy network hands on")
-    notes += [mode.told for mode in modes if not mode.is_judged]
+    notes += [mode.told for mode in modes if mode.is_told or not mode.is_judged]
     if port.alone is None:
         notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
     return tuple(notes)

@@ -40,6 +40,8 @@ class TracedPort:
         rate: rows a second on given inputs, where the runtime measures that better than a call of ``run`` does.
         program: the program that it is (``porter.exports.program.Program``), which does more for its user than compute;
             None for any other runtime.
+        source: the text of a program, and what can be done with it (``porter.exports.edited.Source``); None where it is
+            none.
         alone: runs one layer by its name on arrays of its own, as ``run`` gives and takes them; None where the runtime
             runs none alone. It raises where a layer cannot be.
         states: by recurrent layer, what gives its states after each time step, as
@@ -62,6 +64,7 @@ class TracedPort:
     call: Run | None = None
     rate: Callable[[Sequence[Array]], float] | None = None
     program: Any = None
+    source: Any = None
     alone: Callable[[str, Sequence[Array]], Array] | None = None
     states: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
