@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.ports.file_graph import FileGraph, FileNode, Key
+from reference.operations.embedding import Embedding
 from reference.trace import Program
 
 Array = NDArray[np.generic]
@@ -26,6 +27,18 @@ BENT = {
 """Operations by which a loop does one thing or another."""
 LINEAR = {"ADD", "ADDV2", "BIASADD", "DIV", "MUL", "REALDIV", "SUB"}
 """Of such an operation with one tensor and constants one row of numbers says what it does to all."""
+NONNEGATIVE = {
+    "ABS", "EXP", "HARDSIGMOID", "LOGISTIC", "RELU", "RELU6", "RELU_0_TO_1", "SIGMOID", "SOFTMAX", "SOFTPLUS", "SQRT",
+    "SQUARE",
+}  # fmt: skip
+"""Operations that give no negative number, behind which a relu does nothing to any."""
+LIMITS, GROWING = {"MAX", "MAXIMUM", "MIN", "MINIMUM"}, {"ADD", "ADDV2", "MUL"}
+ONE_BY_ONE = LINEAR | {
+    "AND", "CAST", "EQUAL", "GREATER", "GREATEREQUAL", "GREATEROREQUAL", "GREATER_EQUAL", "IDENTITY", "LESS",
+    "LESSEQUAL", "LESSOREQUAL", "LESS_EQUAL", "LOGICALAND", "LOGICALNOT", "LOGICALOR", "LOGICAL_AND", "LOGICAL_NOT",
+    "LOGICAL_OR", "NOT", "NOTEQUAL", "NOT_EQUAL", "OR", "SELECT", "SELECTV2", "SELECT_V2", "WHERE",
+}  # fmt: skip
+"""Operations that make something of each word by itself."""
 NAMED = 3
 """Operations that a sentence names."""
 
@@ -71,6 +84,8 @@ class Exercise:
     _handed: dict[tuple[int, Key], bool] = field(default_factory=dict)
     """By operation and input, whether it gave that input's numbers so far."""
     _has_rows: set[Key] = field(default_factory=set)
+    _zero: set[Key] = field(default_factory=set)
+    """What was 0 somewhere, of what is held within limits."""
     _counts: dict[Key, bytes] = field(default_factory=dict)
     _varying: set[Key] = field(default_factory=set)
     """Shapes, and parts of them, that were others where there were other numbers of rows."""
@@ -102,6 +117,8 @@ class Exercise:
             if not _alike(made, np.broadcast_to(first, made.size)):
                 self._several.add(key)
         for taken in node.inputs:
+            if node.operation.upper() in LIMITS and taken in tensors and not np.all(tensors[taken]):
+                self._zero.add(taken)
             if taken in tensors and self._handed.get((at, taken), True):
                 self._handed[at, taken] = _alike(made, tensors[taken])
 
@@ -114,7 +131,11 @@ class Exercise:
         """
         drawn = [node for node in self._nodes if node.role == "random" or any(map(_draws, node.inside))]
         judged = set(places.values())
-        idle = [node for at, node in enumerate(self._nodes) if self._is_idle(at, node, judged)]
+        words = self._of_words(program)
+        idle = [
+            node for at, node in enumerate(self._nodes)
+            if self._is_idle(at, node, judged) and not set(node.outputs) <= words
+        ]  # fmt: skip
         masks = {"Where", "SelectV2"} if any(getattr(step, "masked", False) for step in program.steps) else set()
         bent = [node for node in self._nodes if (BENT - masks) & set(node.inside)]
         counting = self._counting() if self.file.batch is None else []
@@ -136,6 +157,8 @@ class Exercise:
     def _is_idle(self, at: int, node: FileNode, judged: Collection[Key]) -> bool:
         """Whether an operation gave one number alone, or nothing but what it took."""
         own = [key for key in node.outputs if key in self._live]
+        if self._is_empty_limit(node):
+            return False
         if not own or node.role or self._is_linear(node) or node.kind in ("affine", "identity") or node.is_core:
             return False
         if any(self._is_single(key) and key not in judged for key in own):
@@ -168,6 +191,36 @@ class Exercise:
         """Whether an operation adds or multiplies one tensor by constants; a product of one with 0 is a constant."""
         taken = self._live & set(node.inputs)
         return node.operation.upper() in LINEAR and len(taken - self._empty) <= 1
+
+    def _is_empty_limit(self, node: FileNode) -> bool:
+        """Whether numbers are held above one that none of them can be below."""
+        kind, taken = node.operation.upper(), self._live & set(node.inputs)
+        if not taken or not taken <= self._nonnegative:
+            return False
+        return kind == "RELU" or (kind in ("MAX", "MAXIMUM") and taken <= self._zero)
+
+    @functools.cached_property
+    def _nonnegative(self) -> set[Key]:
+        found = {key for key in self._empty if float(self._single[key][0]) >= 0}
+        for node in self._nodes:
+            kind, taken = node.operation.upper(), self._live & set(node.inputs)
+            keeps = kind in LIMITS or node.role in ("arranges", "selects") or (kind in GROWING and len(taken) > 1)
+            if kind in NONNEGATIVE or "(RELU" in kind or (keeps and taken and taken <= found):
+                found |= set(node.outputs)
+        return found
+
+    def _of_words(self, program: Program) -> set[Key]:
+        """Tensors that are made of each word by itself: every word that there is was looked up."""
+        tables = [step for step in program.steps if isinstance(step, Embedding)]
+        found = {
+            each.key for name, each in zip(program.inputs, self.file.inputs, strict=True)
+            if any(name in step.inputs for step in tables)
+        }  # fmt: skip
+        for node in self._nodes:
+            taken = self._live & set(node.inputs)
+            if node.operation.upper() in ONE_BY_ONE and taken and taken <= found:
+                found |= set(node.outputs)
+        return found
 
     @functools.cached_property
     def _empty(self) -> set[Key]:
@@ -227,17 +280,30 @@ def walk_back(file: FileGraph, start: Key, stops: Collection[Key]) -> tuple[set[
     return found, [key for node in file.nodes for key in node.outputs if key in passed]
 
 
+def laid_out(file: FileGraph, key: Key) -> set[Key]:
+    """A tensor, what it is another layout of, and the parts that it was put together of."""
+    makers, found = {made: node for node in file.nodes for made in node.outputs}, {key}
+    while (node := makers.get(key)) is not None and node.role == "arranges":
+        taken = [each for each in node.inputs if each not in node.shapes]
+        found |= set(taken)
+        if len(taken) != 1:
+            break
+        (key,) = taken
+    return found
+
+
 def _from_elsewhere(file: FileGraph, program: Program, places: Mapping[str, Key]) -> Iterator[str]:
     """A sentence on each step that the file computes from something else than what the legacy step takes."""
     behind = {name: {each.key} for name, each in zip(program.inputs, file.inputs, strict=True)}
-    stops = {*places.values(), *(each.key for each in file.inputs)}
+    layouts = {name: laid_out(file, key) for name, key in places.items()}
+    stops = {each.key for each in file.inputs}.union(*layouts.values())
     for step in program.steps:
         sources = set[Key]().union(*(behind[name] for name in step.inputs))
+        behind[step.name] = layouts.get(step.name, sources)
         key = places.get(step.name)
-        behind[step.name] = sources if key is None else {key}
         if key is None or key in sources:
             continue
-        others = walk_back(file, key, stops)[0] - sources
+        others = walk_back(file, key, stops - layouts[step.name] | sources)[0] - sources
         if others:
             told = ", ".join(file.names.get(each) or "a tensor without a name" for each in sorted(others))
             yield f"{step.name}: the file computes it from {told} as well, which the legacy layer does not take"

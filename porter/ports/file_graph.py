@@ -95,7 +95,8 @@ class FileGraph:
         approximates: why its numbers are no rounding of the network's ("int8"), or "".
         metadata: texts that the file carries, by key.
         cells: what advances a recurrent operation by one time step, by the tensors that it gives.
-        called: names by which outputs are asked for, where these are others than their tensors'.
+        called: names by which inputs are fed and outputs asked for, where these are others than their tensors'.
+        numbered: the outputs as a runtime numbers them that does not go by their names, where that is another order.
     """
 
     name: str
@@ -113,6 +114,7 @@ class FileGraph:
     metadata: Mapping[str, str] = field(default_factory=dict)
     cells: Mapping[Key, Callable[..., tuple[Array, ...]]] = field(default_factory=dict)
     called: Mapping[Key, str] = field(default_factory=dict)
+    numbered: tuple[Key, ...] = ()
 
     def outputs_by_name(self, names: Sequence[str]) -> tuple[Key, ...]:
         """The outputs in the order of some names, where those are the names that they are asked for by; else as is."""
@@ -126,8 +128,10 @@ class FileGraph:
 
         Whoever runs the file feeds it by name. TensorFlow adds its own to them.
         """
-        own = [each.name.removeprefix("serving_default_").partition(":")[0] for each in self.inputs]
-        if len(set(own)) < len(own) or set(own) != set(names):
+        told = [each.name.removeprefix("serving_default_").partition(":")[0] for each in self.inputs]
+        called = [self.called.get(each.key, "") for each in self.inputs]
+        own = next((one for one in (called, told) if len(set(one)) == len(one) and set(one) == set(names)), None)
+        if own is None:
             return self
         order = [own.index(name) for name in names]
         if order == sorted(order):

@@ -41,7 +41,7 @@ RANDOM = {
 }  # fmt: skip
 SHAPES: Mapping[str, Sequence[int]] = {
     "BROADCAST_TO": (1,), "FILL": (0,), "RESHAPE": (1,), "RESIZE_BILINEAR": (1,), "RESIZE_NEAREST_NEIGHBOR": (1,),
-    "TILE": (1,),
+    "SCATTER_ND": (2,), "TILE": (1,), "TRANSPOSE_CONV": (0,),
 }  # fmt: skip
 """Inputs of operations that say a shape alone, by their numbers."""
 CORES = {
@@ -160,6 +160,7 @@ class _Reader:
             approximates=f"quantized to {' and '.join(sorted(short))}" if short else "",
             metadata={_text(each.name): "" for each in self.model.metadata or []},
             called=_called(self.model),
+            numbered=tuple(int(at) for at in self.main.outputs),
         )
 
     def _stored(self, tensor: Any) -> Any:
@@ -374,9 +375,13 @@ def _outputs(model: Any) -> tuple[int, ...]:
 
 
 def _called(model: Any) -> dict[Key, str]:
-    """Names of the outputs in the signature, where there is one."""
+    """Names of inputs and outputs in the signature, where there is one."""
     signed = (model.signatureDefs or ())[:1]
-    return {int(one.tensorIndex): _text(one.name) for each in signed for one in each.outputs or ()}
+    return {
+        int(one.tensorIndex): _text(one.name)
+        for each in signed
+        for one in (*(each.inputs or ()), *(each.outputs or ()))
+    }
 
 
 def _ends(part: Any) -> list[int]:

@@ -36,8 +36,9 @@ CORES = {
 }  # fmt: skip
 NORMS = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
 SHAPES: Mapping[str, Sequence[int]] = {
-    "BroadcastTo": (1,), "Fill": (0,), "Reshape": (1,), "ResizeBilinear": (1,), "ResizeNearestNeighbor": (1,),
-    "TensorListFromTensor": (1,), "TensorListReserve": (0, 1), "TensorListStack": (1,), "Tile": (1,),
+    "BroadcastTo": (1,), "Conv2DBackpropInput": (0,), "Conv3DBackpropInputV2": (0,), "Fill": (0,), "Reshape": (1,),
+    "ResizeBilinear": (1,), "ResizeNearestNeighbor": (1,), "TensorListFromTensor": (1,), "TensorListReserve": (0, 1),
+    "TensorListStack": (1,), "Tile": (1,),
 }  # fmt: skip
 """Inputs of operations that say a shape alone, by their numbers."""
 SHOWN = ("bool", "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8")
@@ -277,15 +278,23 @@ class Watched:
             return
         by_mark = {mark: key for key, mark in marks.items()}
         self._steps = {step: by_mark.get(shown_marks[key]) for step, key in steps.items()}
-        self._ends = [ends[each] for each in outputs]
+        self._outputs, self._ends = outputs, [ends[each] for each in outputs]
         order = sorted(range(len(graph.inputs)), key=lambda at: natural(graph.inputs[at].name))
         self._file = replace(graph, inputs=tuple(graph.inputs[at] for at in order))
         self._exercise = Exercise(self._file, self._ends)
 
-    def see(self, rows: Sequence[Array]) -> None:
-        """The same rows that the signatures were given."""
-        if not (self._failed or self._state):
-            self._exercise.see(self._file.trace(rows))
+    def see(self, rows: Sequence[Array]) -> dict[str, Array]:
+        """The same rows that the signatures were given.
+
+        Returns:
+            What the layers and the outputs are on the way to what is served, by name; nothing of what is not on it.
+        """
+        if self._failed or self._state:
+            return {}
+        tensors = self._file.trace(rows)
+        self._exercise.see(tensors)
+        known = {**self._steps, **dict(zip(self._outputs, self._ends, strict=True))}
+        return {name: tensors[key] for name, key in known.items() if key is not None}
 
     def left_open(self, program: Program) -> Unexercised:
         """What the rows so far could not show."""
