@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -172,6 +173,12 @@ def compile_source(path: Path, command: str, compiler: Compiler, folder: Path, m
     except subprocess.TimeoutExpired as error:
         raise PortError(f"{path} does not compile", found=f"no end in {SECONDS:.0f} s") from error
     if done.returncode != 0:
+        if "main" in done.stderr and not re.search(r"\bmain\s*\(", path.read_text(encoding="utf-8", errors="replace")):
+            raise PortError(
+                f"{path} has no main", found="functions alone, which no program calls",
+                expected="a program as porter export writes it, which reads rows and tells what its layers give",
+                remedy="verify the file with the main that it was written with, and cut that off where it is linked",
+            )  # fmt: skip
         said = [line for line in done.stderr.splitlines() if "error" in line.lower()] or done.stderr.splitlines()
         raise PortError(
             f"{path} does not compile", found=(said or ["nothing said"])[0][:300],

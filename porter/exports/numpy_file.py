@@ -67,7 +67,13 @@ def write(network: Network, path: Path, options: WriteOptions) -> None:
 
     Raises:
         UnbuildableError: a layer that cannot be held.
+        UsageError: a file name that Python, or NumPy, has for a module of its own.
     """
+    if path.stem == "numpy" or path.stem in sys.stdlib_module_names:
+        raise UsageError(
+            f"output {path.name}", found=f"the name of a module, {path.stem}, which the file itself would import",
+            expected="a name that neither Python nor NumPy has", remedy=f"write to {path.stem}_network.py",
+        )  # fmt: skip
     plan = make_plan(network, options, "Python")
     path.write_text("\n".join(_lines(plan)) + "\n", encoding="utf-8")
 

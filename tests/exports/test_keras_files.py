@@ -150,6 +150,22 @@ def test_arrays_of_another_model(square, fixtures, tmp_path):
         porter.verify(square, tmp_path / "a.weights.h5")
 
 
+@pytest.mark.parametrize(("name", "refused"), [("optimizer/vars/0", False), ("layers/dense_9/vars/0", True)])
+def test_arrays_of_layers_that_the_network_has_not(square, tmp_path, name, refused):
+    """The model that they are of does something behind its other layers; an optimizer is no layer."""
+    import h5py
+
+    path = tmp_path / "a.weights.h5"
+    porter.build(square).save_weights(path)
+    with h5py.File(path, "r+") as kept:
+        kept[name] = np.zeros(3)
+    if not refused:
+        assert porter.verify(square, path, search=False, rows=50).verdict == "parity"
+        return
+    with pytest.raises(porter.PortError, match="dense_9/vars/0, which belong to no layer"):
+        porter.verify(square, path)
+
+
 def test_arrays_that_were_not_loaded_do_not_pass(square, tmp_path, monkeypatch):
     from porter.ports.keras import stored
 
