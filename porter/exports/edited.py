@@ -33,7 +33,8 @@ NUMBER = re.compile(
     r"([-+]?(?:0x[0-9a-f]+\.?[0-9a-f]*p[-+]?\d+|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)|nan|inf|infinity)((?:_\w+|f)?)",
     re.IGNORECASE,
 )
-STRINGS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'")
+TEXT = r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
+STRINGS = re.compile(TEXT)
 COMPARED = r"[?%&|^~]|[<>=!/]=|[<>]|!(?!\$)|"
 
 
@@ -42,7 +43,7 @@ class Language:
     """How a language is read.
 
     Attributes:
-        comments: what is none of its code.
+        comments: finds what is none of its code, as its only group; strings, in which that is text, are found as well.
         decides: what makes code do one thing or another.
         plain: what looks like that and decides nothing: headers of loops, text that is put together.
     """
@@ -54,7 +55,7 @@ class Language:
 
 LANGUAGES: Mapping[str, Language] = {
     "c": Language(
-        re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL),
+        re.compile(TEXT + r"|(/\*.*?\*/|//(?:\\\r?\n|[^\n])*)", re.DOTALL),
         re.compile(
             r"^\s*#|" + COMPARED + r"\(\s*(?:unsigned|int|long|short|char)\b|\(\s*\w+\s*\*+\s*\)|"
             r"static(?!\s+const\b)|\b(?:if|else|while|"
@@ -65,7 +66,7 @@ LANGUAGES: Mapping[str, Language] = {
         re.compile(r"\bfor\s*\([^;()]*;\s*\w+\s*[<>]=?\s*\w+\s*;[^;()]*\)"),
     ),
     "fortran": Language(
-        re.compile(r"!(?!\$|dir\$|gcc\$)[^\n]*", re.IGNORECASE),
+        re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|(!(?!\$|dir\$|gcc\$)[^\n]*)", re.IGNORECASE),
         re.compile(
             r"^\s*#|!\w*\$|[<>]|[=/]=|\.(?:eq|ne|lt|gt|le|ge|and|or|not|eqv|neqv)\.|\b(?:if|where|merge|select|while|go\s*to|"
             r"save|stop|random_\w+|system_clock|cpu_time|date_and_time|get_\w+|max|min|mod|modulo|nint|int|floor|ceiling|"
@@ -75,7 +76,7 @@ LANGUAGES: Mapping[str, Language] = {
         re.compile(r"(?!)"),
     ),
     "numpy": Language(
-        re.compile(r"#[^\n]*"),
+        re.compile(r"(?:\"\"\".*?\"\"\"|\'\'\'.*?\'\'\'|" + TEXT + r")|(#[^\n]*)", re.DOTALL),
         re.compile(
             COMPARED + r"//|\b(?:if|elif|else|while|try|except|raise|assert|global|nonlocal|import|from|exec|eval|"
             r"compile|open|[gsh]e?t?a?s?attr|len|shape|size|ndim|__\w+__|where|select|piecewise|maximum|minimum|f?max|f?min|clip|"
@@ -192,7 +193,8 @@ def _times(factor: float, found: re.Match[str]) -> str:
 
 def _parts(text: str, language: str) -> tuple[list[Line], list[Line]]:
     """The lines of code and those of comments, each with its number; lines of numbers alone are neither."""
-    spans = [found.span() for found in LANGUAGES[language].comments.finditer(text)]
+    found = (each.span(1) for each in LANGUAGES[language].comments.finditer(text))
+    spans = [(start, end) for start, end in found if start >= 0]
     spans = sorted([*spans, *_docstrings(text)]) if language == "numpy" else spans
     code, said, at = list[str](), list[str](), 0
     for start, end in spans:

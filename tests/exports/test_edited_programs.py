@@ -21,6 +21,13 @@ MAY_DIFFER = {
     "what was computed before": ("c", TANH["c"], "    static long n; return F(tanh)(z) + (real)(++n / 100000000);"),
     "what stands around it": ("c", "#include <math.h>", '#include <math.h>\n#pragma GCC optimize("fast-math")'),
     "what it is given": ("c", r"(\w+_layers\(inputs, layers\);)", r"\1 ((real *)inputs)[0] = 0;"),
+    "what looks like a comment": (
+        "c",
+        TANH["c"],
+        '    const char *a = "/*"; if (z == 0.1234567) return 1; (void)a; a = "*/"; return F(tanh)(z);',
+    ),
+    "a comment that goes on": ("fortran", TANH["fortran"], "    y = tanh(z); if (len('!') > 1) y = z ! as usual"),
+    "a string with a hash": ("numpy", TANH["numpy"], "    y = np.tanh(x), '#'; return y[0] if len(x) < 10**6 else x"),
     "a missing value": ("fortran", TANH["fortran"], "    y = merge(0.0_wp, tanh(z), ieee_is_nan(z))"),
     "another compiler's word": ("fortran", TANH["fortran"], "    y = tanh(z)\n!$  y = z"),
     "how Python is started": ("numpy", TANH["numpy"], "    return np.tanh(x) if __debug__ else x"),
