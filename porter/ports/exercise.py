@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from porter.ports.file_graph import FileGraph, FileNode, Key
 from reference.operations.embedding import Embedding
+from reference.operations.masking import Masking
 from reference.trace import Program
 
 Array = NDArray[np.generic]
@@ -50,7 +51,7 @@ class Unexercised:
     Attributes:
         random: a sentence on what may be other numbers each time; "" for nothing.
         idle: on what never did anything.
-        counted: on what depends on how many rows there are.
+        counted: on what depends on how many rows there are, or on other rows.
         bent: on conditions inside of loops.
         elsewhere: a sentence each on steps that are computed from something else than the legacy steps are.
     """
@@ -84,6 +85,8 @@ class Exercise:
     _handed: dict[tuple[int, Key], bool] = field(default_factory=dict)
     """By operation and input, whether it gave that input's numbers so far."""
     _has_rows: set[Key] = field(default_factory=set)
+    _sizes: dict[Key, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    _rowless: set[Key] = field(default_factory=set)
     _zero: set[Key] = field(default_factory=set)
     """What was 0 somewhere, of what is held within limits."""
     _counts: dict[Key, bytes] = field(default_factory=dict)
@@ -104,6 +107,13 @@ class Exercise:
             for key in node.outputs:
                 if key in tensors:
                     self._see(at, node, key, tensors)
+                    self._measure(key, tensors[key], len(given[0]) if given else 0)
+
+    def _measure(self, key: Key, made: Array, rows: int) -> None:
+        """Real numbers of which there are as many for other numbers of rows are none of rows."""
+        if key in self._live and made.dtype.kind == "f" and rows:
+            before, shape = self._sizes.setdefault(key, (rows, made.shape))
+            self._rowless |= {key} if before != rows and shape == made.shape else set()
 
     def _see(self, at: int, node: FileNode, key: Key, tensors: Mapping[Key, Array]) -> None:
         made = tensors[key]
@@ -131,10 +141,10 @@ class Exercise:
         """
         drawn = [node for node in self._nodes if node.role == "random" or any(map(_draws, node.inside))]
         judged = set(places.values())
-        words = self._of_words(program)
+        told = self._of_words(program) | {places.get(step.name, -1) for step in program.steps if _masks_by_zero(step)}
         idle = [
             node for at, node in enumerate(self._nodes)
-            if self._is_idle(at, node, judged) and not set(node.outputs) <= words
+            if self._is_idle(at, node, judged) and not set(node.outputs) <= told
         ]  # fmt: skip
         masks = {"Where", "SelectV2"} if any(getattr(step, "masked", False) for step in program.steps) else set()
         bent = [node for node in self._nodes if (BENT - masks) & set(node.inside)]
@@ -143,11 +153,17 @@ class Exercise:
             f"{_named(drawn)}: other numbers each time, or a state that is kept" if drawn else "",
             f"{_named(idle)}: did nothing on any of the rows that were compared, so that it is not known what "
             f"{'they do' if len(idle) > 1 else 'it does'} on others" if idle else "",
-            f"{_named(counting)}: computes with how many rows there are; other numbers were not compared"
-            if counting else "",
+            "; ".join(self._of_rows(counting)),
             f"{_named(bent)}: its loop has conditions, of which it is not known whether they were met" if bent else "",
             tuple(_from_elsewhere(self.file, program, places)),
         )  # fmt: skip
+
+    def _of_rows(self, counting: Sequence[FileNode]) -> Iterator[str]:
+        mixing = [node for node in self._nodes if self._rowless & set(node.outputs)]
+        if counting:
+            yield f"{_named(counting)}: computes with how many rows there are; other numbers were not compared"
+        if mixing and self.file.batch is None:
+            yield f"{_named(mixing)}: makes one of all rows, or takes one of them for others"
 
     @property
     def is_shapeless(self) -> bool:
@@ -278,6 +294,11 @@ def walk_back(file: FileGraph, start: Key, stops: Collection[Key]) -> tuple[set[
             node = makers[key]
             pending += [] if node.role == "counts" else [each for each in node.inputs if each not in node.shapes]
     return found, [key for node in file.nodes for key in node.outputs if key in passed]
+
+
+def _masks_by_zero(step: object) -> bool:
+    """Whether what a step makes 0 is 0 already."""
+    return isinstance(step, Masking) and step.value == 0
 
 
 def laid_out(file: FileGraph, key: Key) -> set[Key]:
