@@ -81,7 +81,7 @@ LANGUAGES: Mapping[str, Language] = {
             COMPARED + r"//|\b(?:if|elif|else|while|try|except|raise|assert|global|nonlocal|import|from|exec|eval|"
             r"compile|open|[gsh]e?t?a?s?attr|len|shape|size|ndim|__\w+__|where|select|piecewise|maximum|minimum|f?max|f?min|clip|"
             r"sign|is\w+|nan\w*|random|time|environ|sys|floor|ceil|rint|round|mod|heaviside|copysign|any|all|cum\w+|"
-            r"arange|and|or|not)\b"
+            r"arange|and|or|not|append|extend|insert|pop|update|setdefault|iter|next|yield|class)\b|\bdef\b[^:]*="
         ),
         re.compile(r"\"\"\s*%"),
     ),
@@ -144,7 +144,8 @@ def judge_text(network: Network, source: Source, *, is_tested: bool) -> list[Mod
     ]
     if not edited:
         return modes
-    deciding = [line for line in edited if language.decides.search(language.plain.sub("", STRINGS.sub('""', line[1])))]
+    kept = _kept_between_calls(code, source.language)
+    deciding = [line for line in edited if line in kept or _decides(language, line[1])]
     if deciding:
         told = (
             f"{_cited(deciding)}: what is computed may depend on that, on how it is compiled, or on inputs that no row "
@@ -156,6 +157,26 @@ def judge_text(network: Network, source: Source, *, is_tested: bool) -> list[Mod
             Mode(f"{_cited(edited)}: not as porter writes it, and judged as it was compiled here", is_told=True)
         )
     return [*modes, *(_still_tests(source) if is_tested else ())]
+
+
+def _decides(language: Language, line: str) -> bool:
+    return language.decides.search(language.plain.sub("", STRINGS.sub('""', line))) is not None
+
+
+def _kept_between_calls(code: Sequence[Line], language: str) -> set[Line]:
+    """Declarations of what keeps its value from call to call: outside of functions; in Fortran with a first value."""
+    depth, found = 0, set[Line]()
+    for number, line in code:
+        if language == "c" and depth == 0 and re.fullmatch(r"(?!.*\b(?:const|typedef)\b)[^(){}#]+;", line):
+            found.add((number, line))
+        depth += line.count("{") - line.count("}")
+        outside = language == "fortran" and depth == 0 and not re.search(r"\bparameter\b", line, re.IGNORECASE)
+        if outside and re.search(r"::.*[^=<>/]=(?!=)", line):
+            found.add((number, line))
+    if language == "fortran":
+        end = next((at for at, (_, line) in enumerate(code) if line.lower() == "contains"), 0)
+        found |= {each for each in code[:end] if "::" in each[1] and "parameter" not in each[1].lower()}
+    return found
 
 
 def _still_tests(source: Source) -> Iterator[Mode]:

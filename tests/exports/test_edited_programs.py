@@ -19,6 +19,9 @@ MAY_DIFFER = {
     "a number that hardly ever comes": ("c", TANH["c"], "    return z == 0.1234567 ? 1 : F(tanh)(z);"),
     "a comparison without a branch": ("c", TANH["c"], "    return F(tanh)(z) + (z == 0.1234567);"),
     "what was computed before": ("c", TANH["c"], "    static long n; return F(tanh)(z) + (real)(++n / 100000000);"),
+    "what is kept outside": ("c", r"(static real act_tanh)", r"real late = 1;\n\1"),
+    "what is kept in the module": ("fortran", r"(parameter, public :: wp = \w+)", r"\1\n  real(wp) :: late"),
+    "a default that is kept": ("numpy", r"def tanh\(x\):", "def tanh(x, late=[]):"),
     "what stands around it": ("c", "#include <math.h>", '#include <math.h>\n#pragma GCC optimize("fast-math")'),
     "what it is given": ("c", r"(\w+_layers\(inputs, layers\);)", r"\1 ((real *)inputs)[0] = 0;"),
     "what looks like a comment": (
