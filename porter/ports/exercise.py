@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from porter.ports.file_graph import FileGraph, FileNode, Key
 from reference.operations.embedding import Embedding
 from reference.operations.masking import Masking
+from reference.rounding.recurrent_steps import directions
 from reference.trace import Program
 
 Array = NDArray[np.generic]
@@ -26,6 +27,8 @@ BENT = {
     "LessEqual", "LessOrEqual", "NotEqual", "SelectV2", "StatelessIf", "Where",
 }  # fmt: skip
 """Operations by which a loop does one thing or another."""
+WRITTEN_WITH = {"elu": {"Greater", "Where"}, "selu": {"Greater", "Where"}, "softplus": {"Equal", "Where"}}
+"""Those that porter writes an activation with."""
 LINEAR = {"ADD", "ADDV2", "BIASADD", "DIV", "MUL", "REALDIV", "SUB"}
 """Of such an operation with one tensor and constants one row of numbers says what it does to all."""
 NONNEGATIVE = {
@@ -146,8 +149,8 @@ class Exercise:
             node for at, node in enumerate(self._nodes)
             if self._is_idle(at, node, judged) and not set(node.outputs) <= told
         ]  # fmt: skip
-        masks = {"Where", "SelectV2"} if any(getattr(step, "masked", False) for step in program.steps) else set()
-        bent = [node for node in self._nodes if (BENT - masks) & set(node.inside)]
+        known = _own_conditions(program)
+        bent = [node for node in self._nodes if (BENT - known) & set(node.inside)]
         counting = self._counting() if self.file.batch is None else []
         return Unexercised(
             f"{_named(drawn)}: other numbers each time, or a state that is kept" if drawn else "",
@@ -294,6 +297,19 @@ def walk_back(file: FileGraph, start: Key, stops: Collection[Key]) -> tuple[set[
             node = makers[key]
             pending += [] if node.role == "counts" else [each for each in node.inputs if each not in node.shapes]
     return found, [key for node in file.nodes for key in node.outputs if key in passed]
+
+
+def _own_conditions(program: Program) -> set[str]:
+    """The conditions that loops have of themselves: of masks, and of activations that are written with them."""
+    cells = [one.cell for step in program.steps for one in directions(step)]
+    names = {
+        each.name for cell in cells for each in (cell.activation, getattr(cell, "recurrent_activation", None))
+        if each is not None
+    }  # fmt: skip
+    is_masked = any(getattr(step, "masked", False) for step in program.steps)
+    return set[str]().union(
+        {"Where", "SelectV2"} if is_masked else (), *(WRITTEN_WITH[name] for name in names if name in WRITTEN_WITH)
+    )
 
 
 def _masks_by_zero(step: object) -> bool:
