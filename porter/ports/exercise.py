@@ -162,7 +162,8 @@ class Exercise:
         )  # fmt: skip
 
     def _of_rows(self, counting: Sequence[FileNode]) -> Iterator[str]:
-        mixing = [node for node in self._nodes if self._rowless & set(node.outputs)]
+        taken = {key for node in self._nodes for key in node.inputs}.union(self.ends)
+        mixing = [node for node in self._nodes if self._rowless & taken & set(node.outputs)]
         if counting:
             yield f"{_named(counting)}: computes with how many rows there are; other numbers were not compared"
         if mixing and self.file.batch is None:
