@@ -58,6 +58,7 @@ def take_account(
     probes_of: ProbesOf,
     *,
     is_rewritten: bool = False,
+    taken_in: str | None = None,
 ) -> Account:
     """Hold every piece of a port that no step was paired with, and every way to treat a missing value, against nothing.
 
@@ -69,6 +70,7 @@ def take_account(
         ordinary: by step at parity, (rows, n) of what the port hands it.
         probes_of: draws probes for a step alone.
         is_rewritten: whether the port was judged along its own way, where many pieces together may compute a step.
+        taken_in: the format of the port's inputs, in which it may hand out its outputs as well.
     """
     causes = [cause for atom in _unclaimed(pairing, atoms) for cause in _not_idle(pairing, atoms, atom, tensors)]
     notes = []
@@ -76,7 +78,7 @@ def take_account(
         if pair.block is not None:
             step, rows = steps[pair.step.name], ordinary.get(pair.step.name)
             found = [] if is_rewritten else list(_surplus(step, pair.block, rows, probes_of))
-            causes.extend(found or _nearly_idle(step, pair.block, rows, atoms, tensors, probes_of))
+            causes.extend(found or _nearly_idle(step, pair.block, rows, atoms, tensors, probes_of, taken_in))
             swallowed = _loses_nan(pair.step.name, steps[pair.step.name], pair.block, tensors)
             if isinstance(swallowed, Cause):
                 causes.append(swallowed)
@@ -121,6 +123,7 @@ def _nearly_idle(
     atoms: Sequence[Atom],
     tensors: Mapping[int, Array],
     probes_of: ProbesOf,
+    taken_in: str | None,
 ) -> Iterator[Cause]:
     """Pieces of a block that nearly hand on what is usual and do more to other numbers, and that its step needs not."""
     active = [atom for atom in block.atoms if atom.kind not in ("identity", "merge")]
@@ -130,7 +133,7 @@ def _nearly_idle(
         if atom.is_core or not _nearly_hands_on(atom, tensors[atom.entry]):
             continue
         # A cast to what the layer behind it computes in is what that layer does by itself.
-        reach, compute = _reach(atoms, atom), _computed_behind(atoms, atom)
+        reach, compute = _reach(atoms, atom), _computed_behind(atoms, atom, taken_in)
         told = what_it_changes(atom, tensors[atom.entry], compute, reach=reach, may_refuse=True)
         rest = replace(block, atoms=tuple(each for each in block.atoms if each is not atom))
         sets = {"ordinary rows": rows, "rows of the other sign": _other_sign(step, rows), **probes_of(step, block)}
@@ -145,12 +148,12 @@ def _nearly_idle(
         yield Cause("unexplained", step.name, message, taken_out(atom.names), told)
 
 
-def _computed_behind(atoms: Sequence[Atom], atom: Atom) -> str | None:
-    """The format in which the next piece computes that does anything; None behind the last."""
+def _computed_behind(atoms: Sequence[Atom], atom: Atom, taken_in: str | None) -> str | None:
+    """The format in which the next piece computes that does anything; behind the last that of the port's inputs."""
     at = next(number for number, each in enumerate(atoms) if each.key == atom.key)
     active = (each for each in atoms[at + 1 :] if each.kind not in ("identity", "merge") and each.precision is not None)
     following = next(active, None)
-    return None if following is None or following.precision is None else following.precision.compute
+    return taken_in if following is None or following.precision is None else following.precision.compute
 
 
 def _nearly_hands_on(atom: Atom, ordinary: Array) -> bool:

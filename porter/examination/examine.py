@@ -106,6 +106,7 @@ def examine(
         _ordinary(judged, walk, inputs, rewritten is not None),
         _probes_of,
         is_rewritten=rewritten is not None,
+        taken_in=graph.input_dtypes[0],
     )
     causes, doubts = walk.steadiness.tell(judged[-1].name, whole, any(atom.is_training for atom in graph.atoms))
     otherwise = () if causes else walk.steadiness.judge(judged, atoms)

@@ -327,7 +327,10 @@ def _project(name: str, file: str) -> Iterator[str]:
 
 def open_file(path: Path, *, trusted: bool) -> TracedPort:
     """The file compiled and run; see ``open_source``."""
-    return open_source(path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to c")
+    return open_source(
+        path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to c", language="c", write=write,
+        testing=(["-std=c99", "-DSELFTEST"], []),
+    )  # fmt: skip
 
 
 ARRAY = re.compile(r"static const real (\w+)_(kernel|bias)\[(\d+)\] = \{([^}]*)\}")

@@ -51,24 +51,34 @@ def describe_choice(
     return Choice(told, next(filter(None, doubts), ""))
 
 
+def describe_order(names: Sequence[str]) -> str:
+    """What is to be said of outputs that bear the network's names, and stand in another order."""
+    return (
+        "the outputs were judged by their names, and do not stand in the network's order, which is "
+        f"{', '.join(names)}: whoever takes them by their numbers gets others"
+    )
+
+
 def _doubt(
     file: FileGraph, tensors: Mapping[Key, Array], key: Key, judged: Sequence[Key], recorded: Collection[str]
 ) -> str:
     """Why another output may be taken for this one."""
     own = tensors[key]
-    rivals = [
-        other for other in file.outputs
-        if other not in judged and tensors[other].size == own.size and tensors[other].tobytes() != own.tobytes()
-    ]  # fmt: skip
-    named = [other for other in rivals if file.names.get(other) in recorded]
-    before = [other for other in rivals if file.outputs.index(other) < file.outputs.index(key)]
+    rivals = [each for each in file.outputs if each not in judged and not _same(tensors[each], own)]
+    named = [each for each in rivals if {file.names.get(each), file.called.get(each)} & {*recorded}]
+    orders = [order for order in (file.outputs, file.numbered) if key in order]
+    before = [each for each in rivals if any(order.index(each) < order.index(key) for order in orders)]
     if not (named or before):
         return ""
     other, why = (named[0], "bears its name") if named else (before[0], "comes first")
     return (
-        f"{_names(file, [key])} is nearest to the network's output and was judged; {_names(file, [other])}, of as many "
-        f"numbers, gives others and {why}: whoever takes that gets another network; leave one of them in the file"
+        f"{_names(file, [key])} is nearest to the network's output and was judged; {_names(file, [other])} gives "
+        f"others and {why}: whoever takes that gets another network; leave one of them in the file"
     )
+
+
+def _same(one: Array, other: Array) -> bool:
+    return bool(one.size == other.size and one.tobytes() == other.tobytes())
 
 
 def _names(file: FileGraph, keys: Sequence[Key]) -> str:

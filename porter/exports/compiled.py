@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from porter.errors import PortError, UsageError
+from porter.exports.edited import Source
 from porter.exports.plan import as_identifier
-from porter.exports.program import ask
+from porter.exports.program import SelfTest, ask, run_selftest
+from porter.exports.registry import Write
 from porter.ports.traced import TracedPort
 from reference.precision import Precision
 
@@ -70,6 +73,9 @@ def open_source(
     trusted: bool,
     portable: str,
     main_for: Callable[[str], str] = lambda text: "",
+    language: str,
+    write: Write,
+    testing: tuple[Sequence[str], Sequence[str]],
 ) -> TracedPort:
     """A source file compiled, with what its program says of itself.
 
@@ -80,6 +86,9 @@ def open_source(
         trusted: whether its code may be run.
         portable: how to write it anew.
         main_for: the main that a source without one needs; "" where it has one.
+        language: as ``porter.exports.edited`` has it.
+        write: writes porter's own text.
+        testing: how the documentation says that it tests itself: flags of the compiler, words for the program.
 
     Raises:
         UsageError: its code may not be run.
@@ -100,7 +109,11 @@ def open_source(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    precision = Precision(program.precision, program.precision)
+    precision, own = Precision(program.precision, program.precision), replace(compiler, flags=tuple(testing[0]))
+
+    def selftest(text: str) -> SelfTest:
+        return selftest_of(text, path.suffix, own, testing[1], main_for(text))
+
     port = TracedPort(
         path.name,
         f"{version_of(command)} {' '.join(compiler.flags)}",
@@ -113,9 +126,23 @@ def open_source(
         call=program.call,
         rate=program.rate,
         program=program,
-    )
+        source=Source(language, text, program.precision, write, selftest),
+    )  # fmt: skip
     weakref.finalize(port, shutil.rmtree, folder, ignore_errors=True)
     return port
+
+
+def selftest_of(text: str, suffix: str, compiler: Compiler, words: Sequence[str], main: str = "") -> SelfTest:
+    """What the test of itself of a source comes to, compiled and run with some words.
+
+    Raises:
+        PortError: it does not compile, or does not run.
+    """
+    with tempfile.TemporaryDirectory(prefix="porter-") as folder:
+        path = Path(folder) / f"source{suffix}"
+        path.write_text(text, encoding="utf-8")
+        binary = compile_source(path, compiler.find(), compiler, Path(folder), main)
+        return run_selftest((str(binary), *words), path.name)
 
 
 def by_names(arrays: Mapping[str, Any], names: Sequence[str] | Mapping[str, Any], dtype: Any) -> dict[str, Any]:
@@ -146,6 +173,12 @@ def compile_source(path: Path, command: str, compiler: Compiler, folder: Path, m
     except subprocess.TimeoutExpired as error:
         raise PortError(f"{path} does not compile", found=f"no end in {SECONDS:.0f} s") from error
     if done.returncode != 0:
+        if "main" in done.stderr and not re.search(r"\bmain\s*\(", path.read_text(encoding="utf-8", errors="replace")):
+            raise PortError(
+                f"{path} has no main", found="functions alone, which no program calls",
+                expected="a program as porter export writes it, which reads rows and tells what its layers give",
+                remedy="verify the file with the main that it was written with, and cut that off where it is linked",
+            )  # fmt: skip
         said = [line for line in done.stderr.splitlines() if "error" in line.lower()] or done.stderr.splitlines()
         raise PortError(
             f"{path} does not compile", found=(said or ["nothing said"])[0][:300],

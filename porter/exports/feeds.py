@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError
 from porter.examination.domain import network_inputs, port_limits
+from porter.examination.graphs.masked_rows import masked_inputs, with_masks
 from porter.examination.probes import draw_rows
 from porter.network import Network
 from porter.network.graph import KerasNetwork
@@ -72,6 +73,8 @@ def draw_rows_of(
     drawn = [
         _draw(each, shape, rows, words.get(each.name), rng) for each, shape in zip(network.inputs, shapes, strict=True)
     ]
+    by_name = dict(zip((each.name for each in network.inputs), drawn, strict=True))
+    drawn = list(with_masks(by_name, masked_inputs(network), recorded=False).values())
     if given is not None:
         drawn = [np.concatenate([np.asarray(own, np.float64), more]) for own, more in zip(given, drawn, strict=True)]
     _check(network, program, drawn)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from porter.errors import PortError
 from porter.examination.compare import compare_outputs
 from porter.examination.judging import cast
-from porter.exports.choice import Choice, describe_choice
+from porter.exports.choice import Choice, describe_choice, describe_order
+from porter.ports.exercise import Exercise, Unexercised, walk_back
 from porter.ports.file_atoms import precision_of
 from porter.ports.file_graph import FileGraph, Key
 from porter.ports.onnx_cells import walk as walk_cell
@@ -67,12 +68,14 @@ class UnrolledStates:
         taken: the sequence.
         dtypes: of the tensors.
         rows: shape of a row of each.
+        parts: what the sequence was put together of.
     """
 
     file: FileGraph
     taken: Place
     dtypes: Mapping[Key, Any]
     rows: Mapping[Key, tuple[int, ...]]
+    parts: tuple[Key, ...] = ()
 
     def __call__(self, step: Any, at: int, x: Array, begin: tuple[Array, ...], mask: Array | None) -> tuple[Array, ...]:
         """As ``reference.rounding.recurrent_steps`` asks for them: at each time step those nearest to what it makes.
@@ -91,7 +94,8 @@ class UnrolledStates:
 
     def _behind(self, x: Array, shape: tuple[int, ...]) -> list[Array]:
         """Every tensor of a state's size that is computed from the sequence alone."""
-        given = {self.taken.key: self.taken.write(x).astype(self.dtypes[self.taken.key])} | self._parts(x)
+        own = {self.taken.key: self.taken.write(x).astype(self.dtypes[self.taken.key])}
+        given = own | divided(self.parts, x, self.rows, self.dtypes)
         known, wanted = set(given), list[Key]()
         for node in self.file.nodes:
             if node.inputs and set(node.inputs) <= known and not set(node.outputs) <= known:
@@ -102,22 +106,6 @@ class UnrolledStates:
         return [np.asarray(each, np.float64).reshape(shape) for each in made.values()
                 if each.size == size and len(each) == shape[0] and each.dtype.kind == "f"]  # fmt: skip
 
-    def _parts(self, x: Array) -> dict[Key, Array]:
-        """The time steps of the sequence, where the file has put it together of them, and goes on from these."""
-        makers = {key: node for node in self.file.nodes for key in node.outputs}
-        maker = makers.get(self.taken.key)
-        while maker is not None and len(maker.inputs) == 1:  # turned, after it was put together
-            maker = makers.get(maker.inputs[0])
-        if maker is None or len(maker.inputs) != x.shape[1]:
-            return {}
-        size = x[:1, 0].size
-        if any(int(np.prod(self.rows[key])) != size for key in maker.inputs):
-            return {}
-        return {
-            key: x[:, time].reshape(len(x), *self.rows[key]).astype(self.dtypes[key])
-            for time, key in enumerate(maker.inputs)
-        }
-
     @staticmethod
     def _nearest(tensors: Sequence[Array], wanted: Array) -> Array:
         gaps = [_gap(each, wanted) for each in tensors]
@@ -125,6 +113,47 @@ class UnrolledStates:
         if not gaps or not gaps[best] <= NEAR * max(float(np.ptp(wanted)), LEAST):
             raise KeyError("no tensor of the file is the state after a time step")
         return tensors[best]
+
+
+def time_steps(file: FileGraph, place: Place, shape: tuple[int, ...], tensors: Mapping[Key, Array]) -> tuple[Key, ...]:
+    """The tensors that a sequence was put together of, which the file may go on from; none of anything else.
+
+    Args:
+        file: the graph.
+        place: of the sequence.
+        shape: of a row of it.
+        tensors: a trace, in which they have to be its time steps.
+    """
+    makers = {made: node for node in file.nodes for made in node.outputs}
+    maker = makers.get(place.key)
+    while maker is not None and len(maker.inputs) == 1:  # turned, after it was put together
+        maker = makers.get(maker.inputs[0])
+    if maker is None or len(shape) < 2 or len(maker.inputs) != shape[0]:
+        return ()
+    rows = len(tensors[place.key])
+    sequence = place.read(tensors, (rows, *shape)).reshape(rows, shape[0], -1)
+    same = all(_same(tensors[each], sequence[:, time]) for time, each in enumerate(maker.inputs))
+    return maker.inputs if same else ()
+
+
+def _same(part: Array, wanted: Array) -> bool:
+    return part.size == wanted.size and np.array_equal(
+        part.reshape(wanted.shape), wanted, equal_nan=part.dtype.kind == "f"
+    )
+
+
+def divided(
+    parts: Sequence[Key], x: Array, rows: Mapping[Key, tuple[int, ...]], dtypes: Mapping[Key, Any]
+) -> dict[Key, Array]:
+    """The time steps of a sequence as the file has them.
+
+    Args:
+        parts: as ``time_steps`` gives them.
+        x: (rows, steps, ...) the sequence.
+        rows: shape of a row of each tensor.
+        dtypes: of the tensors.
+    """
+    return {each: x[:, time].reshape(len(x), *rows[each]).astype(dtypes[each]) for time, each in enumerate(parts)}
 
 
 @dataclass(frozen=True)
@@ -142,6 +171,8 @@ class FilePairing:
         sides: by recurrent step, how many directions it has.
         rows: shape of a row of each tensor.
         choice: which of its outputs are the network's.
+        exercise: watches its operations.
+        parts: of a sequence that the file has put together, its time steps.
     """
 
     file: FileGraph
@@ -154,6 +185,8 @@ class FilePairing:
     sides: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice)
+    exercise: Exercise | None = None
+    parts: Mapping[Key, tuple[Key, ...]] = field(default_factory=dict)
 
     def traced(self, outputs: Sequence[str]) -> TracedPort:
         """The file as a port that shows what its steps give."""
@@ -169,7 +202,12 @@ class FilePairing:
             states={name: states for name in self.places if (states := self._states(name)) is not None},
             notes=tuple(filter(None, [self.choice.told])),
             doubts=tuple(filter(None, [self.choice.doubt])),
+            left_open=self._left_open,
         )
+
+    def _left_open(self, program: Program) -> Unexercised:
+        places = {name: place.key for name, place in self.places.items()}
+        return Unexercised() if self.exercise is None else self.exercise.left_open(program, places)
 
     def _alone(self, name: str, rows: Sequence[Array]) -> Array:
         place = self.places[name]
@@ -179,7 +217,12 @@ class FilePairing:
             taken.key: taken.write(np.asarray(each)).astype(self.dtypes[taken.key])
             for taken, each in zip(self.takes[name], rows, strict=True)
         }
-        found = self.file.run_between(given, [place.key])
+        for taken, each in zip(self.takes[name], rows, strict=True):
+            given = {**divided(self.parts.get(taken.key, ()), np.asarray(each), self.rows, self.dtypes), **given}
+        _, between = walk_back(self.file, place.key, set(given))
+        found = self.file.run_between(given, list(dict.fromkeys([*between, place.key])))
+        if self.exercise is not None:
+            self.exercise.see({**given, **found})
         return place.read(found, (len(rows[0]), *self.shapes[name]))
 
     def _states(self, name: str) -> Any:
@@ -189,7 +232,8 @@ class FilePairing:
         taken = self.takes[name]
         cells = self._cells(self.places[name].key, {place.key for place in taken}) if self.file.cells else []
         if not cells and len(taken) == 1:
-            return UnrolledStates(self.file, taken[0], self.dtypes, self.rows)
+            parts = self.parts.get(taken[0].key, ())
+            return UnrolledStates(self.file, taken[0], self.dtypes, self.rows, parts)
         if len(cells) != self.sides[name]:
             return None
 
@@ -218,6 +262,8 @@ class FilePairing:
 
     def _run(self, inputs: Sequence[Array]) -> dict[str, Array]:
         tensors = self.file.trace(inputs)
+        if self.exercise is not None:
+            self.exercise.see(tensors)
         rows = len(inputs[0])
         return {name: place.read(tensors, (rows, *self.shapes[name])) for name, place in self.places.items()}
 
@@ -240,9 +286,10 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
     named = _by_name(file, program, traces, tensors)
     whole = len(named) == len(program.steps)
     places = named if whole else _ByNumbers(file, program, tensors).pair(given, named)
+    outputs = file.outputs_by_name(program.outputs)
     for number, name in enumerate(program.outputs):
         if name in shapes:
-            places = {**places, name: _end(file, number, program, traces[name], tensors)}
+            places = {**places, name: _end(replace(file, outputs=outputs), number, program, traces[name], tensors)}
     ordered = {step.name: places[step.name] for step in program.steps if step.name in places}
     default = _precision(file, tensors, file.keys) or Precision("float32", "float32")
     precisions = {name: _precision(file, tensors, [place.key]) or default for name, place in ordered.items()}
@@ -258,7 +305,11 @@ def pair_file(file: FileGraph, program: Program, feeds: Mapping[str, Array]) -> 
     rows = {key: array.shape[1:] for key, array in tensors.items()}
     ends = [ordered[name].key for name in program.outputs if name in ordered]
     choice = describe_choice(file, tensors, ends, {place.key for place in ordered.values()}, program.outputs)
-    return FilePairing(file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows, choice)
+    choice = choice if outputs == file.outputs else replace(choice, doubt=describe_order(program.outputs))
+    parts = {place.key: time_steps(file, place, shapes[name], tensors) for name, place in ordered.items()}
+    return FilePairing(
+        file, ordered, shapes, whole, precisions, takes, dtypes, sides, rows, choice, Exercise(file, ends), parts
+    )
 
 
 def _precision(file: FileGraph, tensors: Mapping[Key, Array], keys: Sequence[Key]) -> Precision | None:

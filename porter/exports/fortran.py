@@ -318,8 +318,9 @@ def _quoted(name: str) -> str:
 def open_file(path: Path, *, trusted: bool) -> TracedPort:
     """The file compiled and run; see ``open_source``."""
     return open_source(
-        path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to fortran", main_for=_main_for
-    )
+        path, COMPILER, read_arrays, trusted=trusted, portable="porter export --to fortran", main_for=_main_for,
+        language="fortran", write=write, testing=([], ["--selftest"]),
+    )  # fmt: skip
 
 
 def _main_for(text: str) -> str:

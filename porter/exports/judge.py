@@ -21,6 +21,7 @@ from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power, word_power
 from porter.examination.probes import FAR, far_rows
 from porter.examination.suspect import Stored
+from porter.exports.edited import judge_text
 from porter.exports.feeds import chain_inputs, draw_rows_of, enlarge, every_word
 from porter.exports.naming import explain, in_another_form
 from porter.exports.program_modes import Mode, judge_modes
@@ -29,6 +30,7 @@ from porter.formats.programs import build_program
 from porter.formats.samples import Samples
 from porter.network import Network
 from porter.network.graph import KerasNetwork
+from porter.ports.exercise import Unexercised
 from porter.ports.traced import TracedPort
 from porter.reading.check import Reading
 from porter.reading.held import Held, hold
@@ -59,6 +61,7 @@ ALONG = (
     "its states are hidden; walked by the legacy cell in the port's format, all that it gives lies within the bound of "
     "one time step"
 )
+UNSTEADY = "take out what is random or keeps a state"
 BRANCHED = {"relu", "leaky_relu", "elu", "selu", "relu6", "thresholded_relu"}
 """Activations that do one thing on one side and another on the other."""
 
@@ -124,15 +127,18 @@ def verify_traced(
     feeds = sets[ORDINARY][0]
     whole = judge_whole(program, port, feeds, [each for each, _ in sets.values()])
     findings = [*_findings(judged, diagnoses), *_findings_of_whole(judged, whole, port)]
-    modes = _modes(program, port, sets, is_right=not findings)
+    modes = _modes(network, program, port, sets, is_right=not findings)
     findings += [mode.finding(judged[-1].name, port.name) for mode in modes if mode.code]
+    unseen = Unexercised() if port.left_open is None else port.left_open(program)
+    findings += random_findings(unseen, judged[-1].name, findings)
+    doubts = (*port.doubts, *unseen.doubts)
     reading = reading_of(network, program, golden)
     judgement = Judgement(
         rows=[_row(one) for one in judged],
         findings=findings,
-        is_settled=_is_compared(judged) and all(mode.is_judged for mode in modes) and not port.doubts,
+        is_settled=_is_compared(judged) and all(mode.is_judged for mode in modes) and not doubts,
         note="; ".join((*port.notes, _export_note(port, judged, sets, whole), *(mode.told for mode in modes))),
-        notes=(*port.notes, *port.doubts, *_notes(judged, port, whole, modes)),
+        notes=(*port.notes, *doubts, *_notes(judged, port, whole, modes)),
         link="export",
     )
     held = None if golden is None else _held(program, port, golden, reading)
@@ -397,12 +403,18 @@ def _joined(program: Program, sets: Iterable[Feeds]) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in program.inputs} if parts else {}
 
 
-def _modes(program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, bool]], *, is_right: bool) -> list[Mode]:
+def _modes(
+    network: Network, program: Program, port: TracedPort, sets: Mapping[str, tuple[Feeds, bool]], *, is_right: bool
+) -> list[Mode]:
     """What a program does beside its functions; nothing of any other runtime."""
     if port.program is None:
         return []
     joined = _joined(program, [feeds for feeds, is_far in sets.values() if not is_far])
-    return judge_modes(program, port.program, list(joined.values()), port.precision, is_right=is_right)
+    modes = judge_modes(program, port.program, list(joined.values()), port.precision, is_right=is_right)
+    if port.source is None:
+        return modes
+    is_tested = is_right and not any(mode.code for mode in modes) and len(port.program.golden()[0]) > 0
+    return [*modes, *judge_text(network, port.source, is_tested=is_tested)]
 
 
 def _swallows(program: Program, port: TracedPort, feeds: Feeds) -> str:
@@ -460,7 +472,7 @@ def _findings_of_whole(judged: Sequence[Judged], whole: Whole, port: TracedPort)
     found = []
     if not whole.is_steady:
         message = f"{last}: {port.name} gives other numbers for the same rows when it is run again"
-        found.append(Finding("call.unsteady", last, (), message, "", "take out what is random or keeps a state"))
+        found.append(Finding("call.unsteady", last, (), message, "", UNSTEADY))
     if whole.apart:
         message = f"{last}: what is called of {port.name} gives other outputs than its layers, by {whole.apart:.3g}"
         remedy = f"hand on what the last layer gives, or write it anew with {port.portable}"
@@ -470,6 +482,13 @@ def _findings_of_whole(judged: Sequence[Judged], whole: Whole, port: TracedPort)
         evidence = word_evidence(whole.comparison, 0, None)
         found.append(Finding("unexplained", last, (), message, evidence, f"write it anew with {port.portable}"))
     return found
+
+
+def random_findings(unseen: Unexercised, layer: str, found: Sequence[Finding]) -> list[Finding]:
+    """The mistake of a port that draws random numbers or keeps a state, where it was not found already."""
+    if not unseen.random or any(each.code == "call.unsteady" for each in found):
+        return []
+    return [Finding("call.unsteady", layer, (), f"{layer}: {unseen.random}", "", UNSTEADY)]
 
 
 def _is_compared(judged: Sequence[Judged]) -> bool:
@@ -536,7 +555,7 @@ def _notes(judged: Sequence[Judged], port: TracedPort, whole: Whole, modes: Sequ
         notes.append(f"the port has layers that the legacy formula has not, as it is read: {told}{question}")
     if whole.swallows:
         notes.append(f"{whole.swallows}: a missing value (NaN) becomes a number, which the legacy network hands on")
-    notes += [mode.told for mode in modes if not mode.is_judged]
+    notes += [mode.told for mode in modes if mode.is_told or not mode.is_judged]
     if port.alone is None:
         notes.append("the runtime shows what layers give and runs none alone: no layer was fed with probes of its own")
     return tuple(notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from math import prod
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import UsageError
+from porter.exports.edited import Source
 from porter.exports.numpy_graph import write_arrays, write_functions
 from porter.exports.numpy_text import ARGUMENTS, FUNCTIONS, NEEDED, array, called
 from porter.exports.plan import (
@@ -29,7 +31,7 @@ from porter.exports.plan import (
     make_plan,
     stored_arrays,
 )
-from porter.exports.program import ask
+from porter.exports.program import SelfTest, ask, run_selftest
 from porter.exports.registry import Format, WriteOptions, register
 from porter.network import Network
 from porter.ports.traced import TracedPort
@@ -65,7 +67,13 @@ def write(network: Network, path: Path, options: WriteOptions) -> None:
 
     Raises:
         UnbuildableError: a layer that cannot be held.
+        UsageError: a file name that Python, or NumPy, has for a module of its own.
     """
+    if path.stem == "numpy" or path.stem in sys.stdlib_module_names:
+        raise UsageError(
+            f"output {path.name}", found=f"the name of a module, {path.stem}, which the file itself would import",
+            expected="a name that neither Python nor NumPy has", remedy=f"write to {path.stem}_network.py",
+        )  # fmt: skip
     plan = make_plan(network, options, "Python")
     path.write_text("\n".join(_lines(plan)) + "\n", encoding="utf-8")
 
@@ -214,11 +222,19 @@ def open_file(path: Path, *, trusted: bool) -> TracedPort:
         )
     program = ask((sys.executable, "-I", str(path)), path.name)
     precision = Precision(program.precision, program.precision)
+    source = Source("numpy", path.read_text(encoding="utf-8"), program.precision, write, _selftest)
     return TracedPort(
         path.name, f"NumPy {np.__version__}", program.run, program.outputs, precision, path=path,
         weights=cache(lambda: by_names(read_arrays(path), program.layers)), portable="porter export --to numpy",
-        call=program.call, rate=program.rate, program=program,
+        call=program.call, rate=program.rate, program=program, source=source,
     )  # fmt: skip
+
+
+def _selftest(text: str) -> SelfTest:
+    with tempfile.TemporaryDirectory(prefix="porter-") as folder:
+        path = Path(folder) / "source.py"
+        path.write_text(text, encoding="utf-8")
+        return run_selftest((sys.executable, "-I", str(path), "--selftest"), path.name)
 
 
 def read_arrays(path: Path) -> dict[str, tuple[Array, Array | None]]:

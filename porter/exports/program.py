@@ -29,6 +29,29 @@ VERSION = "1"
 
 
 @dataclass(frozen=True)
+class SelfTest:
+    """What a program's test of itself came to, for people and for other programs.
+
+    Attributes:
+        says: whether it says that it passed.
+        ends: whether it ends as programs do that are content.
+    """
+
+    says: bool
+    ends: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether nobody would take it for failed."""
+        return self.says and self.ends
+
+    @property
+    def failed(self) -> bool:
+        """Whether nobody would take it for passed."""
+        return not (self.says or self.ends)
+
+
+@dataclass(frozen=True)
 class Program:
     """A program that can be started.
 
@@ -109,8 +132,8 @@ class Program:
         inputs, outputs, allowed = np.split(np.frombuffer(told, "<f8").reshape(-1, row), [given, given + made], axis=1)
         return inputs, outputs, allowed
 
-    def passes_selftest(self, shift: float = 0.0) -> bool:
-        """Whether it says so, and ends as programs do that are content.
+    def selftest(self, shift: float = 0.0) -> SelfTest:
+        """What its test of itself comes to.
 
         Args:
             shift: added to the outputs that it expects.
@@ -118,8 +141,7 @@ class Program:
         Raises:
             PortError: it cannot be started, or does not end.
         """
-        done = _run((*self.command, "--selftest", repr(shift)), self.name, b"")
-        return done.returncode == 0 and b"passed" in done.stdout and b"FAILED" not in done.stdout
+        return run_selftest((*self.command, "--selftest", repr(shift)), self.name)
 
     def _ends(self) -> dict[str, tuple[int, ...]]:
         return {name: self.layers[name] for name in self.outputs}
@@ -135,6 +157,20 @@ class Program:
             return float(told)
         except ValueError as error:
             raise PortError(f"the port {self.name}", found=f"{told[:40]!r} rows a second") from error
+
+
+def run_selftest(command: Sequence[str], name: str) -> SelfTest:
+    """What a test of itself comes to.
+
+    Args:
+        command: that runs it.
+        name: of its file, for people.
+
+    Raises:
+        PortError: it cannot be started, or does not end.
+    """
+    done = _run(command, name, b"")
+    return SelfTest(b"passed" in done.stdout and b"FAILED" not in done.stdout, done.returncode == 0)
 
 
 def ask(command: Sequence[str], name: str) -> Program:

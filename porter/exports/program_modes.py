@@ -39,12 +39,14 @@ class Mode:
         code: of the mistake in it; "" for none.
         remedy: what to do about that.
         is_judged: whether it could be judged.
+        is_told: whether people are to hear of it, whatever the verdict is.
     """
 
     told: str
     code: str = ""
     remedy: str = ""
     is_judged: bool = True
+    is_told: bool = False
 
     def finding(self, layer: str, name: str) -> Finding:
         """The mistake, at the last row of the report."""
@@ -66,7 +68,12 @@ def judge_modes(
     Raises:
         PortError: it does not run.
     """
-    return [_text(program, inputs, precision), _selftest(reference, program, precision, is_right)]
+    modes = [_text(program, inputs, precision), _selftest(reference, program, precision, is_right)]
+    own = list(program.inputs)
+    if own != list(reference.inputs) and sorted(own) == sorted(reference.inputs):
+        told = f"the inputs are said to be {', '.join(own)}, and it computes with {', '.join(reference.inputs)}"
+        modes.append(Mode(told, "inputs.permuted", "name them in the order in which they are taken"))
+    return modes
 
 
 # --- text -----------------------------------------------------------------------------------------------------------
@@ -132,11 +139,11 @@ def _selftest(reference: Reference, program: Program, precision: Precision, is_r
     if wrong:
         return Mode(wrong, WRONG_TEST, REMEDY)
     told = f"its test of itself has {len(inputs)} rows of the reference and"
-    if program.passes_selftest(BEYOND * float(allowed.max(initial=0.0)) if len(inputs) else 0.0):
+    if not program.selftest(BEYOND * float(allowed.max(initial=0.0)) if len(inputs) else 0.0).failed:
         return Mode(f"{told} passes with other outputs as well", WRONG_TEST, REMEDY)
     if not len(inputs):
         return Mode("it has no rows to test itself with, for want of a bound from end to end")
-    if program.passes_selftest():
+    if program.selftest().passed:
         return Mode(f"{told} passes, and fails with other outputs")
     return Mode(f"{told} fails", WRONG_TEST if is_right else "", REMEDY)
 

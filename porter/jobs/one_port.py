@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from porter.diagnosis.diagnose import diagnose
-from porter.errors import UnbuildableError
+from porter.errors import PorterError, PortError, UnbuildableError
 from porter.examination.examine import examine
 from porter.examination.rewriting.reduced import describe, reduced_to
 from porter.examination.rewriting.widened import shown_by, widened_to
 from porter.exports.judge import verify_traced
+from porter.exports.like import legacy_port
 from porter.exports.opening import open_port
+from porter.formats import read
+from porter.formats.folders import is_plain_folder, open_folder
+from porter.formats.opened import open_file
+from porter.formats.readers import family_of
 from porter.formats.samples import Samples
 from porter.jobs.escape import no_escape
 from porter.jobs.file_port import check_unmended, verify_file
@@ -22,7 +27,7 @@ from porter.jobs.gradients import OF_CHAINS, OF_KERAS, unasked, with_gradients, 
 from porter.jobs.mending import check_remedy, for_file
 from porter.jobs.physical import in_other_units
 from porter.jobs.saving import staged, write_model
-from porter.network import Network
+from porter.network import Dense, Network
 from porter.network.graph import KerasNetwork
 from porter.network.placement import check_unplaced
 from porter.ports.file_graph import FileGraph
@@ -41,8 +46,40 @@ def opened_port(network: Network, port: Any, placement: str | None, *, trusted: 
     Raises:
         PorterError: a file that holds no port.
     """
+    legacy = _legacy_port(network, Path(port)) if isinstance(port, str | Path) and loading.is_plain else None
+    if legacy is not None:
+        return legacy
     model = open_port(port, trusted=trusted, loading=loading) if isinstance(port, str | Path) else port
     return model.into(network, placement) if isinstance(model, StoredArrays) else model
+
+
+def _legacy_port(network: Network, path: Path) -> TracedPort | None:
+    """A file of the network's own legacy format, such as one that was written back; None for anything else.
+
+    Keras itself loads models of its earlier versions.
+
+    Raises:
+        PorterError: it cannot be read as the network was.
+    """
+    try:
+        with open_folder(path) if is_plain_folder(path) else open_file(path) as opened:
+            family = family_of(opened).name
+    except PorterError:
+        return None
+    if family != network.family or isinstance(network, KerasNetwork):
+        return None
+    declared = {key: value for key, value in network.declarations.items() if value is not None}
+    written = read(path, **declared)
+    found, expected = ([layer.name for layer in each.layers] for each in (written, network))
+    if (written.widths, found) != (network.widths, expected):
+        raise PortError(
+            f"the port {path}", found=f"the layers {', '.join(found)} of {'-'.join(map(str, written.widths))}",
+            expected=f"{', '.join(expected)} of {'-'.join(map(str, network.widths))}",
+            remedy="check that this is a file of that network",
+        )  # fmt: skip
+    arrays = {layer.name: (layer.kernel, layer.bias) for layer in written.layers if isinstance(layer, Dense)}
+    told = f"{path.name} is a legacy file itself: its values were compared, and nothing of how such files are read"
+    return replace(legacy_port(written, path), weights=lambda: arrays, notes=(told,))
 
 
 def verify_port(

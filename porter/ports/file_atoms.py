@@ -28,6 +28,8 @@ def cut(graph: FileGraph, tensors: Mapping[Key, Array], end: Key, *, finely: boo
     start = graph.inputs[0].key
     found: list[Atom] = []
     for nodes, entry, leaving in _crossings(_ancestors(graph.nodes, end), start, end):
+        if len(nodes) == 1 and _only_widens(nodes[0], tensors[entry], tensors[leaving]) and leaving != end:
+            continue  # what follows is fed with the wider numbers
         if finely and sum(node.is_core for node in nodes) > 1:
             # What computes shapes hands on whole numbers, and is no piece of the network.
             found += [_alone(graph, tensors, node) for node in nodes if tensors[node.outputs[0]].dtype.kind not in "iu"]
@@ -36,18 +38,26 @@ def cut(graph: FileGraph, tensors: Mapping[Key, Array], end: Key, *, finely: boo
     return tuple(found)
 
 
+def _only_widens(node: FileNode, taken: Array, made: Array) -> bool:
+    """Whether an operation hands on real numbers in a format that holds every one of them."""
+    return (
+        node.kind == "identity" and taken.dtype.kind == made.dtype.kind == "f" and taken.shape == made.shape
+        and taken.dtype.itemsize < made.dtype.itemsize
+    )  # fmt: skip
+
+
 def _ancestors(nodes: Sequence[FileNode], end: Key) -> list[FileNode]:
     wanted, kept = {end}, []
     for node in reversed(nodes):
         if wanted & set(node.outputs):
             kept.append(node)
-            wanted |= set(node.inputs)
+            wanted |= set(node.inputs) - set(node.shapes)  # a shape is no number that passes
     return kept[::-1]
 
 
 def _crossings(nodes: Sequence[FileNode], start: Key, end: Key) -> Iterator[tuple[tuple[FileNode, ...], Key, Key]]:
     """Nodes between one tensor through which everything passes and the next, with both tensors."""
-    last_use = {key: index for index, node in enumerate(nodes) for key in node.inputs}
+    last_use = {key: at for at, node in enumerate(nodes) for key in node.inputs if key not in node.shapes}
     live, entry = {start}, start
     pending: list[FileNode] = []
     for index, node in enumerate(nodes):
@@ -110,7 +120,9 @@ def _runner(graph: FileGraph, tensors: Mapping[Key, Array], entry: Key, leaving:
             fed = np.ascontiguousarray(rows.reshape(len(rows), *shape).astype(dtype))
         if entry == leaving:
             return fed
-        return graph.run_between({entry: fed}, [leaving])[leaving]
+        start = graph.inputs[0].key  # for shapes that are computed from it
+        given = {start: np.ones((len(fed), *tensors[start].shape[1:]), tensors[start].dtype), entry: fed}
+        return graph.run_between(given, [leaving])[leaving]
 
     return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from porter.ports.blocks import Kind
 
 Array = NDArray[Any]
 Key = int
+Role = Literal["", "arranges", "selects", "counts", "random"]
+"""What an operation does to numbers: computes with them; puts them elsewhere, or takes some together; takes some out;
+says how many there are; draws them, or keeps them between calls."""
 RunPart = Callable[[Mapping[Key, Array], Sequence[Key]], dict[Key, Array]]
 RunWhole = Callable[[Sequence[Array]], list[Array]]
 Parameters = Callable[[], tuple[Array, Array | None]]
@@ -36,6 +39,9 @@ class FileNode:
         is_conditional: whether what it does depends on a condition on its input.
         activation: what is fused behind a dense operation, callable on preactivations; None where nothing is.
         variables: the format in which its arrays are kept, where that is another than it computes in.
+        role: what it does to numbers.
+        shapes: those of its inputs that say a shape alone.
+        inside: operations of the graphs that stand inside it.
     """
 
     name: str
@@ -48,6 +54,9 @@ class FileNode:
     is_conditional: bool = False
     activation: Callable[[Array], Array] | None = None
     variables: str | None = None
+    role: Role = ""
+    shapes: tuple[Key, ...] = ()
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,8 @@ class FileGraph:
         approximates: why its numbers are no rounding of the network's ("int8"), or "".
         metadata: texts that the file carries, by key.
         cells: what advances a recurrent operation by one time step, by the tensors that it gives.
+        called: names by which inputs are fed and outputs asked for, where these are others than their tensors'.
+        numbered: the outputs as a runtime numbers them that does not go by their names, where that is another order.
     """
 
     name: str
@@ -102,14 +113,25 @@ class FileGraph:
     approximates: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     cells: Mapping[Key, Callable[..., tuple[Array, ...]]] = field(default_factory=dict)
+    called: Mapping[Key, str] = field(default_factory=dict)
+    numbered: tuple[Key, ...] = ()
+
+    def outputs_by_name(self, names: Sequence[str]) -> tuple[Key, ...]:
+        """The outputs in the order of some names, where those are the names that they are asked for by; else as is."""
+        own = [self.called.get(key, self.names.get(key, "")).partition(":")[0] for key in self.outputs]
+        if len(set(own)) < len(own) or set(own) != set(names):
+            return self.outputs
+        return tuple(self.outputs[own.index(name)] for name in names)
 
     def by_name(self, names: Sequence[str]) -> FileGraph:
         """The same with its inputs in another order: that of a network's, where they bear its names for them.
 
         Whoever runs the file feeds it by name. TensorFlow adds its own to them.
         """
-        own = [each.name.removeprefix("serving_default_").partition(":")[0] for each in self.inputs]
-        if len(set(own)) < len(own) or set(own) != set(names):
+        told = [each.name.removeprefix("serving_default_").partition(":")[0] for each in self.inputs]
+        called = [self.called.get(each.key, "") for each in self.inputs]
+        own = next((one for one in (called, told) if len(set(one)) == len(one) and set(one) == set(names)), None)
+        if own is None:
             return self
         order = [own.index(name) for name in names]
         if order == sorted(order):
@@ -167,14 +189,17 @@ class FileGraph:
         count = len(next(iter(given.values())))
         if self.batch is None or count == self.batch:
             return self.run(given, wanted)
-        parts = [self.run({key: rows[at] for key, rows in given.items()}, wanted) for at in _batches(count, self.batch)]
-        return {key: np.concatenate([part[key] for part in parts])[:count] for key in wanted}
+        parts = [
+            self.run({key: _rows(rows, at) for key, rows in given.items()}, wanted)
+            for at in _batches(count, self.batch)
+        ]
+        return {key: _joined([part[key] for part in parts], count) for key in wanted}
 
     def _whole_in_batches(self, fed: Sequence[Array]) -> list[Array]:
         count = len(fed[0])
         if self.batch is None or count == self.batch:
             return self.whole(fed)
-        parts = [self.whole([rows[at] for rows in fed]) for at in _batches(count, self.batch)]
+        parts = [self.whole([_rows(rows, at) for rows in fed]) for at in _batches(count, self.batch)]
         return [np.concatenate(outputs)[:count] for outputs in zip(*parts, strict=True)]
 
     def run_between(self, given: Mapping[Key, Array], wanted: Sequence[Key]) -> dict[Key, Array]:
@@ -195,6 +220,16 @@ class FileGraph:
             ) from error
 
 
+def _joined(parts: Sequence[Array], count: int) -> Array:
+    """Rows of several batches as one; what has none, such as a shape, is the same in each."""
+    return np.concatenate(parts)[:count] if parts[0].ndim else parts[0]
+
+
 def _batches(count: int, size: int) -> list[NDArray[np.intp]]:
-    """Places of the rows of each batch; the last is filled up with the last row."""
-    return [np.minimum(np.arange(start, start + size), count - 1) for start in range(0, count, size)]
+    """Places of the rows of each batch; the last is filled up with the last row, and a batch without any is one."""
+    return [np.minimum(np.arange(start, start + size), count - 1) for start in range(0, max(count, 1), size)]
+
+
+def _rows(rows: Array, places: NDArray[np.intp]) -> Array:
+    """Rows by their places; zeros where there is none."""
+    return rows[places] if len(rows) else np.zeros((len(places), *rows.shape[1:]), rows.dtype)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError, first_line
 from porter.ports.blocks import Kind
-from porter.ports.file_graph import FileGraph, FileInput, FileNode, Key
+from porter.ports.file_graph import FileGraph, FileInput, FileNode, Key, Role
 from porter.ports.packages import require
 
 Array = NDArray[Any]
@@ -27,6 +27,23 @@ ACTIVATIONS = {
 }  # fmt: skip
 AFFINE = {"ADD", "SUB", "MUL", "DIV"}
 IDENTITY = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CAST"}
+ARRANGING = IDENTITY | {
+    "AVERAGE_POOL_2D", "BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "DEQUANTIZE", "GATHER", "GATHER_ND",
+    "MAX_POOL_2D", "MEAN", "MIRROR_PAD", "PACK", "PAD", "PADV2", "QUANTIZE", "REDUCE_MAX", "REDUCE_MIN",
+    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V",
+    "STRIDED_SLICE", "SUM", "TILE", "TRANSPOSE", "UNPACK",
+}  # fmt: skip
+SELECTING = {"GATHER", "SLICE", "SPLIT", "STRIDED_SLICE", "UNPACK"}
+COUNTING = {"RANK", "SHAPE"}
+RANDOM = {
+    "ASSIGN_VARIABLE", "BERNOULLI", "CALL_ONCE", "MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM",
+    "READ_VARIABLE", "VAR_HANDLE",
+}  # fmt: skip
+SHAPES: Mapping[str, Sequence[int]] = {
+    "BROADCAST_TO": (1,), "FILL": (0,), "RESHAPE": (1,), "RESIZE_BILINEAR": (1,), "RESIZE_NEAREST_NEIGHBOR": (1,),
+    "SCATTER_ND": (2,), "TILE": (1,), "TRANSPOSE_CONV": (0,),
+}  # fmt: skip
+"""Inputs of operations that say a shape alone, by their numbers."""
 CORES = {
     "BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV",
     "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "LSTM", "RNN", "SVDF",
@@ -142,6 +159,8 @@ class _Reader:
             batch=None if None in sides or len(sides) != 1 else sides.pop(),
             approximates=f"quantized to {' and '.join(sorted(short))}" if short else "",
             metadata={_text(each.name): "" for each in self.model.metadata or []},
+            called=_called(self.model),
+            numbered=tuple(int(at) for at in self.main.outputs),
         )
 
     def _stored(self, tensor: Any) -> Any:
@@ -185,7 +204,14 @@ class _Reader:
                 is_conditional=kind in CONDITIONS,
                 activation=FUSED[fused][1] if fused in FUSED and parameters is not None else None,
                 variables=self._kept_in(taken),
+                role=_role(kind),
+                shapes=self._shapes_of(operator, kind),
             )
+
+    def _shapes_of(self, operator: Any, kind: str) -> tuple[Key, ...]:
+        """Those of its inputs that say a shape alone."""
+        taken = [int(operator.inputs[at]) for at in SHAPES.get(kind, ()) if at < len(operator.inputs)]
+        return tuple(at for at in taken if at >= 0 and at not in self.constants)
 
     def _kept_in(self, taken: Sequence[int]) -> str | None:
         """The format of an operation's arrays where they are kept in float16, and made float32 as they are loaded."""
@@ -229,6 +255,14 @@ class _Reader:
         if data is None:
             return self.runner.run({}, [at])[at]
         return np.frombuffer(bytes(data), DTYPES[tensor.type]).reshape(tensor.shape)
+
+
+def _role(kind: str) -> Role:
+    if kind in RANDOM:
+        return "random"
+    if kind in COUNTING:
+        return "counts"
+    return "selects" if kind in SELECTING else "arranges" if kind in ARRANGING else ""
 
 
 def _text(name: Any) -> str:
@@ -338,6 +372,16 @@ def _outputs(model: Any) -> tuple[int, ...]:
     else:
         first = [key for key in keys if key in named.values()]
     return tuple(dict.fromkeys((*first, *keys)))
+
+
+def _called(model: Any) -> dict[Key, str]:
+    """Names of inputs and outputs in the signature, where there is one."""
+    signed = (model.signatureDefs or ())[:1]
+    return {
+        int(one.tensorIndex): _text(one.name)
+        for each in signed
+        for one in (*(each.inputs or ()), *(each.outputs or ()))
+    }
 
 
 def _ends(part: Any) -> list[int]:

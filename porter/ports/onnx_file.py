@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError, first_line
 from porter.ports.blocks import Kind
-from porter.ports.file_graph import FileGraph, FileInput, FileNode, Key
+from porter.ports.file_graph import FileGraph, FileInput, FileNode, Key, Role
 from porter.ports.onnx_cells import Advance, cell_of
 from porter.ports.packages import require
 
@@ -30,6 +30,18 @@ ACTIVATIONS = {
 AFFINE = {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
 IDENTITY = {"Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 """Operations that hand the numbers of a row on, in their order."""
+ARRANGING = IDENTITY | {
+    "AveragePool", "Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND", "GlobalAveragePool",
+    "GlobalMaxPool", "MaxPool", "Pad", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Resize", "ReverseSequence",
+    "Slice", "SpaceToDepth", "Split", "Tile", "Transpose", "Upsample",
+}  # fmt: skip
+"""Operations that put numbers elsewhere, or take some together."""
+SELECTING = {"Gather", "Slice", "Split"}
+COUNTING = {"Shape", "Size"}
+SHAPES: Mapping[str, Sequence[int]] = {
+    "ConstantOfShape": (0,), "Expand": (1,), "Reshape": (1,), "Resize": (2, 3), "Tile": (1,), "Upsample": (1,),
+}  # fmt: skip
+"""Inputs of operations that say a shape alone, by their numbers."""
 CORES = {
     "Attention", "Conv", "ConvTranspose", "DeformConv", "Einsum", "GRU", "Gemm", "LSTM", "MatMul", "MatMulInteger",
     "QLinearConv", "QLinearMatMul", "RNN",
@@ -299,7 +311,27 @@ class _Reader:
             parameters=parameters,
             is_core=node.op_type in CORES or not own,
             is_conditional=node.op_type in CONDITIONS,
+            role=self._role(node) if own else "",
+            shapes=tuple(
+                self.key(node.input[at])
+                for at in SHAPES.get(node.op_type, ())
+                if at < len(node.input) and node.input[at] and node.input[at] not in self.constant_names
+            ),
+            inside=tuple(inner.op_type for inner in inside(node)),
         )
+
+    def _role(self, node: Any) -> Role:
+        kind = node.op_type
+        if kind in RANDOM or (kind == "Dropout" and self._trains(node)):
+            return "random"
+        if kind in COUNTING:
+            return "counts"
+        return "selects" if kind in SELECTING else "arranges" if kind in ARRANGING else ""
+
+    def _trains(self, node: Any) -> bool:
+        """Whether a Dropout drops, or may."""
+        given = node.input[2] if len(node.input) > 2 else ""
+        return bool(given) and (given not in self.constant_names or bool(self._value(given).any()))
 
     def _kind(self, node: Any) -> Kind:
         if node.op_type in IDENTITY:
@@ -342,6 +374,15 @@ class _Reader:
 
 
 RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+
+
+def inside(node: Any) -> Iterator[Any]:
+    """The operations of the graphs inside an operation, at any depth."""
+    for attribute in node.attribute:
+        for graph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+            for inner in graph.node:
+                yield inner
+                yield from inside(inner)
 
 
 def taken_by(node: Any) -> Iterator[str]:

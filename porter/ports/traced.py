@@ -40,12 +40,16 @@ class TracedPort:
         rate: rows a second on given inputs, where the runtime measures that better than a call of ``run`` does.
         program: the program that it is (``porter.exports.program.Program``), which does more for its user than compute;
             None for any other runtime.
+        source: the text of a program, and what can be done with it (``porter.exports.edited.Source``); None where it is
+            none.
         alone: runs one layer by its name on arrays of its own, as ``run`` gives and takes them; None where the runtime
             runs none alone. It raises where a layer cannot be.
         states: by recurrent layer, what gives its states after each time step, as
             ``reference.rounding.recurrent_steps`` asks for them.
         notes: what the report says of it.
         doubts: why what somebody calls of it may not be what was judged, a sentence each.
+        left_open: what the rows of all calls so far could not show of a legacy program
+            (``porter.ports.exercise.Unexercised``); None where its operations are not known.
     """
 
     name: str
@@ -60,10 +64,12 @@ class TracedPort:
     call: Run | None = None
     rate: Callable[[Sequence[Array]], float] | None = None
     program: Any = None
+    source: Any = None
     alone: Callable[[str, Sequence[Array]], Array] | None = None
     states: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    left_open: Callable[[Any], Any] | None = None
 
     def precision_of(self, layer: str) -> Precision:
         """In which it computes a layer."""

@@ -72,6 +72,16 @@ def with_another_output(*, signed):
     return edit
 
 
+def with_a_hidden_output(place):
+    """What the first product gives as an output of the graph, in front of the own one or behind it."""
+
+    def edit(model):
+        graph = model.subgraphs[0]
+        graph.outputs = np.insert(graph.outputs, place, products(model)[0].outputs[0])
+
+    return edit
+
+
 def without_bias(number):
     def edit(model):
         bias = products(model)[number].inputs[2]

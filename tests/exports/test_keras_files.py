@@ -150,6 +150,22 @@ def test_arrays_of_another_model(square, fixtures, tmp_path):
         porter.verify(square, tmp_path / "a.weights.h5")
 
 
+@pytest.mark.parametrize(("name", "refused"), [("optimizer/vars/0", False), ("layers/dense_9/vars/0", True)])
+def test_arrays_of_layers_that_the_network_has_not(square, tmp_path, name, refused):
+    """The model that they are of does something behind its other layers; an optimizer is no layer."""
+    import h5py
+
+    path = tmp_path / "a.weights.h5"
+    porter.build(square).save_weights(path)
+    with h5py.File(path, "r+") as kept:
+        kept[name] = np.zeros(3)
+    if not refused:
+        assert porter.verify(square, path, search=False, rows=50).verdict == "parity"
+        return
+    with pytest.raises(porter.PortError, match="dense_9/vars/0, which belong to no layer"):
+        porter.verify(square, path)
+
+
 def test_arrays_that_were_not_loaded_do_not_pass(square, tmp_path, monkeypatch):
     from porter.ports.keras import stored
 
@@ -180,7 +196,9 @@ def test_a_saved_model_that_runs_python(square, tmp_path):
         porter.verify(square, tmp_path / "a")
 
 
-def test_what_is_served_is_judged_whatever_the_layers_beside_it_give(square, tmp_path):
+@pytest.fixture
+def verified(square, tmp_path):
+    """Verifies a SavedModel that serves some function of the model's outputs, the layers beside it as they are."""
     import keras
     import tensorflow as tf
 
@@ -188,22 +206,76 @@ def test_what_is_served_is_judged_whatever_the_layers_beside_it_give(square, tmp
     names = [each.name for each in model.layers[1:]]
     inner = keras.Function(model.inputs, [each.output for each in model.layers[1:]])
 
-    def verified(factor, **more):
-        folder, module = tmp_path / f"a{factor}", tf.Module()
-        module.model = model
+    def verify(serve, **more):
+        folder, module = tmp_path / "a", tf.Module()
+        module.model, module.calls = model, tf.Variable(0)
         made = {
-            "serving_default": lambda inputs: {"output_0": factor * model(inputs)},
+            "serving_default": lambda inputs: {"output_0": serve(model, inputs, module)},
             "layers": lambda inputs: dict(zip(names, keras.tree.flatten(inner([inputs])), strict=True)),
-            **more,
+            **{name: (lambda inputs, other=other: {"output_0": other(model, inputs)}) for name, other in more.items()},
         }
         spec = [tf.TensorSpec((None, 7), tf.float32, name="inputs")]
         signatures = {name: tf.function(f, spec, autograph=False).get_concrete_function() for name, f in made.items()}
         tf.saved_model.save(module, str(folder), signatures=signatures)
         return porter.verify(square, folder, rows=50)
 
-    assert verified(1.01).verdict == "mismatch"
-    report = verified(1, predict=lambda inputs: {"output_0": -model(inputs)})
+    return verify
+
+
+def test_what_is_served_is_judged_whatever_the_layers_beside_it_give(verified):
+    assert verified(lambda model, inputs, _: 1.01 * model(inputs)).verdict == "mismatch"
+    report = verified(lambda model, inputs, _: model(inputs), predict=lambda model, inputs: -model(inputs))
     assert report.verdict == "parity" and "predict not at all" in report.notes[0]
+
+
+def seldom(model, inputs, _):
+    import tensorflow as tf
+
+    outputs = model(inputs)
+    return tf.where(tf.math.is_nan(outputs), 0.0, outputs)
+
+
+def in_large_batches(model, inputs, _):
+    import tensorflow as tf
+
+    return tf.cond(tf.shape(inputs)[0] > 5000, lambda: -model(inputs), lambda: model(inputs))
+
+
+def late(model, inputs, module):
+    import tensorflow as tf
+
+    return model(inputs) + tf.cast(module.calls.assign_add(1) > 1000, tf.float32)
+
+
+def by_chance(model, inputs, _):
+    import tensorflow as tf
+
+    return model(inputs) + tf.cast(tf.random.uniform([]) > 0.99999, tf.float32)
+
+
+def of_other_arrays(model, inputs, _):
+    """The same numbers by other operations than those that show the layers."""
+    import tensorflow as tf
+
+    for each in model.layers[1:]:
+        inputs = each(tf.reverse(tf.reverse(inputs, [0]), [0]))
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("serve", "verdict", "told"),
+    [
+        (seldom, "inconclusive", "did nothing on any of the rows"),
+        (in_large_batches, "inconclusive", "computes with how many rows there are"),
+        (late, "mismatch", "a state that is kept"),
+        (by_chance, "mismatch", "other numbers each time"),
+        (of_other_arrays, "inconclusive", "is nothing that the outputs are made of"),
+    ],
+)
+def test_what_is_served_may_be_otherwise_seldom_or_late(verified, serve, verdict, told):
+    report = verified(serve)
+    assert report.verdict == verdict, str(report)
+    assert told in " ".join((*report.notes, *(each.message for each in report.findings)))
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing"])

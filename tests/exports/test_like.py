@@ -99,6 +99,23 @@ def test_values_alone_change(file, tmp_path):
     assert not np.allclose(plain_forward(tmp_path / "back.h5", rows), plain_forward(file, rows), atol=tolerance)
 
 
+def test_a_file_that_was_written_back_is_a_port(file, tmp_path):
+    """Read by its own reader, and judged layer by layer and number by number."""
+    legacy, back = porter.read(file), tmp_path / "back.h5"
+    porter.export(legacy, back, like=file)
+    report = porter.verify(file, back)
+    assert report.verdict == report.links["export"] == "parity" and report.links["reading"] != "proven"
+    assert any("is a legacy file itself" in note for note in report.notes)
+    porter.export(tuned(legacy), back, like=file, force=True)
+    report = porter.verify(file, back)
+    assert report.verdict == "mismatch" and {each.layer for each in report.findings} == {"Layer2", "Layer6"}
+
+
+def test_a_legacy_file_of_another_network_is_no_port(fixtures):
+    with pytest.raises(porter.PortError, match="of that network"):
+        porter.verify(fixtures / "square_7-7-7-7-7.h5", fixtures / "ocean_7-100-75-50-25-7.h5")
+
+
 def test_a_tuned_port_of_keras_comes_back(tmp_path):
     import keras
 

@@ -12,7 +12,7 @@ import porter
 from porter.exports.litert import calibration
 from porter.ports import litert_file
 from porter.ports.litert_file import _outputs
-from tests.exports import litert_files
+from tests.exports import graphs, litert_files
 from tests.exports.test_onnx_graphs import cnn, long_lstm, recurrent
 from tests.keras_legacy.files import layer, model, write
 
@@ -170,6 +170,17 @@ def test_who_calls_the_signature_may_get_another_output(square, tmp_path, signed
     path = litert_files.write(square, tmp_path / "a.tflite", litert_files.with_another_output(signed=signed))
     report = porter.verify(square, path, search=False, rows=50)
     assert report.verdict == report.links["export"] == verdict and "more not at all" in report.notes[0]
+
+
+@pytest.mark.parametrize("make", ["square", "recurrent"])
+@pytest.mark.parametrize(("place", "verdict"), [(1, "parity"), (0, "inconclusive")])
+def test_who_takes_the_first_output_may_get_a_hidden_layers(square, tmp_path, make, place, verdict):
+    """Whatever the signature says: many take outputs by their numbers."""
+    network = square if make == "square" else porter.read(graphs.recurrent(tmp_path / "a.h5", "SimpleRNN"))
+    path = litert_files.write(network, tmp_path / "a.tflite", litert_files.with_a_hidden_output(place))
+    report = porter.verify(network, path, search=False, rows=50)
+    assert report.verdict == report.links["export"] == verdict
+    assert ("comes first" in " ".join(report.notes)) == (place == 0)
 
 
 def test_outputs_stand_in_the_order_of_the_signature():

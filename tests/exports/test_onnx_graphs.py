@@ -100,7 +100,7 @@ def test_masked_time_steps(tmp_path):
     held = weights("rnn_1", ("kernel", "recurrent_kernel", "bias"), (3, 16), (4, 16), (16,))
     network = porter.read(write(tmp_path / "a.h5", model(entries), held))
     report = porter.verify(network, onnx_files.write(network, tmp_path / "a.onnx"))
-    assert all(row.verdict != "mismatch" for row in report.layers), str(report)
+    assert report.verdict == "parity", str(report)
 
 
 def swap(name, operation):
@@ -299,7 +299,7 @@ def test_layers_are_fed_with_wide_numbers_of_their_own(tmp_path, monkeypatch):
 
     monkeypatch.setattr(FilePairing, "_alone", refuse)
     monkeypatch.setattr("porter.exports.judge.enlarge", lambda *given: [])
-    assert porter.verify(network, path).verdict == "parity"  # so only they show it, and larger inputs
+    assert porter.verify(network, path).verdict == "inconclusive"  # so only they show it, and larger inputs
 
 
 @pytest.mark.subprocess

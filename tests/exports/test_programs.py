@@ -131,6 +131,20 @@ def test_nothing_is_overwritten_unasked(network, tmp_path, language):
     assert porter.export(network, path, force=True).verdict == "parity"
 
 
+def test_a_file_that_would_hide_a_module_from_itself_is_refused(network, tmp_path):
+    for name in ("numpy.py", "types.py"):
+        with pytest.raises(UsageError, match="the name of a module"):
+            porter.export(network, tmp_path / name)
+
+
+def test_functions_without_a_main_are_refused_with_what_to_do(network, tmp_path):
+    needs("c")
+    path, _ = written(network, tmp_path, "c")
+    path.write_text(path.read_text().split("#if defined(SELFTEST) || defined(MAIN)")[0])
+    with pytest.raises(PortError, match="with the main that it was written with"):
+        porter.verify(network, path, compile=True)
+
+
 def test_another_ending_is_refused(network, tmp_path, language):
     with pytest.raises(UsageError, match="ending"):
         porter.export(network, tmp_path / "net.txt", to=language)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porter.errors import PortError
 from porter.examination.domain import HOLDS, SHORT, check_input_dtypes
 from porter.examination.graphs.lengths import fill_shapes, merged, shapes_inside, takes
-from porter.examination.graphs.masked_rows import KINDS, draw_counts, put_value
+from porter.examination.graphs.masked_rows import masked_inputs, with_masks
 from porter.examination.graphs.probes import ELEMENTS
 from porter.formats.programs import build_program
 from porter.network.graph import KerasNetwork
@@ -67,7 +67,7 @@ def draw_feeds(
         rows = {each.name: np.asarray(values) for each, values in zip(network.inputs, given, strict=True)}
     else:
         rows = _draw(network, _shapes(network, graph, like), rng, lambda shapes: count_rows(graph, shapes))
-    rows = _with_masks(rows, _masked(network), given is not None)
+    rows = with_masks(rows, masked_inputs(network), given is not None)
     return {name: values.astype(dtypes[name]) for name, values in rows.items()}
 
 
@@ -86,7 +86,7 @@ def draw_other_lengths(network: KerasNetwork, graph: PortGraph, rng: np.random.G
         if not takes(graph, filled) or sizes(graph, filled)[1] > OTHERS_HELD or not accepts(filled):
             continue
         rows = _draw(network, filled, rng, lambda _: OTHER_ROWS)
-        rows = _with_masks(rows, _masked(network), recorded=False)
+        rows = with_masks(rows, masked_inputs(network), recorded=False)
         dtypes = dict(zip(rows, graph.input_dtypes, strict=True))
         yield {name: values.astype(dtypes[name]) for name, values in rows.items()}
 
@@ -164,38 +164,6 @@ def _shapes(network: KerasNetwork, graph: PortGraph, like: Sequence[Array] | Non
     if like is not None and len(like) == len(known):
         known = [np.shape(values)[1:] for values in like]
     return fill_shapes(graph, known, _acceptance(network))
-
-
-def _with_masks(rows: Mapping[str, Array], masked: Mapping[str, float], recorded: bool) -> dict[str, Array]:
-    """Rows in which every kind of time step is masked; behind rows that were recorded, which stay as they are."""
-    if not masked:
-        return dict(rows)
-    kept = len(next(iter(rows.values()))) if recorded else 0
-    found = {}
-    for name, own in rows.items():
-        values = np.concatenate([own, own[:KINDS]]) if recorded else own
-        if name in masked and values.ndim > 1:
-            counts = draw_counts(*values.shape[:2])
-            counts[:kept] = True
-            found[name] = put_value(values, masked[name], counts, kept)
-        else:
-            found[name] = values
-    return found
-
-
-def _masked(network: KerasNetwork) -> dict[str, float]:
-    """What masks a time step, for the inputs that go straight to a layer that masks."""
-    calls = {call.name: call for call in network.calls}
-    found: dict[str, float] = {}
-    for call in network.calls:
-        if call.gives_mask not in ("any", "nonzero"):
-            continue
-        layer, name = network.layer(call.layer), call.inputs[0].name
-        while name in calls and network.layer(calls[name].layer).operation == "Identity":  # type: ignore[union-attr]
-            name = calls[name].inputs[0].name
-        if name not in calls:
-            found[name] = float(np.float32(layer.parameters["value"])) if call.gives_mask == "any" else 0.0  # type: ignore[union-attr]
-    return found
 
 
 def count_rows(graph: PortGraph, shapes: Sequence[tuple[int, ...]]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.network.graph import KerasNetwork
 from reference.operations.masking import Mask, Masking
 
 Array = NDArray[Any]
@@ -73,3 +75,35 @@ def draw_numbers(step: Any, shape: tuple[int, ...], dtype: Any, rng: np.random.G
     if not isinstance(step, Mask | Masking) or len(shape) < 3:
         return values
     return put_value(values, np.float32(step.value), draw_counts(*shape[:2]))
+
+
+def with_masks(rows: Mapping[str, Array], masked: Mapping[str, float], recorded: bool) -> dict[str, Array]:
+    """Rows in which every kind of time step is masked; behind rows that were recorded, which stay as they are."""
+    if not masked:
+        return dict(rows)
+    kept = len(next(iter(rows.values()))) if recorded else 0
+    found = {}
+    for name, own in rows.items():
+        values = np.concatenate([own, own[:KINDS]]) if recorded else own
+        if name in masked and values.ndim > 1:
+            counts = draw_counts(*values.shape[:2])
+            counts[:kept] = True
+            found[name] = put_value(values, masked[name], counts, kept)
+        else:
+            found[name] = values
+    return found
+
+
+def masked_inputs(network: KerasNetwork) -> dict[str, float]:
+    """What masks a time step, for the inputs that go straight to a layer that masks."""
+    calls = {call.name: call for call in network.calls}
+    found: dict[str, float] = {}
+    for call in network.calls:
+        if call.gives_mask not in ("any", "nonzero"):
+            continue
+        layer, name = network.layer(call.layer), call.inputs[0].name
+        while name in calls and network.layer(calls[name].layer).operation == "Identity":  # type: ignore[union-attr]
+            name = calls[name].inputs[0].name
+        if name not in calls:
+            found[name] = float(np.float32(layer.parameters["value"])) if call.gives_mask == "any" else 0.0  # type: ignore[union-attr]
+    return found

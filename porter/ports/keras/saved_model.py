@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError, UsageError, first_line
+from porter.ports.keras.saved_graph import Watched
 from porter.ports.keras.stored import natural
 from porter.ports.traced import TracedPort
 from reference.precision import Precision
@@ -17,6 +18,8 @@ from reference.precision import Precision
 Array = NDArray[Any]
 
 FILE, LAYERS = "saved_model.pb", "layers"
+FUSED = 64
+"""Roundings of the largest output by which the same operations differ, fused in another way."""
 RUNS_CODE = {"EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile"}
 """Operations that run Python, or read and write files of their own choice."""
 
@@ -93,18 +96,33 @@ def open_saved_model(path: Path, *, trusted: bool = False) -> Callable[..., Any]
         function: Any = _function(run)
         function.__name__, function.notes = path.name, _unjudged(loaded, serve)
         return function
+    return _shown(path, loaded, serve, shown, f"TensorFlow {tf.__version__}")
+
+
+def _shown(path: Path, loaded: Any, serve: Any, shown: Any, runtime: str) -> TracedPort:
+    """A port that shows its layers by a signature of their own."""
     outputs = tuple(sorted(serve.structured_outputs, key=natural))
     dtype = next(iter(serve.structured_outputs.values())).dtype.name
-    steps = _called(shown, loaded)
+    run, steps = _called(serve, loaded), _called(shown, loaded)
+    watched = Watched(serve, shown, path.name, runtime, outputs)
+
+    def trace(rows: Sequence[Array]) -> dict[str, Array]:
+        own, served = watched.see(rows), run(rows)
+        return {**steps(rows), **own, **{name: _nearly(served[name], own.get(name)) for name in outputs}}
+
     return TracedPort(
-        path.name,
-        f"TensorFlow {tf.__version__}",
-        lambda rows: {**steps(rows), **run(rows)},
-        outputs,
-        Precision(dtype, dtype),
-        path=path,
-        notes=_unjudged(loaded, serve),
-    )
+        path.name, runtime, trace, outputs, Precision(dtype, dtype), path=path, notes=_unjudged(loaded, serve),
+        left_open=watched.left_open,
+    )  # fmt: skip
+
+
+def _nearly(served: Array, own: Array | None) -> Array:
+    """What was served; what its operations gave one by one, where those differ by how TensorFlow fuses them alone."""
+    if own is None or own.shape != served.shape or own.dtype.kind != "f":
+        return served
+    largest = np.max(np.abs(own), initial=0.0, where=np.isfinite(own))
+    near = np.allclose(own, served, rtol=0.0, atol=float(FUSED * np.finfo(own.dtype).eps * largest), equal_nan=True)
+    return own if near else served
 
 
 def _unjudged(loaded: Any, serve: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +89,46 @@ def open_weights(path: Path) -> StoredArrays:
 
     with open_file(path) as opened:  # looks at its structure before anything else does
         names = list(opened.hdf5.datasets)
-        wide = any(opened.hdf5.read(name).dtype == np.float64 for name in names[:4])
-    return StoredArrays(path, "float64" if wide else "float32", lambda model: model.load_weights(path), "Keras")
+        kept = [name for name in names if not _is_beside(name)][:4]
+        wide = any(opened.hdf5.read(name).dtype == np.float64 for name in kept)
+
+    def load(model: Any) -> None:
+        model.load_weights(path)
+        own = _saved_names(model)
+        _check_all_taken([name for name in names if name.strip("/") not in own and not _is_beside(name)])
+
+    return StoredArrays(path, "float64" if wide else "float32", load, "Keras")
+
+
+def _saved_names(model: Any) -> set[str]:
+    """What Keras calls the arrays of a model in such a file."""
+    import h5py
+
+    found = set[str]()
+    with tempfile.TemporaryDirectory(prefix="porter-") as folder:
+        own = Path(folder) / "own.weights.h5"
+        model.save_weights(own)
+        with h5py.File(own) as file:
+            file.visititems(lambda name, one: found.add(name) if isinstance(one, h5py.Dataset) else None)
+    return found
+
+
+def _is_beside(name: str) -> bool:
+    return any(part in name for part in BESIDE)
+
+
+def _check_all_taken(left: list[str]) -> None:
+    """What is left over belongs to layers that the file's own model has, and the legacy network has not.
+
+    Raises:
+        PortError: something is.
+    """
+    if left:
+        raise PortError(
+            "arrays of a Keras model", found=f"{', '.join(left[:6])}, which belong to no layer of this network",
+            expected="the arrays of the model that porter builds of this file, and no others",
+            remedy="verify the whole model (.keras), which shows its layers",
+        )  # fmt: skip
 
 
 def open_checkpoint(prefix: Path) -> StoredArrays:
@@ -113,14 +152,22 @@ def open_checkpoint(prefix: Path) -> StoredArrays:
         names = reader.get_variable_to_shape_map()
         if any(name.startswith("model/_operations") for name in names):
             tf.train.Checkpoint(model=model).read(str(prefix)).assert_existing_objects_matched().expect_partial()
+            _check_all_taken(_left_over(model, [name for name in names if _is_array(name)]))
         else:
             assign_by_layer(model, {name: reader.get_tensor(name) for name in names if _is_array(name)})
 
     return StoredArrays(prefix, "float64" if "float64" in dtypes else "float32", load, "TensorFlow")
 
 
+def _left_over(model: Any, names: list[str]) -> list[str]:
+    """Arrays in a checkpoint of layers behind those that a model has."""
+    layers = len(model.operations)
+    places = {name: re.match(r"model/_operations/(\d+)/", name) for name in names}
+    return [name for name, place in places.items() if place is None or int(place[1]) >= layers]
+
+
 def _is_array(name: str) -> bool:
-    return name.endswith(VALUE) and not any(part in name for part in BESIDE)
+    return name.endswith(VALUE) and not _is_beside(name)
 
 
 def assign_by_layer(model: Any, arrays: Mapping[str, Array]) -> None:
