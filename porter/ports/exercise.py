@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from porter.ports.file_graph import FileGraph, FileNode, Key
 from reference.operations.embedding import Embedding
-from reference.operations.masking import Masking
+from reference.operations.masking import Mask, Masking
 from reference.rounding.recurrent_steps import directions
 from reference.trace import Program
 
@@ -142,12 +142,14 @@ class Exercise:
             program: the legacy forward pass.
             places: by its steps, the tensors that were held against them.
         """
+        is_masked = any(isinstance(step, Mask | Masking) for step in program.steps)
         drawn = [node for node in self._nodes if node.role == "random" or any(map(_draws, node.inside))]
         judged = set(places.values())
         told = self._of_words(program) | {places.get(step.name, -1) for step in program.steps if _masks_by_zero(step)}
         idle = [
             node for at, node in enumerate(self._nodes)
             if self._is_idle(at, node, judged) and not set(node.outputs) <= told
+            and not (is_masked and self._is_of_masks(node))
         ]  # fmt: skip
         known = _own_conditions(program)
         bent = [node for node in self._nodes if (BENT - known) & set(node.inside)]
@@ -184,6 +186,11 @@ class Exercise:
         if any(self._is_single(key) and key not in judged for key in own):
             return True
         return any(self._handed.get((at, taken), False) for taken in node.inputs)
+
+    def _is_of_masks(self, node: FileNode) -> bool:
+        """Whether an operation multiplies by what was 0 as well as other numbers, where the other factor was 0, too."""
+        taken = self._live & set(node.inputs)
+        return node.operation.upper() == "MUL" and len(taken) > 1 and taken <= self._several
 
     def _counting(self) -> list[FileNode]:
         """Operations on numbers that take part in how many rows there are."""
@@ -307,7 +314,7 @@ def _own_conditions(program: Program) -> set[str]:
         each.name for cell in cells for each in (cell.activation, getattr(cell, "recurrent_activation", None))
         if each is not None
     }  # fmt: skip
-    is_masked = any(getattr(step, "masked", False) for step in program.steps)
+    is_masked = any(getattr(each, "masked", False) for step in program.steps for each in (step, *directions(step)))
     return set[str]().union(
         {"Where", "SelectV2"} if is_masked else (), *(WRITTEN_WITH[name] for name in names if name in WRITTEN_WITH)
     )
@@ -337,11 +344,13 @@ def _from_elsewhere(file: FileGraph, program: Program, places: Mapping[str, Key]
     stops = {each.key for each in file.inputs}.union(*layouts.values())
     for step in program.steps:
         sources = set[Key]().union(*(behind[name] for name in step.inputs))
+        # The outputs and states of one layer are made of each other.
+        own = (each for name, each in layouts.items() if name.partition("#")[0] == step.name.partition("#")[0])
         behind[step.name] = layouts.get(step.name, sources)
         key = places.get(step.name)
         if key is None or key in sources:
             continue
-        others = walk_back(file, key, stops - layouts[step.name] | sources)[0] - sources
+        others = walk_back(file, key, stops.difference(*own) | sources)[0] - sources
         if others:
             told = ", ".join(file.names.get(each) or "a tensor without a name" for each in sorted(others))
             yield f"{step.name}: the file computes it from {told} as well, which the legacy layer does not take"

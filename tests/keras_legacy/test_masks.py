@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import porter
-from porter.examination.graphs import feeds, masked_rows
+from porter.examination.graphs import masked_rows
 from porter.examination.graphs.feeds import draw_feeds
 from porter.examination.graphs.mask_mistakes import altered_masks
 from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put_value
@@ -132,7 +132,6 @@ def test_a_mask_and_another_mistake_are_both_named(tmp_path: Path) -> None:
 def test_a_mask_that_never_masked_was_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: without masked rows the wrong port would agree, and the right one is not called right."""
     network, shape = masking(tmp_path), (STEPS, FEATURES)
-    monkeypatch.setattr(feeds, "put_value", lambda values, value, counts, kept=0: values)
     monkeypatch.setattr(masked_rows, "put_value", lambda values, value, counts, kept=0: values)
     report = porter.verify(network, by_hand(network, shape, *behind()))
     assert report.verdict == "inconclusive"
