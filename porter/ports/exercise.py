@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -350,10 +351,23 @@ def _from_elsewhere(file: FileGraph, program: Program, places: Mapping[str, Key]
         key = places.get(step.name)
         if key is None or key in sources:
             continue
-        others = walk_back(file, key, stops.difference(*own) | sources)[0] - sources
+        found = walk_back(file, key, stops.difference(*own) | sources)[0]
+        # Layers in between that a converter multiplied into this one leave it to take what the first of them takes.
+        passed_over = set[Key]() if found & sources else _before(program, step, layouts)
+        others = found - sources - passed_over
         if others:
             told = ", ".join(file.names.get(each) or "a tensor without a name" for each in sorted(others))
             yield f"{step.name}: the file computes it from {told} as well, which the legacy layer does not take"
+
+
+def _before(program: Program, step: Any, layouts: Mapping[str, set[Key]]) -> set[Key]:
+    """The tensors of all steps that lead to one."""
+    steps, pending, found = {each.name: each for each in program.steps}, list(step.inputs), set[Key]()
+    while pending:
+        name = pending.pop()
+        found |= layouts.get(name, set())
+        pending += steps[name].inputs if name in steps else ()
+    return found
 
 
 def _draws(operation: str) -> bool:
