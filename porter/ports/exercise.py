@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.ports.file_graph import FileGraph, FileNode, Key
+from reference.operations.batch_normalization import BatchNormalization
 from reference.operations.embedding import Embedding
 from reference.operations.masking import Mask, Masking
+from reference.operations.shaping import Rearrangement
 from reference.rounding.recurrent_steps import directions
 from reference.trace import Program
 
@@ -143,14 +145,14 @@ class Exercise:
             program: the legacy forward pass.
             places: by its steps, the tensors that were held against them.
         """
-        is_masked = any(isinstance(step, Mask | Masking) for step in program.steps)
+        has_masks = any(isinstance(step, Mask | Masking) for step in program.steps)
         drawn = [node for node in self._nodes if node.role == "random" or any(map(_draws, node.inside))]
         judged = set(places.values())
         told = self._of_words(program) | {places.get(step.name, -1) for step in program.steps if _masks_by_zero(step)}
         idle = [
             node for at, node in enumerate(self._nodes)
             if self._is_idle(at, node, judged) and not set(node.outputs) <= told
-            and not (is_masked and self._is_of_masks(node))
+            and not (has_masks and self._is_of_masks(node))
         ]  # fmt: skip
         known = _own_conditions(program)
         bent = [node for node in self._nodes if (BENT - known) & set(node.inside)]
@@ -352,21 +354,22 @@ def _from_elsewhere(file: FileGraph, program: Program, places: Mapping[str, Key]
         if key is None or key in sources:
             continue
         found = walk_back(file, key, stops.difference(*own) | sources)[0]
-        # Layers in between that a converter multiplied into this one leave it to take what the first of them takes.
-        passed_over = set[Key]() if found & sources else _before(program, step, layouts)
+        # A normalization that a converter multiplied into this layer leaves it to take what that took.
+        passed_over = set[Key]() if found & sources else _before_normalizations(program, step, layouts)
         others = found - sources - passed_over
         if others:
             told = ", ".join(file.names.get(each) or "a tensor without a name" for each in sorted(others))
             yield f"{step.name}: the file computes it from {told} as well, which the legacy layer does not take"
 
 
-def _before(program: Program, step: Any, layouts: Mapping[str, set[Key]]) -> set[Key]:
-    """The tensors of all steps that lead to one."""
+def _before_normalizations(program: Program, step: Any, layouts: Mapping[str, set[Key]]) -> set[Key]:
+    """The tensors that normalizations in front of a step take, which may stand behind layers that only move numbers."""
     steps, pending, found = {each.name: each for each in program.steps}, list(step.inputs), set[Key]()
     while pending:
-        name = pending.pop()
-        found |= layouts.get(name, set())
-        pending += steps[name].inputs if name in steps else ()
+        before = steps.get(pending.pop())
+        if isinstance(before, BatchNormalization | Rearrangement):
+            found |= set[Key]().union(*(layouts.get(name, set()) for name in before.inputs))
+            pending += before.inputs
     return found
 
 

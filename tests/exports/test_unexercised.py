@@ -7,7 +7,7 @@ import pytest
 
 import porter
 from tests.exports import graphs
-from tests.keras_legacy.files import layer, model, node, write
+from tests.keras_legacy.files import dense, layer, model, node, write
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -197,3 +197,39 @@ def test_several_outputs_have_names_and_an_order(tmp_path, names, order, verdict
         found.graph.output.append(found.graph.output.pop(0))
     onnx.save(found, tmp_path / "a.onnx")
     assert porter.verify(network, tmp_path / "a.onnx").verdict == verdict
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_a_layer_that_takes_a_copy_of_the_layer_before_it_is_left_open(tmp_path, is_copied):
+    """The layer that is shown and judged is not the one on the way: what the copy holds is seen on rows alone."""
+    rng = np.random.default_rng(0)
+    sizes = {"one": (5, 6), "two": (6, 6), "three": (6, 4), "side": (6, 4)}
+    config = model([
+        node(layer("InputLayer", "x", batch_input_shape=[None, 5])),
+        node(layer("Dense", "one", units=6, activation="tanh"), ["x"]),
+        node(layer("Dense", "two", units=6, activation="relu"), ["one"]),
+        node(layer("Dense", "three", units=4, activation="linear"), ["two"]),
+        node(layer("Dense", "side", units=4, activation="tanh"), ["one"]),
+        node(layer("Add", "sum"), ["three", "side"]),
+    ], ["x"], ["sum"])  # fmt: skip
+    network = porter.read(
+        write(tmp_path / "m.h5", config, {name: dense(rng, name, *size) for name, size in sizes.items()})
+    )
+    porter.export(network, tmp_path / "a.onnx")
+    found = onnx.load(tmp_path / "a.onnx")
+    own = [each for each in found.graph.node if each.output[0].split("/")[0] == "two"]
+    made = {each.output[0] for each in own}
+    for each in found.graph.node:
+        if is_copied and each.output[0].startswith("three"):
+            each.input[:] = [f"{name}'" if name == "two" else name for name in each.input]
+    for at, each in enumerate(own if is_copied else (), list(found.graph.node).index(own[-1]) + 1):
+        copy = onnx.NodeProto()
+        copy.CopyFrom(each)
+        copy.name = f"{each.name}'"
+        copy.input[:] = [f"{name}'" if name in made else name for name in each.input]
+        copy.output[:] = [f"{name}'" for name in each.output]
+        found.graph.node.insert(at, copy)
+    onnx.save(found, tmp_path / "a.onnx")
+    report = porter.verify(network, tmp_path / "a.onnx")
+    assert report.verdict == ("inconclusive" if is_copied else "parity"), str(report)
+    assert any("which the legacy layer does not take" in note for note in report.notes) == is_copied
