@@ -354,7 +354,8 @@ def _on_own_probes(
     """
     step, block = one.step, one.pair.block
     assert block is not None
-    differ = _weights_that_differ(step, block)
+    count = _count_different(step, block)
+    differ = count if count is not None and _is_bare(step, block) else None
     if differ is None and isinstance(step, Dense) and block.precision.is_short:
         differ = parts_that_differ(step, block)
     sets = _own_probes(step, block, rng, read=None if differ is None else differ == 0)
@@ -367,7 +368,7 @@ def _on_own_probes(
             refused[name] = str(error)
     total = _with_far(found, is_affine=isinstance(step, Scaling))
     # Behind the file's own weights whatever follows has to be the activation, in whichever form.
-    if not total.exceeding and block.tail is not None and _count_different(step, block) == 0:
+    if not total.exceeding and block.tail is not None and count == 0:
         found[ALONE] = compare_function(step.activation, block.tail, step.width[1], block.precision)
         total = merge_comparisons([total, found[ALONE]])
     run = [rows for name, rows in sets.items() if name in found]
@@ -445,14 +446,8 @@ def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | 
     return {**layer_rows(stored.kernel, stored.bias, rng, read), **({FAR: far} if len(far) else {})}
 
 
-def _weights_that_differ(step: Any, block: Block) -> int | None:
-    """How many weights are more than one unit in the last place from the cast of the stored ones; None if unknown."""
-    count = _count_different(step, block)
-    return count if count is not None and _is_bare(step, block) else None
-
-
 def _count_different(step: Any, block: Block) -> int | None:
-    """The same whatever follows the kernel."""
+    """How many weights are more than one unit in the last place from the cast of the stored ones; None if unknown."""
     atom = block.dense
     if not isinstance(step, Dense) or atom is None or atom.weights is None or step.weights_error is not None:
         return None

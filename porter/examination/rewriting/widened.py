@@ -47,10 +47,10 @@ def widened_to(network: Network, port: Sequence[Arrays]) -> tuple[Network, tuple
     dense = network.dense_layers
     first = network.layers.index(dense[0]) if dense else 0
     found = widen_chain(dense, port) if network.layers[first : first + len(dense)] == dense else None
-    wider = (
-        None if found is None else with_dense(network, found[0], np.result_type(*(kernel for kernel, _ in port)).name)
-    )
-    return None if found is None or wider is None else (wider, found[1])
+    if found is None:
+        return None
+    wider = with_dense(network, found[0], np.result_type(*(kernel for kernel, _ in port)).name)
+    return None if wider is None else (wider, found[1])
 
 
 def widen_chain(dense: Sequence[Dense], port: Sequence[Arrays]) -> tuple[list[Dense], tuple[str, ...]] | None:
