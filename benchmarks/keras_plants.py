@@ -463,7 +463,7 @@ def layers_swapped(port: KerasPort, rng: np.random.Generator) -> Planted | None:
 def units_permuted(port: KerasPort, rng: np.random.Generator) -> Planted | None:
     """Kernel and bias of one layer, the layer behind it left alone."""
     names = [name for name in of_kind(port, "Dense", "Conv1D", "Conv2D") if port.kind(name) != "Conv2DTranspose"
-             and port.weights[name]["kernel"].shape[-1] > 2]  # fmt: skip
+             and port.weights[name]["kernel"].shape[-1] > 2 and "bias" in port.weights[name]]  # fmt: skip
     name = pick(rng, names)
     if name is None:
         return None

@@ -410,7 +410,7 @@ def rows_permuted(legacy: Legacy, spec: PortSpec, rng: np.random.Generator) -> P
     if i is None:
         return None
     order = shuffled(rng, spec.layers[i].kernel.shape[0])
-    return _at(spec.layer(i, kernel=spec.layers[i].kernel[order]), "units.permuted", i - 1)
+    return _at(spec.layer(i, kernel=spec.layers[i].kernel[order]), "units.permuted", i)
 
 
 @plant

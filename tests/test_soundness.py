@@ -380,7 +380,7 @@ def test_mistakes_that_would_have_stayed_within_the_bound_are_no_parity(network,
         # No basis probe of these weights turns a unit on.
         ("relu", -1.5, 1.01, 1e-3),
         ("relu", -0.9, -1.0, 1e-4),
-        ("relu", -6.0, 1.01, 1e-3),
+        ("relu", -6.0, 1.0001, 1e-3),
     ],
 )
 def test_one_weight_of_hidden_arrays_behind_a_large_bias(keras, tmp_path, own, bias, factor, weight):

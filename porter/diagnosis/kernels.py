@@ -175,10 +175,8 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
     if np.array_equal(order, np.arange(len(order))[::-1]):
         return None
     before = suspect.layers[suspect.position - 1].name
-    message = (
-        f"its units stand in another order than {suspect.name} takes them in: {describe_permutation(order, 'units')}"
-    )
-    cause = Cause("units.permuted", before, message, suspect.assign("kernel"))
+    message = f"it takes the units of {before} in another order: {describe_permutation(order, 'units')}"
+    cause = Cause("units.permuted", suspect.name, message, suspect.assign("kernel"))
     return KernelReading((cause,), suspect.own, None, 2, exact=suspect.own.kernel[order])
 
 

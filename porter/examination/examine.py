@@ -24,7 +24,7 @@ from porter.examination.one_to_one import SEEN_ROWS, one_to_one
 from porter.examination.pairing import Pair, Pairing, pair_chain
 from porter.examination.parts import parts_that_differ
 from porter.examination.power import has_power
-from porter.examination.probes import FAR, blocks, far_rows, layer_rows
+from porter.examination.probes import FAR, MAGNIFIED_PRODUCT, blocks, far_rows, layer_rows
 from porter.examination.rewriting.rewrite import Rewritten, rewrite
 from porter.examination.steadiness import SIZES, Steadiness, trace_batches
 from porter.examination.suspect import Stored
@@ -443,7 +443,8 @@ def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | 
     stored = Stored.of(step)
     size = float(np.max(np.abs(stored.kernel).sum(axis=0), initial=1.0))
     far = far_rows(step.width[0], largest, rng, size)
-    return {**layer_rows(stored.kernel, stored.bias, rng, read), **({FAR: far} if len(far) else {})}
+    near = layer_rows(stored.kernel, stored.bias, rng, read, min(MAGNIFIED_PRODUCT, largest))
+    return {**near, **({FAR: far} if len(far) else {})}
 
 
 def _count_different(step: Any, block: Block) -> int | None:

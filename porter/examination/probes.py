@@ -23,6 +23,10 @@ STEERED_UNITS, STEERED_NUMBERS = 128, 2**17
 WIDE_ROWS = 64
 MAGNIFIED = (8.0, 64.0)
 """Sizes of the basis probes that show small weights beside a bias, where the weights cannot be read."""
+ABOVE_BIAS = 4.0
+"""How many times the largest bias an input's smallest weight comes to in the largest of them."""
+MAGNIFIED_PRODUCT = 2.0**20
+"""The most that a product may come to in them, where the format holds as much."""
 REACHING_ROWS = 2048
 """Most rows of ``reaching_rows`` near zero, and most above it."""
 FAR = "far vectors"
@@ -210,8 +214,21 @@ def far_rows(width: int, largest: float, rng: np.random.Generator, size: float =
     return np.concatenate([drawn, -drawn, np.repeat(fills[:, np.newaxis], width, axis=1)])
 
 
+def _magnifying(kernel: Array, bias: Array | None, largest: float) -> Array:
+    """(inputs, 1) sizes with which each input's smallest weight outweighs the biases, as far as numbers reach."""
+    sizes = np.abs(kernel).astype(np.float64)
+    least = np.min(sizes, axis=1, initial=np.inf, where=sizes > 0)
+    wanted = ABOVE_BIAS * np.max(np.abs(bias), initial=1.0) if bias is not None else 1.0
+    most = largest / np.max(sizes, axis=1, initial=1.0)
+    return np.minimum(wanted / np.maximum(least, 1e-300), most)[:, np.newaxis]
+
+
 def layer_rows(
-    kernel: Array, bias: Array | None, rng: np.random.Generator, read: bool | None = False
+    kernel: Array,
+    bias: Array | None,
+    rng: np.random.Generator,
+    read: bool | None = False,
+    largest: float = MAGNIFIED_PRODUCT,
 ) -> dict[str, Array]:
     """Every probe set for a dense layer alone, by name.
 
@@ -221,6 +238,7 @@ def layer_rows(
         rng: the source of randomness.
         read: whether the port's own weights were read and are right; None where they cannot be read, so that probes
             alone have to show each of them.
+        largest: what a product comes to at most in magnified probes; the format has to hold it.
     """
     width = kernel.shape[0]
     basis = basis_rows(width, rng, bool(read))
@@ -230,7 +248,9 @@ def layer_rows(
         "steered vectors": steered_rows(kernel, bias, rng),
     }
     if read is None:
-        sets["magnified basis probes"] = np.concatenate([size * basis[1:] for size in MAGNIFIED])
+        sets["magnified basis probes"] = np.concatenate(
+            [*(size * basis[1:] for size in MAGNIFIED), _magnifying(kernel, bias, largest).T * basis[1:]]
+        )
         sets["reaching vectors"] = reaching_rows(kernel, bias, rng)
     return {name: rows for name, rows in sets.items() if len(rows)}
 

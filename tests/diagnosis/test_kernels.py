@@ -150,7 +150,7 @@ ORDER = np.array([2, 0, 1, 3, 5, 4])
     [
         (1, 1, "units.permuted", "Layer2"),
         (2, 1, "outputs.permuted", "Layer3"),
-        (1, 0, "units.permuted", "Layer1"),
+        (1, 0, "units.permuted", "Layer2"),
         (0, 0, "inputs.permuted", "Layer1"),
     ],
 )

@@ -203,9 +203,8 @@ def _permuted(suspect: Suspect, slot: Slot, found: Array, own: Array) -> tuple[A
         message = f"the inputs stand in another order: {describe_permutation(first, 'inputs')}"
         cause = Cause("inputs.permuted", suspect.name, message, suspect.assign(slot))
     else:
-        told = describe_permutation(first, "units")
-        message = f"its units stand in another order than {suspect.name} takes them in: {told}"
-        cause = Cause("units.permuted", before, message, suspect.assign(slot))
+        message = f"it takes the units of {before} in another order: {describe_permutation(first, 'units')}"
+        cause = Cause("units.permuted", suspect.name, message, suspect.assign(slot))
     return ArrayReading(slot, (cause,), 3, suspect.name), None
 
 

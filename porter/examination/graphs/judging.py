@@ -218,6 +218,8 @@ def _judge(
                 suspect, found = _with_sparse_rows(suspect, found, compare)
             if found.is_parity:
                 suspect, found = _with_far_rows(suspect, found, compare)
+            if found.is_parity and not _shows_all(suspect):
+                suspect, found = _with_reaching_rows(suspect, found, compare)
         except KeyError as error:
             reason = str(error.args[0])
         except (ValueError, IndexError, TypeError):  # numbers that are none for such a step
@@ -238,7 +240,7 @@ def _judge(
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
     masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
-        suspect = replace(suspect, seen=(), calm=(), sparse=None, far=None)
+        suspect = replace(suspect, seen=(), calm=(), sparse=None, far=None, reaching=None)
         if suspect.recurrence is not None:
             suspect.recurrence.forget()
     return Judged(
@@ -272,6 +274,8 @@ def _in_another_form(suspect: Suspect, found: Comparison, compare: Compare) -> t
         again = _compare(other, compare)
         if again.is_parity:
             other, again = _with_far_rows(other, again, compare)
+        if again.is_parity and not _shows_all(other):
+            other, again = _with_reaching_rows(other, again, compare)
         if again.is_parity:
             return other, again, f"the port writes {form_of(form)}"
     return suspect, found, ""
@@ -295,6 +299,16 @@ def _with_far_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tup
     if far.exceeding:
         return replace(suspect, seen=(*suspect.seen, part)), merge_comparisons([found, far])
     return suspect, merge_comparisons([found, replace(far, ratio=-1.0, inevitable=0, unbounded=0)])
+
+
+def _with_reaching_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
+    """What single weights would show where the port's layers do not show them."""
+    for part in () if suspect.reaching is None else suspect.reaching():
+        more = replace(_compare(replace(suspect, seen=(part,)), compare), coarseness=np.inf)
+        found = merge_comparisons([found, more])
+        if more.exceeding:
+            return replace(suspect, seen=(*suspect.seen, part)), found
+    return suspect, found
 
 
 def _silent(found: Comparison, suspect: Suspect) -> str | None:

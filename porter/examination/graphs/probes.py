@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from porter.examination.graphs.far import far_numbers
 from porter.examination.graphs.functions import compare_functions
 from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put_value
 from porter.examination.graphs.pairing import KerasPairing
+from porter.examination.graphs.reaching import reaching_numbers
 from porter.examination.graphs.states import Recurrence, recurrent_layers
 from porter.examination.graphs.steps import OWN_ROWS, arrays_of
 from porter.examination.graphs.suspect import Seen, Suspect, without_folding
@@ -42,6 +43,7 @@ ROWS_THROUGH = 10
 ONE_ROW = "a batch of one row"
 FEW, SPARSE_ROWS = 8, "rows of few numbers"
 """Products of a sum that are not zero in sparse rows, on average."""
+REACHING = "rows that reach every weight"
 WIDE_ELEMENTS, WIDE_ROWS = 2**13, 64
 """Wide rows of a layer alone: as many as keep to so many numbers, but 3 at least."""
 
@@ -111,10 +113,17 @@ def make_suspect(
         thin = None if drawn is None or trained else thinned(step, drawn, np.random.default_rng(0))
         return None if thin is None else replace(_run_alone(port, step, thin), probes=SPARSE_ROWS)
 
+    def reaching() -> Iterator[Seen]:
+        if drawn is None or trained or len(drawn) != 1:
+            return
+        ((name, wide),) = drawn.items()
+        for rows in reaching_numbers(step, wide.shape[1:], port.shapes[step.name], precision):
+            yield from _tried(lambda rows=rows: _run_alone(port, step, {name: rows}, probes=REACHING))  # type: ignore[misc]
+
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse, lambda: outside,
-        lambda: compare_functions(step, operations, precision, port.shapes[step.name]),
+        lambda: compare_functions(step, operations, precision, port.shapes[step.name]), reaching,
     )  # fmt: skip
 
 
@@ -336,10 +345,19 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         found = _tried(lambda: run(cast, FAR))
         return found[0] if found else None
 
+    def reaching() -> Iterator[Seen]:
+        if not alone or len(set(pair.fed)) != 1:
+            return
+        at = pair.fed[0]
+        own, given = port.values[at], port.values[key].shape[1:]
+        for rows in reaching_numbers(step, own.shape[1:], given, pairing.precision(name)):
+            yield from _tried(lambda rows=rows: run({at: rows.astype(own.dtype)}, REACHING))  # type: ignore[misc]
+
     keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
     shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}
     return Suspect(
         step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
         recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
         functions=lambda: compare_functions(step, pairing.parts(name), pairing.precision(name), shapes[name]),
+        reaching=reaching,
     )  # fmt: skip
