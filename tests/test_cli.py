@@ -280,6 +280,12 @@ def test_port_of_a_folder_as_json(run, folder, tmp_path, judged):
     assert status == 2
 
 
+def test_a_folder_of_samples_is_told_once(run, folder, tmp_path, judged):
+    status, out, err = run("port", folder, "-o", tmp_path / "ports", "--samples", folder)
+    assert (status, out, judged.calls) == (2, "", [])
+    assert err.count("a folder") == 1 and "{name}.npz" in err
+
+
 def test_port_as_json_is_the_report(run, fixtures, tmp_path, judged):
     _, out, _ = run("port", fixtures / SQUARE, "-o", tmp_path / "aa.keras", "--json")
     assert json.loads(out)["links"]["save"] == "parity"

@@ -37,9 +37,21 @@ app = typer.Typer(
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Legacy files, or folders: of them, or that are one.")
 ]
+
+
+def _not_a_folder(path: Path | None) -> Path | None:
+    """Samples, before every network is told that a folder is none."""
+    if path is not None and path.is_dir():
+        raise UsageError(
+            f"--samples {path}", found="a folder", expected="a file, or a name for the file of each network",
+            remedy=f"--samples '{path}/{{name}}.npz', where {{name}} stands for the network's file without its ending",
+        )  # fmt: skip
+    return path
+
+
 Samples = Annotated[
     Path | None,
-    typer.Option(metavar="NPZ|CSV", help="Golden samples; {folder}/{name}.npz: one for each."),
+    typer.Option(metavar="NPZ|CSV", help="Golden samples; {folder}/{name}.npz: one for each.", callback=_not_a_folder),
 ]
 PLACEMENT = "Where the port has the scaling: in layers of its own, in the first and last dense layer, or not at all."
 PortPlacement = Annotated[Literal["inside", "folded", "outside"], typer.Option(help=PLACEMENT)]
