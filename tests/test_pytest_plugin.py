@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import porter
-import porter.exports.source  # registers a family, once: pytester forgets what its suites import first
+import porter.exports.formats  # registered once: pytester forgets what its suites import first
+import porter.exports.source
 from porter.report.overview import render_overview, summarise, worst
 from porter.testing.golden import read_golden, write_golden
 from tests.report.examples import hostile, mismatch, parity
