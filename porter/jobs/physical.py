@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +43,7 @@ def in_other_units(report: Report, case: Case, rows: int, source: str | Path | N
         rows: random rows inside the documented range.
         source: path of the port, where it came from a file.
     """
-    if not any(finding.code.startswith(TELLING) for finding in report.findings):
+    if not any(finding.code.startswith(TELLING) for finding in report.findings) or not _may_have_transforms(case):
         return None
     for network, said in _otherwise(case.network):
         if not _is_likely(network, case):
@@ -55,6 +56,14 @@ def in_other_units(report: Report, case: Case, rows: int, source: str | Path | N
         if found.verdict != "inconclusive" and not any(each.code.startswith(TELLING) for each in found.findings):
             return _open(found, said), other
     return None
+
+
+def _may_have_transforms(case: Case) -> bool:
+    """Whether the network has functions of its columns, or the port anything that might be one before a dense layer."""
+    if any(isinstance(layer, Transform) for layer in case.network.layers):
+        return True
+    front = itertools.takewhile(lambda atom: atom.kind != "dense", case.graph.atoms)
+    return any(atom.kind not in ("affine", "identity") for atom in front)
 
 
 def _is_likely(network: Network, case: Case) -> bool:
