@@ -4,10 +4,11 @@ BIN := .venv/bin
 STAMP := .venv/installed
 WORKERS ?= 2
 SECONDS ?= 300
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FIXTURE := fixtures/ocean_7-100-75-50-25-7
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test search matrix lint type docs wheel fixtures lock clean
+.PHONY: help demo test slow search matrix lint type docs wheel fixtures lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,8 +25,11 @@ demo: $(STAMP) ## port a fixture, verify it, and name the report
 	@echo "port:   demo/ocean.keras"
 	@echo "report: demo/report.html"
 
-test: lint type ## lint, type check, and every test
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: lint type ## lint, type check, and the tests, but for the slow ones
+	$(PYTEST) -m "not slow"
+
+slow: $(STAMP) ## the slow tests: whole architectures, real networks, pages that are executed, searches that are killed
+	$(PYTEST) -m slow
 
 search: $(STAMP) ## property tests with new seeds, for SECONDS
 	$(BIN)/python -m tests.search --seconds $(SECONDS) --workers $(WORKERS)

@@ -69,6 +69,7 @@ def test_any_network_in_any_layout_ports_to_parity(drawn, policy):
     target(max((row.isolated / row.allowed for row in report.layers if row.allowed), default=0.0))
 
 
+@pytest.mark.slow
 @given(networks(FUSED), st.sampled_from(["float32", "float64"]))
 def test_any_network_ported_by_hand_passes(drawn, policy):
     """From the arrays as they were drawn: a reading that is wrong on both sides would not agree with them."""
@@ -79,6 +80,7 @@ def test_any_network_ported_by_hand_passes(drawn, policy):
     assert report.findings == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 4)  # each is verified up to seven times
 @given(networks(FUSED), st.sampled_from(["inside", "folded"]), st.data())
 def test_every_planted_mistake_is_caught_and_named(drawn, placement, data):

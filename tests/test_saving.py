@@ -260,6 +260,7 @@ def test_a_record_is_read_without_tensorflow(tmp_path):
     assert run.stdout.split("\n")[:2] == ["parity", "[]"]
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_the_saved_port_loads_where_porter_is_not_installed(model, tmp_path):
     save_model(model, tmp_path / "aa.keras", RECORD)

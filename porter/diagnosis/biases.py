@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
-from porter.examination.numbers import describe_entries, describe_permutation, match_vectors, rounded, rounding_rules
+from porter.examination.numbers import (
+    describe_entries,
+    describe_permutation,
+    equal_within_ulp,
+    match_vectors,
+    rounded,
+    rounding_rules,
+)
 from porter.examination.pasting import remade
 from porter.examination.suspect import Suspect
 
@@ -86,7 +94,7 @@ def candidates(
 
 
 def _differs(suspect: Suspect, own: Array, wanted: Array, found: Array) -> Cause:
-    order = match_vectors(found[:, None], own[:, None], suspect.dtype)
+    order = match_vectors(found[:, None], own[:, None], partial(equal_within_ulp, dtype=suspect.dtype))
     if order is not None and np.array_equal(order[0], np.arange(len(found))):
         message = "the bias stands in the file's own order, and the kernel's units do not"
     elif order is not None:

@@ -142,10 +142,12 @@ def _permuted(suspect: Suspect, found: Array, own: Layout) -> KernelReading | No
     """Rows or columns of the right kernel in another order."""
     if own.code or own.array.shape != found.shape or suspect.equal(found, own.array).all():
         return None
-    columns = match_vectors(found.T, own.array.T, suspect.dtype)
+    if not suspect.is_shown and min(found.shape) < TELLING_LENGTH:
+        return None
+    columns = match_vectors(found.T, own.array.T, suspect.equal)
     if columns is not None:
         return _permuted_columns(suspect, columns[0])
-    rows = match_vectors(found, own.array, suspect.dtype)
+    rows = match_vectors(found, own.array, suspect.equal)
     return None if rows is None else _permuted_rows(suspect, rows[0])
 
 
@@ -180,6 +182,8 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
     return KernelReading((cause,), suspect.own, None, 2, exact=suspect.own.kernel[order])
 
 
+TELLING_LENGTH = 4
+"""Numbers of three digits from which on two vectors are not alike by chance."""
 TELLING_SIZE = 64
 """Entries from which on their spread says where a kernel comes from."""
 
@@ -192,15 +196,10 @@ def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:
         whose = "the file's own numbers" if shuffled is suspect.own else f"the numbers of {shuffled.name}"
         message = f"the kernel holds {whose} in another order, which is none of those that were tried"
         return KernelReading((Cause("kernel.values", suspect.name, message, remedy),), None, None, tried)
-    initializer = describe_initializer(found, suspect.own.kernel)
-    if initializer is not None:
-        # A bell curve of that width may as well be another network's, and so may few numbers of any spread; many that
-        # are trained do not end at a limit just so.
-        twins = ("a kernel of another network",) if "_normal" in initializer or found.size < TELLING_SIZE else ()
-        other = ", or another network's" if twins else ""
-        message = f"the kernel still has initial values{other}: {initializer}"
-        cause = Cause("kernel.unset", suspect.name, message, remedy)
-        return KernelReading((cause,), None, None, tried, twins)
+    initial = initial_values(found, suspect.own.kernel)
+    if initial is not None:
+        cause = Cause("kernel.unset", suspect.name, f"the kernel {initial[0]}", remedy)
+        return KernelReading((cause,), None, None, tried, initial[1])
     stored = suspect.own.kernel
     relation = describe_relation(found, stored) if stored.shape == found.shape else None
     if relation is not None:
@@ -208,6 +207,18 @@ def _unrelated(suspect: Suspect, found: Array, tried: int) -> KernelReading:
     message = "the kernel is none of the file's, in any layout"
     detail = f"least squares of the port's kernel on the stored one: {_least_squares(found, stored)}"
     return KernelReading((Cause("unexplained", suspect.name, message, remedy, detail),), None, None, tried)
+
+
+def initial_values(found: Array, stored: Array) -> tuple[str, tuple[str, ...]] | None:
+    """That values look like an initializer's, in words, and what else they may be; None where they do not."""
+    initializer = describe_initializer(found, stored)
+    if initializer is None:
+        return None
+    # A bell curve of that width may as well be another network's, and so may few numbers of any spread; many that are
+    # trained do not end at a limit just so.
+    twins = ("a kernel of another network",) if "_normal" in initializer or found.size < TELLING_SIZE else ()
+    other = ", or another network's" if twins else ""
+    return f"still has initial values{other}: {initializer}", twins
 
 
 def describe_constant(found: Array, stored: Array) -> str | None:

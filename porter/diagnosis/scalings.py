@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
-from porter.examination.numbers import column_order, describe_permutation, match_vectors
+from porter.examination.numbers import column_order, describe_permutation, equal_within_ulp, match_vectors
 from porter.examination.pasting import quoted
 from reference.operations.scaling import Scaling
 
@@ -195,7 +196,7 @@ def _measured(step: Scaling, measured: Affine, grid: Array, found: Array, unit: 
     pairs, own = np.stack([scale, offset], 1), np.stack([own_scale, own_offset], 1)
     with np.errstate(over="ignore"):
         few = pairs.astype(np.float16).astype(np.float64)
-    order = match_vectors(few, own, "float16") if len(scale) > 1 else None
+    order = match_vectors(few, own, partial(equal_within_ulp, dtype="float16")) if len(scale) > 1 else None
     if order is not None and not np.array_equal(order[0], np.arange(len(scale))):
         message = f"its ranges stand in another order, the columns do not: {describe_permutation(order[0], 'ranges')}"
         explained = fits((own_scale[order[0]], own_offset[order[0]]), grid, found, unit)

@@ -56,13 +56,17 @@ def sample_positions(size: int) -> Array:
     return np.arange(size) if size <= SAMPLE else np.unique(np.random.default_rng(0).integers(0, size, SAMPLE))
 
 
-def match_vectors(found: Array, stored: Array, dtype: str, *, signs: bool = False) -> tuple[Array, Array] | None:
+Equal = Callable[[Array, Array], Array]
+"""Elementwise: whether what a port holds is what the file has."""
+
+
+def match_vectors(found: Array, stored: Array, equal: Equal, *, signs: bool = False) -> tuple[Array, Array] | None:
     """Match the rows of one array to the rows of another, each used once.
 
     Args:
         found: (n, m) rows of the port.
         stored: (n, m) rows of the file.
-        dtype: in which the port holds them.
+        equal: whether numbers of the first are those of the second.
         signs: whether a row may have the opposite sign.
 
     Returns:
@@ -71,13 +75,12 @@ def match_vectors(found: Array, stored: Array, dtype: str, *, signs: bool = Fals
     """
     n = len(stored)
     order, sign = np.full(n, -1), np.ones(n)
-    stay = equal_within_ulp(found, stored, dtype).all(axis=1)
+    stay = equal(found, stored).all(axis=1)
     order[stay] = np.flatnonzero(stay)
     free = list(np.flatnonzero(~stay))
-    wanted = rounded(stored, dtype)
     for unit in np.flatnonzero(~stay):
         for direction in (1.0, -1.0) if signs else (1.0,):
-            close = _rows_equal(found[unit], direction * wanted[free], dtype)
+            close = _rows_equal(found[unit], direction * stored[free], equal)
             if close.any():
                 partner = int(np.flatnonzero(close)[0])
                 order[unit], sign[unit] = free.pop(partner), direction
@@ -87,13 +90,15 @@ def match_vectors(found: Array, stored: Array, dtype: str, *, signs: bool = Fals
     return order, sign
 
 
-def _rows_equal(row: Array, candidates: Array, dtype: str) -> Array:
+def _rows_equal(row: Array, candidates: Array, equal: Equal) -> Array:
     if not len(candidates):
         return np.zeros(0, bool)
-    first = equal_within_ulp(np.broadcast_to(row[0], len(candidates)), candidates[:, 0], dtype)
+    # The largest entry tells most: where numbers are known to a few digits only, a small one is like many others.
+    telling = int(np.argmax(np.abs(row)))
+    first = equal(np.broadcast_to(row[telling], len(candidates)), candidates[:, telling])
     result = np.zeros(len(candidates), bool)
     picked = np.flatnonzero(first)
-    result[picked] = equal_within_ulp(np.broadcast_to(row, candidates[picked].shape), candidates[picked], dtype).all(1)
+    result[picked] = equal(np.broadcast_to(row, candidates[picked].shape), candidates[picked]).all(1)
     return result
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.examination.numbers import match_vectors
+from porter.examination.numbers import equal_within_ulp, match_vectors
 from porter.examination.suspect import Stored
 from porter.ports.blocks import Block
 from reference.operations.dense import Dense
@@ -87,7 +88,7 @@ def _leaving(step: Dense, block: Block, entering: Gauge | None, is_last: bool) -
     own = np.zeros(kernel.shape[1]) if own is None else own
     wanted, found = np.vstack([kernel, bias]).T, np.vstack([shown, own]).T
     signs = stored.activation.name in ODD
-    match = match_vectors(found, wanted, block.precision.variables, signs=signs)
+    match = match_vectors(found, wanted, partial(equal_within_ulp, dtype=block.precision.variables), signs=signs)
     if match is None:
         return None
     gauge = Gauge(*match)

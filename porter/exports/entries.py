@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.diagnosis.layers import Diagnosis
-from porter.diagnosis.recovery import INVERSES
+from porter.diagnosis.readout import INVERSES
 from porter.examination.compare import Comparison
 from porter.exports.suspect import TracedSuspect
 

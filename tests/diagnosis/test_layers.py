@@ -78,7 +78,9 @@ def test_an_explanation_that_is_not_complete_says_so(file):
     assert "unexplained" in codes(found.causes) or "activation.replaced" in codes(found.causes)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "linear", "sigmoid", "softsign", "softplus"])
+@pytest.mark.parametrize(
+    "activation", ["tanh", "linear", "sigmoid", "softsign", "softplus", "relu", "elu", "selu", "gelu"]
+)
 def test_weights_that_are_not_shown_are_read_out(activation):
     file = steps(SHAPES, activation)
     one = suspect(file, 1, hidden=True)
@@ -101,18 +103,24 @@ def test_a_function_that_nobody_knows_behind_hidden_weights_is_no_other_mistake(
     assert found.causes and not found.is_explained
 
 
+@pytest.mark.parametrize("own", ["tanh", "relu", "softplus"])
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
         (lambda f: {"kernel": kernel(f).T}, "kernel.transposed"),
+        (lambda f: {"kernel": kernel(f)[::-1]}, "kernel.flipped"),
+        (lambda f: {"kernel": np.roll(kernel(f), 1, axis=1), "bias": np.roll(bias(f), 1)}, "units.permuted"),
+        (lambda f: {"kernel": np.roll(kernel(f), 1, axis=0)}, "units.permuted"),
         (lambda f: {"bias": np.zeros(6)}, "bias.missing"),
         (lambda f: {"bias": -bias(f)}, "bias.negated"),
         (lambda f: {"activation": "sigmoid"}, "activation.replaced"),
+        (lambda f: {"activation": "elu"}, "activation.replaced"),
         (lambda f: {"activation": "linear"}, "activation.missing"),
         (lambda f: {"kernel": kernel(f, 0), "bias": bias(f, 0)}, "layers.swapped"),
     ],
 )
-def test_mistakes_are_named_where_weights_are_not_shown(file, changes, code):
+def test_mistakes_are_named_where_weights_are_not_shown(own, changes, code):
+    file = steps(SHAPES, own)
     assert codes(explained(file, hidden=True, **changes(file)).causes) == [code]
 
 

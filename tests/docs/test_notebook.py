@@ -11,7 +11,7 @@ import pytest
 from tests.docs.likeness import differences
 
 # Not ours: raised while the kernel is started and stopped.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.subprocess]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.subprocess]
 
 
 @pytest.fixture(params=["tutorial", "finetuning"])

@@ -18,6 +18,7 @@ PAGES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_what_the_page_shows_is_what_happens(follow, page):
     follow(page)

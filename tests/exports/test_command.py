@@ -55,6 +55,7 @@ def test_back_into_the_legacy_file(file, tmp_path):
     assert (tmp_path / "back.h5").read_bytes() == file.read_bytes()
 
 
+@pytest.mark.slow
 def test_every_format_as_a_table(file, tmp_path):
     done = porter("export", file, "--to", "all", "-o", tmp_path / "every", "--json")
     assert done.returncode == 0, done.stderr
@@ -89,6 +90,7 @@ def test_options_of_keras_models_are_not_passed_over(file, tmp_path):
         assert done.returncode == 2 and "--precision" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["aa.c", "aa.f90", "aa.py"])
 def test_no_tensorflow_for_programs(file, tmp_path, name):
     for arguments in (

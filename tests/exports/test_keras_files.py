@@ -361,6 +361,7 @@ def long_sequences(path, kind):
     return write(path, model(entries), held | weights("rnn_2", roles, (12, size), (12, size), (size,)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
 def test_long_sequences_in_a_saved_model(tmp_path, kind):
     """Its states are hidden: a right one is at parity, and no wrong one is."""

@@ -130,6 +130,7 @@ def one_weight(model):
     litert_files.put(model, number, values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [None, one_weight])
 def test_a_long_sequence_is_judged_a_time_step_at_a_time(tmp_path, edit):
     """As wholes its layers have bounds that say nothing; what is written out shows the states."""
@@ -232,6 +233,7 @@ def scaled_weight(number, factor, share=0.5):
     return edit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nit", "ph", "sil"])
 def test_slopes_and_amplitudes_that_a_converter_multiplies_into_others(real, tmp_path, kind):
     network = porter.read(real / "canyon_med" / "v2" / "MATLAB" / "CANYON-MED_weights", kind=kind)

@@ -84,6 +84,7 @@ def test_its_port_is_proven(network, tmp_path):
     assert report.links["save"] == "parity" and report.links["reading"] == READING.get(network.family, "assumed")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keras")
 def test_its_own_mistakes_are_named(network):
     wanted = ORIENTATION | ACTIVATION | SCALING | {"bias.missing", "activation.added"}

@@ -195,6 +195,7 @@ def test_a_clamp_that_no_array_holds_is_found(infer):
     assert found.candidate.bounds is not None, str(found)
 
 
+@pytest.mark.slow
 def test_bounds_of_the_file_are_found(infer):
     y = network(X)
     low, high = np.quantile(y, 0.2, axis=0), np.quantile(y, 0.8, axis=0)
@@ -283,6 +284,7 @@ def test_the_python_snippet_records_what_infer_takes(tmp_path, monkeypatch, infe
 # --- random networks in random layouts; benchmarks/identification.py has two hundred --------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_never_wrong(infer, seed):
     drawn = draw_network(seed)

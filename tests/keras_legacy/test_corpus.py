@@ -20,6 +20,7 @@ from tests.conftest import real_folder
 
 FOLDER = real_folder() / "keras_h5"
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.real,
     pytest.mark.skipif(not FOLDER.is_dir(), reason="the folder of real Keras files is not there (PORTER_REAL)"),
 ]

@@ -182,6 +182,7 @@ class Odd(keras.layers.LSTM):
         return super().call(sequences, mask=mask, training=training)
 
 
+@pytest.mark.slow
 def test_a_layer_that_hides_its_states_is_not_called_right(tmp_path: Path) -> None:
     """Nothing is known of its single steps, and the bound of all of them allows everything."""
     network = recurrent(tmp_path, "LSTM")

@@ -140,6 +140,7 @@ def test_what_changes_little_more_than_rounding_does_is_seen(tmp_path: Path, nam
     assert report.verdict == "mismatch", str(report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "names"), [("SimpleRNN", True), ("GRU", False), ("LSTM", True)])
 def test_right_ports_with_layers_of_their_own_pass(tmp_path: Path, kind: str, names: bool) -> None:
     legacy = network(tmp_path, kind)

@@ -55,6 +55,7 @@ class Capped(L.LSTM):
         return super().call(capped, initial_state=initial_state, mask=mask, training=training)
 
 
+@pytest.mark.slow
 def test_a_layer_with_a_call_of_its_own_is_asked_itself(tmp_path: Path) -> None:
     network = recurrent(tmp_path, "LSTM")
     inputs = keras.Input((STEPS, FEATURES))

@@ -246,6 +246,7 @@ def own_measure(network, path, budget, spans):
     return float((np.abs(np.asarray(load_model(path)(rows), np.float64) - expected) / spans).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("budget", "chosen"), [(0.005, "float16"), (0.03, "int8")])
 def test_each_budget_is_met_as_an_independent_measure_finds(keras, fixtures, tmp_path, budget, chosen):
     network = porter.read(fixtures / "ocean_7-100-75-50-25-7.h5")
@@ -348,6 +349,7 @@ def test_the_saved_file_is_packed_and_loads_by_keras_alone(keras, mixed, tmp_pat
     assert np.array_equal(keras.saving.load_model(path)(rows), made.model(rows))
 
 
+@pytest.mark.slow
 def test_by_command(keras, fixtures, tmp_path, capsys, monkeypatch):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["porter", *map(str, arguments)])

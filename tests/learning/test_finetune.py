@@ -108,6 +108,7 @@ def test_a_tensorflow_checkpoint_goes_back_into_the_model(keras, mixed, matchups
     assert latest.endswith("-2") and bits(model) == bits(tuned.model)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_to_the_same_bits(keras, matchups, tmp_path, interrupted):
     """Weights, history, stopping epoch, log and plot; with what Keras' own backup forgets: dropout, patience, the best.
 
@@ -141,6 +142,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(keras, matchups, tmp_path, 
     assert bits(other.model) != bits(whole.model)
 
 
+@pytest.mark.slow
 def test_without_the_state_that_keras_forgets_the_bits_would_differ(
     keras, matchups, tmp_path, interrupted, monkeypatch
 ):
@@ -232,6 +234,7 @@ def test_a_run_that_is_damaged_is_not_resumed(keras, matchups, tmp_path, interru
     assert len(finetune(resume=tmp_path / "cut", callbacks=[interrupted(99, 0)]).epoch) == 3  # it can succeed
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_an_epoch(keras, matchups, tmp_path, monkeypatch):
     from porter.learning.callbacks import Checkpoint
 

@@ -68,6 +68,7 @@ def reloaded(keras, model, path):
     yield checkpoint, None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [mlp, tiny, small, cnn_lstm])
 def test_models_as_people_train_them_are_trained_saved_and_judged(keras, tmp_path, make, monkeypatch):
     monkeypatch.setattr(DriftReport, "to_html", lambda self, path: None)

@@ -21,6 +21,7 @@ def error_of(outputs, truth):
     return float(np.sqrt(np.mean((np.asarray(outputs, np.float64) - truth) ** 2)))
 
 
+@pytest.mark.slow
 def test_a_trunk_of_one_sensor_learns_the_bands_of_another(keras, real, optics):
     """MODIS' layers learn the particles of water as OLI sees it, from synthetic pixels of the bio-optical model.
 

@@ -17,7 +17,7 @@ from porter.learning.errors import MissingExtraError, RunError
 from porter.learning.tuning import search
 
 keras_tuner = pytest.importorskip("keras_tuner", reason="keras-tuner is not installed: pip install keras-tuner")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 @pytest.fixture

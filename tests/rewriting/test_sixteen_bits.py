@@ -78,6 +78,7 @@ def largest_by_three_per_cent(kernel: Any) -> None:
     kernel[np.unravel_index(np.argmax(np.abs(kernel)), kernel.shape)] *= 1.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float32"])
 @pytest.mark.parametrize("written", [in_columns, in_rows])
 def test_layers_in_parts(legacy: Any, written: Any, dtype: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from porter.codes import Cause
 from porter.diagnosis.graphs.graph import is_last, layer_before
 from porter.diagnosis.graphs.layouts import layouts
-from porter.diagnosis.kernels import describe_constant, describe_initializer, describe_relation
+from porter.diagnosis.kernels import describe_constant, describe_relation, initial_values
 from porter.diagnosis.matching import UNCHANGED, Layout, Match, match_layouts, number_changes
 from porter.examination.graphs.slots import NEUTRAL, Slot, put
 from porter.examination.graphs.suspect import Suspect, wanted_in
@@ -37,6 +37,7 @@ class ArrayReading:
         tried: how many explanations were compared.
         source: the layer whose array it is, or None where none fits.
         twins: other layers whose array it may be as well.
+        exact: the file's numbers that stand for every entry; None where some are left over.
     """
 
     slot: Slot
@@ -44,6 +45,7 @@ class ArrayReading:
     tried: int = 0
     source: str | None = None
     twins: tuple[str, ...] = ()
+    exact: Array | None = None
 
 
 def explain_arrays(suspect: Suspect) -> tuple[ArrayReading, ...]:
@@ -77,10 +79,10 @@ def _explain(suspect: Suspect, slot: Slot, order: Array | None) -> tuple[ArrayRe
     found = suspect.found[slot.path]
     own = wanted_in(slot, found)
     if own.shape == found.shape and suspect.equal(found, own).all():
-        return ArrayReading(slot, (), 1, suspect.name), None
+        return ArrayReading(slot, (), 1, suspect.name, exact=own), None
     constant = _constant(suspect, slot, found, own)
     if constant is not None:
-        return ArrayReading(slot, (constant,), 1), None
+        return ArrayReading(slot, (constant,), 1, exact=found), None
     candidates = list(layouts(suspect, slot, found.shape))
     if order is not None and own.shape == found.shape and own.shape[-1] == len(order):
         candidates.append(_follow(suspect, own, order))
@@ -134,7 +136,8 @@ def _reading(suspect: Suspect, slot: Slot, found: Array, best: Match, every: Seq
     differs = ~suspect.equal(found, wanted)
     if differs.any():
         causes.append(_entries(suspect, slot, found, wanted, differs))
-    return ArrayReading(slot, tuple(causes), len(every), layout.source, _twins(best, every))
+    exact = None if differs.any() else wanted
+    return ArrayReading(slot, tuple(causes), len(every), layout.source, _twins(best, every), exact)
 
 
 def _is_sign(cause: Cause) -> bool:
@@ -166,9 +169,9 @@ def _unrelated(suspect: Suspect, slot: Slot, found: Array) -> Cause:
         return Cause("unexplained", suspect.name, message, remedy)
     if slot.is_added or slot.array is None:
         return _entries(suspect, slot, found, own, ~suspect.equal(found, own))
-    initial = describe_initializer(found, own) if found.ndim > 1 else None
+    initial = initial_values(found, own) if found.ndim > 1 else None
     if initial is not None:
-        return Cause("kernel.unset", suspect.name, f"the {{what}} still has initial values: {initial}", remedy)
+        return Cause("kernel.unset", suspect.name, f"the {{what}} {initial[0]}", remedy)
     relation = describe_relation(found.reshape(-1, found.shape[-1]), own.reshape(-1, own.shape[-1]))
     if relation is not None:
         return Cause("kernel.values", suspect.name, relation.replace("the kernel", "the {what}"), remedy)
@@ -193,8 +196,11 @@ def _permuted(suspect: Suspect, slot: Slot, found: Array, own: Array) -> tuple[A
         return None
     last = _order(suspect, found, own, -1)
     if last is not None:
-        cause = replace(_permutation(suspect, last), remedy=suspect.assign(slot))
-        return ArrayReading(slot, (cause,), 2, suspect.name), last
+        cause, exact = replace(_permutation(suspect, last), remedy=suspect.assign(slot)), np.take(own, last, axis=-1)
+        if _is_reversal(last) and not _bias_follows(suspect, last):
+            message = "the {what}'s columns stand in reverse order"
+            return ArrayReading(slot, (_flipped(suspect, slot, message),), 2, suspect.name, exact=exact), None
+        return ArrayReading(slot, (cause,), 2, suspect.name, exact=exact), last
     first = _order(suspect, found, own, -2)
     if first is None:
         return None
@@ -202,15 +208,34 @@ def _permuted(suspect: Suspect, slot: Slot, found: Array, own: Array) -> tuple[A
     if before is None or "recurrent" in slot.path or "table" in slot.path:
         message = f"the inputs stand in another order: {describe_permutation(first, 'inputs')}"
         cause = Cause("inputs.permuted", suspect.name, message, suspect.assign(slot))
+    elif _is_reversal(first):
+        cause = _flipped(suspect, slot, "the {what}'s rows stand in reverse order")
     else:
         message = f"it takes the units of {before} in another order: {describe_permutation(first, 'units')}"
         cause = Cause("units.permuted", suspect.name, message, suspect.assign(slot))
-    return ArrayReading(slot, (cause,), 3, suspect.name), None
+    return ArrayReading(slot, (cause,), 3, suspect.name, exact=np.take(own, first, axis=-2)), None
+
+
+def _flipped(suspect: Suspect, slot: Slot, message: str) -> Cause:
+    return Cause("kernel.flipped", suspect.name, message, suspect.assign(slot))
+
+
+def _is_reversal(order: Array) -> bool:
+    return bool((order == np.arange(len(order))[::-1]).all())
+
+
+def _bias_follows(suspect: Suspect, order: Array) -> bool:
+    """Whether the port's bias stands in that order as well."""
+    for slot in suspect.slots:
+        if slot.variable == "bias" and slot.array is not None and slot.path in suspect.found:
+            found = suspect.found[slot.path]
+            return found.shape[-1] == len(order) and bool(suspect.equal(found, slot.array[..., order]).all())
+    return False
 
 
 def _order(suspect: Suspect, found: Array, own: Array, axis: int) -> Array | None:
     rows, wanted = (np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1) for array in (found, own))
-    match = match_vectors(rows, wanted, suspect.dtype)
+    match = match_vectors(rows, wanted, suspect.equal)
     return None if match is None or (match[0] == np.arange(len(match[0]))).all() else match[0]
 
 
@@ -265,12 +290,18 @@ def _worded(group: Sequence[tuple[ArrayReading, Cause]]) -> Cause:
 
 
 def effective(suspect: Suspect, readings: Sequence[ArrayReading]) -> Any:
-    """The step with the port's own arrays where they are not the file's."""
+    """The step with the port's own arrays where they are not the file's.
+
+    Of arrays that were read out to a few digits, the file's numbers that they stand for.
+    """
     step, shown = suspect.step, {reading.slot.path: reading for reading in readings}
     for slot in suspect.slots:
         wrong = slot.path in shown and bool(shown[slot.path].causes)
         shape = None if slot.array is None else slot.array.shape
-        if slot.path in suspect.found and (wrong or suspect.found[slot.path].shape != shape):
+        exact = shown[slot.path].exact if wrong and not suspect.is_shown else None
+        if exact is not None:
+            step = put(step, slot.path, exact)
+        elif slot.path in suspect.found and (wrong or suspect.found[slot.path].shape != shape):
             step = put(step, slot.path, suspect.found[slot.path])
         elif wrong:
             step = put(step, slot.path, None)

@@ -9,6 +9,7 @@ from typing import Any
 from porter.codes import Cause
 from porter.diagnosis.activations import is_same, replaced_in_places
 from porter.diagnosis.graphs.arrays import ArrayReading, effective, explain_arrays, merge_readings
+from porter.diagnosis.graphs.hidden import with_arrays_read_out
 from porter.diagnosis.graphs.variants import pairs, singles
 from porter.diagnosis.layers import Diagnosis
 from porter.examination.compare import Comparison
@@ -44,6 +45,7 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
         return _without_training(suspect, before)
     if before.where.startswith(ALONE):
         return Diagnosis((_replaced_in_places(suspect, before),), before, before, 0)
+    suspect = with_arrays_read_out(suspect)
     readings = explain_arrays(suspect)
     causes = merge_readings(readings)
     step = effective(suspect, readings)

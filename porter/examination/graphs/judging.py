@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,7 +19,8 @@ from porter.examination.graphs.judged import Compare, Judged
 from porter.examination.graphs.pairing import KerasPairing, Pair
 from porter.examination.graphs.pieces import LEAST_ROWS
 from porter.examination.graphs.predictable import is_predictable
-from porter.examination.graphs.probes import FLOATS, Port, make_paired_suspect, make_suspect, one_row
+from porter.examination.graphs.probes import FLOATS, Port, make_paired_suspect, make_suspect, one_row, tried
+from porter.examination.graphs.reaching import reaching_numbers
 from porter.examination.graphs.stateful import is_fixed
 from porter.examination.graphs.states import Recurrence, recurrent_layers
 from porter.examination.graphs.strays import ABSENT
@@ -46,6 +48,7 @@ Array = NDArray[Any]
 Telling = Callable[[Suspect], tuple[tuple[str, ...], tuple[str, ...]]]
 """The codes of the mistakes tried on a step, and of those that would have exceeded its bound."""
 
+REACHING = "rows that reach every weight"
 NEVER_MASKED = "no probe holds what is masked"
 SAYS_NOTHING = "the bound says nothing here"
 
@@ -240,7 +243,7 @@ def _judge(
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
     masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
-        suspect = replace(suspect, seen=(), calm=(), sparse=None, far=None, reaching=None)
+        suspect = replace(suspect, seen=(), calm=(), sparse=None, far=None, alone=None)
         if suspect.recurrence is not None:
             suspect.recurrence.forget()
     return Judged(
@@ -303,11 +306,15 @@ def _with_far_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tup
 
 def _with_reaching_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
     """What single weights would show where the port's layers do not show them."""
-    for part in () if suspect.reaching is None else suspect.reaching():
-        more = replace(_compare(replace(suspect, seen=(part,)), compare), coarseness=np.inf)
-        found = merge_comparisons([found, more])
-        if more.exceeding:
-            return replace(suspect, seen=(*suspect.seen, part)), found
+    if suspect.alone is None:
+        return suspect, found
+    fed = next(iter(suspect.seen[0].fed.values()))
+    for rows in reaching_numbers(suspect.step, fed.shape[1:], suspect.seen[0].actual.shape[1:], suspect.precision):
+        for part in tried(partial(suspect.alone, rows, REACHING)):
+            more = replace(_compare(replace(suspect, seen=(part,)), compare), coarseness=np.inf)
+            found = merge_comparisons([found, more])
+            if more.exceeding:
+                return replace(suspect, seen=(*suspect.seen, part)), found
     return suspect, found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,7 +16,6 @@ from porter.examination.graphs.far import far_numbers
 from porter.examination.graphs.functions import compare_functions
 from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put_value
 from porter.examination.graphs.pairing import KerasPairing
-from porter.examination.graphs.reaching import reaching_numbers
 from porter.examination.graphs.states import Recurrence, recurrent_layers
 from porter.examination.graphs.steps import OWN_ROWS, arrays_of
 from porter.examination.graphs.suspect import Seen, Suspect, without_folding
@@ -43,7 +42,6 @@ ROWS_THROUGH = 10
 ONE_ROW = "a batch of one row"
 FEW, SPARSE_ROWS = 8, "rows of few numbers"
 """Products of a sum that are not zero in sparse rows, on average."""
-REACHING = "rows that reach every weight"
 WIDE_ELEMENTS, WIDE_ROWS = 2**13, 64
 """Wide rows of a layer alone: as many as keep to so many numbers, but 3 at least."""
 
@@ -113,17 +111,14 @@ def make_suspect(
         thin = None if drawn is None or trained else thinned(step, drawn, np.random.default_rng(0))
         return None if thin is None else replace(_run_alone(port, step, thin), probes=SPARSE_ROWS)
 
-    def reaching() -> Iterator[Seen]:
-        if drawn is None or trained or len(drawn) != 1:
-            return
-        ((name, wide),) = drawn.items()
-        for rows in reaching_numbers(step, wide.shape[1:], port.shapes[step.name], precision):
-            yield from _tried(lambda rows=rows: _run_alone(port, step, {name: rows}, probes=REACHING))  # type: ignore[misc]
+    def ask(rows: Array, probes: str) -> Seen:
+        return _run_alone(port, step, dict.fromkeys(drawn or {}, rows), probes=probes)
 
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse, lambda: outside,
-        lambda: compare_functions(step, operations, precision, port.shapes[step.name]), reaching,
+        lambda: compare_functions(step, operations, precision, port.shapes[step.name]),
+        None if trained or drawn is None or len(drawn) != 1 else ask,
     )  # fmt: skip
 
 
@@ -132,12 +127,12 @@ def _run_both(
 ) -> tuple[list[Seen], Seen | None]:
     """What the port's layer gives for wide rows, and for those far outside: in one call, unless it refuses these."""
     if numbers is None:
-        return _tried(lambda: _run_alone(port, step, drawn)), None
+        return tried(lambda: _run_alone(port, step, drawn)), None
     if not _is_apart(step):
         return _apart(port, step, drawn, numbers)
     both = {name: np.concatenate([rows, numbers[name].astype(rows.dtype)]) for name, rows in drawn.items()}
     count = len(next(iter(drawn.values())))
-    for found in _tried(lambda: _run_alone(port, step, both)):
+    for found in tried(lambda: _run_alone(port, step, both)):
         if len(found.actual) == len(next(iter(both.values()))):
             return [_part(found, slice(count), found.probes)], _part(found, slice(count, None), FAR)
     return _apart(port, step, drawn, numbers)
@@ -146,8 +141,8 @@ def _run_both(
 def _apart(
     port: Port, step: Any, drawn: Mapping[str, Array], numbers: Mapping[str, Array]
 ) -> tuple[list[Seen], Seen | None]:
-    wide = _tried(lambda: _run_alone(port, step, drawn))
-    return wide, next(iter(_tried(lambda: _run_alone(port, step, numbers, probes=FAR))), None)
+    wide = tried(lambda: _run_alone(port, step, drawn))
+    return wide, next(iter(tried(lambda: _run_alone(port, step, numbers, probes=FAR))), None)
 
 
 def _is_apart(step: Any) -> bool:
@@ -169,7 +164,7 @@ def _same_bits(one: Array, other: Array) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
-def _tried(run: Callable[[], Seen]) -> list[Seen]:
+def tried(run: Callable[[], Seen]) -> list[Seen]:
     """What a piece gives for rows of its own; nothing where it refuses them, as a layer that asserts its range does."""
     try:
         return [run()]
@@ -330,7 +325,7 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         seen += _through_masks(step, pairing, program, rng)
     alone = drawn is not None and port.between(pair.fed, pair.key)[1]
     if drawn is not None and alone:
-        seen += _tried(lambda: run(drawn, "wide rows"))
+        seen += tried(lambda: run(drawn, "wide rows"))
 
     def sparse() -> Seen | None:
         thin = thinned(step, drawn, np.random.default_rng(0)) if drawn is not None and alone else None
@@ -342,16 +337,11 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         if given is None:
             return None
         cast = {at: values.astype(port.values[at].dtype) for at, values in given.items()}
-        found = _tried(lambda: run(cast, FAR))
+        found = tried(lambda: run(cast, FAR))
         return found[0] if found else None
 
-    def reaching() -> Iterator[Seen]:
-        if not alone or len(set(pair.fed)) != 1:
-            return
-        at = pair.fed[0]
-        own, given = port.values[at], port.values[key].shape[1:]
-        for rows in reaching_numbers(step, own.shape[1:], given, pairing.precision(name)):
-            yield from _tried(lambda rows=rows: run({at: rows.astype(own.dtype)}, REACHING))  # type: ignore[misc]
+    def ask(rows: Array, probes: str) -> Seen:
+        return run({pair.fed[0]: rows.astype(port.values[pair.fed[0]].dtype)}, probes)
 
     keys = {each: one.key for each, one in pairing.pairs.items()} | dict(pairing.inputs)
     shapes = {each: port.values[key].shape[1:] for each, key in keys.items() if key is not None}
@@ -359,5 +349,5 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
         recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
         functions=lambda: compare_functions(step, pairing.parts(name), pairing.precision(name), shapes[name]),
-        reaching=reaching,
+        alone=ask if alone and len(set(pair.fed)) == 1 else None,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from reference.operations.convolution import Convolution
 from reference.operations.dense import Dense
 from reference.operations.local_convolution import LocalConvolution
 from reference.precision import Precision
-from reference.windows import as_stored, count_before
+from reference.windows import as_stored, channels_last, count_before
 
 Array = NDArray[Any]
 
@@ -51,19 +52,55 @@ def reaching_numbers(
 
 
 def _rows(part: Any, shape: tuple[int, ...], largest: float, rng: np.random.Generator) -> Iterator[Array]:
-    if isinstance(part, Dense):
-        stored = Stored.of(part)
-        for rows in layer_rows(stored.kernel, stored.bias, rng, None, largest).values():
-            yield _side_by_side(rows, int(np.prod(shape[:-1])))
+    flat = flattened(part, shape)
+    if isinstance(part, Dense) and flat is not None:
+        for rows in layer_rows(flat.own.kernel, flat.own.bias, rng, None, largest).values():
+            yield from flat.placed(rows)
         return
     basis = basis_rows(int(np.prod(shape)), rng, read=True)
     most = largest / max(1.0, *(float(np.abs(array).sum()) for array in arrays_of(part)))
     for magnitude in MAGNITUDES:
         if magnitude <= max(1.0, most):
             yield magnitude * basis[1:]
-    if isinstance(part, Convolution) and part.groups == 1:
-        kernel = part.kernel.reshape(-1, part.kernel.shape[-1])
-        yield from _in_windows(reaching_rows(kernel, part.bias, rng), part, shape)
+    if flat is not None:
+        yield from flat.placed(reaching_rows(flat.own.kernel, flat.own.bias, rng))
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A step as a dense layer on rows: whatever it does to one place of its input, or to one window.
+
+    Attributes:
+        own: that layer.
+        placed: (n, inputs) rows to blocks of what the step takes, as many rows in one as do not touch each other.
+        picked: what the step gives for a block to (m, units), of its rows in their order and of what fills it up.
+    """
+
+    own: Stored
+    placed: Callable[[Array], Iterator[Array]]
+    picked: Callable[[Array], Array]
+
+
+def flattened(step: Any, shape: tuple[int, ...]) -> Flat | None:
+    """A dense layer or a convolution of one group as ``Flat``; None for anything else.
+
+    Args:
+        step: of a legacy program.
+        shape: of a row of what it takes.
+    """
+    if isinstance(step, Dense):
+        own = Stored.of(step)
+        places = int(np.prod(shape[:-1]))
+        return Flat(
+            own, lambda rows: iter([_side_by_side(rows, places)]), lambda given: given.reshape(-1, given.shape[-1])
+        )
+    if not isinstance(step, Convolution) or step.groups != 1:
+        return None
+    windows = _Windows.of(step, shape)
+    kernel = np.asarray(step.kernel, np.float64).reshape(-1, step.kernel.shape[-1])
+    bias = None if step.bias is None else np.asarray(step.bias, np.float64)
+    own = Stored(step.name, kernel, bias, step.activation, kernel, False)
+    return Flat(own, windows.placed, windows.picked) if len(windows.starts) else None
 
 
 def _side_by_side(rows: Array, places: int) -> Array:
@@ -72,29 +109,56 @@ def _side_by_side(rows: Array, places: int) -> Array:
     return np.concatenate([rows, rows[:1].repeat(missing, axis=0)]).reshape(-1, places, rows.shape[1])
 
 
-def _in_windows(rows: Array, part: Convolution, shape: tuple[int, ...]) -> Iterator[Array]:
-    """Each row in one window of an array of zeros, as many windows beside each other as do not overlap."""
-    *space, channels = (*shape[1:], shape[0]) if part.channels_first else shape
-    window = part.kernel.shape[:-2]
-    axes = [_starts(part, *each) for each in zip(space, window, part.strides, part.dilation, strict=True)]
-    places = np.stack([each.ravel() for each in np.meshgrid(*axes, indexing="ij")], axis=-1)
-    if not len(places):
-        return
-    for _, block in blocks(rows, len(places) * max(1, BLOCK // int(np.prod(shape)))):
-        images = np.zeros((-(-len(block) // len(places)), *space, channels))
-        for number, row in enumerate(block.reshape(len(block), *window, channels)):
-            at = places[number % len(places)]
-            spots = tuple(
-                slice(start, start + (size - 1) * spread + 1, spread)
-                for start, size, spread in zip(at, window, part.dilation, strict=True)
-            )
-            images[number // len(places)][spots] = row
-        yield as_stored(images, part.channels_first)
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of a convolution that lie inside its input and do not overlap.
 
+    Attributes:
+        step: the convolution.
+        shape: (*space, channels) of a row of its input.
+        starts: (windows, dimensions) where each begins.
+        outputs: the same for what comes of it.
+    """
 
-def _starts(part: Convolution, length: int, size: int, stride: int, spread: int) -> Array:
-    """Where along an axis windows begin that lie inside and do not overlap."""
-    span = (size - 1) * spread + 1
-    before = count_before(part.padding, length, span, stride)
-    first = -(-before // stride) * stride - before
-    return np.arange(first, length - span + 1, -(-span // stride) * stride)
+    step: Convolution
+    shape: tuple[int, ...]
+    starts: Array
+    outputs: Array
+
+    @classmethod
+    def of(cls, step: Convolution, shape: tuple[int, ...]) -> _Windows:
+        *space, channels = (*shape[1:], shape[0]) if step.channels_first else shape
+        starts, outputs = [], []
+        for length, size, stride, spread in zip(
+            space, step.kernel.shape[:-2], step.strides, step.dilation, strict=True
+        ):
+            span = (size - 1) * spread + 1
+            before = count_before(step.padding, length, span, stride)
+            first = -(-before // stride)
+            numbers = np.arange(first, first + max(0, (length - span - first * stride + before) // stride + 1))
+            apart = numbers[:: -(-span // stride)]
+            outputs.append(apart)
+            starts.append(apart * stride - before)
+        grids = [
+            np.stack([each.ravel() for each in np.meshgrid(*axes, indexing="ij")], axis=-1)
+            for axes in (starts, outputs)
+        ]
+        return cls(step, (*space, channels), *grids)
+
+    def placed(self, rows: Array) -> Iterator[Array]:
+        """Each row in one window of an array of zeros."""
+        window, count = self.step.kernel.shape[:-2], len(self.starts)
+        for _, block in blocks(rows, count * max(1, BLOCK // int(np.prod(self.shape)))):
+            images = np.zeros((-(-len(block) // count), *self.shape))
+            for number, row in enumerate(block.reshape(len(block), *window, self.shape[-1])):
+                spots = tuple(
+                    slice(start, start + (size - 1) * spread + 1, spread)
+                    for start, size, spread in zip(self.starts[number % count], window, self.step.dilation, strict=True)
+                )
+                images[number // count][spots] = row
+            yield as_stored(images, self.step.channels_first)
+
+    def picked(self, given: Array) -> Array:
+        """What came of every window, (images * windows, filters)."""
+        given = channels_last(given, self.step.channels_first)
+        return given[:, *self.outputs.T].reshape(-1, given.shape[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -83,7 +83,7 @@ class Suspect:
         sparse: what the port's layer gives for rows that are zero nearly everywhere; or None.
         far: the same for rows far outside of anything that a network reaches; or None.
         functions: holds the activations that the port's layers show against the step's; or None.
-        reaching: what it gives for rows that show every weight of arrays that cannot be read; or None.
+        alone: what it gives for rows of the one tensor that it takes, under the name of these; or None.
     """
 
     step: Any
@@ -100,7 +100,7 @@ class Suspect:
     sparse: Callable[[], Seen | None] | None = None
     far: Callable[[], Seen | None] | None = None
     functions: Callable[[], Comparison] | None = None
-    reaching: Callable[[], Iterator[Seen]] | None = None
+    alone: Callable[[Array, str], Seen] | None = None
 
     is_shown = True
     """Whether its arrays are compared digit by digit."""

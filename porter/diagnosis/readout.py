@@ -1,0 +1,147 @@
+"""The arrays of a dense layer that does not show them, read out of what it gives for chosen inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porter.examination.probes import FULL_BASIS_WIDTH
+from porter.examination.suspect import Stored
+from reference.activations import SELU_SCALE, Activation
+
+Array = NDArray[Any]
+Ask = Callable[[Array], Array]
+"""(n, inputs) to (n, units), float64."""
+Affine = tuple[Array, Array]
+"""Kernel (inputs, units) and bias (units,), float64."""
+
+INVERSES: Mapping[str, Callable[[Array], Array]] = {
+    "linear": lambda a: a,
+    "tanh": np.arctanh,
+    "sigmoid": lambda a: np.log(a) - np.log1p(-a),
+    "softsign": lambda a: a / (1 - np.abs(a)),
+    "softplus": lambda a: np.log(np.expm1(a)),
+    "exponential": np.log,
+}
+ABOVE: Mapping[str, float] = {
+    "relu": 1.0, "leaky_relu": 1.0, "elu": 1.0, "selu": SELU_SCALE, "gelu": 1.0, "gelu_tanh": 1.0, "silu": 1.0,
+    "mish": 1.0, "softplus": 1.0,
+}  # fmt: skip
+"""Activations that are straight far above zero, and how steep they are there."""
+STEPS = (2.0**-2, 2.0**-6, 2.0**-10)
+"""Sizes of the probes for an inverse, largest first: the smaller ones are for layers that saturate early."""
+FAR, LIFT = 2.0**18, 32.0
+"""Of probes far above zero, where no bias counts; and how far above its largest bias a unit is lifted to show it."""
+TINY = 1e-9
+"""Of a unit's largest weight: nothing brings it above zero."""
+STRAIGHT = 1e-4
+"""How far, beside the largest preactivation, three points of a straight line may lie off it."""
+DIGITS = 1e-3
+"""To what share of the largest weight probes in float32 read a weight out."""
+ALIKE, ROWS = 1e-2, 64
+"""To what share of a unit's range arrays that were read out have to give what the layer gives, on how many rows."""
+
+
+def read_out(ask: Ask, own: Stored) -> Affine | None:
+    """The kernel and the bias that a layer holds, by whichever activation it may end in.
+
+    A unit whose answers say nothing of its weights, and are those of the file's unit, has the file's. What was read out
+    has to give what the layer gives on rows of every usual size: no array is claimed under a wrong activation.
+
+    Args:
+        ask: what the port's layer gives.
+        own: the layer of the file.
+
+    Returns:
+        They are good to about three digits; None where no activation that is known stands behind them.
+    """
+    if own.kernel.shape[0] > FULL_BASIS_WIDTH:
+        return None
+    options = [found for activation, found in _options(ask, own) if _gives(ask, activation, found)]
+    return max(options, key=lambda found: _likeness(own, found[0]), default=None)
+
+
+def _options(ask: Ask, own: Stored) -> Iterator[tuple[Activation, Affine]]:
+    name = own.activation.name
+    known = {other: Activation(other) for other in (*INVERSES, *ABOVE)}
+    if name in known:
+        known = {name: own.activation, **{other: each for other, each in known.items() if other != name}}
+    for step in STEPS:
+        for other, activation in known.items():
+            found = _inverted(ask, own, other, step) if other in INVERSES else None
+            if found is not None:
+                yield activation, found
+    for other, activation in known.items():
+        found = _from_above(ask, own, ABOVE[other]) if other in ABOVE else None
+        if found is not None:
+            yield activation, found
+
+
+def _gives(ask: Ask, activation: Activation, found: Affine) -> bool:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(ROWS, len(found[0]))) * rng.choice([0.1, 1.0, 3.0], (ROWS, 1))
+    with np.errstate(all="ignore"):
+        wanted, given = activation(rows @ found[0] + found[1]), ask(rows)
+        return bool(np.all(np.abs(given - wanted) <= ALIKE * np.maximum(np.ptp(wanted, axis=0), DIGITS)))
+
+
+def _inverted(ask: Ask, own: Stored, name: str, step: float) -> Affine | None:
+    """Kernel and bias if the layer ends in that activation; None where its outputs say that it does not."""
+    width, units = own.kernel.shape
+    rows = np.vstack([np.zeros(width), step * np.eye(width), -step * np.eye(width)])
+    given = ask(rows)
+    if given.shape[1] != units:
+        return None
+    with np.errstate(all="ignore"):
+        z = INVERSES[name](given)
+    if not np.isfinite(z).all():
+        return None
+    curvature = np.max(np.abs(z[1 : width + 1] + z[width + 1 :] - 2 * z[0]))
+    if curvature > STRAIGHT * np.max(np.abs(z)):
+        return None
+    return _without_mute_units(own, rows, given, (z[1 : width + 1] - z[width + 1 :]) / (2 * step), z[0])
+
+
+def _from_above(ask: Ask, own: Stored, slope: float) -> Affine | None:
+    """The same for an activation that is straight far above zero: each weight there, then the biases."""
+    width, units = own.kernel.shape
+    axes = np.eye(width)
+    rows = np.vstack([FAR * axes, 2 * FAR * axes, -FAR * axes, -2 * FAR * axes])
+    given = ask(rows)
+    if given.shape[1] != units or not np.isfinite(given).all():
+        return None
+    near, far, near_below, far_below = given.reshape(4, width, units)
+    up, down = (far - near) / (slope * FAR), (near_below - far_below) / (slope * FAR)
+    kernel = np.where(np.abs(up) >= np.abs(down), up, down)
+    steering, picked = np.argmax(np.abs(kernel), axis=0), np.arange(units)
+    largest = kernel[steering, picked]
+    lift = LIFT + 4 * np.max(np.abs(own.bias), initial=0.0) if own.bias is not None else LIFT
+    lifted = np.zeros((units, width))
+    lifted[picked, steering] = np.divide(lift, largest, out=np.zeros(units), where=np.abs(largest) > TINY)
+    bias = ask(lifted)[picked, picked] / slope - lift
+    bias[np.abs(bias) < lift * STRAIGHT * DIGITS] = 0.0
+    return _without_mute_units(own, rows, given, kernel, bias)
+
+
+def _without_mute_units(own: Stored, rows: Array, given: Array, kernel: Array, bias: Array) -> Affine:
+    """What was read out, but for units that answer as the file's do by arrays that nobody can read out of it.
+
+    A relu that is off and a tanh at its limit answer every probe alike, whatever their weights are.
+    """
+    held = np.zeros(len(bias)) if own.bias is None else own.bias
+    with np.errstate(all="ignore"):
+        answers = own.activation(rows @ own.kernel + held)
+    is_alike = np.isclose(given, answers, rtol=1e-6, atol=1e-30).all(axis=0)
+    largest = np.abs(own.kernel).max(axis=0, initial=0.0)
+    is_read = (np.abs(kernel - own.kernel) <= DIGITS * largest).all(axis=0)
+    mute = is_alike & ~is_read
+    return np.where(mute, own.kernel, kernel), np.where(mute, held, bias)
+
+
+def _likeness(own: Stored, kernel: Array) -> float:
+    """Share of the entries that are the file's, to the precision of probes."""
+    wanted = own.kernel
+    return float((np.abs(kernel - wanted) <= DIGITS * (np.abs(wanted) + np.max(np.abs(wanted)))).mean())
