@@ -111,11 +111,12 @@ def _edge(pairing: KerasPairing, step: Any, pair: Pair) -> Cause:
 
 
 def _strays_between(pairing: KerasPairing, pair: Pair) -> list[int]:
-    """Pieces between what a step should be fed with and what it is fed with."""
+    """Pieces between what a step should be fed with and what it is fed with, which no step of the file accounts for."""
+    claimed = {at for one in pairing.pairs.values() for at in one.pieces}
     found: list[int] = []
     for right, key in zip(pair.owed or (), pair.fed, strict=False):
         found += [] if right == key else pairing.port.between((right,), key)[0]
-    return found
+    return [at for at in found if at not in claimed]
 
 
 def _stray_causes(pairing: KerasPairing, program: Program) -> Iterator[Cause]:
