@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError
 from porter.examination.compare import Comparison, merge_comparisons
+from porter.examination.functions import compare_function
 from porter.examination.graphs.gauges import with_gauges
 from porter.examination.graphs.inner import compare_inside, holds_model
 from porter.examination.graphs.judged import Compare, Judged
@@ -20,7 +21,7 @@ from porter.examination.graphs.pairing import KerasPairing, Pair
 from porter.examination.graphs.pieces import LEAST_ROWS
 from porter.examination.graphs.predictable import is_predictable
 from porter.examination.graphs.probes import FLOATS, Port, make_paired_suspect, make_suspect, one_row, tried
-from porter.examination.graphs.reaching import reaching_numbers
+from porter.examination.graphs.reaching import is_plain, reaching_numbers
 from porter.examination.graphs.stateful import is_fixed
 from porter.examination.graphs.states import Recurrence, recurrent_layers
 from porter.examination.graphs.strays import ABSENT
@@ -37,6 +38,7 @@ from porter.ports.keras.names import legal_name
 from porter.ports.runtime import current_runtime
 from reference.composed.forms import equivalent_forms, form_of
 from reference.composed.together import Together
+from reference.operations.elementwise import Elementwise
 from reference.operations.masking import Mask
 from reference.operations.replacement import Replacement
 from reference.precision import Precision, round_to
@@ -221,7 +223,7 @@ def _judge(
                 suspect, found = _with_sparse_rows(suspect, found, compare)
             if found.is_parity:
                 suspect, found = _with_far_rows(suspect, found, compare)
-            if found.is_parity and not _shows_all(suspect):
+            if found.is_parity:
                 suspect, found = _with_reaching_rows(suspect, found, compare)
         except KeyError as error:
             reason = str(error.args[0])
@@ -277,7 +279,7 @@ def _in_another_form(suspect: Suspect, found: Comparison, compare: Compare) -> t
         again = _compare(other, compare)
         if again.is_parity:
             other, again = _with_far_rows(other, again, compare)
-        if again.is_parity and not _shows_all(other):
+        if again.is_parity:
             other, again = _with_reaching_rows(other, again, compare)
         if again.is_parity:
             return other, again, f"the port writes {form_of(form)}"
@@ -305,9 +307,12 @@ def _with_far_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tup
 
 
 def _with_reaching_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
-    """What single weights would show where the port's layers do not show them."""
-    if suspect.alone is None:
+    """What single weights, words and rare rows would show where no layer of Keras' own shows its arrays."""
+    hides = not _shows_all(suspect)
+    if suspect.alone is None or not (hides or (not suspect.is_own and not is_plain(suspect.step))):
         return suspect, found
+    if isinstance(suspect.step, Elementwise):
+        return suspect, merge_comparisons([found, _function_alone(suspect)])
     fed = next(iter(suspect.seen[0].fed.values()))
     for rows in reaching_numbers(suspect.step, fed.shape[1:], suspect.seen[0].actual.shape[1:], suspect.precision):
         for part in tried(partial(suspect.alone, rows, REACHING)):
@@ -316,6 +321,18 @@ def _with_reaching_rows(suspect: Suspect, found: Comparison, compare: Compare) -
             if more.exceeding:
                 return replace(suspect, seen=(*suspect.seen, part)), found
     return suspect, found
+
+
+def _function_alone(suspect: Suspect) -> Comparison:
+    """An activation that the port writes in its own way, on numbers of every size."""
+    alone, shape = suspect.alone, suspect.seen[0].actual.shape[1:]
+    assert alone is not None
+
+    def run(numbers: Array) -> Array:
+        rows = np.resize(numbers, (-(-numbers.size // int(np.prod(shape))), *shape))
+        return alone(rows, REACHING).actual.reshape(-1)[: numbers.size].reshape(numbers.shape)
+
+    return compare_function(suspect.step.activation, run, shape[-1] if shape else 1, suspect.precision)
 
 
 def _silent(found: Comparison, suspect: Suspect) -> str | None:

@@ -21,6 +21,7 @@ from porter.examination.graphs.steps import OWN_ROWS, arrays_of
 from porter.examination.graphs.suspect import Seen, Suspect, without_folding
 from porter.examination.graphs.view import operations_of, unchanged, variables_of, walk_back
 from porter.examination.probes import FAR
+from porter.ports.keras.foreign import is_own
 from porter.ports.keras.nodes import Key
 from reference.composed.together import Together
 from reference.operations.embedding import Embedding
@@ -112,13 +113,13 @@ def make_suspect(
         return None if thin is None else replace(_run_alone(port, step, thin), probes=SPARSE_ROWS)
 
     def ask(rows: Array, probes: str) -> Seen:
-        return _run_alone(port, step, dict.fromkeys(drawn or {}, rows), probes=probes)
+        return _run_alone(port, step, dict.fromkeys(sources, rows), probes=probes)
 
     return Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse, lambda: outside,
         lambda: compare_functions(step, operations, precision, port.shapes[step.name]),
-        None if trained or drawn is None or len(drawn) != 1 else ask,
+        None if trained or rng is None or len(set(sources)) != 1 else ask, _is_own(operations),
     )  # fmt: skip
 
 
@@ -193,6 +194,10 @@ def _shown(step: Any, operations: Sequence[Any]) -> dict[tuple[str, ...], Array]
         return {}  # Keras has no such layer: whatever a port makes one of holds the numbers in a way of its own
     found = {path: np.asarray(each).astype(np.float64) for path, each in variables_of(step, operations).items()}
     return without_folding(step, found)
+
+
+def _is_own(operations: Sequence[Any]) -> bool:
+    return len(operations) == 1 and is_own(operations[0])
 
 
 def one_row(rows: Array) -> Array:
@@ -323,7 +328,8 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
 
     if rng is not None and drawn is None and isinstance(step, Together):
         seen += _through_masks(step, pairing, program, rng)
-    alone = drawn is not None and port.between(pair.fed, pair.key)[1]
+    is_apart = rng is not None and port.between(pair.fed, pair.key)[1]
+    alone = drawn is not None and is_apart
     if drawn is not None and alone:
         seen += tried(lambda: run(drawn, "wide rows"))
 
@@ -349,5 +355,5 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         step, pair.names, tuple(seen), pairing.precision(name), found, program, step.inputs, shapes,
         recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
         functions=lambda: compare_functions(step, pairing.parts(name), pairing.precision(name), shapes[name]),
-        alone=ask if alone and len(set(pair.fed)) == 1 else None,
+        alone=ask if is_apart and len(set(pair.fed)) == 1 else None, is_own=_is_own(operations),
     )  # fmt: skip

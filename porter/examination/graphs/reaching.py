@@ -16,6 +16,8 @@ from porter.examination.suspect import Stored
 from reference.composed.together import Together
 from reference.operations.convolution import Convolution
 from reference.operations.dense import Dense
+from reference.operations.elementwise import Elementwise
+from reference.operations.embedding import Embedding
 from reference.operations.local_convolution import LocalConvolution
 from reference.precision import Precision
 from reference.windows import as_stored, channels_last, count_before
@@ -26,14 +28,24 @@ SUMS = tuple(each for each in PLAIN if each.__name__ not in ("Affine", "BatchNor
 """Steps that add products up, so that one weight may drown among the others."""
 MAGNITUDES = (1.0, 8.0, 64.0, 2.0**12, 2.0**18)
 """Of numbers that stand alone in a sum, or nearly so: of a small weight the product has to outweigh the bias."""
+WIDER = (1.0, 16.0, 300.0)
+"""Of rows for steps whose bounds say little far outside of their range: ordinary numbers, and pixels."""
+LEAST_ROWS, MOST_ROWS, MOST = 16, 256, 2**20
+"""How many of each, and how many numbers they may be, what they are made to included."""
 BLOCK = 2**21
 """Numbers of a block of rows, what they are made to included."""
+
+
+def is_plain(step: Any) -> bool:
+    """Whether a step is made of sums and of what is done to single numbers, which far rows show as they are."""
+    parts = step.steps if isinstance(step, Together) else (step,)
+    return all(isinstance(part, PLAIN) and not isinstance(part, Elementwise) for part in parts)
 
 
 def reaching_numbers(
     step: Any, shape: tuple[int, ...], given: tuple[int, ...], precision: Precision
 ) -> Iterator[Array]:
-    """Blocks of rows for a step of one input; none where the step is not made of sums whose bounds hold everywhere.
+    """Blocks of rows for a step of one input: of sums each weight, of a table each word, of anything else many rows.
 
     Args:
         step: of a legacy program.
@@ -42,13 +54,32 @@ def reaching_numbers(
         precision: in which the port computes it.
     """
     parts = step.steps if isinstance(step, Together) else (step,)
-    summing = [part for part in parts if isinstance(part, (*SUMS, LocalConvolution))]
-    if not summing or not all(isinstance(part, (*PLAIN, LocalConvolution)) for part in parts):
-        return
     rng, size = np.random.default_rng(0), int(np.prod(shape)) + int(np.prod(given))
-    for rows in _rows(summing[0], shape, min(MAGNIFIED_PRODUCT, precision.format.largest / 16), rng):
+    tables = [part for part in parts if isinstance(part, Embedding)]
+    if tables:
+        made = _words(len(tables[0].table), shape)
+    elif not all(isinstance(part, (*PLAIN, LocalConvolution)) for part in parts):
+        made = _wider(size, shape, rng)
+    else:
+        summing = [part for part in parts if isinstance(part, (*SUMS, LocalConvolution))]
+        largest = min(MAGNIFIED_PRODUCT, precision.format.largest / 16)
+        made = _rows(summing[0], shape, largest, rng) if summing else iter(())
+    for rows in made:
         for _, block in blocks(rows, max(1, BLOCK // size)):
             yield block.reshape(len(block), *shape)
+
+
+def _words(count: int, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Every word of a table, in rows of words."""
+    length = int(np.prod(shape))
+    yield np.resize(np.arange(count), (-(-count // length), length))
+
+
+def _wider(size: int, shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
+    """Many rows, and rows as wide as anybody's inputs: what few rows do not meet, and where caps are."""
+    count = int(np.clip(MOST // size, LEAST_ROWS, MOST_ROWS))
+    for magnitude in WIDER:
+        yield magnitude * rng.normal(size=(count, *shape))
 
 
 def _rows(part: Any, shape: tuple[int, ...], largest: float, rng: np.random.Generator) -> Iterator[Array]:
@@ -58,7 +89,7 @@ def _rows(part: Any, shape: tuple[int, ...], largest: float, rng: np.random.Gene
             yield from flat.placed(rows)
         return
     basis = basis_rows(int(np.prod(shape)), rng, read=True)
-    most = largest / max(1.0, *(float(np.abs(array).sum()) for array in arrays_of(part)))
+    most = largest / np.prod([np.max(np.abs(array), initial=1.0) for array in arrays_of(part)])
     for magnitude in MAGNITUDES:
         if magnitude <= max(1.0, most):
             yield magnitude * basis[1:]

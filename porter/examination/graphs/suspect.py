@@ -84,6 +84,7 @@ class Suspect:
         far: the same for rows far outside of anything that a network reaches; or None.
         functions: holds the activations that the port's layers show against the step's; or None.
         alone: what it gives for rows of the one tensor that it takes, under the name of these; or None.
+        is_own: whether one layer of Keras' own code computes it.
     """
 
     step: Any
@@ -101,6 +102,7 @@ class Suspect:
     far: Callable[[], Seen | None] | None = None
     functions: Callable[[], Comparison] | None = None
     alone: Callable[[Array, str], Seen] | None = None
+    is_own: bool = True
 
     is_shown = True
     """Whether its arrays are compared digit by digit."""
