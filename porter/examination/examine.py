@@ -24,7 +24,7 @@ from porter.examination.one_to_one import SEEN_ROWS, one_to_one
 from porter.examination.pairing import Pair, Pairing, pair_chain
 from porter.examination.parts import parts_that_differ
 from porter.examination.power import has_power
-from porter.examination.probes import FAR, MAGNIFIED_PRODUCT, blocks, far_rows, layer_rows
+from porter.examination.probes import FAR, MAGNIFIED_PRODUCT, blocks, far_rows, layer_rows, outside_rows
 from porter.examination.rewriting.rewrite import Rewritten, rewrite
 from porter.examination.steadiness import SIZES, Steadiness, trace_batches
 from porter.examination.suspect import Stored
@@ -38,6 +38,7 @@ from reference.composed.extremes import Extremes
 from reference.composed.forms import equivalent_forms, form_of
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
+from reference.operations.transforms import Transform
 from reference.precision import FORMATS, Precision
 from reference.rounding.bounds import end_to_end
 from reference.rounding.constants import BY_SIGMOID
@@ -431,13 +432,15 @@ def _probes_of(step: Any, block: Block) -> dict[str, Array]:
 
 
 def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | None) -> dict[str, Array]:
-    """Inputs for one step alone; a transform has enough in its part of the network's inputs."""
+    """Inputs for one step alone; of a transform those that it has no number for, beside its part of the network's."""
     largest = block.precision.format.largest / 16
     if isinstance(step, Scaling):
         scale, offset = (np.abs(each) for each in step.affine)
         return {FAR: far_rows(len(step.first), largest, rng, float(np.max(np.maximum(1, scale) + offset)))}
     if isinstance(step, Extremes | Ensemble):
         return {"probes of its own": step.probes()}
+    if isinstance(step, Transform):
+        return {FAR: outside_rows(len(step.functions))}
     if not isinstance(step, Dense):
         return {}
     stored = Stored.of(step)

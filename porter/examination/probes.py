@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+MOST_FILL = 1e5
+"""The largest number with which a function of single columns is asked: a cosine of more has no digits left."""
 LEAST_AXES, AXES_NUMBERS = 64, 2**20
 """Rows that move one input alone: one for each of up to 256, fewer where a row is long."""
 FULL_BASIS_WIDTH, BASIS_GROUPS = 2048, 1024
@@ -212,6 +214,12 @@ def far_rows(width: int, largest: float, rng: np.random.Generator, size: float =
     drawn *= magnitudes[:, np.newaxis]
     fills = np.array([each for each in FILL_VALUES if abs(each) < most])
     return np.concatenate([drawn, -drawn, np.repeat(fills[:, np.newaxis], width, axis=1)])
+
+
+def outside_rows(width: int) -> Array:
+    """(rows, width): rows of one number that a logarithm or a root has no number for, or that files fill in."""
+    fills = [each for each in FILL_VALUES if abs(each) <= MOST_FILL]
+    return np.repeat(np.array([0.0, -0.0, -1e-3, *fills])[:, np.newaxis], width, axis=1)
 
 
 def _magnifying(kernel: Array, bias: Array | None, largest: float) -> Array:

@@ -52,7 +52,7 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
     after, tried = suspect.judge(step), sum(reading.tried for reading in readings)
     twins = tuple(twin for reading in readings for twin in reading.twins)
     if not after.is_parity:
-        found = _configured(suspect, step)
+        found = _configured(suspect, step, before)
         tried += found.tried
         causes = _without_repeats((*causes, *found.causes))
         after, twins = found.after or after, (*twins, *found.twins)
@@ -94,12 +94,12 @@ class _Configured:
     twins: tuple[str, ...] = ()
 
 
-def _configured(suspect: Suspect, step: Any) -> _Configured:
+def _configured(suspect: Suspect, step: Any, before: Comparison) -> _Configured:
     """The hypotheses under which the step gives what the port gives: single ones, and pairs if there are none."""
-    tried, fits = _fitting(suspect, ((one,) for one in singles(suspect, step)))
+    tried, fits = _fitting(suspect, ((one,) for one in singles(suspect, step)), before)
     size = sum(part.actual.size // max(len(part.actual), 1) for part in suspect.seen)
     if not fits and size <= LARGEST:
-        more, fits = _fitting(suspect, pairs(suspect, step), most=MOST_PAIRS)
+        more, fits = _fitting(suspect, pairs(suspect, step), before, most=MOST_PAIRS)
         tried += more
     if not fits:
         return _Configured(tried=tried)
@@ -112,16 +112,23 @@ def _configured(suspect: Suspect, step: Any) -> _Configured:
 Fit = tuple[tuple[Variant, ...], Comparison]
 
 
-def _fitting(suspect: Suspect, options: Iterable[tuple[Variant, ...]], most: int = 10**9) -> tuple[int, list[Fit]]:
+def _fitting(
+    suspect: Suspect, options: Iterable[tuple[Variant, ...]], before: Comparison, most: int = 10**9
+) -> tuple[int, list[Fit]]:
     tried, fits = 0, list[Fit]()
     for tried, option in enumerate(options, start=1):
-        if suspect.fits(option[-1]):
-            fits.append((option, suspect.judge(option[-1])))
+        if suspect.fits(option[-1]) and _explains(after := suspect.judge(option[-1]), before):
+            fits.append((option, after))
             if len(option) > 1 and len(fits) > 3:
                 break
         if tried >= most:
             break
     return tried, fits
+
+
+def _explains(after: Comparison, before: Comparison) -> bool:
+    """Whether the error falls, and to less than a bound that the mistake itself would have kept to."""
+    return not before.exceeding or (after.error < before.error and after.allowed < before.error)
 
 
 def _best(fits: Sequence[Fit]) -> Fit:
