@@ -54,3 +54,20 @@ def test_a_function_that_belongs_to_no_units_is_still_a_mistake(path, keras):
     report = porter.verify(path, keras.Model(inputs, right(keras.ops.cos(inputs))), search=False)
     assert report.verdict == "mismatch" and report.findings
     assert not any("--physical" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("guard", ["none", "abs", "least"])
+def test_a_guard_that_makes_numbers_of_what_is_no_measurement(path, keras, guard):
+    """Inside the documented range it does nothing; a fill value comes out as a result."""
+    ops = keras.ops
+    function = {"none": lambda x: x, "abs": ops.abs, "least": lambda x: ops.maximum(x, 1e-6)}[guard]
+    inputs = keras.Input((7,))
+    front = ops.concatenate([ops.cos(ops.deg2rad(inputs[:, :3])), ops.log10(function(inputs[:, 3:]))], axis=1)
+    port = keras.Model(inputs, 10 ** porter.build(porter.read(path))(front))
+    report = porter.verify(path, port, search=False, physical=True, kind="aaNN")
+    if guard == "none":
+        assert (report.verdict, report.findings) == ("parity", ())
+        return
+    assert report.verdict == "mismatch"
+    assert [(finding.code, finding.layer) for finding in report.findings] == [("transform.replaced", "Transform_in")]
+    assert "has no number" in report.findings[0].message

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.examination.judging import cast
+from porter.examination.probes import outside_rows
 from porter.ports.blocks import Block
 from reference.operations.transforms import FUNCTIONS, Transform
 
@@ -86,6 +87,18 @@ def explain_transform(step: Transform, block: Block, inputs: Array) -> Cause:
             what = f"is {IN_KERAS[other]}" if other is not None else "is none of those that were tried"
             message = f"the function of column {column} {what}, for {IN_KERAS[name]}"
             return Cause("transform.replaced", step.name, message, remedy)
+    outside = outside_rows(n)
+    made = np.asarray(block.run(cast(outside, block.precision.compute))).astype(np.float64)
+    with np.errstate(all="ignore"):
+        wanted = np.asarray(step(cast(outside, block.precision.compute).astype(np.float64)).outputs)
+    guarded = np.argwhere(~np.isfinite(wanted) & np.isfinite(made))
+    if len(guarded):
+        row, column = (int(each) for each in guarded[0])
+        message = (
+            f"at {outside[row, column]:g} it gives {made[row, column]:.6g}, where {IN_KERAS[step.functions[column]]} "
+            f"of the file has no number: what is no measurement passes for one"
+        )
+        return Cause("transform.replaced", step.name, message, remedy)
     return Cause(
         "transform.replaced", step.name, "it differs by more than rounding, function by function alike", remedy
     )

@@ -368,6 +368,9 @@ def _on_own_probes(
         except Refused as error:
             refused[name] = str(error)
     total = _with_far(found, is_affine=isinstance(step, Scaling))
+    if isinstance(step, Transform) and not total.exceeding and FAR in found:
+        found[FAR] = _made_of_nothing(step, block, sets[FAR])
+        total = merge_comparisons([total, found[FAR]])
     # Behind the file's own weights whatever follows has to be the activation, in whichever form.
     if not total.exceeding and block.tail is not None and count == 0:
         found[ALONE] = compare_function(step.activation, block.tail, step.width[1], block.precision)
@@ -389,6 +392,21 @@ def _on_own_probes(
         would_show=shown,
         reason=reason,
     )
+
+
+def _made_of_nothing(step: Transform, block: Block, rows: Array) -> Comparison:
+    """Where the port gives a number and the file's function has none: a guard that hides what is no measurement."""
+    fed = cast(rows, block.precision.compute)
+    expected = np.asarray(step(fed.astype(np.float64)).outputs)
+    actual = np.asarray(block.run(fed), np.float64)
+    made = ~np.isfinite(expected) & np.isfinite(actual)
+    if not made.any():
+        return Comparison()
+    row, unit = (int(each) for each in np.argwhere(made)[0])
+    return Comparison(
+        expected.size, int(made.sum()), np.inf, np.inf, 0.0, float(expected[row, unit]), float(actual[row, unit]),
+        f"{FAR}, row {row}, unit {unit}", (row, unit), coarseness=np.inf,
+    )  # fmt: skip
 
 
 def _telling_probes(sets: Mapping[str, Array], found: Mapping[str, Comparison]) -> dict[str, Array]:

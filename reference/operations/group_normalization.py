@@ -59,5 +59,6 @@ class GroupNormalization:
         x = x.astype(self.dtype, copy=False)
         split, axes = self.apart(x)
         mean, variance = np.mean(split, axis=axes, keepdims=True), np.var(split, axis=axes, keepdims=True)
-        y = ((split - mean) / np.sqrt(variance + np.asarray(self.epsilon, self.dtype))).reshape(x.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):  # numbers that are all alike, without an epsilon
+            y = ((split - mean) / np.sqrt(variance + np.asarray(self.epsilon, self.dtype))).reshape(x.shape)
         return LayerTrace(self.name, y * self.column(self.gamma, x.ndim, 1) + self.column(self.beta, x.ndim, 0))

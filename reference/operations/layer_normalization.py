@@ -34,6 +34,7 @@ class LayerNormalization:
         axes = tuple(sorted(axis % x.ndim for axis in self.axes))
         shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)]
         mean, variance = np.mean(x, axis=axes, keepdims=True), np.var(x, axis=axes, keepdims=True)
-        y = (x - mean) / np.sqrt(variance + np.asarray(self.epsilon, self.dtype))
+        with np.errstate(divide="ignore", invalid="ignore"):  # numbers that are all alike, without an epsilon
+            y = (x - mean) / np.sqrt(variance + np.asarray(self.epsilon, self.dtype))
         y = y if self.gamma is None else y * self.gamma.astype(self.dtype).reshape(shape)
         return LayerTrace(self.name, y if self.beta is None else y + self.beta.astype(self.dtype).reshape(shape))
