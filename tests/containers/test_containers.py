@@ -375,6 +375,7 @@ def test_nothing_that_is_called_an_array_is_left_out(folder, tmp_path):
     for name, text in (
         ("README.txt", "trained in 2012\n"),
         ("LICENSE", "2 clauses\n"),
+        ("license.txt", ""),
         ("note.txt", "tanh\n"),
         ("plot.md", "1 layer\n"),
         ("read_weights.py", "W1 = np.loadtxt('W1.txt')\n"),

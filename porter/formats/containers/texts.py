@@ -128,15 +128,16 @@ def read_member(folder: OpenedFolder, name: str) -> Array | None:
     """
     path, is_table = folder.path / name, key_of(name) != name
     is_named = names_an_array(key_of(name)) and not name.lower().endswith(NO_ARRAYS)
+    may_be_one = is_named or (is_table and not _DOCUMENT.match(name))
     if path.is_symlink():
-        if not (is_named or is_table):
+        if not may_be_one:
             return None
         found = repr(os.readlink(path))
         raise StoredSymlinkError(f"{path} is a link, which is not followed", found=found, remedy="copy the file itself")
     try:
         opened = open_file(path)
     except UnreadableError:
-        if is_named or is_table:
+        if may_be_one:
             raise
         return None
     if name.lower().endswith(".npy"):
@@ -147,7 +148,7 @@ def read_member(folder: OpenedFolder, name: str) -> Array | None:
         if not numbers_show and (not is_named or (not is_table and _is_prose(lines))):
             return None
         array = read_matrix(str(path), lines)
-    elif is_named or is_table:
+    elif may_be_one:
         raise StoredTypeError(f"{path} is no text", expected="a matrix of numbers in text, or .npy", remedy=_REMEDY)
     else:
         return None
