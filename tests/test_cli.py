@@ -180,6 +180,25 @@ def test_inspect_writes_a_recipe_once(run, fixtures, tmp_path):
     assert run("inspect", fixtures / SQUARE, "--recipe", recipe)[0] == 0
 
 
+@pytest.mark.parametrize("names", [("W1", "b1", "x_min"), ("first", "second", "third")])
+def test_a_recipe_to_begin_with_for_a_folder_of_text(run, tmp_path, names):
+    folder, recipe = tmp_path / "net", tmp_path / "net.toml"
+    folder.mkdir()
+    for name, text in zip(names, ("1 2 3\n4 5 6\n", "1 2\n", "0 0 0\n"), strict=True):
+        (folder / f"{name}.txt").write_text(text)
+    status, out, _ = run("inspect", folder, "--write-recipe", recipe)
+    assert status == 0 and re.search(rf"{names[0]} +2 x 3 ", out)
+    status, _, err = run("inspect", folder, "--recipe", recipe)
+    assert status == 2 and "its layers are comments" in err
+    written = recipe.read_text()
+    layer = f'[[layers]]\nkernel = "{names[0]}"\nbias = "{names[1]}"\n'
+    assert f'# [[layers]]\n# kernel = "{names[0]}"' in written
+    recipe.write_text(written + layer)
+    assert run("inspect", folder, "--recipe", recipe)[0] == 0
+    recipe.write_text("version = 1\n")
+    assert "its layers are comments" not in run("inspect", folder, "--recipe", recipe)[2]
+
+
 def test_a_recipe_is_for_one_file(run, folder, tmp_path):
     status, _, err = run("inspect", folder, "--write-recipe", tmp_path / "net.toml")
     assert status == 2

@@ -121,9 +121,10 @@ def inspect(
     from porter.cli import contents
     from porter.jobs.batch import expand, run_all
 
-    found = expand(files, console.notice)
+    by_recipe = reading.get("recipe") is not None
+    found = expand(files, console.notice, by_recipe=by_recipe or write_recipe is not None)
     _one_file(found, "--write-recipe", write_recipe)
-    listing = write_recipe is not None and reading.get("recipe") is None
+    listing = write_recipe is not None and not by_recipe
     outcomes = run_all(found, lambda file: contents.read_contents(file, listing=listing, **reading), console.notice)
     if write_recipe is not None:
         contents.write_recipe_of(outcomes, write_recipe, force=force)
@@ -173,7 +174,7 @@ def port(
     from porter.jobs.batch import destinations, expand, run_all, samples_of
     from porter.jobs.saving import check_output
 
-    found = expand(files, console.notice)
+    found = expand(files, console.notice, by_recipe=reading.get("recipe") is not None)
     _one_file(found, "--html", html)
     if to is not None:
         from porter.cli.exporting import export_files

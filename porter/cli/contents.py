@@ -74,21 +74,28 @@ def read_contents(file: Path, *, listing: bool = False, **read_options: Any) -> 
     """
     if is_saved_model(file):
         return Port(file, read_provenance(file))
-    if file.is_dir():
-        return Legacy(read(file, **read_options))
-    with open_file(file, pickles=True) as opened:
-        if read_options.get("recipe") is None and keras_legacy.matches(opened):
-            from porter.jobs.graphs.inspection import look_into
-
-            known = {key: value for key, value in read_options.items() if key in ("backend", "weights", "replace")}
-            keras_legacy.refuse_declared(opened, {key: read_options[key] for key in read_options.keys() - known})
-            return look_into(opened, KerasOptions(**known))
+    if not file.is_dir():
+        keras = _look_into(file, read_options)
+        if keras is not None:
+            return keras
     try:
         return Legacy(read(file, **read_options))
     except UnreadableError as error:
         if not listing:
             raise
         return _listed(file, error)
+
+
+def _look_into(file: Path, read_options: dict[str, Any]) -> KerasContents | None:
+    """What is in a legacy Keras file; None for any other."""
+    with open_file(file, pickles=True) as opened:
+        if read_options.get("recipe") is not None or not keras_legacy.matches(opened):
+            return None
+        from porter.jobs.graphs.inspection import look_into
+
+        known = {key: value for key, value in read_options.items() if key in ("backend", "weights", "replace")}
+        keras_legacy.refuse_declared(opened, {key: read_options[key] for key in read_options.keys() - known})
+        return look_into(opened, KerasOptions(**known))
 
 
 def _listed(file: Path, error: UnreadableError) -> Listing:

@@ -46,6 +46,11 @@ class OpenedFolder(OpenedFile):
         """
         raise NotHdf5Error(f"{self.path} is a folder", expected="an HDF5 file", remedy="name one of the files in it")
 
+    def links(self) -> tuple[str, ...]:
+        """Names of the links in it, sorted, of which none is followed."""
+        links = [entry.name for entry in self.path.iterdir() if entry.is_symlink() and not entry.name.startswith(".")]
+        return tuple(sorted(links))
+
     def matrix(self, name: str) -> Array:
         """A file of numbers, a row a line, separated by commas or blanks; (rows, columns) float64.
 

@@ -295,9 +295,12 @@ def read_recipe(path: str | Path) -> Recipe:
     except ValidationError as error:
         problems = tuple(_problem(entry) for entry in error.errors())
         count = f"{len(problems)} error" + ("s" if len(problems) > 1 else "")
-        raise RecipeError(f"{path} is not a recipe: {count}", problems, remedy=_HOW_TO_BEGIN) from error
+        is_skeleton = any(entry["loc"] == ("layers",) and entry["type"] == "missing" for entry in error.errors())
+        remedy = _UNCOMMENT if is_skeleton and b"# [[layers]]" in raw else _HOW_TO_BEGIN
+        raise RecipeError(f"{path} is not a recipe: {count}", problems, remedy=remedy) from error
 
 
+_UNCOMMENT = "its layers are comments: complete them and take the '# ' away in front of [[layers]] and what follows it"
 _HOW_TO_BEGIN = "let porter write one to begin with: porter inspect FILE --write-recipe net.toml"
 
 

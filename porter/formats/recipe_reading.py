@@ -13,6 +13,7 @@ from porter.errors import DamagedFileError, RecipeError, UnreadableError
 from porter.formats import oc_smart
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
+from porter.formats.folders import OpenedFolder
 from porter.formats.members import Layout
 from porter.formats.npz import NpzError, read_npz
 from porter.formats.opened import OpenedFile
@@ -61,9 +62,7 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
     extra = {name: _vector(stored, place, value) for place, name, value in recipe.extras()}
     places = {name: str(value) for _, name, value in recipe.places() if isinstance(value, str | KernelPlace)}
     family = FAMILY if recipe.format is None else recipe.format
-    source = WeightFile(
-        stored.opened.path, family, stored.opened.sha256, {**arrays, **extra}, _said(stored, recipe), places
-    )
+    source = WeightFile(stored.opened.path, family, stored.sha256, {**arrays, **extra}, _said(stored, recipe), places)
     names = [f"Layer{number}" for number in range(1, len(recipe.layers) + 1)]
     layout = Layout(
         kernels=tuple(f"Weights/{name}" for name in names),
@@ -285,6 +284,11 @@ class Stored:
         Raises:
             UnreadableError: no container that is read.
         """
+        if isinstance(opened, OpenedFolder) and opened.names:
+            from porter.formats.containers.texts import read_members
+
+            members = read_members(opened)
+            return cls(opened, tuple(members), lambda name: _readable(members[name]), {})
         container = container_of(opened)
         if container is not None:
             held = container[1](opened)
@@ -304,6 +308,11 @@ class Stored:
                 f"{opened.path} cannot be read as .npz of numbers; nothing pickled is read", found=str(error)
             ) from error
         return cls(opened, tuple(arrays), arrays.__getitem__, {})
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of the file's bytes, or of those of a folder's files that hold arrays."""
+        return self.opened.digest() if isinstance(self.opened, OpenedFolder) else self.opened.sha256
 
     def numbers(self, name: str) -> Array | None:
         """One of them, None where it holds no numbers that can be read."""
@@ -327,6 +336,12 @@ class Stored:
         """
         plain, text = split_name(name, self.names)
         return sliced(plain, self.read(plain), text)
+
+
+def _readable(member: Array | UnreadableError) -> Array:
+    if isinstance(member, UnreadableError):
+        raise member
+    return member
 
 
 def _said(stored: Stored, recipe: Recipe) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from porter.errors import PorterError, UnreadableError
 from porter.formats.arrays.names import role_of
+from porter.formats.folders import is_plain_folder, open_folder
 from porter.formats.members import natural_key
 from porter.formats.opened import open_file
 from porter.formats.recipe_reading import Stored
@@ -22,9 +23,9 @@ class Listing:
     """A file whose arrays can be read, though nothing says what they are.
 
     Attributes:
-        file: as the user gave it.
+        file: or folder, as the user gave it.
         sha256: hexadecimal digest of its bytes.
-        arrays: shape and dtype by name, in natural order; None for what holds no numbers.
+        arrays: shape and dtype by name, in natural order; None for what cannot be read as an array of numbers.
         reason: why it is not read as a network.
     """
 
@@ -56,9 +57,9 @@ def list_arrays(file: Path, reason: PorterError) -> Listing:
     """What is in a file that no reader takes.
 
     Raises:
-        UnreadableError: it is neither HDF5 nor .npz.
+        UnreadableError: it is no container of arrays.
     """
-    with open_file(file, pickles=True) as opened:
+    with open_folder(file) if is_plain_folder(file) else open_file(file, pickles=True) as opened:
         stored = Stored.of(opened)
         found: dict[str, tuple[tuple[int, ...], str] | None] = {}
         for name in sorted(stored.names, key=natural_key)[:SHOWN_ARRAYS]:
@@ -67,13 +68,14 @@ def list_arrays(file: Path, reason: PorterError) -> Listing:
                 found[name] = (array.shape, str(array.dtype))
             except UnreadableError:
                 found[name] = None
-        return Listing(file, opened.sha256, found, reason)
+        return Listing(file, stored.sha256, found, reason)
 
 
 def _lines(arrays: Mapping[str, tuple[tuple[int, ...], str] | None]) -> Iterator[str]:
     widest = max(map(len, arrays), default=0)
     for name, entry in arrays.items():
-        what = "no numbers" if entry is None else f"{' x '.join(map(str, entry[0])) or 'one number'}  {entry[1]}"
+        shape = "" if entry is None else " x ".join(map(str, entry[0])) or "one number"
+        what = "no array that can be read" if entry is None else f"{shape}  {entry[1]}"
         yield f"{name:<{widest}}  {what}"
 
 
@@ -101,8 +103,8 @@ def skeleton(listing: Listing) -> str:
 def _layers(listing: Listing) -> Iterator[tuple[str, str | None]]:
     """Matrices in natural order, each with the next vector that fits it."""
     shapes = {name: entry[0] for name, entry in listing.arrays.items() if entry is not None}
-    matrices = [name for name, shape in shapes.items() if len(shape) == 2 and not _is_bias(name, shape)]
-    vectors = [name for name, shape in shapes.items() if len(shape) == 1 or _is_bias(name, shape)]
+    vectors = [name for name, shape in shapes.items() if len(shape) == 1 or _is_vector(name, shape)]
+    matrices = [name for name, shape in shapes.items() if len(shape) == 2 and name not in vectors]
     vectors = [name for name in vectors if max(shapes[name], default=0) > 0]
     for kernel in matrices:
         fitting = [name for name in vectors if max(shapes[name]) in shapes[kernel]]
@@ -113,10 +115,11 @@ def _layers(listing: Listing) -> Iterator[tuple[str, str | None]]:
         yield kernel, bias
 
 
-def _is_bias(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a matrix of one row or column bears a bias' name."""
+def _is_vector(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a matrix of one row or column bears the name of a bias, or of what scales."""
     role = role_of(name)
-    return len(shape) == 2 and 1 in shape and role is not None and role[0] == "bias"
+    scales = role is None and any(text in name.lower() for spellings in WORDS.values() for text in spellings)
+    return len(shape) == 2 and 1 in shape and (scales or (role is not None and role[0] == "bias"))
 
 
 def _digits(name: str) -> str:

@@ -92,17 +92,18 @@ def _defect(file: Path, error: Exception) -> PorterError:
     )
 
 
-def expand(paths: Iterable[Path], notice: Callable[[str], None]) -> list[Path]:
+def expand(paths: Iterable[Path], notice: Callable[[str], None], *, by_recipe: bool = False) -> list[Path]:
     """The networks that are meant: a folder is one, or stands for those in it and in its subfolders, by contents.
 
     Args:
         paths: files and folders.
         notice: takes a line about files of a folder that are passed over.
+        by_recipe: whether a folder without any is one whose arrays a recipe names, or shall name.
 
     Raises:
         UsageError: a folder without any.
     """
-    found = [file for path in paths for file in (_folder(path, notice) if _is_folder(path) else [path])]
+    found = [file for path in paths for file in (_folder(path, notice, by_recipe) if _is_folder(path) else [path])]
     return list(dict.fromkeys(found))
 
 
@@ -113,9 +114,11 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not is_saved_model_folder(path)
 
 
-def _folder(folder: Path, notice: Callable[[str], None]) -> list[Path]:
+def _folder(folder: Path, notice: Callable[[str], None], by_recipe: bool) -> list[Path]:
     passed_over: list[Path] = []
     known = list(_networks(folder, passed_over))
+    if not known and by_recipe:
+        return [folder]
     if not known:
         raise UsageError(
             f"{folder} holds no legacy network",

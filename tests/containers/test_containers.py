@@ -284,13 +284,145 @@ def test_text_by_its_lines(tmp_path):
     agrees(porter.read(tmp_path / "net.dat", recipe=tmp_path / "net.toml"))
 
 
-def test_a_folder_of_matrices_by_their_names(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
+    """The network as one matrix a file, (units, inputs)."""
+    path = tmp_path / "net"
+    path.mkdir()
+    for n, (kernel, bias) in enumerate(zip(KERNELS, BIASES, strict=True), start=1):
+        np.savetxt(path / f"W{n}.txt", kernel.T, fmt="%.17g")
+        np.save(path / f"b{n}.npy", bias)
+    return path
+
+
+def test_a_folder_of_matrices_by_their_names(folder):
+    agrees(porter.read(folder))
+
+
+def lined(change):
+    """A change of the two lines of W2.txt, as a change of its text."""
+    return lambda text: "\n".join(change(*text.splitlines())) + "\n"
+
+
+STILL_READ = {
+    "comments around": lambda text: f"# second layer\n{text}\n! end\n\n",
+    "names above": lambda text: f'"u1" "u2" "u3" "u4"\n{text}',
+    "commas": lambda text: text.replace(" ", ", "),
+    "a separator at the end": lambda text: text.replace(" ", ";").replace("\n", ";\n"),
+    "tabs": lambda text: text.replace(" ", "\t"),
+    "exponents of Fortran": lambda text: text.replace(" ", "D+00 ", 1),
+}
+
+
+@pytest.mark.parametrize("how", STILL_READ)
+@pytest.mark.parametrize("name", ["W2.txt", "W2.TSV", "W2"])
+def test_text_that_is_one_matrix(folder, how, name):
+    text = (folder / "W2.txt").read_text()
+    (folder / "W2.txt").unlink()
+    (folder / name).write_text(STILL_READ[how](text))
+    agrees(porter.read(folder))
+
+
+NO_MATRIX = {
+    "a blank line": (lined(lambda a, b: (a, "", b)), "two blocks of numbers: to line 1 and from line 3"),
+    "a comment": (lined(lambda a, b: (a, "# 2", b)), "two blocks"),
+    "words": (lined(lambda a, b: (a, "and so on", b)), "'and' in line 2"),
+    "Fortran's overflow": (lined(lambda a, b: (a, "*** *** *** ***", b)), r"'\*\*\*' in line 2"),
+    "R's missing values": (lined(lambda a, b: ("NA NA NA NA", a, b)), "'NA' in line 1"),
+    "a row of NaN": (lined(lambda a, b: ("nan nan nan nan", a, b)), "the first 'nan'"),
+    "one NaN": (lined(lambda a, b: (a, f"-inf {b.partition(' ')[2]}")), "the first '-inf'"),
+    "nothing but NaN": (lambda _: "nan nan nan nan\n", "the first 'nan'"),
+    "no numbers": (lambda _: "to follow\n", "'to' in line 1"),
+    "nothing": (lambda _: "", "is empty"),
+    "brackets": (lambda text: f"[{text}]", "in line 1"),
+    "numbered rows": (lined(lambda a, b: ("a b c d", f"1 {a}", f"2 {b}")), "names of 4 columns in line 1, 5 values"),
+    "its sizes": (lined(lambda a, b: ("2 4", a, b)), "2 values in line 1, 4 in the next"),
+    "an empty cell": (lined(lambda a, b: (a.replace(" ", ","), ",,0.5,1")), "'' in line 2"),
+    "decimal commas": (lambda text: text.replace(".", ","), "decimal commas"),
+}
+
+
+@pytest.mark.parametrize("how", NO_MATRIX)
+@pytest.mark.parametrize("name", ["W2.txt", "W2.vec"])
+def test_what_is_not_one_matrix_is_refused_by_name(folder, how, name):
+    change, says = NO_MATRIX[how]
+    text = (folder / "W2.txt").read_text()
+    (folder / "W2.txt").unlink()
+    (folder / name).write_text(change(text))
+    is_prose = how == "no numbers" and name == "W2.vec"
+    with pytest.raises(errors.UnreadableError, match="'b2' has no kernel" if is_prose else says) as refused:
+        porter.read(folder)
+    assert str(folder / name) in str(refused.value) or is_prose
+
+
+def test_nothing_that_is_called_an_array_is_left_out(folder, tmp_path):
+    (tmp_path / "elsewhere").write_text((folder / "W2.txt").read_text())
+    for name, make in (
+        ("W3.bin", lambda path: path.write_bytes(bytes(64))),
+        ("W3.json", lambda path: path.write_text("[[0.5, 1],\n[2, 3]]")),
+        ("W3.h5", lambda path: h5py.File(path, "w").close()),
+        ("x_min.txt", lambda path: path.write_text("nan nan nan")),
+        ("x_min.txt", lambda path: path.write_text("x1 0.5")),
+        ("x_min.vec", lambda path: path.write_text("0 0 0")),
+        ("W2.csv", lambda path: path.write_text("1 2 3 4\n")),
+        ("W3.txt", lambda path: path.symlink_to(tmp_path / "elsewhere")),
+        ("README.txt", lambda path: path.write_text("the ranges are\n0 1\n")),
+    ):
+        make(folder / name)
+        with pytest.raises(errors.UnreadableError, match=name.rpartition(".")[0]):
+            porter.read(folder)
+        (folder / name).unlink()
+    for name, text in (
+        ("README.txt", "trained in 2012\n"),
+        ("LICENSE", "2 clauses\n"),
+        ("license.txt", ""),
+        ("note.txt", "tanh\n"),
+        ("plot.md", "1 layer\n"),
+        ("read_weights.py", "W1 = np.loadtxt('W1.txt')\n"),
+        ("weights.keras", "PK"),
+        ("x.csv", "1,2,NA\n"),
+    ):
+        (folder / name).write_text(text)
+    agrees(porter.read(folder))
+
+
+@pytest.mark.parametrize("sizes", [(3, 4, 1), (1, 4, 2), (1, 1, 1), (5, 1)])
+@pytest.mark.parametrize("is_column", [False, True])
+def test_one_unit_or_one_input_in_text_keeps_both_axes(tmp_path, sizes, is_column):
+    kernels, biases = kernels_and_biases(sizes)
     folder = tmp_path / "net"
     folder.mkdir()
-    for n, (kernel, bias) in enumerate(zip(KERNELS, BIASES, strict=True), start=1):
-        np.savetxt(folder / f"W{n}.txt", kernel.T, fmt="%.17g")
-        np.save(folder / f"b{n}.npy", bias)
-    agrees(porter.read(folder))
+    for n, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), start=1):
+        np.savetxt(folder / f"W{n}.txt", kernel if is_column else kernel.T, fmt="%.17g")
+        np.savetxt(folder / f"b{n}.txt", bias[:, None] if is_column else bias[None], fmt="%.17g")
+    network = porter.read(folder)
+    porter.write_recipe(network, tmp_path / "net.toml")
+    for found in (network, porter.read(folder, recipe=tmp_path / "net.toml")):
+        assert found.widths == sizes and found.source.sha256 == network.source.sha256 != ""
+        for layer, kernel, bias in zip(found.dense_layers, kernels, biases, strict=True):
+            np.testing.assert_array_equal(layer.kernel, kernel)
+            np.testing.assert_array_equal(layer.bias, bias)
+
+
+def test_one_line_of_text_is_a_matrix_by_recipe(tmp_path):
+    (tmp_path / "net.dat").write_text("1 2 3\n\n0.5\n")
+    for orientation, widths in (("units-first", (3, 1)), ("inputs-first", None)):
+        text = f'[[layers]]\nkernel = "lines 1-1"\nbias = "lines 3-3"\norientation = "{orientation}"\n'
+        (tmp_path / "net.toml").write_text(text)
+        if widths is not None:
+            assert porter.read(tmp_path / "net.dat", recipe=tmp_path / "net.toml").widths == widths
+            continue
+        with pytest.raises(errors.PorterError, match="orientation"):
+            porter.read(tmp_path / "net.dat", recipe=tmp_path / "net.toml")
+
+
+def test_files_called_weights_of_which_none_is_a_matrix_are_no_network(tmp_path):
+    model = tmp_path / "model_with_weights.txt"
+    model.write_text("2\ninput 3\ndense 1\n")
+    with pytest.raises(errors.NotAFileError, match="no family keeps a network so"):
+        porter.read(tmp_path)
+    model.write_text("1 2 3\n")
+    assert porter.read(tmp_path).widths == (3, 1)
 
 
 # --- damage ---------------------------------------------------------------------------------------------------------

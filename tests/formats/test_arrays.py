@@ -170,6 +170,7 @@ def test_an_activation_that_nobody_knows(tmp_path, drawn):
         (lambda arrays: arrays | {"w9": np.ones((2, 2))}, DuplicateMemberError, "'W9' and 'w9'"),
         (lambda arrays: {k: v for k, v in arrays.items() if k != "b9"}, MissingMemberError, "'W9' has no bias"),
         (lambda arrays: {k: v for k, v in arrays.items() if k != "W9"}, MissingMemberError, "'b9' has no kernel"),
+        (lambda arrays: {"W7": np.array("to follow"), "x": np.ones(3)}, MissingMemberError, "holds no kernel"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, drawn, change, error, says):

@@ -207,10 +207,17 @@ def test_arrays_that_do_not_fit(stored, change, error, says):
         porter.read(stored({**nnet_arrays(weights((4, 6, 3))), **change}))
 
 
-def test_a_folder_whose_files_hold_no_numbers_alone(stored):
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("to follow\n", MissingMemberError, "no numbers called 'wts'"),
+        ('"x"\n"1",0.5\n', DamagedFileError, "wts.txt is not one matrix"),
+    ],
+)
+def test_a_folder_whose_files_hold_no_numbers_alone(stored, text, error, says):
     path = stored({name: array for name, array in nnet_arrays(weights((4, 6, 3))).items() if name in ("n", "wts")}, "")
-    (path / "wts.txt").write_text('"x"\n"1",0.5\n')
-    with pytest.raises(MissingMemberError, match="no numbers called 'wts'"):
+    (path / "wts.txt").write_text(text)
+    with pytest.raises(error, match=says):
         porter.read(path)
 
 

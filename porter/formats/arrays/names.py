@@ -34,6 +34,17 @@ def role_of(name: str) -> tuple[Role, str] | None:
     return None
 
 
+def names_an_array(name: str) -> bool:
+    """Whether a name says that it is an array of a network: a kernel, a bias, widths or ranges."""
+    last = re.split(r"[/.]", name)[-1].lower()
+    return role_of(name) is not None or last in ("norm_in", "norm_out", *WIDTHS)
+
+
+def passes_over(name: str) -> bool:
+    """Whether what bears that name is passed over: samples beside the arrays."""
+    return role_of(name) is None and re.split(r"[/.]", name)[-1].lower() in BESIDE
+
+
 def _without_braces(name: str) -> str:
     """MATLAB's cells by number; those of a network object by the layer that they lead to, from the one before it."""
     for pattern in (r"\bIW\{(1)(?:,1)?\}$", r"\bLW\{(\d+),(\d+)\}$"):
@@ -53,7 +64,7 @@ def locate(where: str, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
     Raises:
         UnknownMemberError: an array that nothing says the meaning of, or layers whose order nothing says.
         DuplicateMemberError: two arrays for one place.
-        MissingMemberError: a kernel without its bias, or the other way round.
+        MissingMemberError: no kernel; a kernel without its bias, or the other way round.
     """
     found: dict[str, dict[str, str]] = {"kernel": {}, "bias": {}}
     single: dict[str, str] = {}
@@ -62,7 +73,7 @@ def locate(where: str, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
         role = role_of(name)
         if last in ("norm_in", "norm_out") or last in WIDTHS:
             single["layers" if last in WIDTHS else last] = name
-        elif role is None and last not in BESIDE:
+        elif role is None and not passes_over(name):
             raise UnknownMemberError(
                 f"{where}: nothing says what {name!r} is",
                 found=f"shape {shapes[name]}",
@@ -71,6 +82,13 @@ def locate(where: str, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
             )
         elif role is not None:
             _claim(where, found[role[0]], role[1], name)
+    if not found["kernel"]:
+        raise MissingMemberError(
+            f"{where} holds no kernel",
+            found=", ".join(map(repr, shapes)) or "no arrays",
+            expected="kernels and biases: W1 b1, fc1.weight fc1.bias, ...",
+            remedy=_SAY,
+        )
     order = _order(where, found["kernel"], found["bias"], shapes)
     kernels = tuple(found["kernel"][key] for key in order)
     biases = tuple(found["bias"].get(key) for key in order)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
-from porter.errors import DamagedFileError
+from porter.errors import DamagedFileError, UnreadableError
 from porter.formats import oc_smart, scalings
 from porter.formats.arrays.names import locate, role_of
 from porter.formats.containers.arrays import container_of
@@ -36,10 +37,12 @@ GUESS = f"a guess, for nothing says it; {scalings.HOW_TO_PROVE}"
 
 
 def matches(opened: OpenedFile) -> bool:
-    """HDF5 or .npz with an array whose name says that it is a kernel."""
+    """A container of arrays, one of whose names says that it is a kernel."""
+    if isinstance(opened, OpenedFolder):
+        return _is_network(opened)
     container = container_of(opened)
     if container is not None:
-        names = _names(opened, container)
+        names = list(container[1](opened)) if container[0] != "numbers in text" else []
     elif opened.is_hdf5:
         names = [name for name, dataset in opened.hdf5.datasets.items() if len(dataset.shape or ()) > 1]
     else:
@@ -71,11 +74,18 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     return replace(network, claims=(*network.claims, *claims))
 
 
-def _names(opened: OpenedFile, container: tuple[str, Any]) -> list[str]:
-    """Names of a container's arrays; of a folder's files, none of which is read."""
-    if isinstance(opened, OpenedFolder):
-        return [name.rpartition(".")[0] for name in opened.names if name.endswith((".txt", ".csv", ".dat", ".npy"))]
-    return list(container[1](opened)) if container[0] != "numbers in text" else []
+def _is_network(folder: OpenedFolder) -> bool:
+    """Whether files are called kernels and biases; where there are no biases, a kernel has to be a matrix as well."""
+    from porter.formats.containers import texts
+
+    files = [name for name in folder.names if "." not in name or texts.key_of(name) != name]
+    roles = {name: role[0] for name in files if (role := role_of(texts.key_of(name))) is not None}
+    if "bias" in roles.values():
+        return "kernel" in roles.values()
+    for name in roles:
+        with suppress(UnreadableError):
+            return texts.read_member(folder, name) is not None
+    return False
 
 
 def _numbers(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,24 +1,37 @@
-"""Numbers in text, of no format: blocks of lines with as many numbers each, by the lines where they stand."""
+"""Numbers in text, of no format: blocks of lines with as many numbers each, or one matrix a file in a folder."""
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import StoredTypeError
+from porter.errors import DamagedFileError, DuplicateMemberError, StoredSymlinkError, StoredTypeError, UnreadableError
+from porter.formats.arrays.names import names_an_array, passes_over
 from porter.formats.containers.npy import read_npy
 from porter.formats.folders import OpenedFolder
 from porter.formats.opened import OpenedFile, open_file
-from porter.formats.text import is_text, read_lines
+from porter.formats.text import is_text, numbers, read_lines
 
 Array = NDArray[Any]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
-TEXT_ENDINGS = (".txt", ".csv", ".dat", ".asc", "")
+_NAME = re.compile(r"(?!(?:nan|inf)|(?:na|null|none|nil|missing)$)[a-z_][\w.:()/\[\]-]*", re.IGNORECASE)
+_DOCUMENT = re.compile(r"(readme|licen[cs]e|copying|notice|authors|changelog|citation)(?![a-z])", re.IGNORECASE)
+_SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
+_COMMENT = ("#", "%", "!")
+TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab", ".dat", ".asc", ".prn")
+NO_ARRAYS = (".keras", ".toml", ".html", ".png", ".jpg", ".svg", ".pdf")
+"""Endings of ports, recipes, reports and pictures, which are no stored arrays whatever they are called."""
+_REMEDY = (
+    "keep one matrix a file, a row a line; take what is no part of the network out of the folder, or name what is in a "
+    "recipe: porter inspect FOLDER --write-recipe net.toml writes one to begin with"
+)
 
 
 def holds_numbers(opened: OpenedFile) -> bool:
@@ -47,16 +60,11 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, Array]]:
     for number, line in enumerate([*lines, ""], start=1):
         words = _words(line)
         if rows and (words is None or len(words) != len(rows[0])):
-            yield f"lines {start}-{number - 1}", _array(rows)
+            yield f"lines {start}-{number - 1}", np.array(rows)
             rows = []
         if words is not None:
             start = number if not rows else start
             rows.append(words)
-
-
-def _array(rows: list[list[float]]) -> Array:
-    array = np.array(rows)
-    return array.reshape(-1) if 1 in array.shape else array
 
 
 def _words(line: str) -> list[float] | None:
@@ -67,20 +75,171 @@ def _words(line: str) -> list[float] | None:
     return [float(word.lower().replace("d", "e")) for word in words]
 
 
+# --- one matrix a file ----------------------------------------------------------------------------------------------
+
+
+def key_of(name: str) -> str:
+    """What the array in a file of a folder is called: the file's name without the ending that says what it is."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and f".{ending.lower()}" in (*TEXT_ENDINGS, ".npy") else name
+
+
 def read_folder(folder: OpenedFolder) -> dict[str, Array]:
-    """The matrices of a folder's text files and .npy, by file name without its ending; what is neither is left out."""
+    """The matrices of a folder's text files, (rows, columns), and its .npy, by file name without its ending.
+
+    Text without numbers is passed over, and what neither its name nor its contents call an array.
+
+    Raises:
+        UnreadableError: a file that may be part of the network and cannot be read as one matrix.
+    """
     found: dict[str, Array] = {}
-    for name in folder.names:
-        stem, dot, ending = name.rpartition(".")
-        stem, ending = (stem, f".{ending}") if dot else (name, "")
-        with open_file(folder.path / name) as opened:
-            if ending == ".npy":
-                found[stem] = read_npy(opened)
-            elif is_text(opened) and (ending in TEXT_ENDINGS or not dot):
-                blocks = dict(_blocks(read_lines(opened)))
-                if len(blocks) == 1:
-                    found[stem if dot else name] = next(iter(blocks.values()))
-            else:
-                continue
-            folder.taken[name] = opened.sha256
+    for key, array in read_members(folder).items():
+        if not isinstance(array, UnreadableError):
+            found[key] = array
+        elif not passes_over(key):
+            raise array
     return found
+
+
+def read_members(folder: OpenedFolder) -> Mapping[str, Array | UnreadableError]:
+    """The same, with the refusal in the place of what cannot be read as one matrix."""
+    found: dict[str, Array | UnreadableError] = {}
+    for name in (*folder.names, *folder.links()):
+        key = key_of(name)
+        try:
+            array = read_member(folder, name)
+        except UnreadableError as error:
+            found[key] = error
+            continue
+        if array is not None and key in found:
+            found[key] = DuplicateMemberError(
+                f"{folder.path}: {name!r} and another file of that name claim one place", remedy=_REMEDY
+            )
+        elif array is not None:
+            found[key] = array
+    return found
+
+
+def read_member(folder: OpenedFolder, name: str) -> Array | None:
+    """One file's matrix, (rows, columns), or its .npy; None where it is none of the network's.
+
+    Raises:
+        UnreadableError: it may be part of the network, by its name, its ending or its first line, and cannot be read.
+    """
+    path, is_table = folder.path / name, key_of(name) != name
+    is_named = names_an_array(key_of(name)) and not name.lower().endswith(NO_ARRAYS)
+    may_be_one = is_named or (is_table and not _DOCUMENT.match(name))
+    if path.is_symlink():
+        if not may_be_one:
+            return None
+        found = repr(os.readlink(path))
+        raise StoredSymlinkError(f"{path} is a link, which is not followed", found=found, remedy="copy the file itself")
+    try:
+        opened = open_file(path)
+    except UnreadableError:
+        if may_be_one:
+            raise
+        return None
+    if name.lower().endswith(".npy"):
+        array = read_npy(opened)
+    elif is_text(opened):
+        lines = read_lines(opened)
+        numbers_show = _has_numbers(name, lines) if is_table else _begins_with_numbers(lines)
+        if not numbers_show and (not is_named or (not is_table and _is_prose(lines))):
+            return None
+        array = read_matrix(str(path), lines)
+    elif may_be_one:
+        raise StoredTypeError(f"{path} is no text", expected="a matrix of numbers in text, or .npy", remedy=_REMEDY)
+    else:
+        return None
+    folder.taken[name] = opened.sha256
+    return array
+
+
+def _has_numbers(name: str, lines: Sequence[str]) -> bool:
+    """Whether there is any number in a text; in one that documents the others, a line of nothing else."""
+    if _DOCUMENT.match(name):
+        return any(_words(line) is not None for line in lines)
+    return any(map(_is_number, _bare_words(lines)))
+
+
+def _is_prose(lines: Sequence[str]) -> bool:
+    """Whether a text, such as a program, has more words than numbers."""
+    words = list(_bare_words(lines))
+    numeric = sum(map(_is_number, words))
+    return sum(word[:1].isalpha() for word in words) - sum(map(_is_nan, words)) > numeric
+
+
+def _bare_words(lines: Sequence[str]) -> Iterator[str]:
+    return (word.strip("[](){}\"'=:") for line in lines for word in _SEPARATOR.split(line))
+
+
+def _begins_with_numbers(lines: Sequence[str]) -> bool:
+    first = next((line for line in lines if line.strip()), "")
+    return all(map(_is_number, _cells(first)))
+
+
+def _is_number(word: str) -> bool:
+    return _NUMBER.fullmatch(word) is not None or _is_nan(word)
+
+
+def _is_nan(word: str) -> bool:
+    return re.fullmatch(r"[+-]?(nan|inf(inity)?)", word.lower()) is not None
+
+
+def _cells(line: str) -> list[str]:
+    """What a line has between its separators; an empty cell is one, but for a separator at the end."""
+    return _SEPARATOR.split(re.sub(r"\s*[,;]?\s*$", "", line.lstrip()))
+
+
+def read_matrix(where: str, lines: Sequence[str]) -> Array:
+    """The one matrix of a text, (rows, columns) float64, with both axes whatever their sizes.
+
+    Comments (``#``, ``%``, ``!``) before and after it are passed over, and a line of as many different names as it has
+    columns above it.
+
+    Args:
+        where: the file, for messages.
+        lines: of the text.
+
+    Raises:
+        DamagedFileError: several blocks of numbers, a line of something else among them, rows of several lengths.
+        NonFiniteError: a number that is NaN or infinite.
+        StoredTypeError: no numbers at all.
+    """
+    comments = {number for number, line in enumerate(lines, start=1) if line.lstrip().startswith(_COMMENT)}
+    kept = {number: line for number, line in enumerate(lines, start=1) if line.strip() and number not in comments}
+    cells = {number: _cells(line) for number, line in kept.items()}
+    first = next(iter(cells), 0)
+    heads = [word.strip("\"'") for word in cells.get(first, ())]
+    if len(cells) > 1 and all(map(_NAME.fullmatch, heads)) and len(set(heads)) == len(heads):
+        del cells[first]
+        widths = {len(words) for words in cells.values()}
+        if widths != {len(heads)}:
+            raise _no_matrix(
+                where, f"names of {len(heads)} columns in line {first}, {_listed(widths)} values in those below"
+            )
+    if not cells:
+        raise StoredTypeError(f"{where} holds no numbers", expected="a matrix, a row a line", remedy=_REMEDY)
+    for number, words in cells.items():
+        strange = next((word for word in words if not _is_number(word)), None)
+        if strange is not None:
+            raise _no_matrix(where, f"{strange[:40]!r} in line {number}, which is no number")
+        if len({text.strip() for text in _SEPARATOR.findall(kept[number].strip().rstrip(",;"))}) > 1:
+            raise _no_matrix(where, f"several signs between the numbers of line {number}, as decimal commas would be")
+    for before, after in itertools.pairwise(cells):
+        if after > before + 1:
+            raise _no_matrix(where, f"two blocks of numbers: to line {before} and from line {after}")
+        if len(cells[after]) != len(cells[before]):
+            raise _no_matrix(where, f"{len(cells[before])} values in line {before}, {len(cells[after])} in the next")
+    return np.array([numbers(f"{where}, line {number}", words) for number, words in cells.items()])
+
+
+def _listed(widths: set[int]) -> str:
+    return " and ".join(map(str, sorted(widths)))
+
+
+def _no_matrix(where: str, found: str) -> DamagedFileError:
+    return DamagedFileError(
+        f"{where} is not one matrix", found=found, expected="as many numbers in every line", remedy=_REMEDY
+    )
