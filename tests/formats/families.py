@@ -129,6 +129,31 @@ def matlab(values: np.ndarray) -> str:
     return rows[0] if np.size(values) == 1 else f"[{';'.join(rows)}]"
 
 
+MATLAB_FUNCTIONS = {
+    "tansig": ("2 ./ (1 + exp(-2*n)) - 1",),
+    "logsig": ("1 ./ (1 + exp(-n))",),
+    "poslin": ("max(0,n)", "nan"),
+    "satlin": ("max(0,min(1,n))", "nan"),
+    "satlins": ("max(-1,min(1,n))", "nan"),
+}
+MATLAB_SOFTMAX = """
+function a = softmax_apply(n,~)
+  if isa(n,'gpuArray')
+    a = iSoftmaxApplyGPU(n);
+  else
+    a = iSoftmaxApplyCPU(n);
+  end
+end
+function a = iSoftmaxApplyCPU(n)
+  nmax = max(n,[],1);
+  n = bsxfun(@minus,n,nmax);
+  numerator = exp(n);
+  denominator = sum(numerator,1);
+  denominator(denominator == 0) = 1;
+  a = bsxfun(@rdivide,numerator,denominator);
+end"""
+
+
 def write_matlab(
     path: Path, drawn: Weights, transfers: Sequence[str], *, ends: str = "ymin", dots: str = ".", level: float = -1
 ) -> Path:
@@ -145,15 +170,36 @@ def write_matlab(
         name = "IW1_1" if n == 1 else f"LW{n}_{n - 1}"
         lines += [f"% Layer {n}", f"b{n} = {matlab(bias[:, None])};", f"{name} = {matlab(kernel)};", ""]
     kind = "mapminmax" if ends == "ymin" else "mapstd"
-    lines += ["% ===== SIMULATION ========", "Q = size(X{1},2); % samples", "for ts=1:TS"]
-    lines += [f"    Xp1 = {kind}_apply(X{{1,ts}},x1_step1);"]
+    keys = ("_gain", "_xoffset", f"_{ends}") if dots == "_" else ("",)
+    x, y, own = (",".join(f"{name}{key}" for key in keys) for name in ("x1_step1", "y1_step1", "settings"))
+    lines += ["% ===== SIMULATION ========", "isCellX = iscell(X);", "if ~isCellX", "  X = {X};", "end"]
+    lines += [
+        "TS = size(X,2); % timesteps",
+        "if ~isempty(X)",
+        "  Q = size(X{1},2); % samples/series",
+        "else",
+        "  Q = 0;",
+    ]
+    lines += ["end", "Y = cell(1,TS);", "for ts=1:TS", f"    Xp1 = {kind}_apply(X{{1,ts}},{x});"]
     for n, transfer in enumerate(transfers, start=1):
         taken = "IW1_1*Xp1" if n == 1 else f"LW{n}_{n - 1}*a{n - 1}"
         inner = f"repmat(b{n},1,Q) + {taken}"
         lines.append(f"    a{n} = {inner};" if transfer == "purelin" else f"    a{n} = {transfer}_apply({inner});")
-    lines += [f"    Y{{1,ts}} = {kind}_reverse(a{len(transfers)},y1_step1);", "end", "end"]
-    lines += ["function a = tansig_apply(n,~)"]
-    path.write_text("\n".join([*lines, "  a = 2 ./ (1 + exp(-2*n)) - 1;", "end"]) + "\n")
+    lines += [f"    Y{{1,ts}} = {kind}_reverse(a{len(transfers)},{y});", "end"]
+    lines += ["Xf = cell(1,0);", f"Af = cell({len(transfers)},0);", "if ~isCellX", "  Y = cell2mat(Y);", "end", "end"]
+    lines += ["% ===== MODULE FUNCTIONS ========", f"function y = {kind}_apply(x,{own})"]
+    setting = f"settings{dots}"
+    lines += [f"  y = bsxfun(@minus,x,{setting}xoffset);", f"  y = bsxfun(@times,y,{setting}gain);"]
+    lines += [f"  y = bsxfun(@plus,y,{setting}{ends});", "end", f"function x = {kind}_reverse(y,{own})"]
+    lines += [f"  x = bsxfun(@minus,y,{setting}{ends});", f"  x = bsxfun(@rdivide,x,{setting}gain);"]
+    lines += [f"  x = bsxfun(@plus,x,{setting}xoffset);", "end"]
+    for transfer in dict.fromkeys(transfers):
+        if transfer in MATLAB_FUNCTIONS:
+            formula, *nan = MATLAB_FUNCTIONS[transfer]
+            lines += [f"function a = {transfer}_apply(n,~)", f"  a = {formula};"]
+            lines += [*(f"  a(isnan(n)) = {each};" for each in nan), "end"]
+    lines += MATLAB_SOFTMAX.splitlines() if "softmax" in transfers else []
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 

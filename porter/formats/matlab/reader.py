@@ -6,7 +6,7 @@ Source: MathWorks' documentation of genFunction, mapminmax and mapstd, and files
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, MissingMemberError, ScalingRangeError, UnknownMemberError
 from porter.formats.fixed import Formula, Ranges, Stored, assemble
+from porter.formats.matlab.simulation import (
+    check_constants,
+    check_functions,
+    check_simulation,
+    is_in_cells,
+    refuse,
+    words,
+)
+from porter.formats.matlab.statements import Statement, split_functions, split_statements
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
@@ -37,17 +46,10 @@ TRANSFERS = {
     "satlins": "hard_tanh",
     "softmax": "softmax",
 }
-_CONSTANT = re.compile(r"^[ \t]*([A-Za-z]\w*(?:\.\w+)?)[ \t]*=[ \t]*(\[[^\]=]*\]|[-+\w.]+)[ \t]*;", re.MULTILINE)
-_LAYER = re.compile(r"\ba(\d{1,4})\s*=\s*(?:(\w+)_apply\()?\s*(?:repmat\(b(\d{1,4})|bsxfun\(@plus,\s*b(\d{1,4}))")
+_CONSTANT = re.compile(r"([A-Za-z]\w*(?:\.\w+)?)\s*=\s*(\[[^\[\]=]*\]|[-+]?(?:[\d.][\w.+-]*|nan|inf))", re.IGNORECASE)
+_LAYER = re.compile(r"a(\d{1,4})=(?:(\w+)_apply\()?(?:repmat\(b\d|bsxfun\(@plus,b\d)")
 _WEIGHTS = re.compile(r"(IW|LW)(\d{1,4})_(\d{1,4})")
 _STEP = re.compile(r"([xy])(\d+)_step(\d+)[._](\w+)")
-_COMMENT = re.compile(r"%[^\n]*")
-_DATA = re.compile(r"\b(?:X|x1|[Xx]p1|temp|a\d+|Y|y1)\b")
-_FRAME = re.compile(
-    r"isCellX=iscell\(X\)|X=\{X\}|TS=size\(X,2\)|if~isempty\(X\)|Q=size\((?:X\{1\}|x1),[12]\)|Y=cell\(1,TS\)|Y=cell2mat\(Y\)"
-    r"|(X\{1,ts\}|x1|Y\{1,ts\}|y1)=\1'"
-)
-"""Statements around the network: cells, sizes, and rows for columns."""
 
 
 def matches(opened: OpenedFile) -> bool:
@@ -66,29 +68,47 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
         UsageError: an option that does not fit.
     """
     where = str(opened.path)
-    text = "\n".join(line for line in read_lines(opened) if not line.lstrip().startswith("%"))
-    arrays = dict(_constants(where, text))
-    transfers = _transfers(where, text)
+    before, functions = split_functions(split_statements(read_lines(opened)))
+    if before or not functions:
+        raise MissingMemberError(
+            f"{where}: no function of MATLAB's",
+            found=f"{before[0].text[:80]!r} in line {before[0].line}" if before else "nothing but comments",
+            expected="function [Y,Xf,Af] = name(X,~,~), or function [y1] = name(x1), before everything else",
+            remedy="give the file as genFunction wrote it, whole",
+        )
+    main = functions[0]
+    in_cells = is_in_cells(where, main[0])
+    start = next((n for n, each in enumerate(main) if n and not _CONSTANT.fullmatch(each.text)), len(main))
+    simulation = main[start:]
+    code = [[main[0], *simulation], *functions[1:]]
+    arrays = _constants(where, main[1:start], words(statement for function in code for statement in function))
+    check_constants(where, simulation)
+    transfers = _transfers(where, simulation)
     source = WeightFile(opened.path, FAMILY, opened.sha256, arrays, {"transfer_functions": transfers})
-    _check_connections(where, arrays, text, len(transfers))
-    _check_statements(where, arrays, text, len(transfers))
+    _check_connections(where, arrays, len(transfers))
+    check_simulation(where, arrays, simulation, transfers, in_cells=in_cells)
+    check_functions(where, code)
     layers = [_layer(where, source, number) for number in range(1, len(transfers) + 1)]
     return assemble(
         source, layers, options, FORMULA, norm_in=_ranges(where, source, "x"), norm_out=_ranges(where, source, "y")
     )
 
 
-def _constants(where: str, text: str) -> list[tuple[str, Array]]:
-    """Weights, biases and settings; other assignments are the simulation's."""
+def _constants(where: str, statements: Sequence[Statement], used: Mapping[str, int]) -> dict[str, Array]:
+    """Weights, biases and settings; a constant of another name only where nothing uses it."""
     found: dict[str, Array] = {}
-    for match in _CONSTANT.finditer(text):
-        name = match[1]
+    for statement in statements:
+        match = _CONSTANT.fullmatch(statement.text)
+        assert match is not None
+        name = _settings_name(match[1])
         if not (_WEIGHTS.fullmatch(name) or re.fullmatch(r"b\d{1,4}", name) or _STEP.fullmatch(name)):
+            if name.partition(".")[0] in used:
+                raise refuse(where, statement, "no name that the simulation uses")
             continue
         if name in found:
             raise DamagedFileError(f"{where}: {name!r} is assigned twice", expected="one network in a file")
-        found[_settings_name(name)] = _matrix(f"{where}: {name!r}", match[2])
-    return list(found.items())
+        found[name] = _matrix(f"{where}: {match[1]!r}", match[2])
+    return found
 
 
 def _settings_name(name: str) -> str:
@@ -98,17 +118,19 @@ def _settings_name(name: str) -> str:
 
 
 def _matrix(place: str, text: str) -> Array:
-    inner = re.sub(r"\.\.\.[^\n]*\n", " ", text.strip("[]"))
-    rows = [re.split(r"[,\s]+", row.strip()) for row in re.split(r"[;\n]", inner) if row.strip()]
+    rows = [re.split(r"[,\s]+", row.strip()) for row in re.split(r"[;\n]", text.strip("[]")) if row.strip()]
     values = [numbers(place, row) for row in rows]
     if not values or len({row.size for row in values}) > 1:
         raise DamagedFileError(f"{place} is no matrix", found=repr(text[:40]), expected="as many numbers in every row")
     return np.array(values)
 
 
-def _transfers(where: str, text: str) -> list[str]:
+def _transfers(where: str, simulation: Sequence[Statement]) -> list[str]:
     """The transfer function of each layer, by its number."""
-    found = {int(match[1]): match[2] or "purelin" for match in _LAYER.finditer(text)}
+    if any("tapdelay" in statement.text for statement in simulation):
+        raise UnknownMemberError(f"{where}: a network with delays", expected="one that takes one row at a time")
+    matches = [match for statement in simulation if (match := _LAYER.match(statement.plain))]
+    found = {int(match[1]): match[2] or "purelin" for match in matches}
     if not found or sorted(found) != list(range(1, len(found) + 1)):
         raise MissingMemberError(
             f"{where}: the simulation of its layers",
@@ -124,7 +146,7 @@ def _transfers(where: str, text: str) -> list[str]:
     return [found[number] for number in sorted(found)]
 
 
-def _check_connections(where: str, arrays: Mapping[str, Array], text: str, layers: int) -> None:
+def _check_connections(where: str, arrays: Mapping[str, Array], layers: int) -> None:
     wanted = {"IW1_1", *(f"LW{n}_{n - 1}" for n in range(2, layers + 1))}
     weights = {name for name in arrays if _WEIGHTS.fullmatch(name)}
     if weights != wanted:
@@ -135,8 +157,6 @@ def _check_connections(where: str, arrays: Mapping[str, Array], text: str, layer
             expected=", ".join(sorted(wanted)),
             remedy="networks with several inputs, or connections past a layer, are not read",
         )
-    if "tapdelay" in text:
-        raise UnknownMemberError(f"{where}: a network with delays", expected="one that takes one row at a time")
     for name in arrays:
         match = _STEP.fullmatch(name)
         known = match is None or (match[2] == match[3] == "1" and match[4] in ("xoffset", "gain", "ymin", "ymean"))
@@ -147,60 +167,6 @@ def _check_connections(where: str, arrays: Mapping[str, Array], text: str, layer
                 expected="mapminmax or mapstd alone (xoffset, gain, ymin or ymean)",
                 remedy="train without removeconstantrows and fixunknowns, or take their rows out by hand",
             )
-
-
-def _check_statements(where: str, arrays: Mapping[str, Array], text: str, layers: int) -> None:
-    """See that what happens to the data is what genFunction writes: a hand may have put a logarithm before it."""
-    wanted = [*_ends(arrays, "x"), *(_product(arrays, number) for number in range(1, layers + 1))]
-    wanted += _ends(arrays, "y", layers)
-    found: list[str] = []
-    for statement in _statements(text):
-        plain = re.sub(r"\s", "", statement)
-        if not _DATA.search(statement) or _FRAME.fullmatch(plain):
-            continue
-        if len(found) == len(wanted) or not re.fullmatch(wanted[len(found)], plain):
-            raise UnknownMemberError(
-                f"{where}: a statement of the simulation that is not read",
-                found=statement.strip()[:80],
-                expected="the inputs scaled by x1_step1, if it is there, the layers, and the outputs scaled back",
-                remedy="give the file as genFunction wrote it, and what was added by hand as transforms in a recipe",
-            )
-        found.append(plain)
-    if len(found) < len(wanted):
-        raise MissingMemberError(
-            f"{where}: the simulation ends early",
-            found=found[-1] if found else "none of its statements",
-            expected="all layers, and mapminmax or mapstd wherever there are settings for it",
-            remedy="give the file as genFunction wrote it, whole",
-        )
-
-
-def _statements(text: str) -> list[str]:
-    """Those of the first function, but for its constants."""
-    body = re.split(r"^\s*function\b[^\n]*", text, maxsplit=2, flags=re.MULTILINE)[1]
-    body = re.sub(r"\.\.\.[^\n]*\n", " ", _COMMENT.sub("", _CONSTANT.sub("", body)))
-    return [statement for statement in re.split(r"[;\n]", body) if statement.strip()]
-
-
-def _ends(arrays: Mapping[str, Array], end: str, layers: int = 0) -> list[str]:
-    """The pattern of the statement that scales an end, where there are settings; else that of one that need not be."""
-    kind = {"ymin": "mapminmax", "ymean": "mapstd"}
-    level = next((key for key in kind if f"{end}1_step1.{key}" in arrays), None)
-    inner = rf"(?:{end}1_step1|(?:{end}1_step1_\w+,?){{3}})"
-    if end == "x":
-        return [] if level is None else [rf"[Xx]p1={kind[level]}_apply\((?:X\{{1,ts\}}|x1),{inner}\)"]
-    given = rf"a{layers}" if level is None else rf"{kind[level]}_reverse\(a{layers},{inner}\)"
-    return [rf"(?:Y\{{1,ts\}}|y1)={given}"]
-
-
-def _product(arrays: Mapping[str, Array], number: int) -> str:
-    """The pattern of a layer's statement."""
-    is_scaled = any(name.startswith("x1_step1") for name in arrays)
-    first = "[Xx]p1" if is_scaled else r"(?:[Xx]p1|X\{1,ts\}|x1)"
-    weights, taken = ("IW1_1", first) if number == 1 else (f"LW{number}_{number - 1}", f"a{number - 1}")
-    sums = (rf"repmat\(b{number},1,Q\)\+{weights}\*{taken}", rf"bsxfun\(@plus,b{number},{weights}\*{taken}\)")
-    either = f"(?:{'|'.join(sums)})"
-    return rf"a{number}=(?:{either}|\w+_apply\({either}\))"
 
 
 def _layer(where: str, source: WeightFile, number: int) -> Stored:
