@@ -82,6 +82,10 @@ class Hdf5File:
         """
         return self._values(name, storage.check_type)
 
+    def is_text(self, name: str) -> bool:
+        """Whether a dataset is one of text."""
+        return bool(self.datasets[name].get_type().get_class() == h5t.STRING)
+
     def read_text(self, name: str) -> Array:
         """A dataset of text exactly as stored, bytes of fixed size or objects.
 

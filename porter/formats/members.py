@@ -24,6 +24,7 @@ class Layout:
         widths: the dataset that states the widths (``Layers``).
         norm_in: ranges of the inputs.
         norm_out: ranges of the outputs.
+        named: orientations that the names of the kernels say, one a layer; empty where names say nothing.
     """
 
     kernels: tuple[str, ...]
@@ -31,6 +32,7 @@ class Layout:
     widths: str | None = None
     norm_in: str | None = None
     norm_out: str | None = None
+    named: tuple[str | None, ...] = ()
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:

@@ -19,6 +19,7 @@ from porter.errors import (
 )
 from porter.formats import scalings
 from porter.formats.chain import LayerShape
+from porter.formats.containers.held import attributes_in
 from porter.formats.gains import KIND, gains_claim, gains_layer, gains_of
 from porter.formats.members import Layout, has_kernels, locate
 from porter.formats.opened import OpenedFile
@@ -27,9 +28,7 @@ from porter.formats.orientation import solve
 from porter.formats.registry import Family
 from porter.formats.said import (
     BY_THE_FILE,
-    attribute_names,
     checked_spelling,
-    hinting_names,
     said_activations,
     with_hints,
 )
@@ -62,14 +61,12 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     """
     hdf5 = opened.hdf5
     layout = locate(str(opened.path), hdf5.datasets, hdf5.groups)
-    said_names = attribute_names(hdf5.stored_attributes)
-    unread = dict.fromkeys(hinting_names(hdf5.stored_attributes))
     source = WeightFile(
         path=opened.path,
         format=FAMILY,
         sha256=opened.sha256,
         arrays={name: hdf5.read(name) for name in hdf5.datasets},
-        attributes={**unread, **hdf5.fixed_attributes(), **{name: hdf5.attribute(name) for name in said_names}},
+        attributes=attributes_in(hdf5, {}),
     )
     return interpret(source, layout, options)
 

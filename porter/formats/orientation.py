@@ -17,6 +17,8 @@ from porter.network import Claim
 
 Array = NDArray[Any]
 
+BY_NAME = "declared by the names of its arrays"
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -44,7 +46,7 @@ def solve(
     declared: Declared,
     order_declared: bool,
 ) -> Chain:
-    """Widths and orientations from the shapes, what the file states, and what was declared, in this order.
+    """Widths and orientations from the shapes, what the file states, what was declared, and the names, in this order.
 
     Args:
         where: the file, for messages.
@@ -68,8 +70,13 @@ def solve(
     agreeing = [widths for widths in fitting if not _contradictions(shapes, widths, wanted)]
     if not agreeing:
         _refuse_orientation(where, shapes, fitting[0], wanted)
-    widths = agreeing[0]
-    orientations, claims = _orientations(shapes, widths, wanted, proven=len(fitting) == 1)
+    names = layout.named or (None,) * len(shapes)
+    hints = [name if want is None else None for name, want in zip(names, wanted, strict=True)]
+    as_named = [widths for widths in agreeing if not _contradictions(shapes, widths, hints)]
+    widths = (as_named or agreeing)[0]
+    orientations, claims = _orientations(
+        shapes, widths, wanted, names, proven=len(fitting) == 1, names_hold=bool(as_named)
+    )
     order = _order_claim(layout, order_is_proven(shapes, known), order_declared)
     return Chain(shapes, widths, orientations, (*claims, order))
 
@@ -141,32 +148,54 @@ def _refuse_orientation(
 
 
 def _orientations(
-    shapes: Sequence[LayerShape], widths: Sequence[int], wanted: Sequence[str | None], *, proven: bool
+    shapes: Sequence[LayerShape],
+    widths: Sequence[int],
+    wanted: Sequence[str | None],
+    names: Sequence[str | None],
+    *,
+    proven: bool,
+    names_hold: bool,
 ) -> tuple[tuple[str, ...], list[Claim]]:
+    """Names that the shapes of any layer contradict hold for none: the file does not follow its library."""
     pairs = zip(shapes, widths, widths[1:], strict=False)
     said = [shape.orientation(inputs, units) for shape, inputs, units in pairs]
     default = "inputs-first" if set(said) - {None} == {"inputs-first"} else "units-first"
     found, claims = [], []
-    for shape, says, want in zip(shapes, said, wanted, strict=True):
-        orientation = says or want or default
+    for shape, says, want, name in zip(shapes, said, wanted, names, strict=True):
+        orientation = says or want or (name if names_hold else None) or default
         found.append(orientation)
-        claims.append(_orientation_claim(shape, orientation, says, want, proven=proven))
+        claims.append(_orientation_claim(shape, orientation, says, want, name, proven=proven, names_hold=names_hold))
     return tuple(found), claims
 
 
-def _orientation_claim(shape: LayerShape, value: str, says: str | None, want: str | None, *, proven: bool) -> Claim:
+def _orientation_claim(
+    shape: LayerShape,
+    value: str,
+    says: str | None,
+    want: str | None,
+    name: str | None,
+    *,
+    proven: bool,
+    names_hold: bool,
+) -> Claim:
     rows, columns = shape.kernel
+    otherwise = f"its name says {name}" if name not in (None, value) else ""
     if says is not None and proven:
         detail = f"{rows} x {columns} chains with its bias and its neighbours only so"
-        return Claim(shape.name, "orientation", value, "shape", detail)
+        return Claim(shape.name, "orientation", value, "shape", "; ".join(filter(None, (detail, otherwise))))
     if want is not None:
-        return Claim(shape.name, "orientation", value, "declared")
+        return Claim(shape.name, "orientation", value, "declared", otherwise)
+    if name is not None and names_hold:
+        return Claim(shape.name, "orientation", value, "declared", BY_NAME)
     why = f"{rows} x {columns} is square: no shape can tell" if says is None else "the chain fits both ways round"
+    if name is not None:
+        why += f"; its name says {name}, and the shape of another layer contradicts its own name"
     return Claim(shape.name, "orientation", value, "assumed", f"{why}; {HOW_TO_PROVE}")
 
 
 def _order_claim(layout: Layout, proven: bool, declared: bool) -> Claim:
-    names = ", ".join(name.rpartition("/")[2] for name in layout.kernels)
+    last = [name.rpartition("/")[2] for name in layout.kernels]
+    names = ", ".join(last if len(set(last)) == len(last) else layout.kernels)
     if proven:
         return Claim("network", "order", names, "shape", "the layers chain in this order only")
     if declared:

@@ -13,6 +13,7 @@ from porter.errors import DamagedFileError, RecipeError, UnreadableError
 from porter.formats import oc_smart
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
+from porter.formats.containers.held import Held, attributes_in, text_of, texts_in
 from porter.formats.folders import OpenedFolder
 from porter.formats.members import Layout
 from porter.formats.npz import NpzError, read_npz
@@ -21,7 +22,7 @@ from porter.formats.options import ReadOptions
 from porter.formats.recipe import FAMILY, WEIGHTED, LayerRecipe, Recipe
 from porter.formats.recipe_ends import EndRecipe
 from porter.formats.recipe_places import KernelPlace, PlaceError, for_member, sliced, split_name
-from porter.formats.said import attribute_names, hinting_names, said_activations
+from porter.formats.said import said_activations
 from porter.formats.scalings import HOW_TO_PROVE, physical_range
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.weight_file import WeightFile
@@ -285,29 +286,29 @@ class Stored:
             UnreadableError: no container that is read.
         """
         if isinstance(opened, OpenedFolder) and opened.names:
-            from porter.formats.containers.texts import read_members
+            from porter.formats.containers.texts import read_members, texts_beside
 
             members = read_members(opened)
-            return cls(opened, tuple(members), lambda name: _readable(members[name]), {})
+            texts = texts_beside(opened)
+            return cls(opened, tuple(members), lambda name: _readable(members[name]), Held({}, texts).said)
         container = container_of(opened)
         if container is not None:
             held = container[1](opened)
-            return cls(opened, tuple(held), held.__getitem__, {})
+            return cls(opened, tuple(held), held.__getitem__, held.said)
         if not opened.is_npz:
             refuse_foreign(opened)
             hdf5 = opened.hdf5
-            said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
             reversed_axes = opened.head.startswith(MATLAB_73)  # MATLAB writes the last axis first
             read = (lambda name: hdf5.read(name).T) if reversed_axes else hdf5.read
-            unread = dict.fromkeys(hinting_names(hdf5.stored_attributes))
-            return cls(opened, tuple(hdf5.datasets), read, {**unread, **hdf5.fixed_attributes(), **said})
+            return cls(opened, tuple(hdf5.datasets), read, attributes_in(hdf5, texts_in(hdf5)))
         try:
             arrays = read_npz(opened.path, kinds="fiubUS")
         except NpzError as error:
             raise DamagedFileError(
                 f"{opened.path} cannot be read as .npz of numbers; nothing pickled is read", found=str(error)
             ) from error
-        return cls(opened, tuple(arrays), arrays.__getitem__, {})
+        texts = {name: text_of(array) for name, array in arrays.items() if array.dtype.kind in "US"}
+        return cls(opened, tuple(arrays), arrays.__getitem__, Held({}, texts).said)
 
     @property
     def sha256(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.operations.dense import Orientation
 from reference.programs.declared import Declared
 from reference.programs.oc_smart import chained_program
 from reference.trace import Program
@@ -23,6 +24,7 @@ Array = NDArray[Any]
 Key = tuple[Any, ...]
 
 KERNELS = frozenset({"w", "weight", "weights", "kernel", "kernels", "coef", "coefs", "wgt", "wgts", "iw", "lw"})
+MOST_TO_PERMUTE = 7
 BIASES = frozenset({"b", "bias", "biases", "intercept", "intercepts"})
 
 
@@ -57,9 +59,25 @@ def program(
         raise ValueError(f"no kernel among {', '.join(arrays)}")
     order = _order(kernels, biases, arrays)
     names = [(kernels[key], biases.get(key)) for key in order]
+    named = [_by_library(kernel) for kernel, _ in names]
     return chained_program(
-        arrays, attributes, names, activation, output_activation, orientation, scaling, physical, dtype
+        arrays, attributes, names, activation, output_activation, orientation, scaling, physical, dtype, named
     )
+
+
+def _by_library(kernel: str) -> Orientation | None:
+    """The orientation that a library defines for a kernel of such a name; None where the name is nobody's own."""
+    path, sign, last = re.split(r":\d+$", kernel)[0].replace(".", "/.").rpartition("/")
+    bare = last.removeprefix(".")
+    in_lists = any(bracket in path for bracket in "[{(") or any(bracket in path for bracket in ")}]")
+    suffixed = re.search(r":\d+$", kernel) is not None
+    if re.fullmatch(r"coefs__*([0-9]+|\[[0-9]+\])", bare) and not suffixed:
+        return "inputs-first"
+    if bare == "kernel" and path and not in_lists:
+        return "inputs-first"
+    if bare == "w" and sign and not last.startswith(".") and re.fullmatch(r"linear(_\d+)?", path.rpartition("/")[2]):
+        return "inputs-first"
+    return "units-first" if last == ".weight" and path and not in_lists and not suffixed else None
 
 
 def _sorted_out(arrays: Mapping[str, Array]) -> tuple[dict[Key, str], dict[Key, str]]:
@@ -79,14 +97,31 @@ def _sorted_out(arrays: Mapping[str, Array]) -> tuple[dict[Key, str], dict[Key, 
 
 
 def _order(kernels: Mapping[Key, str], biases: Mapping[Key, str], arrays: Mapping[str, Array]) -> Sequence[Key]:
-    """By number where the names differ in nothing else; else the one order in which the shapes fit."""
+    """By number where the names differ in nothing else; else as the shapes fit, or as TensorFlow counts names."""
     keys = sorted(kernels)
     if len({tuple(part if part[0] else "number" for part in key) for key in keys}) == 1:
         return keys
-    fitting = [order for order in itertools.permutations(keys) if _fits(order, kernels, biases, arrays)]
+    every = itertools.permutations(keys) if len(keys) <= MOST_TO_PERMUTE else ()
+    fitting = [order for order in every if _fits(order, kernels, biases, arrays)]
+    counted = _counted(keys)
+    if len(fitting) != 1 and counted and (counted in fitting or len(keys) > MOST_TO_PERMUTE):
+        return counted
     if len(fitting) != 1:
         raise ValueError(f"the layers follow each other in {len(fitting)} orders")
     return fitting[0]
+
+
+def _counted(keys: Sequence[Key]) -> tuple[Key, ...]:
+    """By the number, repeated or not, that TensorFlow puts behind all names but the first; () for other names."""
+    words = {tuple(part for part in key if part[0]) for key in keys}
+    numbers = {key: {part[1] for part in key if not part[0]} for key in keys}
+    if (
+        len(words) > 1
+        or any(len(each) > 1 for each in numbers.values())
+        or len([k for k in keys if not numbers[k]]) != 1
+    ):
+        return ()
+    return tuple(sorted(keys, key=lambda key: max(numbers[key], default=-1)))
 
 
 def _fits(

@@ -9,6 +9,7 @@ a port and its reference do not share one reading of the file.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -88,12 +89,17 @@ def chained_program(
     scaling: Declared,
     physical: str | None,
     dtype: Any,
+    named: Sequence[Orientation | None] = (),
 ) -> Program:
-    """The program of layers whose arrays are known by name: kernel, and bias or None, in order of computation."""
+    """The program of layers whose arrays are known by name: kernel, and bias or None, in order of computation.
+
+    ``named`` are orientations that follow from the names, where they contradict neither shapes nor declarations.
+    """
     kernels = [_matrix(name, arrays[name]) for name, _ in names]
     biases = [None if name is None else _flat(_native(np.asarray(arrays[name]))) for _, name in names]
     norms = {name: array for name in ("Norm_in", "Norm_out") if (array := _member(arrays, name)) is not None}
-    orientations, widths = _orientations(kernels, biases, orientation, _known_widths(arrays, norms, len(kernels)))
+    known = _known_widths(arrays, norms, len(kernels))
+    orientations, widths = _orientations(kernels, biases, orientation, known, named)
     activations = _activations(said(attributes, names), activation, output_activation)
     steps: list[Any] = []
     if physical is not None:
@@ -201,7 +207,11 @@ def _chains(kernels: Sequence[Array]) -> Iterator[tuple[int, ...]]:
 
 
 def _orientations(
-    kernels: Sequence[Array], biases: Sequence[Array | None], declared: Declared, known: Mapping[int, set[int]]
+    kernels: Sequence[Array],
+    biases: Sequence[Array | None],
+    declared: Declared,
+    known: Mapping[int, set[int]],
+    named: Sequence[Orientation | None],
 ) -> tuple[list[Orientation], tuple[int, ...]]:
     """One orientation a layer, and the widths: inputs, then the units of each layer."""
     known = {**known}
@@ -211,8 +221,9 @@ def _orientations(
     wanted = [declared] * len(kernels) if declared is None or isinstance(declared, str) else list(declared)
     if len(wanted) != len(kernels):
         raise ValueError(f"{len(wanted)} orientations for {len(kernels)} layers")
-    chosen = [_checked(want) for want in wanted]
-    for widths in _chains(kernels):
+    declared_ones = [_checked(want) for want in wanted]
+    with_names = [want or name for want, name in itertools.zip_longest(declared_ones, named)]
+    for chosen, widths in itertools.product((with_names, declared_ones), _chains(kernels)):
         shaped = [_orientation(kernel, widths[i], widths[i + 1]) for i, kernel in enumerate(kernels)]
         fits = all(widths[place] in allowed for place, allowed in known.items())
         if fits and all(want is None or shape in (None, want) for want, shape in zip(chosen, shaped, strict=True)):

@@ -9,6 +9,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 import porter
 from porter import errors
@@ -452,3 +453,79 @@ def test_damaged_files_give_refusals_only(tmp_path):
             except errors.PorterError:
                 pass
     assert 0 < read < 600, "some damage hits weights alone, most is seen"
+
+
+# --- what they say of activations -----------------------------------------------------------------------------------
+
+
+def in_words(tmp_path, container, name, said):
+    """A file of that container with ``said`` under ``name`` beside the arrays."""
+    arrays = {f"{part}{n}": array for part, every in (("W", KERNELS), ("b", BIASES)) for n, array in enumerate(every)}
+    path = tmp_path / f"net{container}"
+    if container == ".pkl":
+        path.write_bytes(pickle.dumps({**arrays, name: said}))
+    elif container == ".mat":
+        savemat(path, {**arrays, name: np.array(said, object) if isinstance(said, list) else said})
+    elif container == ".safetensors":
+        path.write_bytes(tensors(arrays, {name: said if isinstance(said, str) else json.dumps(said)}))
+    else:
+        path = tmp_path / "net"
+        path.mkdir(exist_ok=True)
+        for stem, array in arrays.items():
+            np.save(path / f"{stem}.npy", array)
+        (path / f"{name}.txt").write_text(said if isinstance(said, str) else "\n".join(said))
+    return porter.read(path)
+
+
+def tensors(arrays, metadata):
+    header, data = {"__metadata__": metadata}, b""
+    for name, array in arrays.items():
+        end = len(data) + array.nbytes
+        header[name] = {"dtype": "F64", "shape": list(array.shape), "data_offsets": [len(data), end]}
+        data += np.ascontiguousarray(array).tobytes()
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize("container", [".pkl", ".mat", ".safetensors", "folder"])
+def test_what_a_container_says_of_activations_is_believed(tmp_path, container):
+    for name, said, wanted in (
+        ("activation", "relu", ["relu", "linear"]),
+        ("activations", ["relu", "softplus"], ["relu", "softplus"]),
+    ):
+        (directory := tmp_path / name).mkdir()
+        network = in_words(directory, container, name, said)
+        steps = [step for step in build_program(network).steps if hasattr(step, "activation")]
+        assert [step.activation.name for step in steps] == wanted
+        assert [layer.activation.name for layer in network.dense_layers] == wanted
+        first = next(claim for claim in network.claims if claim.convention == "activation")
+        assert (first.evidence, first.detail) == ("declared", "declared by the file")
+    for name, said in (("activation_of_units", "'activation_of_units' ('relu'), which is not understood"),
+                       ("title", "nothing says it")):  # fmt: skip
+        (directory := tmp_path / name).mkdir()
+        network = in_words(directory, container, name, "relu" if name != "title" else "best")
+        first = next(claim for claim in network.claims if claim.convention == "activation")
+        assert (first.value, first.evidence) == ("tanh", "assumed") and said in first.detail
+
+
+def test_scikit_learns_lists_of_arrays(tmp_path):
+    path = tmp_path / "net.pkl"
+    path.write_bytes(
+        pickle.dumps({"coefs_": KERNELS, "intercepts_": BIASES, "activation": "relu", "out_activation_": "logistic"})
+    )
+    network = porter.read(path)
+    wanted = 1 / (1 + np.exp(-(np.maximum(X @ KERNELS[0] + BIASES[0], 0) @ KERNELS[1] + BIASES[1])))
+    np.testing.assert_allclose(build_program(network)(X)[0], wanted, rtol=1e-12)
+    path.write_bytes(
+        pickle.dumps(
+            {
+                "layers": [
+                    {"W": k, "b": b, "activation": a} for k, b, a in zip(KERNELS, BIASES, ("relu", "elu"), strict=True)
+                ]
+            }
+        )
+    )
+    assert [layer.activation.name for layer in porter.read(path).dense_layers] == ["relu", "elu"]
+    path.write_bytes(pickle.dumps({"coefs_": KERNELS, "intercepts_": BIASES[:1]}))
+    with pytest.raises(errors.MissingMemberError, match="has no bias"):
+        porter.read(path)

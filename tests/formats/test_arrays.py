@@ -147,10 +147,78 @@ def test_a_group_may_say_it_for_its_layer(tmp_path, drawn):
     assert found == ["tanh", "elu", "softplus"]
 
 
+def test_hdf5_may_hold_them_as_datasets(tmp_path, drawn):
+    arrays = named(drawn, "fc{}/weight", "fc{}/bias")
+    several = {"activations": np.array([b"relu", b"elu", b"linear"])}
+    path = write_hdf5(tmp_path / "net.h5", {**arrays, **several})
+    assert [text for text, *_ in spelt(porter.read(path))] == ["relu", "elu", "linear"]
+    path = write_hdf5(tmp_path / "one.h5", {**arrays, "fc9/activation": "elu"})
+    assert [text for text, *_ in spelt(porter.read(path))] == ["tanh", "elu", "linear"]
+    with pytest.raises(StoredTypeError, match="strings"):
+        porter.read(write_hdf5(tmp_path / "other.h5", {**arrays, "note": "relu"}))
+
+
 def test_an_npz_may_hold_them_as_text(tmp_path, drawn):
     path = tmp_path / "net.npz"
     np.savez(path, **named(drawn, "W{}", "b{}"), activations=np.array(["relu", "relu", "linear"]))
     assert [text for text, *_ in spelt(porter.read(path))] == ["relu", "relu", "linear"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bias", "wanted"),
+    [
+        ("coefs_{}", "intercepts_{}", "inputs-first"),
+        ("dense_{}/kernel:0", "dense_{}/bias:0", "inputs-first"),
+        ("params/Dense_{}/kernel", "params/Dense_{}/bias", "inputs-first"),
+        ("mlp/~/linear_{}/w", "mlp/~/linear_{}/b", "inputs-first"),
+        ("fc{}.weight", "fc{}.bias", "units-first"),
+        ("W{}", "b{}", None),
+        ("weights_{}", "bias_{}", None),
+        ("coef{}", "intercept{}", None),
+        ("linear_{}.w", "linear_{}.b", None),
+        ("layers[{}].kernel", "layers[{}].bias", None),
+    ],
+)
+def test_square_kernels_stand_as_the_library_that_names_them_so_defines(tmp_path, kernel, bias, wanted):
+    square = weights((4, 4, 4))
+    stored = named(square, kernel, bias, transposed=wanted == "inputs-first")
+    network = porter.read(write_hdf5(tmp_path / "net.h5", stored))
+    told = [(c.value, c.evidence) for c in network.claims if c.convention == "orientation"]
+    assert told == [(wanted or "units-first", "assumed" if wanted is None else "declared")] * 2
+    x = np.random.default_rng(0).normal(size=(9, 4))
+    np.testing.assert_allclose(build_program(network)(x)[0], forward(square, [np.tanh, lambda z: z], x), atol=1e-13)
+    turned = porter.read(tmp_path / "net.h5", orientation="inputs-first")
+    assert build_program(turned).steps[0].orientation == "inputs-first"
+
+
+def test_shapes_go_before_names(tmp_path):
+    """Of a file whose first kernel is not as its name says, the square ones are not taken to be."""
+    square = weights((3, 4, 4, 2))
+    network = porter.read(write_hdf5(tmp_path / "net.h5", named(square, "coefs_{}", "intercepts_{}")))
+    first, second, _ = (claim for claim in network.claims if claim.convention == "orientation")
+    assert (first.value, first.evidence) == ("units-first", "shape") and "its name says inputs-first" in first.detail
+    assert (second.value, second.evidence) == ("units-first", "assumed") and "contradicts" in second.detail
+    assert {step.orientation for step in build_program(network).steps} == {"units-first"}
+    both = named(weights((4, 6, 4)), "fc{}.weight", "fc{}.bias")
+    without = {name: array for name, array in both.items() if name.endswith("weight")}
+    told = porter.read(write_hdf5(tmp_path / "both.h5", without)).claims[0]  # it chains both ways round
+    assert (told.value, told.evidence) == ("units-first", "declared")
+
+
+@pytest.mark.parametrize("widths", [(4, 4, 4), (4, 6, 6, 6, 3)])
+def test_the_first_of_keras_names_has_no_number(tmp_path, widths):
+    drawn = weights(widths)
+    arrays = {name.replace("dense_0", "dense"): array for name, array in
+              named(drawn, "dense_{}/kernel:0", "dense_{}/bias:0", transposed=True, first=-1).items()}  # fmt: skip
+    network = porter.read(write_hdf5(tmp_path / "net.h5", dict(reversed(arrays.items()))))
+    x = np.random.default_rng(0).normal(size=(9, 4))
+    wanted = forward(drawn, [np.tanh] * (len(widths) - 2) + [lambda z: z], x)
+    np.testing.assert_allclose(build_program(network)(x)[0], wanted, atol=1e-13)
+    order = next(claim for claim in network.claims if claim.convention == "order")
+    assert order.evidence == "assumed" and order.value.startswith("dense/kernel:0, dense_1/kernel:0")
+    other = {name.replace("dense/", "start/"): array for name, array in arrays.items()}
+    with pytest.raises(UnknownMemberError, match="in which order"):
+        porter.read(write_hdf5(tmp_path / "other.h5", other))
 
 
 def test_an_activation_that_nobody_knows(tmp_path, drawn):

@@ -18,6 +18,14 @@ _ROLE = re.compile(rf"(?:(.+)[_\- ])?(?:({_KERNEL})|({_BIAS}))[_\- ]?(\d*)", re.
 WIDTHS = ("layers", "layer_sizes", "sizes", "widths", "dims")
 BESIDE = ("inputs", "outputs", "x", "y", "x_test", "y_test")
 """Samples that lie in the same file; they are passed over."""
+_NAMED = (
+    ("inputs-first", re.compile(r"(.+[/.])?coefs_+(\d+|\[\d+\])")),
+    ("inputs-first", re.compile(r"[^]})]+[/.]kernel(:\d+)?")),
+    ("inputs-first", re.compile(r"(.+/)?linear(_\d+)?/w(:\d+)?")),
+    ("units-first", re.compile(r"[^]})]+\.weight")),
+)
+"""What libraries call their kernels, and which way round they keep them by definition: scikit-learn, Keras and Flax,
+Haiku and Sonnet; PyTorch. A bracket is a place in somebody's own lists."""
 MOST_TO_ORDER = 7
 _SAY = "say what each is in a recipe: --write-recipe net.toml writes one to begin with"
 
@@ -45,13 +53,18 @@ def passes_over(name: str) -> bool:
     return role_of(name) is None and re.split(r"[/.]", name)[-1].lower() in BESIDE
 
 
+def orientation_of(name: str) -> str | None:
+    """Which way round a kernel of that name stands, as the library that names it so defines it; None for others."""
+    return next((orientation for orientation, pattern in _NAMED if pattern.fullmatch(name)), None)
+
+
 def _without_braces(name: str) -> str:
-    """MATLAB's cells by number; those of a network object by the layer that they lead to, from the one before it."""
+    """Cells and lists' entries by number; those of MATLAB's network object by the layer they lead to from the last."""
     for pattern in (r"\bIW\{(1)(?:,1)?\}$", r"\bLW\{(\d+),(\d+)\}$"):
         match = re.search(pattern, name)
         if match is not None and (match.lastindex == 1 or int(match[1]) == int(match[2]) + 1):
             return f"{name[: match.start()]}weight{match[1]}"
-    return re.sub(r"\{(\d+)\}$", r"\1", name)
+    return re.sub(r"\{(\d+)\}$|(?<!\d)\[(\d+)\]$", r"\1\2", name)
 
 
 def locate(where: str, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
@@ -92,7 +105,8 @@ def locate(where: str, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
     order = _order(where, found["kernel"], found["bias"], shapes)
     kernels = tuple(found["kernel"][key] for key in order)
     biases = tuple(found["bias"].get(key) for key in order)
-    return Layout(kernels, biases, single.get("layers"), single.get("norm_in"), single.get("norm_out"))
+    named = tuple(map(orientation_of, kernels))
+    return Layout(kernels, biases, single.get("layers"), single.get("norm_in"), single.get("norm_out"), named)
 
 
 def _claim(where: str, owners: dict[str, str], key: str, name: str) -> None:
@@ -118,6 +132,9 @@ def _order(
     if len({re.sub(r"\d+", "#", key) for key in keys}) == 1:
         return keys
     chaining = list(_chaining(keys, kernels, biases, shapes)) if len(keys) <= MOST_TO_ORDER else []
+    numbered = _first_without_number(keys)
+    if len(chaining) != 1 and numbered and (tuple(numbered) in chaining or len(keys) > MOST_TO_ORDER):
+        return numbered
     if len(chaining) != 1:
         raise UnknownMemberError(
             f"{where}: nothing says in which order the layers follow each other",
@@ -126,6 +143,16 @@ def _order(
             remedy="name the layers in order in a recipe: --write-recipe net.toml writes one to begin with",
         )
     return chaining[0]
+
+
+def _first_without_number(keys: Sequence[str]) -> list[str]:
+    """The order of names that differ in their number only, which the first lacks: ``dense``, ``dense_1``; else none."""
+    plain = {key: re.sub(r"_\d+(?=/|$)", "", key) for key in keys}
+    bare = [key for key in keys if plain[key] == key]
+    numbers = {key: [int(number) for number in re.findall(r"_(\d+)(?=/|$)", key)] for key in keys}
+    if len(bare) != 1 or len(set(plain.values())) > 1 or any(len({*each}) > 1 for each in numbers.values()):
+        return []
+    return sorted(keys, key=numbers.__getitem__)
 
 
 def _chaining(

@@ -14,12 +14,12 @@ from porter.errors import DamagedFileError, UnreadableError
 from porter.formats import oc_smart, scalings
 from porter.formats.arrays.names import locate, role_of
 from porter.formats.containers.arrays import container_of
+from porter.formats.containers.held import Held, attributes_in, text_of, texts_in
 from porter.formats.folders import OpenedFolder
 from porter.formats.npz import NpzError, names_in, read_npz
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
-from porter.formats.said import EVERY, attribute_names, hinting_names
 from porter.formats.write_back import write_arrays
 from porter.network import Claim, Network
 from porter.network.weight_file import WeightFile
@@ -60,8 +60,8 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     """
     container = container_of(opened)
     if container is not None:
-        arrays = _numbers(container[1](opened))
-        attributes: dict[str, Any] = {}
+        held = container[1](opened)
+        arrays, attributes = _numbers(held), held.said
     else:
         arrays, attributes = _from_hdf5(opened) if opened.is_hdf5 else _from_npz(opened)
     digest = opened.digest() if isinstance(opened, OpenedFolder) else opened.sha256
@@ -95,29 +95,24 @@ def _numbers(arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 def _from_hdf5(opened: OpenedFile) -> tuple[dict[str, Array], dict[str, Any]]:
     hdf5 = opened.hdf5
-    said = {name: hdf5.attribute(name) for name in attribute_names(hdf5.stored_attributes)}
-    arrays = {name: hdf5.read(name) for name in hdf5.datasets}
+    texts = texts_in(hdf5)
+    arrays = {name: hdf5.read(name) for name in hdf5.datasets if name not in texts}
     if opened.head.startswith(MATLAB_73):
         arrays = {name: array.T for name, array in arrays.items()}
-    return arrays, {**dict.fromkeys(hinting_names(hdf5.stored_attributes)), **hdf5.fixed_attributes(), **said}
+    return arrays, attributes_in(hdf5, texts)
 
 
 def _from_npz(opened: OpenedFile) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Numbers are arrays, and text under a name that says it is an activation's is an attribute."""
+    """Numbers are arrays, and texts are attributes."""
     try:
         stored = read_npz(opened.path, kinds="fiuUS")
     except NpzError as error:
         raise DamagedFileError(
             f"{opened.path} cannot be read as .npz of numbers; nothing pickled is read", found=str(error)
         ) from error
-    texts = {name: array for name, array in stored.items() if array.dtype.kind in "US"}
-    attributes = {name: _text(array) for name, array in texts.items() if name.lower() in EVERY}
-    return {name: array for name, array in stored.items() if name not in texts}, attributes
-
-
-def _text(array: Array) -> Any:
-    values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in array.ravel()]
-    return values[0] if array.ndim == 0 else values
+    texts = {name: text_of(array) for name, array in stored.items() if array.dtype.kind in "US"}
+    held = Held({name: array for name, array in stored.items() if name not in texts}, texts)
+    return held, held.said
 
 
 def program(network: Network, changes: Mapping[str, Any]) -> Program:

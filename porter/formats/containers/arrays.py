@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from numpy.typing import NDArray
-
+from porter.formats.containers.held import Held
 from porter.formats.folders import OpenedFolder
 from porter.formats.opened import OpenedFile
 
-Array = NDArray[Any]
 
-
-def container_of(opened: OpenedFile) -> tuple[str, Callable[[OpenedFile], dict[str, Array]]] | None:
+def container_of(opened: OpenedFile) -> tuple[str, Callable[[OpenedFile], Held]] | None:
     """What a file is called, and what reads it; None for HDF5, .npz and what is no container."""
     if isinstance(opened, OpenedFolder):
         from porter.formats.containers import texts
@@ -28,7 +24,7 @@ def container_of(opened: OpenedFile) -> tuple[str, Callable[[OpenedFile], dict[s
     for name, knows, read in (
         ("MATLAB's, versions 5 to 7", matlab5.is_level5, matlab5.read_matlab),
         ("a pickle", pickled.is_pickle, pickled.read_pickled),
-        ("one array", npy.is_npy, lambda each: {"array": npy.read_npy(each)}),
+        ("one array", npy.is_npy, lambda each: Held({"array": npy.read_npy(each)})),
         ("safetensors", safetensors.is_safetensors, safetensors.read_safetensors),
         ("MATLAB's, version 4", matlab5.is_level4, matlab5.read_matlab),
         ("numbers in text", texts.holds_numbers, texts.read_text),

@@ -6,6 +6,7 @@ Source: MathWorks, MAT-File Format (level 4 and level 5 MAT-files).
 from __future__ import annotations
 
 import math
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, ShapeBombError, StoredTypeError, UnknownMemberError
+from porter.formats.containers.held import Held
 from porter.formats.opened import OpenedFile
 
 Array = NDArray[Any]
@@ -52,8 +54,8 @@ def is_level4(opened: OpenedFile) -> bool:
     return digits and sizes and name.endswith(b"\0") and name[:-1].replace(b"_", b"a").isalnum()
 
 
-def read_matlab(opened: OpenedFile) -> dict[str, Array]:
-    """The arrays by name; ``net.IW{1}`` and ``net.b`` for what lies in structures and cells.
+def read_matlab(opened: OpenedFile) -> Held:
+    """The arrays by name, and the texts; ``net.IW{1}`` and ``net.b`` for what lies in structures and cells.
 
     Empty ones are left out, and so are the weights to which a network may be reverted, beside the trained ones.
 
@@ -66,7 +68,25 @@ def read_matlab(opened: OpenedFile) -> dict[str, Array]:
     except (struct.error, IndexError, ValueError, UnicodeDecodeError, OverflowError, zlib.error) as error:
         raise DamagedFileError(f"{where} is damaged", found=f"{type(error).__name__}: {str(error)[:80]}") from error
     reverted = {name for name in found if "revert." in name and name.replace("revert.", "") in found}
-    return {name: array for name, array in found.items() if array.size and name not in reverted}
+    arrays = {name: array for name, array in found.items() if array.size and array.dtype.kind != "U"}
+    texts = {name: str(array) for name, array in found.items() if array.dtype.kind == "U"}
+    return Held({name: array for name, array in arrays.items() if name not in reverted}, _listed(texts))
+
+
+def _listed(texts: dict[str, str]) -> dict[str, Any]:
+    """Texts by name, those in all the cells of one array as a list."""
+    cells: dict[str, dict[int, str]] = {}
+    found: dict[str, Any] = {}
+    for name, text in texts.items():
+        cell = re.fullmatch(r"(.+)\{(\d+)\}", name)
+        if cell is None:
+            found[name] = text
+        else:
+            cells.setdefault(cell[1], {})[int(cell[2])] = text
+    for name, members in cells.items():
+        whole = list(members) == list(range(1, len(members) + 1))
+        found |= {name: list(members.values())} if whole else {f"{name}{{{k}}}": text for k, text in members.items()}
+    return found
 
 
 # --- version 4 ------------------------------------------------------------------------------------------------------
@@ -169,8 +189,17 @@ def _matrix(reader: _Reader, outer: str, count: list[int], depth: int) -> Iterat
             yield from _matrix(_Reader(reader.where, data, reader.order), inner, count, depth + 1)
     elif kind == STRUCTURE:
         yield from _structure(reader, name, shape, parts, count, depth)
+    elif kind == CHARACTERS and len(shape) == 2 and shape[0] == 1 and len(parts) > 3:
+        yield name, np.array(_text(reader, *parts[3]))
     elif kind in CLASSES and not is_complex:
         yield name, _values(reader, name, shape, kind, *parts[3])
+
+
+def _text(reader: _Reader, stored: int, data: bytes) -> str:
+    """One line of characters, of 16 bits or in UTF-8."""
+    if stored in (4, 17):
+        return data.decode("utf-16-le" if reader.order == "<" else "utf-16-be", "replace")
+    return data.decode("utf-8", "replace")
 
 
 def _index(place: int, shape: tuple[int, ...]) -> str:

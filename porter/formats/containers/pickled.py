@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, PickleFileError, ShapeBombError, StoredTypeError
+from porter.formats.containers.held import Held
 from porter.formats.opened import PICKLE_PREFIXES, OpenedFile
 
 Array = NDArray[Any]
@@ -32,8 +33,8 @@ def is_pickle(opened: OpenedFile) -> bool:
     return opened.head.startswith(PICKLE_PREFIXES)
 
 
-def read_pickled(opened: OpenedFile) -> dict[str, Array]:
-    """The arrays of a pickle by their places in it: ``W1``, ``layers[0].kernel``, ``[2]``.
+def read_pickled(opened: OpenedFile) -> Held:
+    """The arrays of a pickle by their places in it, and its texts: ``W1``, ``layers[0].kernel``, ``[2]``.
 
     Raises:
         PickleFileError: it asks for anything but arrays and plain containers.
@@ -47,18 +48,24 @@ def read_pickled(opened: OpenedFile) -> dict[str, Array]:
     except Exception as error:  # pickle raises whatever its opcodes stumble over
         raise DamagedFileError(f"{where} is damaged", found=f"{type(error).__name__}: {str(error)[:80]}") from error
     found: dict[str, Array] = {}
+    texts: dict[str, Any] = {}
     for name, value in _walk(contents, "", 0, [0]):
-        try:
-            array = value.array() if isinstance(value, _Array) else np.asarray(value)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise StoredTypeError(f"{where}: {name!r} is no array of numbers", found=str(error)[:80]) from error
-        if array.dtype.kind in KINDS:
+        if _is_text(value):
+            texts[name] = value
+        elif (array := _numbers(where, name, value)).dtype.kind in KINDS:
             found[name or "array"] = array
-        if len(found) > MOST:
-            raise ShapeBombError(f"{where} holds more arrays than any network", expected=f"{MOST:,} at most")
+        if len(found) + len(texts) > MOST:
+            raise ShapeBombError(f"{where} holds more than any network", expected=f"{MOST:,} arrays and texts at most")
     if not found:
         raise StoredTypeError(f"{where} holds no arrays of numbers", expected="arrays in plain containers")
-    return found
+    return Held(found, texts)
+
+
+def _numbers(where: str, name: str, value: Any) -> Array:
+    try:
+        return value.array() if isinstance(value, _Array) else np.asarray(value)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoredTypeError(f"{where}: {name!r} is no array of numbers", found=str(error)[:80]) from error
 
 
 _UNPICKLER: Any = pickle._Unpickler
@@ -199,13 +206,19 @@ ALLOWED: Mapping[tuple[str, str], Callable[..., Any]] = {
 """Everything that a pickle may ask for, and what it gets: nothing of it is looked up by the pickle's own words."""
 
 
+def _is_text(value: Any) -> bool:
+    """A text, or a list of nothing else."""
+    several = isinstance(value, list | tuple) and bool(value) and all(isinstance(each, str) for each in value)
+    return isinstance(value, str) or several
+
+
 def _walk(value: Any, name: str, depth: int, count: list[int]) -> Iterator[tuple[str, Any]]:
-    """The arrays and numbers in containers, by name."""
+    """The arrays, numbers and texts in containers, by name."""
     count[0] += 1
     if depth > DEEPEST or count[0] > 10 * MOST:
         raise StoredTypeError(f"{name[:80]}: containers within each other", expected=f"{DEEPEST} at most")
-    if isinstance(value, _Array):
-        yield name, value
+    if isinstance(value, _Array) or _is_text(value):
+        yield name, list(value) if isinstance(value, tuple) else value
     elif isinstance(value, dict):
         for key, inner in value.items():
             spelt = key if isinstance(key, str) else str(key) if isinstance(key, int) else None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, StoredTypeError
+from porter.formats.containers.held import Held
 from porter.formats.opened import OpenedFile
 
 Array = NDArray[Any]
@@ -30,8 +31,8 @@ def is_safetensors(opened: OpenedFile) -> bool:
     return len(opened.head) > 9 and opened.head[8:9] == b"{" and 2 <= size <= min(LARGEST_HEADER, opened.size - 8)
 
 
-def read_safetensors(opened: OpenedFile) -> dict[str, Array]:
-    """The arrays by name; bfloat16 is widened to float32, which holds it exactly.
+def read_safetensors(opened: OpenedFile) -> Held:
+    """The arrays by name, and the metadata; bfloat16 is widened to float32, which holds it exactly.
 
     Raises:
         UnreadableError: damaged, or of another kind of numbers.
@@ -45,7 +46,9 @@ def read_safetensors(opened: OpenedFile) -> dict[str, Array]:
     if not isinstance(header, dict):
         raise DamagedFileError(f"{where}: its header", found=type(header).__name__, expected="a table")
     data = raw[8 + size :]
-    return {name: _tensor(where, name, entry, data) for name, entry in header.items() if name != "__metadata__"}
+    metadata = header.pop("__metadata__", {})
+    texts = metadata if isinstance(metadata, dict) else {}
+    return Held({name: _tensor(where, name, entry, data) for name, entry in header.items()}, texts)
 
 
 def _tensor(where: str, name: str, entry: Any, data: bytes) -> Array:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, DuplicateMemberError, StoredSymlinkError, StoredTypeError, UnreadableError
 from porter.formats.arrays.names import names_an_array, passes_over
+from porter.formats.containers.held import Held
 from porter.formats.containers.npy import read_npy
 from porter.formats.folders import OpenedFolder
 from porter.formats.opened import OpenedFile, open_file
+from porter.formats.said import may_name_activations
 from porter.formats.text import is_text, numbers, read_lines
 
 Array = NDArray[Any]
@@ -42,7 +44,7 @@ def holds_numbers(opened: OpenedFile) -> bool:
     return sum(_words(line) is not None for line in lines) >= 1
 
 
-def read_text(opened: OpenedFile) -> dict[str, Array]:
+def read_text(opened: OpenedFile) -> Held:
     """Every block of lines with as many numbers each, (lines, numbers), called ``lines 3-7``.
 
     Raises:
@@ -51,7 +53,7 @@ def read_text(opened: OpenedFile) -> dict[str, Array]:
     found = dict(_blocks(read_lines(opened)))
     if not found:
         raise StoredTypeError(f"{opened.path} holds no lines of numbers", expected="a matrix, a row a line")
-    return found
+    return Held(found)
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[str, Array]]:
@@ -84,10 +86,10 @@ def key_of(name: str) -> str:
     return stem if dot and f".{ending.lower()}" in (*TEXT_ENDINGS, ".npy") else name
 
 
-def read_folder(folder: OpenedFolder) -> dict[str, Array]:
+def read_folder(folder: OpenedFolder) -> Held:
     """The matrices of a folder's text files, (rows, columns), and its .npy, by file name without its ending.
 
-    Text without numbers is passed over, and what neither its name nor its contents call an array.
+    Text without numbers is passed over, unless its name may be that of activations, and what neither its name nor its contents call an array.
 
     Raises:
         UnreadableError: a file that may be part of the network and cannot be read as one matrix.
@@ -98,7 +100,28 @@ def read_folder(folder: OpenedFolder) -> dict[str, Array]:
             found[key] = array
         elif not passes_over(key):
             raise array
+    return Held(found, texts_beside(folder))
+
+
+def texts_beside(folder: OpenedFolder) -> dict[str, Any]:
+    """What the files of a folder say under names that may be those of activations, by file name without its ending."""
+    found: dict[str, Any] = {}
+    for name in folder.names:
+        key = key_of(name).removesuffix(".json")
+        if name in folder.taken or names_an_array(key) or not may_name_activations(key) or "." in key:
+            continue
+        opened = open_file(folder.path / name)
+        if is_text(opened):
+            found[key] = _words_of(read_lines(opened))
+            folder.taken[name] = opened.sha256
     return found
+
+
+def _words_of(lines: Sequence[str]) -> Any:
+    """What stands in the lines: a text, or a list of them; JSON as one text."""
+    texts = [line.strip() for line in lines if line.strip()]
+    is_json = texts and texts[0].startswith(("{", "["))
+    return "".join(texts) if len(texts) == 1 or is_json else texts
 
 
 def read_members(folder: OpenedFolder) -> Mapping[str, Array | UnreadableError]:
