@@ -46,7 +46,7 @@ def may_name_activations(name: str) -> bool:
 
 
 HINTS = {
-    "activation": re.compile(r"activ|nonlin|transfer|squash|(?<![a-z])act(?![a-z])|acts|actf"),
+    "activation": re.compile(r"activ|nonlin|transfer|squash|(?<![a-z])acts?(?![a-z])"),
     "scaling": re.compile(r"scal|normali[sz]|standardi[sz]|min_?max|z_?score"),
     "orientation": re.compile(r"orient|transpos|layout|major"),
 }
@@ -72,7 +72,7 @@ def with_hints(claims: Iterable[Claim], attributes: Mapping[str, Any]) -> tuple[
 
 def _may_say(kind: str, name: str, value: Any) -> bool:
     """By its name; a table by its text; and whatever is the name of a function that bends."""
-    if HINTS[kind].search(name.rpartition("@")[2].lower()):
+    if HINTS[kind].search(name.rpartition("@")[2].lower()) or (kind == "activation" and names_activations(name)):
         return True
     if _is_table(name) and isinstance(value, str):
         return bool(HINTS[kind].search(value.lower()))

@@ -508,6 +508,15 @@ def test_what_a_container_says_of_activations_is_believed(tmp_path, container):
         assert (first.value, first.evidence) == ("tanh", "assumed") and said in first.detail
 
 
+def test_a_folder_may_have_a_table_in_json(tmp_path):
+    for name in ("config", "notes"):
+        in_words(tmp_path, "folder", "readme", "of 2026")
+        (tmp_path / "net" / f"{name}.json").write_text('{\n  "activation": "relu"\n}\n')
+        network = porter.read(tmp_path / "net")
+        assert network.dense_layers[0].activation.name == ("relu" if name == "config" else "tanh")
+        (tmp_path / "net" / f"{name}.json").unlink()
+
+
 def test_scikit_learns_lists_of_arrays(tmp_path):
     path = tmp_path / "net.pkl"
     path.write_bytes(

@@ -42,6 +42,7 @@ def test_without_attributes_the_file_does_not_say(tmp_path):
         ("activations", "linear, relu, tanh, relu", "Layer1", "activation", "'linear, relu, tanh, relu'"),
         ("function", np.bytes_(b"relu"), "Layer1", "activation", "'relu'"),
         ("config", '{"net": {"activation": "relu"}}', "Layer1", "activation", '\'{"net": {"activation": "relu"}}\''),
+        ("hiddenActs", 1, "Layer1", "activation", "1"),
         ("normalisation", np.bytes_(b"minmax"), "Norm_in", "scaling", "'minmax'"),
         ("scaling_method", 2, "Norm_in", "scaling", "2"),
     ],

@@ -19,9 +19,9 @@ WIDTHS = ("layers", "layer_sizes", "sizes", "widths", "dims")
 BESIDE = ("inputs", "outputs", "x", "y", "x_test", "y_test")
 """Samples that lie in the same file; they are passed over."""
 _NAMED = (
-    ("inputs-first", re.compile(r"(.+[/.])?coefs_+(\d+|\[\d+\])")),
+    ("inputs-first", re.compile(r"(.*[/.])?coefs_+(\d+|\[\d+\])")),
     ("inputs-first", re.compile(r"[^]})]+[/.]kernel(:\d+)?")),
-    ("inputs-first", re.compile(r"(.+/)?linear(_\d+)?/w(:\d+)?")),
+    ("inputs-first", re.compile(r"(.*/)?linear(_\d+)?/w(:\d+)?")),
     ("units-first", re.compile(r"[^]})]+\.weight")),
 )
 """What libraries call their kernels, and which way round they keep them by definition: scikit-learn, Keras and Flax,

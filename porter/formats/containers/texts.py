@@ -89,7 +89,8 @@ def key_of(name: str) -> str:
 def read_folder(folder: OpenedFolder) -> Held:
     """The matrices of a folder's text files, (rows, columns), and its .npy, by file name without its ending.
 
-    Text without numbers is passed over, unless its name may be that of activations, and what neither its name nor its contents call an array.
+    Text without numbers is passed over, unless its name may be that of activations, and so is what neither its name
+    nor its contents call an array.
 
     Raises:
         UnreadableError: a file that may be part of the network and cannot be read as one matrix.
