@@ -22,6 +22,8 @@ _NAME = re.compile(
 """Of an attribute that names activations: of which layers, whether of several, and the number at its end."""
 _TABLE = re.compile(r"(model|net|network)?(config|configuration|metadata|meta|h?params|hyperparam(eter)?s|settings)")
 """Of an attribute whose text may be a table in JSON, and of a group that says something of the whole file."""
+LONGEST = 10_000
+"""Characters of a text that is taken for spellings of activations."""
 _BETWEEN = re.compile(r"[,;|\s]+(?![^(]*\))")
 
 
@@ -178,6 +180,8 @@ def _json(text: str) -> Any:
 
 def _words(value: Any) -> list[str] | None:
     """The spellings in a text or a list of texts; None where there are none."""
+    if isinstance(value, str) and len(value) > LONGEST:
+        return None
     if isinstance(value, str):
         if _is_known(value):
             return [value]

@@ -18,6 +18,7 @@ NAMED = [
 ]
 ONE = frozenset({"activation", "act", "nonlinearity", *NAMED})
 SEVERAL = frozenset({"activations", "acts", "nonlinearities", *(name + "s" for name in NAMED)})
+LONGEST = 10_000
 OUTPUT = ("output", "out", "final", "last")
 TABLES = frozenset(
     whose + what
@@ -144,6 +145,8 @@ def _statement(owner: str, name: str, value: Any) -> Iterator[Statement]:
 
 
 def _spellings(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) and len(value) > LONGEST:
+        return ()
     if isinstance(value, str):
         if _is_known(value):
             return (value.strip(),)

@@ -75,6 +75,7 @@ def test_what_the_file_says_plainly_is_believed(tmp_path):
         # nothing of these is plain enough to be believed
         ({"activation": "relu", "act_fn": "elu"}, [None] * 3),
         ({"activations": "relu"}, [None] * 3),
+        ({"activations": "relu (" * 2_000}, [None] * 3),
         ({"activations": ["linear", "relu", "relu", "linear"]}, [None] * 3),
         ({"act0": "relu", "act1": "elu"}, [None] * 3),
         ({"other@activation": "relu"}, [None] * 3),
