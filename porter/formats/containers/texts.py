@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -111,10 +112,11 @@ def texts_beside(folder: OpenedFolder) -> dict[str, Any]:
         key = key_of(name).removesuffix(".json")
         if name in folder.taken or names_an_array(key) or not may_name_activations(key) or "." in key:
             continue
-        opened = open_file(folder.path / name)
-        if is_text(opened):
-            found[key] = _words_of(read_lines(opened))
-            folder.taken[name] = opened.sha256
+        with suppress(UnreadableError):
+            opened = open_file(folder.path / name)
+            if is_text(opened):
+                found[key] = _words_of(read_lines(opened))
+                folder.taken[name] = opened.sha256
     return found
 
 
