@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError
-from porter.formats.hdf5 import Hdf5File
 from porter.formats.said import hinting_names, may_name_activations, names_activations
+
+if TYPE_CHECKING:
+    from porter.formats.hdf5 import Hdf5File
 
 Array = NDArray[Any]
 
