@@ -13,7 +13,7 @@ from porter.codes import Cause
 from porter.diagnosis.activations import ActivationReading, explain_activation, remedy_of, replaced_in_places
 from porter.diagnosis.biases import BiasReading, explain_bias
 from porter.diagnosis.kernels import KernelReading, explain_kernel
-from porter.diagnosis.recovery import assemble, recover_affine
+from porter.diagnosis.recovery import assemble, holding, recover_affine
 from porter.examination.compare import Comparison
 from porter.examination.functions import ALONE, compare_function
 from porter.examination.numbers import column_order, describe_permutation
@@ -79,10 +79,13 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     exposed = suspect.kernel
     is_shown = exposed is not None and exposed.shape[1] == suspect.step.width[1]
     together = assemble(suspect) if exposed is None else None
-    if exposed is None and together is None and _is_bypassed(suspect):
+    beside = _arrays_beside_others(suspect) if exposed is None and together is None else None
+    if beside is not None and _are_own(suspect, *beside):
         return _unexplained(suspect, before)  # no array is wrong
-    if together is not None:
-        recovered: tuple[Suspect, Array, Array | None] | None = together
+    if together is not None or beside is not None:
+        recovered: tuple[Suspect, Array, Array | None] | None = (
+            together if beside is None else (holding(suspect, *beside), *beside)
+        )
         is_shown = True
     elif exposed is not None and is_shown:
         recovered = suspect, exposed, suspect.bias
@@ -167,31 +170,32 @@ def _without_training(suspect: Suspect, trained: Sequence[Atom], before: Compari
     return replace(found, causes=(*causes, *found.causes), before=before)
 
 
-def _is_bypassed(suspect: Suspect) -> bool:
-    """Whether the one dense layer among others in a piece of the port has just the arrays of the file."""
-    own = suspect.own
-    bias = np.zeros(own.kernel.shape[1]) if own.bias is None else own.bias
+def _arrays_beside_others(suspect: Suspect) -> tuple[Array, Array] | None:
+    """Kernel and bias of the one dense layer among others in a piece of the port, where a connection leads past it."""
     for atom in suspect.block.atoms:
         if atom.kind == "other" and len(atom.names) > 1 and atom.weights is not None:
-            kernel, found = atom.weights()
-            found = np.zeros(kernel.shape[1]) if found is None else found
-            alike = kernel.shape == own.kernel.shape and suspect.equal(kernel, own.kernel).all()
-            return bool(alike and suspect.equal(found, bias).all())
-    return False
+            kernel, bias = atom.weights()
+            if kernel.shape == suspect.own.kernel.shape:
+                return kernel, np.zeros(kernel.shape[1]) if bias is None else bias
+    return None
 
 
-def _holds_own(suspect: Suspect) -> bool:
-    """Whether the layer's exposed arrays, if any, are the file's."""
-    kernel, own = suspect.kernel, suspect.own
-    if kernel is None:
-        return True
-    zeros = np.zeros(kernel.shape[1])
-    bias, wanted = (zeros if each is None else each for each in (suspect.bias, own.bias))
+def _are_own(suspect: Suspect, kernel: Array, bias: Array) -> bool:
+    own = suspect.own
+    wanted = np.zeros(own.kernel.shape[1]) if own.bias is None else own.bias
     return bool(
         kernel.shape == own.kernel.shape
         and suspect.equal(kernel, own.kernel).all()
         and suspect.equal(bias, wanted).all()
     )
+
+
+def _holds_own(suspect: Suspect) -> bool:
+    """Whether the layer's exposed arrays, if any, are the file's."""
+    kernel = suspect.kernel
+    if kernel is None:
+        return True
+    return _are_own(suspect, kernel, np.zeros(kernel.shape[1]) if suspect.bias is None else suspect.bias)
 
 
 def _without_stray_atoms(suspect: Suspect) -> Diagnosis | None:

@@ -69,6 +69,12 @@ def assemble(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     return _Assembled(*given, suspect.slack, kernel, bias, held_in), kernel, bias
 
 
+def holding(suspect: Suspect, kernel: Array, bias: Array) -> Suspect:
+    """The suspect with arrays that a layer of its block shows, (inputs, units) and (units,)."""
+    given = (suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes)
+    return _Found(*given, suspect.slack, kernel, bias)
+
+
 def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     """Kernel and bias of a block that hides them, read out of what it gives.
 

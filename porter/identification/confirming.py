@@ -126,7 +126,8 @@ def likeliness(candidate: Candidate) -> float:
     cost += 0.0 if last == "linear" else 0.5 + (RANKS.index(last) * 0.1 if last in RANKS else 1.0)
     cost += sum(0.3 for reading in candidate.layers if reading.order != "C")
     cost += 0.5 * (len(set(candidate.functions_in)) > 1) + 0.5 * (set(candidate.functions_in) != {"identity"})
-    cost += 0.5 * (set(candidate.functions_out) != {"identity"}) + 0.5 * (candidate.bounds is not None)
+    cost += 0.5 * (len(set(candidate.functions_out)) > 1) + 0.5 * (set(candidate.functions_out) != {"identity"})
+    cost += 0.5 * (candidate.bounds is not None)
     for end in (candidate.members[0].before, candidate.members[0].after):
         if end.recipe is not None:
             extra = end.recipe.inverse or end.recipe.factor is not None or end.recipe.low is not None
