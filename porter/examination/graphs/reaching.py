@@ -20,6 +20,7 @@ from reference.operations.elementwise import Elementwise
 from reference.operations.embedding import Embedding
 from reference.operations.local_convolution import LocalConvolution
 from reference.precision import Precision
+from reference.rounding.recurrent_steps import is_stepped
 from reference.windows import as_stored, channels_last, count_before
 
 Array = NDArray[Any]
@@ -32,6 +33,8 @@ WIDER = (1.0, 16.0, 300.0)
 """Of rows for steps whose bounds say little far outside of their range: ordinary numbers, and pixels."""
 LEAST_ROWS, MOST_ROWS, MOST = 16, 256, 2**20
 """How many of each, and how many numbers they may be, what they are made to included."""
+STEPPED = 64
+"""How many times as much a number costs where every time step takes the one before it."""
 BLOCK = 2**21
 """Numbers of a block of rows, what they are made to included."""
 
@@ -59,7 +62,7 @@ def reaching_numbers(
     if tables:
         made = _words(len(tables[0].table), shape)
     elif not all(isinstance(part, (*PLAIN, LocalConvolution)) for part in parts):
-        made = _wider(size, shape, rng)
+        made = _wider(size * (STEPPED if any(map(is_stepped, parts)) else 1), shape, rng)
     else:
         summing = [part for part in parts if isinstance(part, (*SUMS, LocalConvolution))]
         largest = min(MAGNIFIED_PRODUCT, precision.format.largest / 16)
@@ -75,9 +78,9 @@ def _words(count: int, shape: tuple[int, ...]) -> Iterator[Array]:
     yield np.resize(np.arange(count), (-(-count // length), length))
 
 
-def _wider(size: int, shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
+def _wider(cost: int, shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
     """Many rows, and rows as wide as anybody's inputs: what few rows do not meet, and where caps are."""
-    count = int(np.clip(MOST // size, LEAST_ROWS, MOST_ROWS))
+    count = int(np.clip(MOST // cost, LEAST_ROWS, MOST_ROWS))
     for magnitude in WIDER:
         yield magnitude * rng.normal(size=(count, *shape))
 
