@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.diagnosis.matching import Layout, Match, match_layouts, number_changes
-from porter.examination.numbers import describe_entries, describe_permutation, match_vectors, rounded
+from porter.examination.numbers import describe_entries, describe_permutation, is_reversal, match_vectors, rounded
 from porter.examination.suspect import Stored, Suspect
 
 Array = NDArray[Any]
@@ -152,8 +152,7 @@ def _permuted(suspect: Suspect, found: Array, own: Layout) -> KernelReading | No
 
 
 def _permuted_columns(suspect: Suspect, order: Array) -> KernelReading | None:
-    is_reversal = bool(np.array_equal(order, np.arange(len(order))[::-1]))
-    if is_reversal and not _follows(suspect, order):
+    if is_reversal(order) and not _follows(suspect, order):
         return None
     code = "outputs.permuted" if suspect.is_last else "units.permuted"
     what = "outputs" if suspect.is_last else "units"
@@ -174,7 +173,7 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
         message = f"the inputs stand in another order: {describe_permutation(order, 'inputs')}"
         cause = Cause("inputs.permuted", suspect.name, message, suspect.assign("kernel"))
         return KernelReading((cause,), suspect.own, None, 2, exact=suspect.own.kernel[order])
-    if np.array_equal(order, np.arange(len(order))[::-1]):
+    if is_reversal(order):
         return None
     before = suspect.layers[suspect.position - 1].name
     message = f"it takes the units of {before} in another order: {describe_permutation(order, 'units')}"

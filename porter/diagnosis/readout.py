@@ -33,7 +33,7 @@ ABOVE: Mapping[str, float] = {
 """Activations that are straight far above zero, and how steep they are there."""
 STEPS = (2.0**-2, 2.0**-6, 2.0**-10)
 """Sizes of the probes for an inverse, largest first: the smaller ones are for layers that saturate early."""
-FAR, LIFT = 2.0**18, 32.0
+STEEP, LIFT = 2.0**18, 32.0
 """Of probes far above zero, where no bias counts; and how far above its largest bias a unit is lifted to show it."""
 TINY = 1e-9
 """Of a unit's largest weight: nothing brings it above zero."""
@@ -62,6 +62,13 @@ def read_out(ask: Ask, own: Stored) -> Affine | None:
         return None
     options = [found for activation, found in _options(ask, own) if _gives(ask, activation, found)]
     return max(options, key=lambda found: _likeness(own, found[0]), default=None)
+
+
+def alike(found: Array, wanted: Array) -> Array:
+    """Elementwise: are numbers that were read out these, to the few digits that they are good to?"""
+    size = np.max(np.abs(found), initial=0.0)
+    with np.errstate(invalid="ignore"):
+        return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
 
 
 def _options(ask: Ask, own: Stored) -> Iterator[tuple[Activation, Affine]]:
@@ -109,12 +116,12 @@ def _from_above(ask: Ask, own: Stored, slope: float) -> Affine | None:
     """The same for an activation that is straight far above zero: each weight there, then the biases."""
     width, units = own.kernel.shape
     axes = np.eye(width)
-    rows = np.vstack([FAR * axes, 2 * FAR * axes, -FAR * axes, -2 * FAR * axes])
+    rows = np.vstack([size * STEEP * axes for size in (1, 2, -1, -2)])
     given = ask(rows)
     if given.shape[1] != units or not np.isfinite(given).all():
         return None
     near, far, near_below, far_below = given.reshape(4, width, units)
-    up, down = (far - near) / (slope * FAR), (near_below - far_below) / (slope * FAR)
+    up, down = (far - near) / (slope * STEEP), (near_below - far_below) / (slope * STEEP)
     kernel = np.where(np.abs(up) >= np.abs(down), up, down)
     steering, picked = np.argmax(np.abs(kernel), axis=0), np.arange(units)
     largest = kernel[steering, picked]

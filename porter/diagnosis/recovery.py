@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.readout import DIGITS, read_out
+from porter.diagnosis.readout import alike, read_out
 from porter.examination.parts import read_parts
 from porter.examination.suspect import Suspect
 
@@ -38,9 +38,7 @@ class _Recovered(_Found):
     is_shown = False
 
     def equal(self, found: Array, wanted: Array) -> Array:
-        size = np.max(np.abs(found), initial=0.0)
-        with np.errstate(invalid="ignore"):
-            return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
+        return alike(found, wanted)
 
 
 @dataclass(frozen=True)

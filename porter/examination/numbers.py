@@ -121,6 +121,11 @@ def column_order(run: Callable[[Array], Array], base: Array, moved: Array) -> Ar
     return np.argmax(changed, axis=0) if is_one_to_one else None
 
 
+def is_reversal(order: Array) -> bool:
+    """Whether an order, (n,), is the one from the last to the first."""
+    return bool(np.array_equal(order, np.arange(len(order))[::-1]))
+
+
 def describe_permutation(order: Array, what: str) -> str:
     """Which two are exchanged, or how many stand elsewhere."""
     moved = np.flatnonzero(order != np.arange(len(order)))

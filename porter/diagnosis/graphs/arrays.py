@@ -17,7 +17,7 @@ from porter.diagnosis.kernels import describe_constant, describe_relation, initi
 from porter.diagnosis.matching import UNCHANGED, Layout, Match, match_layouts, number_changes
 from porter.examination.graphs.slots import NEUTRAL, Slot, put
 from porter.examination.graphs.suspect import Suspect, wanted_in
-from porter.examination.numbers import describe_entries, describe_permutation, match_vectors, rounded
+from porter.examination.numbers import describe_entries, describe_permutation, is_reversal, match_vectors, rounded
 from porter.examination.pasting import remade
 
 Array = NDArray[Any]
@@ -197,7 +197,7 @@ def _permuted(suspect: Suspect, slot: Slot, found: Array, own: Array) -> tuple[A
     last = _order(suspect, found, own, -1)
     if last is not None:
         cause, exact = replace(_permutation(suspect, last), remedy=suspect.assign(slot)), np.take(own, last, axis=-1)
-        if _is_reversal(last) and not _bias_follows(suspect, last):
+        if is_reversal(last) and not _bias_follows(suspect, last):
             message = "the {what}'s columns stand in reverse order"
             return ArrayReading(slot, (_flipped(suspect, slot, message),), 2, suspect.name, exact=exact), None
         return ArrayReading(slot, (cause,), 2, suspect.name, exact=exact), last
@@ -208,7 +208,7 @@ def _permuted(suspect: Suspect, slot: Slot, found: Array, own: Array) -> tuple[A
     if before is None or "recurrent" in slot.path or "table" in slot.path:
         message = f"the inputs stand in another order: {describe_permutation(first, 'inputs')}"
         cause = Cause("inputs.permuted", suspect.name, message, suspect.assign(slot))
-    elif _is_reversal(first):
+    elif is_reversal(first):
         cause = _flipped(suspect, slot, "the {what}'s rows stand in reverse order")
     else:
         message = f"it takes the units of {before} in another order: {describe_permutation(first, 'units')}"
@@ -218,10 +218,6 @@ def _permuted(suspect: Suspect, slot: Slot, found: Array, own: Array) -> tuple[A
 
 def _flipped(suspect: Suspect, slot: Slot, message: str) -> Cause:
     return Cause("kernel.flipped", suspect.name, message, suspect.assign(slot))
-
-
-def _is_reversal(order: Array) -> bool:
-    return bool((order == np.arange(len(order))[::-1]).all())
 
 
 def _bias_follows(suspect: Suspect, order: Array) -> bool:

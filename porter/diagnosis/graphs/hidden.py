@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.readout import DIGITS, read_out
+from porter.diagnosis.readout import alike, read_out
 from porter.examination.graphs.reaching import flattened
 from porter.examination.graphs.suspect import Suspect
 
@@ -22,8 +22,7 @@ class _ReadOut(Suspect):
     is_shown = False
 
     def equal(self, found: Array, wanted: Array) -> Array:
-        size = np.max(np.abs(found), initial=0.0)
-        return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
+        return alike(found, wanted)
 
 
 def with_arrays_read_out(suspect: Suspect) -> Suspect:

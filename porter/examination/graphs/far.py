@@ -27,10 +27,11 @@ from reference.precision import Precision
 Array = NDArray[Any]
 K = TypeVar("K", bound=Hashable)
 
-PLAIN = (
-    Affine, BatchNormalization, Convolution, Dense, DepthwiseConvolution, EinsumDense, Elementwise, PReLU,
-    SeparableConvolution, TimewiseDense, TransposedConvolution,
+SUMS = (
+    Convolution, Dense, DepthwiseConvolution, EinsumDense, SeparableConvolution, TimewiseDense, TransposedConvolution,
 )  # fmt: skip
+"""Steps that add products up, so that one weight may drown among the others."""
+PLAIN = (*SUMS, Affine, BatchNormalization, Elementwise, PReLU)
 """Steps whose bound holds wherever nothing overflows."""
 MOST = 2**18
 """Numbers that such rows may be, what they are made to included."""

@@ -308,8 +308,8 @@ def _with_far_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tup
 
 def _with_reaching_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:
     """What single weights, words and rare rows would show where no layer of Keras' own shows its arrays."""
-    hides = not _shows_all(suspect)
-    if suspect.alone is None or not (hides or (not suspect.is_own and not is_plain(suspect.step))):
+    is_telling = _shows_all(suspect) and (suspect.is_own or is_plain(suspect.step))
+    if suspect.alone is None or is_telling:
         return suspect, found
     if isinstance(suspect.step, Elementwise):
         return suspect, merge_comparisons([found, _function_alone(suspect)])

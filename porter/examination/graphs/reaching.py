@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.examination.graphs.far import PLAIN
+from porter.examination.graphs.far import PLAIN, SUMS
 from porter.examination.graphs.steps import arrays_of
 from porter.examination.probes import MAGNIFIED_PRODUCT, basis_rows, blocks, layer_rows, reaching_rows
 from porter.examination.suspect import Stored
@@ -25,8 +25,6 @@ from reference.windows import as_stored, channels_last, count_before
 
 Array = NDArray[Any]
 
-SUMS = tuple(each for each in PLAIN if each.__name__ not in ("Affine", "BatchNormalization", "Elementwise", "PReLU"))
-"""Steps that add products up, so that one weight may drown among the others."""
 MAGNITUDES = (1.0, 8.0, 64.0, 2.0**12, 2.0**18)
 """Of numbers that stand alone in a sum, or nearly so: of a small weight the product has to outweigh the bias."""
 WIDER = (1.0, 16.0, 300.0)

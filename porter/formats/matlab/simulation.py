@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import takewhile
 from operator import eq
 from typing import Any
@@ -207,7 +208,7 @@ def check_functions(where: str, functions: Sequence[Sequence[Statement]]) -> Non
         own = words(function[:1] if n == 0 else function)
         if count[name] == own[name]:
             continue
-        written = _KNOWN.get(name, []) if n else []
+        written = _known().get(name, []) if n else []
         found = without_end(function)
         if _plain(found) in map(_plain, written):
             continue
@@ -223,7 +224,7 @@ def check_functions(where: str, functions: Sequence[Sequence[Statement]]) -> Non
 def _first_difference(found: Sequence[Statement], written: Sequence[Sequence[Statement]]) -> tuple[Statement, str]:
     """The first statement that is another than in the version that agrees the longest, and what is there."""
     if not written:
-        return found[0], f"none of that name, but {', '.join(_KNOWN)}"
+        return found[0], f"none of that name, but {', '.join(_known())}"
     agreeing = [sum(takewhile(bool, map(eq, _plain(found), _plain(each)))) for each in written]
     place = max(agreeing)
     nearest = written[agreeing.index(place)]
@@ -240,11 +241,9 @@ def _plain(function: Sequence[Statement]) -> tuple[str, ...]:
     return (header, *body)
 
 
+@cache
 def _known() -> dict[str, list[list[Statement]]]:
     known: dict[str, list[list[Statement]]] = {}
     for function in split_functions(split_statements(MODULE_FUNCTIONS.splitlines()))[1]:
         known.setdefault(function_name(function), []).append(without_end(function))
     return known
-
-
-_KNOWN = _known()
