@@ -78,14 +78,13 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     # A kernel of other units than the step's stands in front of something that makes them the step's.
     exposed = suspect.kernel
     is_shown = exposed is not None and exposed.shape[1] == suspect.step.width[1]
-    together = assemble(suspect) if exposed is None else None
-    beside = _arrays_beside_others(suspect) if exposed is None and together is None else None
+    recovered: tuple[Suspect, Array, Array | None] | None = assemble(suspect) if exposed is None else None
+    beside = _arrays_beside_others(suspect) if exposed is None and recovered is None else None
     if beside is not None and _are_own(suspect, *beside):
         return _unexplained(suspect, before)  # no array is wrong
-    if together is not None or beside is not None:
-        recovered: tuple[Suspect, Array, Array | None] | None = (
-            together if beside is None else (holding(suspect, *beside), *beside)
-        )
+    if beside is not None:
+        recovered = holding(suspect, *beside), *beside
+    if recovered is not None:
         is_shown = True
     elif exposed is not None and is_shown:
         recovered = suspect, exposed, suspect.bias

@@ -57,20 +57,22 @@ class _Assembled(_Found):
         return f"give {names} their parts of the {' and the '.join(what)} of {self.name}"
 
 
+def _given(suspect: Suspect) -> tuple[Any, Any, Any, Any, Any]:
+    return suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes
+
+
 def assemble(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     """As ``recover_affine``, of a block of several layers that show their weights, digit by digit."""
     found = read_parts(suspect.step, suspect.block)
     if found is None:
         return None
     kernel, bias, held_in = found
-    given = (suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes)
-    return _Assembled(*given, suspect.slack, kernel, bias, held_in), kernel, bias
+    return _Assembled(*_given(suspect), suspect.slack, kernel, bias, held_in), kernel, bias
 
 
 def holding(suspect: Suspect, kernel: Array, bias: Array) -> Suspect:
     """The suspect with arrays that a layer of its block shows, (inputs, units) and (units,)."""
-    given = (suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes)
-    return _Found(*given, suspect.slack, kernel, bias)
+    return _Found(*_given(suspect), suspect.slack, kernel, bias)
 
 
 def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
@@ -87,5 +89,4 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     found = read_out(ask, suspect.own)
     if found is None:
         return None
-    given = (suspect.step, suspect.block, suspect.position, suspect.layers, suspect.probes)
-    return _Recovered(*given, 1.0, *found), *found
+    return _Recovered(*_given(suspect), 1.0, *found), *found

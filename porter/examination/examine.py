@@ -24,7 +24,7 @@ from porter.examination.one_to_one import SEEN_ROWS, one_to_one
 from porter.examination.pairing import Pair, Pairing, pair_chain
 from porter.examination.parts import parts_that_differ
 from porter.examination.power import has_power
-from porter.examination.probes import FAR, MAGNIFIED_PRODUCT, blocks, far_rows, layer_rows, outside_rows
+from porter.examination.probes import FAR, blocks, far_rows, layer_rows, outside_rows
 from porter.examination.rewriting.rewrite import Rewritten, rewrite
 from porter.examination.steadiness import SIZES, Steadiness, trace_batches
 from porter.examination.suspect import Stored
@@ -369,8 +369,8 @@ def _on_own_probes(
             refused[name] = str(error)
     total = _with_far(found, is_affine=isinstance(step, Scaling))
     if isinstance(step, Transform) and not total.exceeding and FAR in found:
-        found[FAR] = _made_of_nothing(step, block, sets[FAR])
-        total = merge_comparisons([total, found[FAR]])
+        made = _made_of_nothing(step, block, sets[FAR])
+        found[FAR], total = (merge_comparisons([each, made]) for each in (found[FAR], total))
     # Behind the file's own weights whatever follows has to be the activation, in whichever form.
     if not total.exceeding and block.tail is not None and count == 0:
         found[ALONE] = compare_function(step.activation, block.tail, step.width[1], block.precision)
@@ -464,7 +464,7 @@ def _own_probes(step: Any, block: Block, rng: np.random.Generator, read: bool | 
     stored = Stored.of(step)
     size = float(np.max(np.abs(stored.kernel).sum(axis=0), initial=1.0))
     far = far_rows(step.width[0], largest, rng, size)
-    near = layer_rows(stored.kernel, stored.bias, rng, read, min(MAGNIFIED_PRODUCT, largest))
+    near = layer_rows(stored.kernel, stored.bias, rng, read, largest)
     return {**near, **({FAR: far} if len(far) else {})}
 
 

@@ -227,7 +227,7 @@ def _magnifying(kernel: Array, bias: Array | None, largest: float) -> Array:
     sizes = np.abs(kernel).astype(np.float64)
     least = np.min(sizes, axis=1, initial=np.inf, where=sizes > 0)
     wanted = ABOVE_BIAS * np.max(np.abs(bias), initial=1.0) if bias is not None else 1.0
-    most = largest / np.max(sizes, axis=1, initial=1.0)
+    most = min(MAGNIFIED_PRODUCT, largest) / np.max(sizes, axis=1, initial=1.0)
     return np.minimum(wanted / np.maximum(least, 1e-300), most)[:, np.newaxis]
 
 
@@ -236,7 +236,7 @@ def layer_rows(
     bias: Array | None,
     rng: np.random.Generator,
     read: bool | None = False,
-    largest: float = MAGNIFIED_PRODUCT,
+    largest: float = np.inf,
 ) -> dict[str, Array]:
     """Every probe set for a dense layer alone, by name.
 
@@ -246,7 +246,7 @@ def layer_rows(
         rng: the source of randomness.
         read: whether the port's own weights were read and are right; None where they cannot be read, so that probes
             alone have to show each of them.
-        largest: what a product comes to at most in magnified probes; the format has to hold it.
+        largest: what a product may come to in the port's format.
     """
     width = kernel.shape[0]
     basis = basis_rows(width, rng, bool(read))

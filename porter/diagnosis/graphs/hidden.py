@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.diagnosis.readout import alike, read_out
-from porter.examination.graphs.reaching import flattened
+from porter.examination.graphs.flattened import flattened
 from porter.examination.graphs.suspect import Suspect
 
 Array = NDArray[Any]

@@ -1,27 +1,24 @@
-"""Numbers that show every weight of a layer whose arrays cannot be read: alone, magnified, or where a unit is steep."""
+"""Rows for a layer that hides its arrays or is not Keras' own: each weight, each word, and what few rows meet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porter.examination.graphs.far import PLAIN, SUMS
+from porter.examination.graphs.flattened import BLOCK, flattened
 from porter.examination.graphs.steps import arrays_of
 from porter.examination.probes import MAGNIFIED_PRODUCT, basis_rows, blocks, layer_rows, reaching_rows
-from porter.examination.suspect import Stored
 from reference.composed.together import Together
-from reference.operations.convolution import Convolution
 from reference.operations.dense import Dense
 from reference.operations.elementwise import Elementwise
 from reference.operations.embedding import Embedding
 from reference.operations.local_convolution import LocalConvolution
 from reference.precision import Precision
 from reference.rounding.recurrent_steps import is_stepped
-from reference.windows import as_stored, channels_last, count_before
 
 Array = NDArray[Any]
 
@@ -33,8 +30,6 @@ LEAST_ROWS, MOST_ROWS, MOST = 16, 256, 2**20
 """How many of each, and how many numbers they may be, what they are made to included."""
 STEPPED = 64
 """How many times as much a number costs where every time step takes the one before it."""
-BLOCK = 2**21
-"""Numbers of a block of rows, what they are made to included."""
 
 
 def is_plain(step: Any) -> bool:
@@ -63,8 +58,7 @@ def reaching_numbers(
         made = _wider(size * (STEPPED if any(map(is_stepped, parts)) else 1), shape, rng)
     else:
         summing = [part for part in parts if isinstance(part, (*SUMS, LocalConvolution))]
-        largest = min(MAGNIFIED_PRODUCT, precision.format.largest / 16)
-        made = _rows(summing[0], shape, largest, rng) if summing else iter(())
+        made = _rows(summing[0], shape, precision.format.largest / 16, rng) if summing else iter(())
     for rows in made:
         for _, block in blocks(rows, max(1, BLOCK // size)):
             yield block.reshape(len(block), *shape)
@@ -90,107 +84,9 @@ def _rows(part: Any, shape: tuple[int, ...], largest: float, rng: np.random.Gene
             yield from flat.placed(rows)
         return
     basis = basis_rows(int(np.prod(shape)), rng, read=True)
-    most = largest / np.prod([np.max(np.abs(array), initial=1.0) for array in arrays_of(part)])
+    most = min(MAGNIFIED_PRODUCT, largest) / np.prod([np.max(np.abs(array), initial=1.0) for array in arrays_of(part)])
     for magnitude in MAGNITUDES:
         if magnitude <= max(1.0, most):
             yield magnitude * basis[1:]
     if flat is not None:
         yield from flat.placed(reaching_rows(flat.own.kernel, flat.own.bias, rng))
-
-
-@dataclass(frozen=True)
-class Flat:
-    """A step as a dense layer on rows: whatever it does to one place of its input, or to one window.
-
-    Attributes:
-        own: that layer.
-        placed: (n, inputs) rows to blocks of what the step takes, as many rows in one as do not touch each other.
-        picked: what the step gives for a block to (m, units), of its rows in their order and of what fills it up.
-    """
-
-    own: Stored
-    placed: Callable[[Array], Iterator[Array]]
-    picked: Callable[[Array], Array]
-
-
-def flattened(step: Any, shape: tuple[int, ...]) -> Flat | None:
-    """A dense layer or a convolution of one group as ``Flat``; None for anything else.
-
-    Args:
-        step: of a legacy program.
-        shape: of a row of what it takes.
-    """
-    if isinstance(step, Dense):
-        own = Stored.of(step)
-        places = int(np.prod(shape[:-1]))
-        return Flat(
-            own, lambda rows: iter([_side_by_side(rows, places)]), lambda given: given.reshape(-1, given.shape[-1])
-        )
-    if not isinstance(step, Convolution) or step.groups != 1:
-        return None
-    windows = _Windows.of(step, shape)
-    kernel = np.asarray(step.kernel, np.float64).reshape(-1, step.kernel.shape[-1])
-    bias = None if step.bias is None else np.asarray(step.bias, np.float64)
-    own = Stored(step.name, kernel, bias, step.activation, kernel, False)
-    return Flat(own, windows.placed, windows.picked) if len(windows.starts) else None
-
-
-def _side_by_side(rows: Array, places: int) -> Array:
-    """(ceil(n / places), places, inputs): rows for a layer that treats every place alone."""
-    missing = -len(rows) % places
-    return np.concatenate([rows, rows[:1].repeat(missing, axis=0)]).reshape(-1, places, rows.shape[1])
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Windows of a convolution that lie inside its input and do not overlap.
-
-    Attributes:
-        step: the convolution.
-        shape: (*space, channels) of a row of its input.
-        starts: (windows, dimensions) where each begins.
-        outputs: the same for what comes of it.
-    """
-
-    step: Convolution
-    shape: tuple[int, ...]
-    starts: Array
-    outputs: Array
-
-    @classmethod
-    def of(cls, step: Convolution, shape: tuple[int, ...]) -> _Windows:
-        *space, channels = (*shape[1:], shape[0]) if step.channels_first else shape
-        starts, outputs = [], []
-        for length, size, stride, spread in zip(
-            space, step.kernel.shape[:-2], step.strides, step.dilation, strict=True
-        ):
-            span = (size - 1) * spread + 1
-            before = count_before(step.padding, length, span, stride)
-            first = -(-before // stride)
-            numbers = np.arange(first, first + max(0, (length - span - first * stride + before) // stride + 1))
-            apart = numbers[:: -(-span // stride)]
-            outputs.append(apart)
-            starts.append(apart * stride - before)
-        grids = [
-            np.stack([each.ravel() for each in np.meshgrid(*axes, indexing="ij")], axis=-1)
-            for axes in (starts, outputs)
-        ]
-        return cls(step, (*space, channels), *grids)
-
-    def placed(self, rows: Array) -> Iterator[Array]:
-        """Each row in one window of an array of zeros."""
-        window, count = self.step.kernel.shape[:-2], len(self.starts)
-        for _, block in blocks(rows, count * max(1, BLOCK // int(np.prod(self.shape)))):
-            images = np.zeros((-(-len(block) // count), *self.shape))
-            for number, row in enumerate(block.reshape(len(block), *window, self.shape[-1])):
-                spots = tuple(
-                    slice(start, start + (size - 1) * spread + 1, spread)
-                    for start, size, spread in zip(self.starts[number % count], window, self.step.dilation, strict=True)
-                )
-                images[number // count][spots] = row
-            yield as_stored(images, self.step.channels_first)
-
-    def picked(self, given: Array) -> Array:
-        """What came of every window, (images * windows, filters)."""
-        given = channels_last(given, self.step.channels_first)
-        return given[:, *self.outputs.T].reshape(-1, given.shape[-1])
