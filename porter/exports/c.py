@@ -13,20 +13,9 @@ from numpy.typing import NDArray
 from porter.exports.c_graph import write_op
 from porter.exports.c_text import ARGUMENTS, FUNCTIONS, NEEDED, activated, array
 from porter.exports.compiled import Compiler, open_source
-from porter.exports.plan import (
-    UNTESTED,
-    Dense,
-    Ensemble,
-    Extremes,
-    Piece,
-    Plan,
-    Scaling,
-    Transform,
-    make_plan,
-    stored_arrays,
-)
+from porter.exports.plan import UNTESTED, Piece, Plan, make_plan, stored_arrays
 from porter.exports.registry import Format, WriteOptions, register
-from porter.network import Network
+from porter.network import Dense, Ensemble, Extremes, Network, Scaling, Transform
 from porter.ports.traced import TracedPort
 from reference.composed.ensemble import PLAIN
 

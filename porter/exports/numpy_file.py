@@ -18,22 +18,10 @@ from porter.errors import UsageError
 from porter.exports.edited import Source
 from porter.exports.numpy_graph import write_arrays, write_functions
 from porter.exports.numpy_text import ARGUMENTS, FUNCTIONS, NEEDED, array, called
-from porter.exports.plan import (
-    UNTESTED,
-    Dense,
-    Ensemble,
-    Extremes,
-    Piece,
-    Plan,
-    Scaling,
-    Transform,
-    as_identifier,
-    make_plan,
-    stored_arrays,
-)
+from porter.exports.plan import UNTESTED, Piece, Plan, as_identifier, make_plan, stored_arrays
 from porter.exports.program import SelfTest, ask, run_selftest
 from porter.exports.registry import Format, WriteOptions, register
-from porter.network import Network
+from porter.network import Dense, Ensemble, Extremes, Network, Scaling, Transform
 from porter.ports.traced import TracedPort
 from reference.composed.ensemble import PLAIN
 from reference.precision import Precision

@@ -36,6 +36,7 @@ class Family:
         example: a command for ``porter formats``.
         has_tables: whether its software looks activations up in tables, which ``exact_activations`` may replace.
         has_jacobian: whether its software gives the derivatives of the outputs as well.
+        has_runtime: whether something beside porter runs its files, as Keras does those of its earlier versions.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Family:
     example: str = ""
     has_tables: bool = False
     has_jacobian: bool = False
+    has_runtime: bool = False
 
 
 FAMILIES: dict[str, Family] = {}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porter.formats import read
-from porter.formats.samples import end_widths
 from porter.formats.scalings import HOW_TO_PROVE
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling
 from porter.network.activations import format_activation
@@ -92,7 +91,7 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         UsageError: an option that does not fit it.
     """
     network = source if isinstance(source, Network) else read(source, **options)
-    inputs, outputs = end_widths(network)
+    inputs, outputs = network.end_widths
     layers = tuple(_layers(network))
     return Inspection(
         name=network.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -59,27 +60,30 @@ def port(
     output = Path(output)
     check_output(output, force=force)
     network = as_network(legacy, read_options)
-    if isinstance(network, KerasNetwork):
-        from porter.jobs.gradients import OF_CHAINS, without_gradients
-        from porter.jobs.graphs.port import port_legacy
+    how = {"placement": placement, "dtype": dtype, "samples": samples, "seed": seed}
+    return _port(network, output, force, how, search=search, gradients=gradients)
 
-        chosen = {"force": force, "dtype": dtype, "seed": seed, "placement": placement, "samples": samples}
-        report = port_legacy(network, output, **chosen)
-        return without_gradients(report, OF_CHAINS) if gradients else report
-    # TensorFlow only now, so that a file that cannot be read is refused at once.
+
+# In these TensorFlow is loaded, so that a file that cannot be read was refused at once.
+
+
+@singledispatch
+def _port(
+    network: Network, output: Path, force: bool, how: Mapping[str, Any], *, search: bool, gradients: bool
+) -> Report:
     from porter.jobs.job import Job, compare_models, save
     from porter.jobs.verify import verify
     from porter.ports.keras.build import build
 
-    model = build(network, placement=placement, dtype=dtype)
+    judged = {name: value for name, value in how.items() if name != "dtype"}
+    model = build(network, placement=how["placement"], dtype=how["dtype"])
 
     def judge(candidate: Any) -> Report:
-        how: dict[str, Any] = {"samples": samples, "seed": seed, "search": search, "gradients": gradients}
-        return verify(network, candidate, placement=placement, **how)
+        return verify(network, candidate, search=search, gradients=gradients, **judged)
 
-    options = {"placement": placement, "dtype": dtype, "samples": _named(samples), "seed": seed, "search": search}
-    limits = None if placement == "outside" else network.input_range
-    rows = draw_rows(limits, network.widths[0], ROWS, np.random.default_rng(seed))
+    options = {**how, "samples": _named(how["samples"]), "search": search}
+    limits = None if how["placement"] == "outside" else network.input_range
+    rows = draw_rows(limits, network.widths[0], ROWS, np.random.default_rng(how["seed"]))
     job = Job(
         network,
         model,
@@ -89,6 +93,18 @@ def port(
         f"the outputs of {len(rows)} rows",
     )
     return save(job, judge(model), output, force=force)
+
+
+@_port.register(KerasNetwork)
+def _(
+    network: KerasNetwork, output: Path, force: bool, how: Mapping[str, Any], *, search: bool, gradients: bool
+) -> Report:
+    from porter.jobs.gradients import OF_CHAINS, without_gradients
+    from porter.jobs.graphs.port import port_legacy
+
+    del search
+    report = port_legacy(network, output, force=force, **how)
+    return without_gradients(report, OF_CHAINS) if gradients else report
 
 
 def as_network(legacy: Network | str | Path, read_options: Mapping[str, Any]) -> Network:

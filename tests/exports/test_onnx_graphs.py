@@ -298,7 +298,7 @@ def test_layers_are_fed_with_wide_numbers_of_their_own(tmp_path, monkeypatch):
         raise porter.PortError("alone")
 
     monkeypatch.setattr(FilePairing, "_alone", refuse)
-    monkeypatch.setattr("porter.exports.judge.enlarge", lambda *given: [])
+    monkeypatch.setattr("porter.exports.row_sets.enlarge", lambda *given: [])
     assert porter.verify(network, path).verdict == "inconclusive"  # so only they show it, and larger inputs
 
 

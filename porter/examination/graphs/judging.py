@@ -370,7 +370,7 @@ def _compare(suspect: Suspect, compare: Compare) -> Comparison:
 def _inside(step: Any, network: KerasNetwork, model: Any, precision: Precision) -> Compare:
     """How a whole model at every time step is compared: layer by layer."""
     path = step.name.split("@")[0]
-    inner, wrapper = network.layer(path).inner[0], model.get_layer(legal_name(path))  # type: ignore[union-attr]
+    inner, wrapper = network.layer(path).model, model.get_layer(legal_name(path))  # type: ignore[union-attr]
 
     def one(step: Any, fed: tuple[Array, ...], actual: Array, tensor: Any, probes: str) -> Comparison:
         found = None

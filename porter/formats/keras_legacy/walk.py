@@ -379,7 +379,7 @@ class Opening:
             return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(self.layer(inner, stored),))
         part = Opening(self.source, self.era, self.replaced, by_order=self.by_order)
         network = part.network(inner.kind, inner.config, f"{entry.path}/", self.inner_group(inner, stored), inner.name)
-        return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(network,))
+        return KerasLayer(entry.path, entry.kind, "TimeDistributed", model=network)
 
     def refuse(self, entry: Entry) -> NoReturn:
         """A class that is not on the list."""
