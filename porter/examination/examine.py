@@ -331,9 +331,9 @@ def _flat(tensor: Array) -> Array:
 def _judge_step(step: Any, pair: Pair, folds: Mapping[str, str], walk: _Walk, rng: np.random.Generator) -> Judged:
     if pair.block is None:
         verdict = f"folded into {folds[step.name]}" if step.name in folds else "uncompared"
-        return Judged(step, pair, verdict)
+        return Judged(step, verdict, pair=pair)
     found = merge_comparisons(walk.comparisons.get(step.name, []))
-    one = Judged(step, pair, "uncompared", cumulative=walk.cumulative.get(step.name))
+    one = Judged(step, "uncompared", cumulative=walk.cumulative.get(step.name), pair=pair)
     return _on_own_probes(one, found, rng, walk.ordinary[step.name])
 
 
@@ -384,7 +384,6 @@ def _on_own_probes(
         one,
         verdict=verdict,
         comparison=total,
-        by_probes=found,
         weights_differ=differ or 0,
         probes=_telling_probes(sets, found) if verdict == "mismatch" else {},
         probed=sum(len(rows) for rows in run),
@@ -556,4 +555,4 @@ def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: Port, inputs:
 def _with_outside(program: Program, judged: tuple[Judged, ...]) -> tuple[Judged, ...]:
     """Rows for the scaling steps that the user declared outside the port."""
     by_name = {one.name: one for one in judged}
-    return tuple(by_name.get(step.name, Judged(step, Pair(step, None), "uncompared")) for step in program.steps)
+    return tuple(by_name.get(step.name, Judged(step, "uncompared", pair=Pair(step, None))) for step in program.steps)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.diagnose import same_once, whole_port
+from porter.diagnosis.diagnose import Named, same_once, whole_port
 from porter.diagnosis.evidence import word_evidence
 from porter.diagnosis.layers import Diagnosis, share_out
 from porter.errors import PortError
@@ -110,29 +110,12 @@ def unjudged(network: Network, path: Path, reason: str) -> Report:
     return replace(report, links={**report.links, "export": "not checked"})
 
 
-@dataclass(frozen=True)
-class _Named:
-    """A cause with the step it was found at, as ``same_once`` wants it."""
-
-    cause: Any
-    judged: Judged
-    diagnosis: Diagnosis
-
-
 def _findings(judged: Sequence[Judged], diagnoses: Mapping[str, Diagnosis]) -> list[Finding]:
-    named = [
-        _Named(cause, one, diagnoses[one.name])
-        for one in judged
-        if one.name in diagnoses
-        for cause in diagnoses[one.name].causes
-    ]
-    layers = sum(isinstance(one.walked.step, Dense) for one in judged)
-    return [_finding(one) for one in whole_port(same_once(named), layers)]  # type: ignore[arg-type]
-
-
-def _finding(named: Any) -> Finding:
-    cause, one = named.cause, named.judged
-    return name_finding(cause, (cause.layer,), one.comparison, one.weights_differ, named.diagnosis)
+    found = [(one, diagnoses[one.name]) for one in judged if one.name in diagnoses]
+    named = [Named(cause, one, diagnosis) for one, diagnosis in found for cause in diagnosis.causes]
+    layers = sum(isinstance(one.step, Dense) for one in judged)
+    told = whole_port(same_once(named), layers)
+    return [name_finding(one.cause, (one.cause.layer,), one.judged, one.diagnosis) for one in told]
 
 
 def _findings_of_whole(judged: Sequence[Judged], whole: Whole, port: TracedPort) -> list[Finding]:
@@ -168,15 +151,7 @@ def _is_compared(judged: Sequence[Judged]) -> bool:
 def _row(one: Judged) -> LayerRow:
     if one.verdict == "uncompared" or not one.walked.seen:
         return LayerRow(one.name, (), one.verdict, where=one.reason or None)
-    return compared_row(
-        one.name,
-        (one.name,),
-        one.verdict,
-        one.comparison,
-        dtype=one.walked.precision.compute,
-        cumulative=one.walked.cumulative,
-        would_show=one.would_show,
-    )
+    return compared_row(one)
 
 
 def _export_note(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison, merge_comparisons
 from porter.examination.hypotheses import telling_mistakes
+from porter.examination.judged import JudgedStep
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power
 from porter.examination.suspect import Stored
@@ -19,6 +20,7 @@ from porter.exports.walk import Walked
 from porter.ports.traced import TracedPort
 from reference.composed.forms import form_of
 from reference.operations.dense import Dense
+from reference.precision import Precision
 from reference.rounding.bounds import has_bound
 from reference.rounding.recurrent_steps import is_stepped
 
@@ -32,32 +34,22 @@ BRANCHED = {"relu", "leaky_relu", "elu", "selu", "relu6", "thresholded_relu"}
 """Activations that do one thing on one side and another on the other."""
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One step with its verdict.
+@dataclass(frozen=True, kw_only=True)
+class Judged(JudgedStep):
+    """A step of a traced port with its verdict.
 
     Attributes:
-        walked: the step, and what was seen.
-        verdict: as in ``LayerRow``.
-        comparison: over everything that was seen.
-        weights_differ: how many entries of its exposed arrays are not the cast of the file's.
-        would_show: codes of the mistakes that would have exceeded the bound.
-        reason: why it was not compared.
+        walked: what was seen of it.
         notes: what was seen beside that.
     """
 
     walked: Walked
-    verdict: str
-    comparison: Comparison = field(default_factory=Comparison)
-    weights_differ: int = 0
-    would_show: tuple[str, ...] = ()
-    reason: str = ""
     notes: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """Row name."""
-        return self.walked.name
+    def precision(self) -> Precision:
+        """In which the port computes it."""
+        return self.walked.precision
 
 
 def judge_step(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -> Judged:
@@ -68,15 +60,16 @@ def judge_step(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -
         port: whose arrays are held against the file's.
         stored: the dense layers of the file, by name.
     """
+    one = Judged(walked.step, "uncompared", cumulative=walked.cumulative, walked=walked)
     if not walked.seen:
         folded = f"folded into {walked.folded_into}" if walked.folded_into else "uncompared"
-        return Judged(walked, folded, reason="the port does not show what it gives")
+        return replace(one, verdict=folded, reason="the port does not show what it gives")
     if not has_bound(walked.step):
-        return Judged(walked, "uncompared", reason=f"no rounding bound for {type(walked.step).__name__}")
+        return replace(one, reason=f"no rounding bound for {type(walked.step).__name__}")
     try:
         found = _compared(walked, walked.step)
     except KeyError as error:
-        return Judged(walked, "uncompared", reason=str(error.args[0]))
+        return replace(one, reason=str(error.args[0]))
     differ = _weights_that_differ(walked, port, stored.get(walked.name))
     notes: tuple[str, ...] = ()
     if found.exceeding and not differ and (form := in_another_form(walked)) is not None:
@@ -87,7 +80,10 @@ def judge_step(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -
             found, notes = along, (*notes, f"{walked.name}: {ALONG}")
     tried, shown = _telling(walked)
     verdict, reason = _verdict_of(found, differ, walked, tried, shown)
-    return Judged(walked, verdict, found, differ, shown, reason, (*notes, *_asleep(walked, is_shown(walked, port))))
+    return replace(
+        one, verdict=verdict, comparison=found, weights_differ=differ, would_show=shown, reason=reason,
+        notes=(*notes, *_asleep(walked, is_shown(walked, port))),
+    )  # fmt: skip
 
 
 def _compared(walked: Walked, step: Any) -> Comparison:
