@@ -1,0 +1,47 @@
+"""What became of one step of a program, whatever runs the port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from porter.examination.compare import Comparison
+from reference.precision import Precision
+
+
+@dataclass(frozen=True)
+class JudgedStep:
+    """One step of the legacy program with its verdict.
+
+    Attributes:
+        step: as judged (a scaling folded in, or its units reordered, where the port has it so).
+        verdict: as in ``LayerRow``.
+        comparison: over everything that was seen of it.
+        cumulative: the largest error end to end, or None.
+        weights_differ: how many exposed weights are not the cast of the stored ones.
+        would_show: codes of the mistakes that would have exceeded the bound, where they were tried.
+        reason: why it was not compared, where it was not.
+    """
+
+    step: Any
+    verdict: str
+    comparison: Comparison = field(default_factory=Comparison)
+    cumulative: float | None = None
+    weights_differ: int = 0
+    would_show: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """Row name."""
+        return str(self.step.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the port's layers that compute it."""
+        return (self.name,)
+
+    @property
+    def precision(self) -> Precision:
+        """In which the port computes it."""
+        return Precision("float32", "float32")
