@@ -8,6 +8,9 @@ from typing import Any
 from porter.examination.compare import Comparison
 from reference.precision import Precision
 
+UNKNOWN = Precision("float32", "float32")
+"""Of a step that the port has nothing for."""
+
 
 @dataclass(frozen=True)
 class JudgedStep:
@@ -44,4 +47,4 @@ class JudgedStep:
     @property
     def precision(self) -> Precision:
         """In which the port computes it."""
-        return Precision("float32", "float32")
+        return UNKNOWN

@@ -190,7 +190,7 @@ def _(network: KerasNetwork, model: Any, how: _How) -> Report:
         called = verify_function(network, _as_function(model), golden=how.golden, seed=how.seed, rows=how.rows)
         return _unshown(called, how.gradients)
     check_unplaced(how.placement)
-    report, judged = examine_legacy(network, model, samples=how.golden, seed=how.seed, source=how.source)
+    report, judged = examine_legacy(network, model, golden=how.golden, seed=how.seed, source=how.source)
     if report.findings:
         report, mended = check_legacy_remedy(report, network, model, judged, how.seed)
         _save(mended, how.apply, report)

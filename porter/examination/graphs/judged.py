@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison
 from porter.examination.graphs.suspect import Suspect
-from porter.examination.judged import JudgedStep
+from porter.examination.judged import UNKNOWN, JudgedStep
 from reference.precision import Precision
 
 Compare = Callable[[Any, tuple[NDArray[Any], ...], NDArray[Any], str], Comparison]
@@ -32,8 +32,8 @@ class Judged(JudgedStep):
         compare: how it is compared, where that is not the suspect's own way.
     """
 
-    precision: Precision
-    names: tuple[str, ...]
+    precision: Precision = UNKNOWN
+    names: tuple[str, ...] = ()
     suspect: Suspect | None = None
     whole_differs: str = ""
     masked: frozenset[str] = frozenset()
