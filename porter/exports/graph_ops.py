@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.network import Dense, Extremes, Scaling
 from reference.activations import Activation
 
 Array = NDArray[Any]
@@ -246,12 +247,15 @@ ROLES: Mapping[type, tuple[str, ...]] = {
     Sloped: ("alpha",),
     Memory: ("kernel", "recurrent", "bias"),
     Lookup: ("table",),
+    Dense: ("kernel", "bias"),
+    Scaling: ("scale", "offset"),
+    Extremes: ("least", "greatest", "tolerance"),
 }
-"""The arrays that an operation computes with."""
+"""The arrays that an operation, or a layer of a chain, computes with."""
 
 
 def arrays_of(op: Any) -> list[tuple[str, Array]]:
-    """The arrays of an operation itself by their roles, those that it lacks left out."""
+    """The arrays of an operation itself, or of a layer of a chain, by their roles, those that it lacks left out."""
     found = [(role, getattr(op, role)) for role in ROLES.get(type(op), ())]
     return [(role, values) for role, values in found if values is not None]
 

@@ -20,7 +20,7 @@ from porter.exports.graph_ops import Op, Shape, activations_of
 from porter.exports.onnx_graph import shapes_of
 from porter.exports.registry import WriteOptions
 from porter.formats.programs import build_program
-from porter.network import Dense, Extremes, Layer, Network, Scaling, Transform
+from porter.network import Dense, Layer, Network, Scaling, Transform
 from porter.network.graph import KerasNetwork
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
@@ -141,9 +141,7 @@ class Plan:
     @property
     def activations(self) -> tuple[str, ...]:
         """Names of the activations that are needed, once each."""
-        chain = (p.layer.activation.name for p in self.pieces if isinstance(p.layer, Dense))
-        graph = (name for p in self.pieces for name in activations_of(p.layer) if not isinstance(p.layer, Dense))
-        return tuple(dict.fromkeys((*chain, *graph)))
+        return tuple(dict.fromkeys(name for piece in self.pieces for name in activations_of(piece.layer)))
 
 
 def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
@@ -342,12 +340,3 @@ def _(network: KerasNetwork, pieces: tuple[Piece, ...]) -> Iterator[str]:
     del pieces
     for each in network.inputs:
         yield f"input {each.name}: {' x '.join(map(str, each.shape or ()))}, the last axis running fastest"
-
-
-def stored_arrays(layer: Any) -> list[tuple[str, Array]]:
-    """The arrays of a layer of a chain by their roles, those that it lacks left out."""
-    roles: Mapping[type, tuple[str, ...]] = {
-        Dense: ("kernel", "bias"), Scaling: ("scale", "offset"), Extremes: ("least", "greatest", "tolerance"),
-    }  # fmt: skip
-    found = [(role, getattr(layer, role)) for role in roles.get(type(layer), ())]
-    return [(role, values) for role, values in found if values is not None]
