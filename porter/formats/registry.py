@@ -52,6 +52,21 @@ class Family:
     has_runtime: bool = False
 
 
+def program_of(formula: Callable[..., Program], *options: str) -> Callable[[Network, Mapping[str, Any]], Program]:
+    """The ``program`` of a family whose formula takes arrays and attributes as stored, and declarations by name.
+
+    Args:
+        formula: of ``reference.programs``.
+        options: the declarations that it takes.
+    """
+
+    def program(network: Network, changes: Mapping[str, Any]) -> Program:
+        declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in options}
+        return formula(network.source.arrays, network.source.attributes, **declared)
+
+    return program
+
+
 FAMILIES: dict[str, Family] = {}
 
 

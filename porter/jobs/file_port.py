@@ -83,18 +83,20 @@ def verify_file(
     file = replace(file, notes=(*file.notes, *_claims_otherwise(network, file)))
     if file.approximates:
         return verify_approximate(network, file, golden=golden, seed=seed, rows=rows, path=path)
-    return _verify(network, file, golden, seed, search, placement, rows, path)
+    how = {"golden": golden, "seed": seed, "placement": placement, "rows": rows}
+    return _verify(network, file, search=search, path=path, **how)
 
 
 @singledispatch
 def _verify(
     network: Network,
     file: FileGraph,
+    *,
     golden: Any,
     seed: int,
-    search: bool,
     placement: str | None,
     rows: int,
+    search: bool,
     path: Any,
 ) -> Report:
     port = _port(network, file, rows, seed, placement, golden)
@@ -231,17 +233,9 @@ def _uncompared(report: Report, told: str) -> Report:
 
 @_verify.register(KerasNetwork)
 def _(
-    network: KerasNetwork,
-    file: FileGraph,
-    golden: Any,
-    seed: int,
-    search: bool,
-    placement: str | None,
-    rows: int,
-    path: Any,
+    network: KerasNetwork, file: FileGraph, *, golden: Any, seed: int, placement: str | None, rows: int, **_: Any
 ) -> Report:
     """Every step on what the file itself feeds it with."""
-    del search, path
     check_unplaced(placement)
     program = build_program(network)
     file = file.by_name(program.inputs)
