@@ -18,12 +18,12 @@ from porter.examination.domain import check_input_dtypes, network_inputs
 from porter.examination.folds import find_folds, folded_steps
 from porter.examination.functions import ALONE, compare_function
 from porter.examination.hypotheses import FEW, shows_altered, telling_mistakes
+from porter.examination.judged import verdict_of
 from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.one_to_one import SEEN_ROWS, one_to_one
 from porter.examination.pairing import Pair, Pairing, pair_chain
 from porter.examination.parts import parts_that_differ
-from porter.examination.power import has_power
 from porter.examination.probes import FAR, blocks, far_rows, layer_rows, outside_rows
 from porter.examination.rewriting.rewrite import Rewritten, rewrite
 from porter.examination.steadiness import SIZES, Steadiness, trace_batches
@@ -39,7 +39,7 @@ from reference.composed.forms import equivalent_forms, form_of
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
-from reference.precision import FORMATS, Precision
+from reference.precision import FORMATS
 from reference.rounding.bounds import end_to_end
 from reference.rounding.constants import BY_SIGMOID
 from reference.trace import Program, chain
@@ -377,7 +377,7 @@ def _on_own_probes(
         total = merge_comparisons([total, found[ALONE]])
     run = [rows for name, rows in sets.items() if name in found]
     tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
-    verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)
+    verdict, reason = verdict_of(total, differ or 0, block.precision, tried, shown)
     if verdict == "parity" and differ is None and not shows_altered(step, [*run, ordinary], block.precision):
         verdict, reason = "uncompared", UNREAD.format(block.precision.compute)
     return replace(
@@ -425,22 +425,6 @@ def _with_far(found: Mapping[str, Comparison], is_affine: bool) -> Comparison:
         return near
     quiet = far if far.exceeding and not near.exceeding else replace(far, ratio=-1.0)
     return merge_comparisons([near, quiet if is_affine else replace(quiet, coarseness=np.inf)])
-
-
-def _verdict_of(
-    total: Comparison, weights_differ: int, precision: Precision, tried: Sequence[str], shown: Sequence[str]
-) -> tuple[str, str]:
-    """The verdict over every probe, and why it is none: agreement within a bound that allows everything is nothing."""
-    if total.elements == 0:
-        return "uncompared", "no element could be compared"
-    if not total.is_parity or weights_differ:
-        return "mismatch", ""
-    if not has_power(total.coarseness, precision):
-        share = f"{total.coarseness:.2g} of the range of what it gives"
-        return "uncompared", f"the bound says nothing here: rounding in {precision.compute} may come to {share}"
-    if tried and not shown:
-        return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
-    return "parity", ""
 
 
 def _probes_of(step: Any, block: Block) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porter.examination.compare import Comparison, merge_comparisons
 from porter.examination.hypotheses import telling_mistakes
-from porter.examination.judged import JudgedStep
+from porter.examination.judged import JudgedStep, verdict_of
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.power import has_power
 from porter.examination.suspect import Stored
@@ -30,6 +30,7 @@ ALONG = (
     "its states are hidden; walked by the legacy cell in the port's format, all that it gives lies within the bound of "
     "one time step"
 )
+HIDDEN_STATES = ", and the states after its time steps are hidden"
 BRANCHED = {"relu", "leaky_relu", "elu", "selu", "relu6", "thresholded_relu"}
 """Activations that do one thing on one side and another on the other."""
 
@@ -79,7 +80,8 @@ def judge_step(walked: Walked, port: TracedPort, stored: Mapping[str, Stored]) -
         if along is not None:
             found, notes = along, (*notes, f"{walked.name}: {ALONG}")
     tried, shown = _telling(walked)
-    verdict, reason = _verdict_of(found, differ, walked, tried, shown)
+    hidden = HIDDEN_STATES if is_stepped(walked.step) else ""
+    verdict, reason = verdict_of(found, differ, walked.precision, tried, shown, hidden)
     return replace(
         one, verdict=verdict, comparison=found, weights_differ=differ, would_show=shown, reason=reason,
         notes=(*notes, *_asleep(walked, is_shown(walked, port))),
@@ -110,22 +112,6 @@ def _telling(walked: Walked) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not fed:
         return (), ()
     return telling_mistakes(walked.step, [rows[-64:] for rows in fed], walked.precision)
-
-
-def _verdict_of(
-    found: Comparison, differ: int, walked: Walked, tried: Sequence[str], shown: Sequence[str]
-) -> tuple[str, str]:
-    if found.elements == 0:
-        return "uncompared", "no element could be compared"
-    if not found.is_parity or differ:
-        return "mismatch", ""
-    if not has_power(found.coarseness, walked.precision):
-        share = f"{found.coarseness:.2g} of the range of what it gives"
-        hidden = ", and the states after its time steps are hidden" if is_stepped(walked.step) else ""
-        return "uncompared", f"the bound says nothing here: rounding may come to {share}{hidden}"
-    if tried and not shown:
-        return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
-    return "parity", ""
 
 
 def _weights_that_differ(walked: Walked, port: TracedPort, stored: Stored | None) -> int:
