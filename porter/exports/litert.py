@@ -184,7 +184,7 @@ def calibration(network: Network, model: Any, rng: np.random.Generator) -> list[
         model: whose inputs they are.
         rng: draws them.
     """
-    if network.input_range is None:
+    if network.input_range is None or len(model.inputs) > 1:
         return [rng.standard_normal((CALIBRATION_ROWS, *_known(tensor.shape[1:]))) for tensor in model.inputs]
     low, high = network.input_range.T
     inside = rng.uniform(low, high, (CALIBRATION_ROWS, len(low)))
