@@ -24,7 +24,7 @@ import porter
 from benchmarks.tables import markdown_table
 from porter.errors import PorterError
 from porter.exports import c
-from porter.exports.feeds import chain_inputs
+from porter.exports.feeds import draw_inputs
 from porter.formats.programs import build_program
 from porter.jobs.export_all import Exported, export_all
 
@@ -77,7 +77,7 @@ def _cells(row: Exported) -> Sequence[str]:
 
 def speed(network: Any, folder: Path) -> str:
     """Rows a second of one thread, one after the other in one run."""
-    rows = chain_inputs(network, build_program(network), 256, np.random.default_rng(0))[-256:]
+    rows = draw_inputs(network, build_program(network), 256, np.random.default_rng(0))[0][-256:]
     found = [(name, _compiled(network, folder, rows, *how)) for name, how in FLAGS.items()]
     for name, file, options in (
         ("NumPy, float64, 256 rows at a time", "speed.py", {}),

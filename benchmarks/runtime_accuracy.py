@@ -52,7 +52,7 @@ from porter.exports.onnx_activations import activate
 from porter.exports.onnx_chain import write_function
 from porter.exports.onnx_site import OnnxSite
 from porter.ports.litert_file import runtime as litert_runtime
-from porter.ports.onnx_file import _evaluator, _session
+from porter.ports.onnx_runner import evaluator_session, onnxruntime_session
 from reference.activations import Activation
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error
@@ -215,11 +215,11 @@ def by_interpreter(made: Any, width: int = WIDE) -> Run:
 
 RUNTIMES: Mapping[str, tuple[Callable[[Case], dict[str, Run]], Callable[[], str]]] = {
     "onnxruntime": (
-        lambda case: onnx_paths(case.label, _session, is_optimizing=True),
+        lambda case: onnx_paths(case.label, onnxruntime_session, is_optimizing=True),
         lambda: f"onnxruntime {version('onnxruntime')}",
     ),
     "onnx-reference": (
-        lambda case: onnx_paths(case.label, _evaluator, is_optimizing=False),
+        lambda case: onnx_paths(case.label, evaluator_session, is_optimizing=False),
         lambda: f"onnx.reference {version('onnx')} with NumPy {version('numpy')}",
     ),
     "litert": (partial(litert_paths, plain=True), lambda: litert_runtime()[2]),
@@ -248,7 +248,7 @@ def softmax_paths(runtime: str) -> Callable[[int], Mapping[str, Run]]:
     if runtime in ("litert", "xnnpack"):
         return lambda width: litert_paths(SOFTMAX, plain=runtime == "litert", width=width)
     if runtime.startswith("onnx"):
-        return lambda width: onnx_softmax(_session if runtime == "onnxruntime" else _evaluator, width)
+        return lambda width: onnx_softmax(onnxruntime_session if runtime == "onnxruntime" else evaluator_session, width)
     return lambda width: (
         program_paths("softmax", language_of(runtime), kind_of(runtime), width) if width <= WIDEST_PROGRAM else {}
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,12 @@ def inputs(draw: st.DrawFn, network: Network, *, max_rows: int = 4) -> Any:
         (rows, inputs) float64; for a legacy Keras network (rows, ...), or a tuple of those where it has several inputs,
         whole numbers where an Embedding looks them up.
     """
-    if isinstance(network, KerasNetwork):
-        return draw(_legacy_rows(network, max_rows))
+    return draw(_rows(network, max_rows))
+
+
+@singledispatch
+@st.composite
+def _rows(draw: st.DrawFn, network: Network, max_rows: int) -> Any:
     low, high = _box(network)
     # Hypothesis takes rows out of a counted sequence; of a list it takes out short ones only.
     return np.stack([draw(_row(low, high)) for _ in range(draw(st.integers(1, max_rows)))])
@@ -151,7 +156,7 @@ def _row(draw: st.DrawFn, low: Array, high: Array) -> Array:
 
 
 @st.composite
-def _legacy_rows(draw: st.DrawFn, network: KerasNetwork, max_rows: int) -> Any:
+def _rows_of_graph(draw: st.DrawFn, network: KerasNetwork, max_rows: int) -> Any:
     """Rows for each input of a legacy Keras network, between -1 and 1 or words; a long row comes out of a seed."""
     from porter.examination.graphs.lengths import LENGTH
     from porter.network.words import words_of
@@ -169,6 +174,9 @@ def _legacy_rows(draw: st.DrawFn, network: KerasNetwork, max_rows: int) -> Any:
             rows = np.stack([draw(_row(-np.ones(size), np.ones(size))) for _ in range(count)])
         drawn.append(rows.reshape(count, *shape))
     return drawn[0] if len(drawn) == 1 else tuple(drawn)
+
+
+_rows.register(KerasNetwork, _rows_of_graph)
 
 
 def _seeded(seed: int, shape: tuple[int, int], words: int | None) -> Array:
@@ -193,11 +201,10 @@ def faults(draw: st.DrawFn, network: Network, *, codes: Sequence[str] | None = N
     Raises:
         ValueError: the network allows none of these; no mistakes are planted into legacy Keras networks.
     """
-    if isinstance(network, KerasNetwork):
-        raise ValueError(f"no mistakes are planted into legacy Keras networks, of which {network.name} is one")
     possible = [site for site in sites(network) if codes is None or site[0] in codes]
     if not possible:
-        raise ValueError(f"none of {'these mistakes' if codes is None else ', '.join(codes)} can be made here")
+        wanted = "these mistakes" if codes is None else ", ".join(codes)
+        raise ValueError(f"none of {wanted} can be made here, and none at all in legacy Keras networks")
     code, layers = draw(st.sampled_from(possible))
     fault = plant(network, code, layers, lambda count: draw(st.integers(0, count - 1)))
     assume(fault is not None)

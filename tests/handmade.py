@@ -155,3 +155,34 @@ def named(report: Any) -> set[tuple[str, str]]:
 def rows(report: Any) -> dict[str, str]:
     """Verdict by row name."""
     return {row.layer: row.verdict for row in report.layers}
+
+
+def assert_parity(report):
+    assert report.verdict == "parity", str(report)
+    assert report.findings == ()
+    assert report.links["build"] == "parity"
+
+
+def same(x):
+    return x
+
+
+def with_scaling(legacy, before, after):
+    import keras
+
+    inputs = keras.Input((legacy.inputs,))
+    return set_weights(keras.Model(inputs, after(dense_chain(legacy, before(inputs)))), legacy)
+
+
+def between(legacy, number, change, **activations):
+    """The port with something behind one of its layers; ``change`` takes what the layer takes and what it gives."""
+    import keras
+
+    x = inputs = keras.Input((legacy.inputs,))
+    x = rescaling(forward(legacy.norm_in))(x)
+    layers = zip(legacy.kernels, legacy.activations, strict=True)
+    for position, (kernel, own) in enumerate(layers, start=1):
+        activation = activations.get(f"layer{position}", own)
+        y = keras.layers.Dense(kernel.shape[1], activation=activation, name=f"d{position}")(x)
+        x = change(x, y) if position == number else y
+    return set_weights(keras.Model(inputs, rescaling(backward(legacy.norm_out))(x)), legacy)

@@ -137,6 +137,19 @@ def test_the_oracle_knows_nothing_of_the_package(graph):
                 if other.startswith("porter")}  # fmt: skip
 
 
+def forks(source):
+    """The lines that ask whether a network is a graph, which its own methods or a dispatch on its class have to say."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and len(node.args) == 2)
+    asked = (node for node in calls if ast.unparse(node.func) in ("isinstance", "issubclass"))
+    return [node.lineno for node in asked if "KerasNetwork" in ast.unparse(node.args[1])]
+
+
+def test_no_module_outside_the_formats_asks_what_kind_of_network_it_has(root):
+    paths = modules(root, "porter")
+    assert [name for name, path in paths.items() if room_of(name) != "formats" and forks(path.read_text())] == []
+    assert forks("x = 1\nif isinstance(x, (Network, graph.KerasNetwork)): pass") == [2]  # it can fail
+
+
 @pytest.mark.subprocess
 @pytest.mark.parametrize("room", KNOW_NO_LIBRARY)
 def test_a_room_that_knows_no_library_loads_none(graph, room):

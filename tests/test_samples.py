@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import porter
 from porter import errors
-from porter.formats.samples import as_rounded, end_widths, make_samples, read_samples
+from porter.formats.samples import as_rounded, make_samples, read_samples
 from tests.formats.files import write
 
 GOOD = {"inputs": np.ones((5, 3)), "outputs": np.zeros((5, 2))}
@@ -123,7 +123,7 @@ def test_the_resolution_covers_the_rounding_of_the_print(value, digits):
 def test_ends_of_a_network(tmp_path):
     physical = porter.read(write(tmp_path / "x_aaNN.h5", (6, 4, 2)), physical=True)
     bare = porter.read(write(tmp_path / "net.h5", (6, 4, 2), norms=False))
-    assert end_widths(physical) == end_widths(bare) == (6, 2)
+    assert physical.end_widths == bare.end_widths == (6, 2)
 
 
 FORMAT, SHAPE, VALUE = errors.SamplesFormatError, errors.SamplesShapeError, errors.SamplesValueError

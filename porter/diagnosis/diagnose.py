@@ -16,6 +16,7 @@ from porter.diagnosis.layers import Diagnosis, explain_layer, share_out, stray_c
 from porter.diagnosis.scalings import explain_scaling
 from porter.diagnosis.transforms import explain_transform, transform_remedy
 from porter.examination.case import Case, Judged
+from porter.examination.judged import JudgedStep
 from porter.examination.judging import Refused, cast, judge
 from porter.examination.numbers import column_order, describe_permutation
 from porter.examination.pasting import quoted, reached, swapped, taken_out
@@ -44,7 +45,7 @@ class Named:
     """
 
     cause: Cause
-    judged: Judged
+    judged: JudgedStep
     diagnosis: Diagnosis | None = None
 
 

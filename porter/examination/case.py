@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from porter.examination.accounting import Account
-from porter.examination.compare import Comparison
+from porter.examination.judged import JudgedStep
 from porter.examination.pairing import Pair, Pairing
 from porter.examination.suspect import Stored
 from porter.examination.units import Gauge
@@ -17,44 +17,29 @@ from porter.network import Network
 from porter.ports.port import Port
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
+from reference.precision import Precision
 from reference.trace import Program
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One legacy step with all that was seen of it.
+@dataclass(frozen=True, kw_only=True)
+class Judged(JudgedStep):
+    """A step of a chain with all that was seen of it.
 
     Attributes:
-        step: as judged (a scaling folded in, or its units reordered, where the port has it so).
         pair: the step of the program and the port's block.
-        verdict: as in ``LayerRow``.
-        comparison: over every probe.
-        by_probes: the same, one for each set of probes.
-        cumulative: the largest error end to end, or None.
-        weights_differ: how many exposed weights are not the cast of the stored ones.
         probes: the layer's own probe sets, kept for the diagnosis where its verdict is "mismatch".
         probed: how many rows they are.
         refused: by set of probes that the port cannot be run on, what it raises.
-        would_show: the mistakes of its kind that would have exceeded the bound on these probes.
-        reason: why it was not compared, where it was not.
         gauge: the order and signs of its units, where compensated.
         rewritten: what the port does otherwise to the same effect, in half sentences.
     """
 
-    step: Any
     pair: Pair
-    verdict: str
-    comparison: Comparison = field(default_factory=Comparison)
-    by_probes: Mapping[str, Comparison] = field(default_factory=dict)
-    cumulative: float | None = None
-    weights_differ: int = 0
     probes: Mapping[str, Array] = field(default_factory=dict, repr=False)
     probed: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
-    would_show: tuple[str, ...] = ()
-    reason: str = ""
     gauge: Gauge | None = None
     rewritten: tuple[str, ...] = ()
 
@@ -62,6 +47,16 @@ class Judged:
     def name(self) -> str:
         """Row name."""
         return str(self.pair.step.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the block's layers."""
+        return () if self.pair.block is None else self.pair.block.names
+
+    @property
+    def precision(self) -> Precision:
+        """In which the block computes."""
+        return super().precision if self.pair.block is None else self.pair.block.precision
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from porter.examination.domain import check_input_dtypes, network_inputs
 from porter.examination.folds import find_folds, folded_steps
 from porter.examination.functions import ALONE, compare_function
 from porter.examination.hypotheses import FEW, shows_altered, telling_mistakes
+from porter.examination.judged import verdict_of
 from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.one_to_one import SEEN_ROWS, one_to_one
 from porter.examination.pairing import Pair, Pairing, pair_chain
 from porter.examination.parts import parts_that_differ
-from porter.examination.power import has_power
 from porter.examination.probes import FAR, blocks, far_rows, layer_rows, outside_rows
 from porter.examination.rewriting.rewrite import Rewritten, rewrite
 from porter.examination.steadiness import SIZES, Steadiness, trace_batches
@@ -39,7 +39,7 @@ from reference.composed.forms import equivalent_forms, form_of
 from reference.operations.dense import Activate, Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
-from reference.precision import FORMATS, Precision
+from reference.precision import FORMATS
 from reference.rounding.bounds import end_to_end
 from reference.rounding.constants import BY_SIGMOID
 from reference.trace import Program, chain
@@ -331,9 +331,9 @@ def _flat(tensor: Array) -> Array:
 def _judge_step(step: Any, pair: Pair, folds: Mapping[str, str], walk: _Walk, rng: np.random.Generator) -> Judged:
     if pair.block is None:
         verdict = f"folded into {folds[step.name]}" if step.name in folds else "uncompared"
-        return Judged(step, pair, verdict)
+        return Judged(step, verdict, pair=pair)
     found = merge_comparisons(walk.comparisons.get(step.name, []))
-    one = Judged(step, pair, "uncompared", cumulative=walk.cumulative.get(step.name))
+    one = Judged(step, "uncompared", cumulative=walk.cumulative.get(step.name), pair=pair)
     return _on_own_probes(one, found, rng, walk.ordinary[step.name])
 
 
@@ -377,14 +377,13 @@ def _on_own_probes(
         total = merge_comparisons([total, found[ALONE]])
     run = [rows for name, rows in sets.items() if name in found]
     tried, shown = telling_mistakes(step, [*run, ordinary], block.precision)
-    verdict, reason = _verdict_of(total, differ or 0, block.precision, tried, shown)
+    verdict, reason = verdict_of(total, differ or 0, block.precision, tried, shown)
     if verdict == "parity" and differ is None and not shows_altered(step, [*run, ordinary], block.precision):
         verdict, reason = "uncompared", UNREAD.format(block.precision.compute)
     return replace(
         one,
         verdict=verdict,
         comparison=total,
-        by_probes=found,
         weights_differ=differ or 0,
         probes=_telling_probes(sets, found) if verdict == "mismatch" else {},
         probed=sum(len(rows) for rows in run),
@@ -426,22 +425,6 @@ def _with_far(found: Mapping[str, Comparison], is_affine: bool) -> Comparison:
         return near
     quiet = far if far.exceeding and not near.exceeding else replace(far, ratio=-1.0)
     return merge_comparisons([near, quiet if is_affine else replace(quiet, coarseness=np.inf)])
-
-
-def _verdict_of(
-    total: Comparison, weights_differ: int, precision: Precision, tried: Sequence[str], shown: Sequence[str]
-) -> tuple[str, str]:
-    """The verdict over every probe, and why it is none: agreement within a bound that allows everything is nothing."""
-    if total.elements == 0:
-        return "uncompared", "no element could be compared"
-    if not total.is_parity or weights_differ:
-        return "mismatch", ""
-    if not has_power(total.coarseness, precision):
-        share = f"{total.coarseness:.2g} of the range of what it gives"
-        return "uncompared", f"the bound says nothing here: rounding in {precision.compute} may come to {share}"
-    if tried and not shown:
-        return "uncompared", f"the bound says nothing here: {', '.join(tried)} would have stayed within it"
-    return "parity", ""
 
 
 def _probes_of(step: Any, block: Block) -> dict[str, Array]:
@@ -556,4 +539,4 @@ def _rejudge(one: Judged, step: Dense, gauge: Gauge | None, graph: Port, inputs:
 def _with_outside(program: Program, judged: tuple[Judged, ...]) -> tuple[Judged, ...]:
     """Rows for the scaling steps that the user declared outside the port."""
     by_name = {one.name: one for one in judged}
-    return tuple(by_name.get(step.name, Judged(step, Pair(step, None), "uncompared")) for step in program.steps)
+    return tuple(by_name.get(step.name, Judged(step, "uncompared", pair=Pair(step, None))) for step in program.steps)

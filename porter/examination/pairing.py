@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from porter.examination.judging import judge
 from porter.examination.probes import wide_rows
 from porter.ports.blocks import Atom, Block
-from reference.composed.ensemble import Ensemble
-from reference.composed.extremes import Extremes
 from reference.composed.forms import equivalent_forms
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
@@ -198,18 +196,10 @@ def _agreement(step: Any, block: Block, rows: Array) -> float:
 
 
 def _local(step: Any, rng: np.random.Generator) -> Array:
-    width = step.width[0] if isinstance(step, Dense) else _columns(step)
+    width = step.width[0]
     basis = np.zeros((16, width))  # and not the whole basis of a wide layer
     basis[1 + np.arange(min(15, width)), np.arange(min(15, width))] = 1.0
     return np.concatenate([basis, wide_rows(width, rng)[:16]])
-
-
-def _columns(step: Any) -> int:
-    if isinstance(step, Extremes):
-        return len(step.least)
-    if isinstance(step, Ensemble):
-        return step.members
-    return len(step.functions) if hasattr(step, "functions") else len(step.first)
 
 
 def _align(

@@ -13,20 +13,10 @@ from numpy.typing import NDArray
 from porter.exports.c_graph import write_op
 from porter.exports.c_text import ARGUMENTS, FUNCTIONS, NEEDED, activated, array
 from porter.exports.compiled import Compiler, open_source
-from porter.exports.plan import (
-    UNTESTED,
-    Dense,
-    Ensemble,
-    Extremes,
-    Piece,
-    Plan,
-    Scaling,
-    Transform,
-    make_plan,
-    stored_arrays,
-)
+from porter.exports.graph_ops import arrays_of
+from porter.exports.plan import UNTESTED, Piece, Plan, make_plan
 from porter.exports.registry import Format, WriteOptions, register
-from porter.network import Network
+from porter.network import Dense, Ensemble, Extremes, Network, Scaling, Transform
 from porter.ports.traced import TracedPort
 from reference.composed.ensemble import PLAIN
 
@@ -88,7 +78,7 @@ def _lines(plan: Plan, file: str) -> Iterator[str]:
     yield from (f"#define {big}_LAYERS {total}", "", f"void {name}(const real *inputs, real *outputs);")
     yield from (f"void {name}_layers(const real *inputs, real *layers);", "")
     for piece in plan.pieces:
-        yield from _arrays(piece, plan.dtype)
+        yield from _arrays(piece, plan.dtype) if isinstance(piece.layer, CHAIN) else ()
     yield from _functions(plan)
     for piece in plan.pieces:
         if isinstance(piece.layer, CHAIN):
@@ -113,7 +103,7 @@ def _about(plan: Plan, file: str) -> Iterator[str]:
 def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
     if isinstance(piece.layer, Dense):
         yield f"/* {piece.name}: {piece.inputs} rows of {piece.outputs}, what each input adds to each unit */"
-    for role, values in stored_arrays(piece.layer):
+    for role, values in arrays_of(piece.layer):
         yield from array(f"{piece.identifier}_{role}", values, dtype)
 
 

@@ -21,8 +21,6 @@ from porter.exports.program_modes import REMEDY, WRONG_TEST, Mode
 from porter.exports.registry import Write, WriteOptions
 from porter.network import Network
 
-SAID = "a comment that porter does not write of this network; nothing was judged by it"
-AS_COMPILED = "not as porter writes it; judged as it was compiled here, on the rows that it was given"
 NAMED = 3
 """Lines that a sentence cites."""
 CITED = 60

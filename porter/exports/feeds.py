@@ -1,9 +1,10 @@
-"""Rows for a legacy Keras network whose port is none of Keras'."""
+"""Rows for each input of a network whose port is none of Keras'."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -32,46 +33,44 @@ LENGTH = 8
 """Of an axis that the file leaves open."""
 
 
-def chain_inputs(network: Network, program: Program, rows: int, rng: np.random.Generator, golden: Any = None) -> Array:
-    """Rows for a chain: in the range that its program documents, or else in the one that the network says.
-
-    Args:
-        network: a chain.
-        program: its forward pass.
-        rows: how many random ones at least.
-        rng: draws them.
-        golden: golden samples, which come first; or None.
-    """
-    drawn = network_inputs(program, rows, rng, False, golden)
-    if network.input_range is None or port_limits(program, outside=False) is not None:
-        return drawn
-    inside = draw_rows(network.input_range, network.widths[0], rows, rng)
-    return inside if golden is None else np.concatenate([drawn[: len(golden.inputs[0])], inside])
-
-
-def draw_rows_of(
-    network: KerasNetwork, program: Program, given: Sequence[Array] | None, rng: np.random.Generator
+@singledispatch
+def draw_inputs(
+    network: Network, program: Program, rows: int, rng: np.random.Generator, golden: Any = None
 ) -> list[Array]:
-    """Rows for each input: recorded ones, or random ones at several scales; whole numbers where words are looked up.
+    """Rows for each input: of a chain in the range that its program documents, or else in the one the network says.
+
+    Of a graph as many as can be held, recorded ones or random ones at several scales, and whole numbers where words are
+    looked up.
 
     Args:
         network: as read.
         program: its forward pass.
-        given: recorded inputs that come first, or None.
-        rng: draws the others.
+        rows: how many random ones at least, of a chain.
+        rng: draws them.
+        golden: golden samples, which come first; or None.
 
     Raises:
-        PortError: another number of inputs; rows that the network does not take.
+        PortError: another number of recorded inputs; rows that the network does not take.
     """
+    drawn = network_inputs(program, rows, rng, False, golden)
+    if network.input_range is None or port_limits(program, outside=False) is not None:
+        return [drawn]
+    inside = draw_rows(network.input_range, network.widths[0], rows, rng)
+    return [inside if golden is None else np.concatenate([drawn[: len(golden.inputs[0])], inside])]
+
+
+@draw_inputs.register(KerasNetwork)
+def _(network: KerasNetwork, program: Program, rows: int, rng: np.random.Generator, golden: Any = None) -> list[Array]:
+    given: Sequence[Array] | None = None if golden is None else golden.inputs
     if given is not None and len(given) != len(network.inputs):
         raise PortError(network.name, found=f"{len(given)} recorded inputs", expected=f"{len(network.inputs)}")
     shapes = [tuple(LENGTH if side is None else side for side in each.shape or (LENGTH,)) for each in network.inputs]
     if given is not None:
         shapes = [np.shape(each)[1:] for each in given]
-    rows = int(np.clip(MOST_NUMBERS // _numbers(program, shapes), LEAST_ROWS, MOST_ROWS))
+    held = int(np.clip(MOST_NUMBERS // _numbers(program, shapes), LEAST_ROWS, MOST_ROWS))
     words = words_of(network)
     drawn = [
-        _draw(each, shape, rows, words.get(each.name), rng) for each, shape in zip(network.inputs, shapes, strict=True)
+        _draw(each, shape, held, words.get(each.name), rng) for each, shape in zip(network.inputs, shapes, strict=True)
     ]
     by_name = dict(zip((each.name for each in network.inputs), drawn, strict=True))
     drawn = list(with_masks(by_name, masked_inputs(network), recorded=False).values())
@@ -89,7 +88,7 @@ def enlarge(network: KerasNetwork, program: Program, drawn: Sequence[Array], tim
     Args:
         network: as read.
         program: its forward pass.
-        drawn: as ``draw_rows_of`` gives them.
+        drawn: as ``draw_inputs`` gives them.
         times: how large.
     """
     kept = {*words_of(network), *(name for step in program.steps if any(directions(step)) for name in step.inputs[1:])}
@@ -105,7 +104,7 @@ def every_word(network: KerasNetwork, program: Program, drawn: Sequence[Array]) 
     Args:
         network: as read.
         program: its forward pass.
-        drawn: as ``draw_rows_of`` gives them, for the inputs that take no words.
+        drawn: as ``draw_inputs`` gives them, for the inputs that take no words.
 
     Yields:
         As many rows as keep what all layers compute within ``MOST_NUMBERS``.

@@ -16,20 +16,10 @@ from porter.exports.c_text import ARGUMENTS, NEEDED
 from porter.exports.compiled import Compiler, open_source
 from porter.exports.fortran_graph import write_arrays, write_subroutines
 from porter.exports.fortran_text import FUNCTIONS, HELPERS, NEEDS_HELPER, activated, array, folded
-from porter.exports.plan import (
-    UNTESTED,
-    Dense,
-    Ensemble,
-    Extremes,
-    Piece,
-    Plan,
-    Scaling,
-    Transform,
-    make_plan,
-    stored_arrays,
-)
+from porter.exports.graph_ops import arrays_of
+from porter.exports.plan import UNTESTED, Piece, Plan, make_plan
 from porter.exports.registry import Format, WriteOptions, register
-from porter.network import Network
+from porter.network import Dense, Ensemble, Extremes, Network, Scaling, Transform
 from porter.ports.traced import TracedPort
 from reference.composed.ensemble import PLAIN
 
@@ -123,7 +113,7 @@ def _about(plan: Plan, file: str, module: str) -> Iterator[str]:
 def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
     if isinstance(piece.layer, Dense):
         yield f"  ! {piece.name}: what each of {piece.inputs} inputs (second index) adds to each unit (first)"
-    for role, values in stored_arrays(piece.layer):
+    for role, values in arrays_of(piece.layer):
         yield from array(f"{piece.identifier}_{role}", values, dtype)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,21 @@ def _write_saved_model(network: Network, path: Path, options: WriteOptions) -> N
 
 def steps_of(network: Network, model: Any) -> dict[str, Any]:
     """The tensor of a port of each legacy step that is no output of it, by name."""
-    if isinstance(network, KerasNetwork):
-        from porter.ports.keras.graph_model import pairs
-
-        found = pairs(network, model)
-    else:
-        made = {each.name: each.output for each in model.layers}
-        found = {name: made[last] for name, last in _last_layers(network).items() if last in made}
     ends = {id(tensor) for tensor in model.outputs}
-    return {name: tensor for name, tensor in found.items() if id(tensor) not in ends}
+    return {name: tensor for name, tensor in _tensors(network, model).items() if id(tensor) not in ends}
+
+
+@singledispatch
+def _tensors(network: Network, model: Any) -> dict[str, Any]:
+    made = {each.name: each.output for each in model.layers}
+    return {name: made[last] for name, last in _last_layers(network).items() if last in made}
+
+
+@_tensors.register(KerasNetwork)
+def _(network: KerasNetwork, model: Any) -> dict[str, Any]:
+    from porter.ports.keras.graph_model import pairs
+
+    return pairs(network, model)
 
 
 def _open_saved_model(path: Path, *, trusted: bool) -> Any:

@@ -18,7 +18,6 @@ from porter.formats.programs import build_program
 from porter.formats.registry import family_named
 from porter.network import Dense, Network, Scaling
 from porter.network.activations import format_activation
-from porter.network.graph import KerasNetwork
 from porter.ports.traced import TracedPort
 from reference.operations.dense import Dense as DenseStep
 from reference.operations.scaling import Scaling as ScalingStep
@@ -46,25 +45,6 @@ def check_written(legacy: Network) -> None:
         )  # fmt: skip
 
 
-def write_like(network: Network, legacy: Network, draft: Path, *, outside: bool | None = None) -> int:
-    """A copy of the legacy file in which only values differ.
-
-    Args:
-        network: a chain whose values are written.
-        legacy: as read of the file.
-        draft: the copy.
-        outside: whether the network leaves the scaling to what is around it; None to find out.
-
-    Returns:
-        How many datasets changed.
-
-    Raises:
-        UnbuildableError: a structure that does not fit, by its first difference; a family that is not written.
-    """
-    check_written(legacy)
-    return put(changes(aligned(network, legacy, outside=outside), legacy), legacy, draft)
-
-
 def put(changed: Mapping[str, Array], legacy: Network, draft: Path) -> int:
     """A copy of the legacy file with other arrays; how many there are."""
     shutil.copyfile(legacy.source.path, draft)
@@ -80,8 +60,8 @@ def aligned(network: Network, legacy: Network, *, outside: bool | None = None) -
     Raises:
         UnbuildableError: the first difference in structure.
     """
-    if isinstance(network, KerasNetwork) or isinstance(legacy, KerasNetwork):
-        raise misfit(legacy, "a graph of Keras layers", "a chain of dense layers")
+    if network.form != legacy.form:
+        raise misfit(legacy, network.form, legacy.form)
     mine, theirs = [list(_of(each, Dense)) for each in (network, legacy)]
     if len(mine) != len(theirs):
         raise misfit(legacy, f"{len(mine)} dense layers", f"{len(theirs)}")

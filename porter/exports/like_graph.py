@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import singledispatch
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,13 @@ Array = NDArray[Any]
 Layers = Mapping[str, Sequence[Array]]
 
 
+@singledispatch
 def arrays_of(source: Any) -> Layers:
     """The arrays of every layer of a network, or of a model that Keras 3 saved, by the layer's name in Keras' order.
 
     Raises:
         UnbuildableError: something else.
     """
-    if isinstance(source, KerasNetwork):
-        return {name: list(layer.weights.values()) for name, layer in _counted(source)}
     if isinstance(source, str | Path) and is_saved(Path(source)):
         return variables_of(Path(source))
     raise UnbuildableError(
@@ -38,17 +38,9 @@ def arrays_of(source: Any) -> Layers:
     )  # fmt: skip
 
 
-def leaves(network: KerasNetwork) -> Iterator[KerasLayer]:
-    """Every layer that holds arrays, those inside wrappers as well."""
-    pending: list[Any] = list(network.layers)
-    while pending:
-        layer = pending.pop(0)
-        if isinstance(layer, KerasNetwork):
-            pending = [*layer.layers, *pending]
-            continue
-        pending = [*layer.inner, *pending]
-        if layer.weights:
-            yield layer
+@arrays_of.register(KerasNetwork)
+def _(source: KerasNetwork) -> Layers:
+    return {name: list(layer.weights.values()) for name, layer in _counted(source)}
 
 
 def graph_changes(arrays: Layers, legacy: KerasNetwork) -> dict[str, Array]:
@@ -78,7 +70,7 @@ def graph_changes(arrays: Layers, legacy: KerasNetwork) -> dict[str, Array]:
 def _counted(network: KerasNetwork) -> Iterator[tuple[str, KerasLayer]]:
     """Every layer that holds arrays by its name; the second of a name, as of two directions, with its number."""
     counts: Counter[str] = Counter()
-    for layer in leaves(network):
+    for layer in (each for each in network.every_layer() if each.weights):
         counts[layer.name] += 1
         yield layer.name if counts[layer.name] == 1 else f"{layer.name}#{counts[layer.name]}", layer
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from porter.errors import UnbuildableError, first_line
 from porter.network import Dense, Network, Scaling
-from porter.network.graph import KerasNetwork
 from porter.network.placement import check_choice
 
 Array = NDArray[Any]
@@ -55,11 +54,9 @@ def build_flat(network: Network, placement: str | None = None) -> Any:
     """The Keras model that is converted: scaling folded where it can be, recurrent layers unrolled."""
     from porter.ports.keras.build import build
 
-    if isinstance(network, KerasNetwork):
-        return unrolled(build(network))
     if placement is None:
         placement = "folded" if _can_fold(network) else "inside"
-    return build(network, placement=placement)
+    return unrolled(build(network, placement=placement))
 
 
 def build_bounded(network: Network, placement: str | None = None) -> Any:
@@ -73,12 +70,10 @@ def build_bounded(network: Network, placement: str | None = None) -> Any:
 
     from porter.ports.keras.build import build
 
-    plain = not isinstance(network, KerasNetwork) and placement is None and network.input_range is not None
-    if not plain or not isinstance(network.layers[0], Scaling):
+    if placement is not None or network.input_range is None or not isinstance(network.layers[0], Scaling):
         return build_flat(network, placement)
     first, rest = network.layers[0], replace(network, layers=network.layers[1:])
     inner = build(rest, placement="folded" if _can_fold(rest) else "inside")
-    assert network.input_range is not None
     low, high = (first.scale * side + first.offset for side in network.input_range.T)
     inputs = Input((len(first.scale),), name="inputs")
     scaled = layers.Rescaling(first.scale, first.offset, name=first.name)(inputs)
@@ -87,7 +82,7 @@ def build_bounded(network: Network, placement: str | None = None) -> Any:
 
 
 def _can_fold(network: Network) -> bool:
-    """Whether every scaling stands beside a dense layer that can take it up."""
+    """Whether there is a scaling, and each stands beside a dense layer that can take it up."""
     layers = network.layers
     for at, layer in enumerate(layers):
         if not isinstance(layer, Scaling):
@@ -96,7 +91,7 @@ def _can_fold(network: Network) -> bool:
         before = layers[at - 1] if at else None
         if not isinstance(after, Dense) and not (isinstance(before, Dense) and before.activation.name == "linear"):
             return False
-    return True
+    return any(isinstance(layer, Scaling) for layer in layers)
 
 
 def unrolled(model: Any) -> Any:
@@ -189,7 +184,7 @@ def calibration(network: Network, model: Any, rng: np.random.Generator) -> list[
         model: whose inputs they are.
         rng: draws them.
     """
-    if isinstance(network, KerasNetwork) or network.input_range is None:
+    if network.input_range is None or len(model.inputs) > 1:
         return [rng.standard_normal((CALIBRATION_ROWS, *_known(tensor.shape[1:]))) for tensor in model.inputs]
     low, high = network.input_range.T
     inside = rng.uniform(low, high, (CALIBRATION_ROWS, len(low)))

@@ -16,24 +16,13 @@ from numpy.typing import NDArray
 
 from porter.errors import UsageError
 from porter.exports.edited import Source
+from porter.exports.graph_ops import arrays_of
 from porter.exports.numpy_graph import write_arrays, write_functions
 from porter.exports.numpy_text import ARGUMENTS, FUNCTIONS, NEEDED, array, called
-from porter.exports.plan import (
-    UNTESTED,
-    Dense,
-    Ensemble,
-    Extremes,
-    Piece,
-    Plan,
-    Scaling,
-    Transform,
-    as_identifier,
-    make_plan,
-    stored_arrays,
-)
+from porter.exports.plan import UNTESTED, Piece, Plan, as_identifier, make_plan
 from porter.exports.program import SelfTest, ask, run_selftest
 from porter.exports.registry import Format, WriteOptions, register
-from porter.network import Network
+from porter.network import Dense, Ensemble, Extremes, Network, Scaling, Transform
 from porter.ports.traced import TracedPort
 from reference.composed.ensemble import PLAIN
 from reference.precision import Precision
@@ -113,11 +102,11 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 def _functions(plan: Plan) -> list[str]:
     needed = [each for name in plan.activations for each in (*NEEDED.get(name, ()), name)]
-    return list(dict.fromkeys(name for name in needed if name != "linear"))
+    return list(dict.fromkeys(needed))
 
 
 def _arrays(piece: Piece, dtype: np.dtype[Any]) -> Iterator[str]:
-    for role, values in stored_arrays(piece.layer):
+    for role, values in arrays_of(piece.layer):
         yield from array(f"{piece.identifier}_{role}", values, dtype)
 
 

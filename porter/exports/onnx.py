@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 from porter.errors import UnbuildableError
 from porter.exports.onnx_chain import add_layer
 from porter.exports.onnx_site import End, Ends, OnnxSite, as_tensors, element_type
-from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
+from porter.network import Network, Scaling, Transform
 from porter.network.graph import KerasNetwork
 from porter.network.placement import check_choice, check_unplaced, placed
 from porter.ports.packages import require
@@ -44,13 +45,7 @@ def build_onnx(network: Network, *, dtype: str = "float32", layers: bool = False
     require("onnx", "onnx")
     check_choice("dtype", dtype, DTYPES)
     site = OnnxSite(dtype)
-    if isinstance(network, KerasNetwork):
-        from porter.exports.onnx_graph import add_graph
-
-        check_unplaced(None if placement == "inside" else placement)
-        ends = add_graph(site, network)
-    else:
-        ends = _add_chain(site, placed(network, placement))
+    ends = _add(network, site, placement)
     _check_wide(site, network)
     return _model(site, network, ends, layers)
 
@@ -67,22 +62,23 @@ def _check_wide(site: OnnxSite, network: Network) -> None:
         )  # fmt: skip
 
 
-def _add_chain(site: OnnxSite, layers: tuple[Layer, ...]) -> Ends:
+@singledispatch
+def _add(network: Network, site: OnnxSite, placement: str) -> Ends:
+    """Every layer of a network."""
+    layers = placed(network, placement)
     tensor, steps = "inputs", list[End]()
     for layer in layers:
         tensor = add_layer(site, layer, tensor)
         steps.append((tensor, site.dtype, None))
-    return Ends([("inputs", site.dtype, (_columns(layers[0]),))], steps[-1:], steps)
+    return Ends([("inputs", site.dtype, (layers[0].width[0],))], steps[-1:], steps)
 
 
-def _columns(layer: Layer) -> int:
-    if isinstance(layer, Dense):
-        return int(layer.kernel.shape[0])
-    if isinstance(layer, Extremes):
-        return len(layer.least)
-    if isinstance(layer, Ensemble):
-        return layer.members
-    return len(layer.scale) if isinstance(layer, Scaling) else len(layer.functions)
+@_add.register(KerasNetwork)
+def _(network: KerasNetwork, site: OnnxSite, placement: str) -> Ends:
+    from porter.exports.onnx_graph import add_graph
+
+    check_unplaced(placement)
+    return add_graph(site, network)
 
 
 def _model(site: OnnxSite, network: Network, ends: Ends, layers: bool) -> Any:
@@ -128,19 +124,26 @@ def describe_ends(network: Network) -> dict[str, str]:
         Texts by key: the network's name and family, the SHA-256 of the legacy file, and of each column the documented
         range and the function that it goes through, as JSON.
     """
-    told: dict[str, Any] = {
+    inputs, outputs = _ends(network)
+    return {
         "porter_network": network.name,
         "porter_family": network.family,
         "porter_legacy": network.source.path.name,
         "porter_legacy_sha256": network.source.sha256,
+        "porter_inputs": json.dumps(inputs),
+        "porter_outputs": json.dumps(outputs),
     }
-    if isinstance(network, KerasNetwork):
-        told["porter_inputs"] = json.dumps([each.name for each in network.inputs])
-        told["porter_outputs"] = json.dumps([ref.name for ref in network.outputs])
-    else:
-        told["porter_inputs"] = json.dumps(_columns_of(network, first=True))
-        told["porter_outputs"] = json.dumps(_columns_of(network, first=False))
-    return told
+
+
+@singledispatch
+def _ends(network: Network) -> tuple[list[Any], list[Any]]:
+    """What is known of the inputs, and of the outputs."""
+    return _columns_of(network, first=True), _columns_of(network, first=False)
+
+
+@_ends.register(KerasNetwork)
+def _(network: KerasNetwork) -> tuple[list[Any], list[Any]]:
+    return [each.name for each in network.inputs], [ref.name for ref in network.outputs]
 
 
 def _columns_of(network: Network, *, first: bool) -> list[dict[str, Any]]:
@@ -150,7 +153,7 @@ def _columns_of(network: Network, *, first: bool) -> list[dict[str, Any]]:
     transform = next((layer for layer in ends[:1] if isinstance(layer, Transform)), None)
     names = ("mean", "standard_deviation") if scaling is not None and scaling.rule == "mean-std" else (
         "minimum", "maximum")  # fmt: skip
-    count = _columns(network.layers[0]) if first else _given(network)
+    count = network.end_widths[0 if first else 1]
     told: list[dict[str, Any]] = [{"column": number} for number in range(count)]
     for number, column in enumerate(told):
         if scaling is not None:
@@ -158,13 +161,6 @@ def _columns_of(network: Network, *, first: bool) -> list[dict[str, Any]]:
         if transform is not None:
             column["function"] = transform.functions[number]
     return told
-
-
-def _given(network: Network) -> int:
-    last = network.layers[-1]
-    if isinstance(last, Ensemble):
-        return 1
-    return int(last.kernel.shape[1]) if isinstance(last, Dense) else _columns(last)
 
 
 def save_onnx(model: Any, path: Path, record: Mapping[str, Any] | None = None) -> None:

@@ -59,16 +59,8 @@ def add_graph(site: OnnxSite, network: KerasNetwork) -> Ends:
 
 
 def _check(network: KerasNetwork) -> None:
-    known, missing = makers(), []
-    pending: list[Any] = list(network.layers)
-    while pending:
-        layer = pending.pop(0)
-        if isinstance(layer, KerasNetwork):
-            pending += layer.layers
-            continue
-        pending += layer.inner
-        if layer.operation not in known:
-            missing.append(f"{layer.name} ({layer.kind})")
+    known = makers()
+    missing = [f"{layer.name} ({layer.kind})" for layer in network.every_layer() if layer.operation not in known]
     if missing:
         raise UnbuildableError(
             f"{network.name} as ONNX", found=f"layers that are not written: {', '.join(missing)}",
@@ -198,17 +190,17 @@ def _guess(network: KerasNetwork) -> Shape:
 
 def _time_distributed(site: OnnxSite, unit: Unit) -> list[str]:
     """Time steps as rows, what is inside, and back."""
-    (inner,) = unit.layer.inner
-    rest = unit.shapes[0][1:]
+    model, rest = unit.layer.model, unit.shapes[0][1:]
     rows = merge_rows(site, unit.inputs[0], len(rest))
-    if isinstance(inner, KerasNetwork):
-        tensors = {Ref(inner.inputs[0].name): rows}
+    if model is not None:
+        tensors = {Ref(model.inputs[0].name): rows}
         # What is inside bears the wrapper's name already; a second call of it needs another.
-        known = {**unit.known, inner.inputs[0].name: rest}
-        add_calls(site, inner, tensors, known, f"{unit.name}:" if "@" in unit.name else "")
+        known = {**unit.known, model.inputs[0].name: rest}
+        add_calls(site, model, tensors, known, f"{unit.name}:" if "@" in unit.name else "")
         site.enter(unit.name)
-        found = tensors[inner.outputs[0]]
+        found = tensors[model.outputs[0]]
     else:
+        (inner,) = unit.layer.inner
         part = Unit(unit.name, inner, [rows], [rest], [None], unit.outcome[1:])
         found = makers()[inner.operation](site, part)[0]
     return [split_rows(site, found, unit.inputs[0], len(unit.outcome) - 1)]

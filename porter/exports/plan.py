@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from math import prod
 from typing import Any
 
@@ -13,19 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import UnbuildableError, UsageError
-from porter.exports.feeds import chain_inputs, draw_rows_of
-from porter.exports.graph_ops import Graph, Op, activations_of, make_graph
+from porter.exports.feeds import draw_inputs
+from porter.exports.graph_makers import Graph, make_graph
+from porter.exports.graph_ops import Op, Shape, activations_of
 from porter.exports.onnx_graph import shapes_of
 from porter.exports.registry import WriteOptions
 from porter.formats.programs import build_program
-from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
+from porter.network import Dense, Layer, Network, Scaling, Transform
 from porter.network.graph import KerasNetwork
 from reference.precision import Precision
 from reference.rounding.bounds import end_to_end
+from reference.trace import Program
 
 Array = NDArray[Any]
 
-TESTED_ROWS = 8
+TESTED_ROWS, DRAWN_ROWS = 8, 64
 UNTESTED = "selftest has no rows: from end to end no bound is known for such layers"
 """What a program says that has nothing to be tested with."""
 PRECISIONS = ("float64", "float32")
@@ -138,9 +141,7 @@ class Plan:
     @property
     def activations(self) -> tuple[str, ...]:
         """Names of the activations that are needed, once each."""
-        chain = (p.layer.activation.name for p in self.pieces if isinstance(p.layer, Dense))
-        graph = (name for p in self.pieces for name in activations_of(p.layer) if not isinstance(p.layer, Dense))
-        return tuple(dict.fromkeys((*chain, *graph)))
+        return tuple(dict.fromkeys(name for piece in self.pieces for name in activations_of(piece.layer)))
 
 
 def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
@@ -158,16 +159,7 @@ def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
     precision = _own_precision(network) if options.precision is None else options.precision
     if precision not in PRECISIONS:
         raise UsageError(f"the precision of {language}", found=repr(precision), expected=" or ".join(PRECISIONS))
-    if isinstance(network, KerasNetwork):
-        graph = make_graph(network, shapes_of(network))
-        pieces, entries = tuple(_graph_pieces(graph)), dict(graph.inputs)
-        names = [piece.name for piece in pieces]
-        if not all(name in names for name in graph.outputs):
-            raise UnbuildableError(f"{network.name} cannot be written in {language}", found="an input as an output")
-        results = tuple(names.index(name) for name in graph.outputs)
-    else:
-        pieces, entries = tuple(_pieces(network, language)), {"inputs": (network.widths[0],)}
-        results = (len(pieces) - 1,)
+    pieces, entries, results = _held(network, language)
     _check_size(network, language)
     _check_activations(network, pieces, language)
     for name in (*entries, *(piece.name for piece in pieces)):
@@ -177,6 +169,23 @@ def make_plan(network: Network, options: WriteOptions, language: str) -> Plan:
     return Plan(
         UNTOLD.sub("_", network.name), as_identifier(network.name), pieces, precision, golden, about, entries, results
     )
+
+
+@singledispatch
+def _held(network: Network, language: str) -> tuple[tuple[Piece, ...], dict[str, Shape], tuple[int, ...]]:
+    """The pieces, the shape of a row of each input by name, and which pieces give the outputs."""
+    pieces = tuple(_pieces(network, language))
+    return pieces, {"inputs": (network.widths[0],)}, (len(pieces) - 1,)
+
+
+@_held.register(KerasNetwork)
+def _(network: KerasNetwork, language: str) -> tuple[tuple[Piece, ...], dict[str, Shape], tuple[int, ...]]:
+    graph = make_graph(network, shapes_of(network))
+    pieces = tuple(_graph_pieces(graph))
+    names = [piece.name for piece in pieces]
+    if not all(name in names for name in graph.outputs):
+        raise UnbuildableError(f"{network.name} cannot be written in {language}", found="an input as an output")
+    return pieces, dict(graph.inputs), tuple(names.index(name) for name in graph.outputs)
 
 
 def _told(shape: tuple[int, ...]) -> str:
@@ -249,16 +258,10 @@ def _pieces(network: Network, language: str) -> Iterator[Piece]:
     width, taken = network.widths[0], set[str]()
     for at, layer in enumerate(network.layers):
         _check_held(network, layer, language)
-        outputs = _outputs(layer, width)
+        outputs = layer.width[1]
         identifier = _unique(as_identifier(layer.name), taken)
         yield Piece(layer.name, identifier, layer, width, outputs, (at - 1,), (outputs,))
         width = outputs
-
-
-def _outputs(layer: Layer, width: int) -> int:
-    if isinstance(layer, Dense):
-        return int(layer.kernel.shape[1])
-    return 1 if isinstance(layer, Ensemble) else width
 
 
 def _check_held(network: Network, layer: Layer, language: str) -> None:
@@ -271,10 +274,7 @@ def _check_held(network: Network, layer: Layer, language: str) -> None:
 
 def _golden(network: Network, precision: Precision, seed: int) -> GoldenRows:
     program, rng = build_program(network), np.random.default_rng(seed)
-    if isinstance(network, KerasNetwork):
-        given = [each[-TESTED_ROWS:] for each in draw_rows_of(network, program, None, rng)]
-    else:
-        given = [chain_inputs(network, program, 64, rng)]
+    given = _tested(network, program, rng)
     feeds = {n: each.astype(np.float32).astype(np.float64) for n, each in zip(program.inputs, given, strict=True)}
     outputs = _side_by_side(program(feeds))
     try:
@@ -289,6 +289,18 @@ def _golden(network: Network, precision: Precision, seed: int) -> GoldenRows:
     return GoldenRows(rows[picked], outputs[picked], allowed[picked])
 
 
+@singledispatch
+def _tested(network: Network, program: Program, rng: np.random.Generator) -> list[Array]:
+    """Rows for each input, of which the last that no layer refuses are tested with."""
+    return draw_inputs(network, program, DRAWN_ROWS, rng)
+
+
+@_tested.register(KerasNetwork)
+def _(network: KerasNetwork, program: Program, rng: np.random.Generator) -> list[Array]:
+    # Few of them: a bound from end to end costs as much as all layers, several times.
+    return [each[-TESTED_ROWS:] for each in draw_inputs(network, program, DRAWN_ROWS, rng)]
+
+
 def _side_by_side(arrays: Sequence[Array]) -> Array:
     """(rows, ...) each as one (rows, numbers)."""
     return np.concatenate([np.asarray(each, np.float64).reshape(len(each), -1) for each in arrays], axis=1)
@@ -298,10 +310,12 @@ def _about(network: Network, pieces: tuple[Piece, ...], precision: str) -> Itera
     source = network.source
     yield f"{network.name}, of {source.path.name} ({network.family}, sha256 {source.sha256})"
     yield f"computes in {precision}; layers: " + ", ".join(f"{piece.name} ({piece.outputs})" for piece in pieces)
-    if isinstance(network, KerasNetwork):
-        for name, shape in ((each.name, each.shape) for each in network.inputs):
-            yield f"input {name}: {' x '.join(str(size) for size in shape or ())}, the last axis running fastest"
-        return
+    yield from _about_ends(network, pieces)
+
+
+@singledispatch
+def _about_ends(network: Network, pieces: tuple[Piece, ...]) -> Iterator[str]:
+    """What is known of the inputs and outputs."""
     functions = next((p.layer.functions for p in pieces[:1] if isinstance(p.layer, Transform)), None)
     for j in range(pieces[0].inputs):
         said = [] if functions is None else [UNITS.get(functions[j], functions[j])]
@@ -321,13 +335,8 @@ def _about(network: Network, pieces: tuple[Piece, ...], precision: str) -> Itera
             yield f"output {j}: trained on {low:.9g} to {high:.9g}"
 
 
-__all__ = ["Dense", "Ensemble", "Extremes", "GoldenRows", "Piece", "Plan", "Scaling", "Transform", "make_plan"]
-
-
-def stored_arrays(layer: Any) -> list[tuple[str, Array]]:
-    """The arrays of a layer of a chain by their roles, those that it lacks left out."""
-    roles: Mapping[type, tuple[str, ...]] = {
-        Dense: ("kernel", "bias"), Scaling: ("scale", "offset"), Extremes: ("least", "greatest", "tolerance"),
-    }  # fmt: skip
-    found = [(role, getattr(layer, role)) for role in roles.get(type(layer), ())]
-    return [(role, values) for role, values in found if values is not None]
+@_about_ends.register(KerasNetwork)
+def _(network: KerasNetwork, pieces: tuple[Piece, ...]) -> Iterator[str]:
+    del pieces
+    for each in network.inputs:
+        yield f"input {each.name}: {' x '.join(map(str, each.shape or ()))}, the last axis running fastest"

@@ -75,4 +75,4 @@ def follow(network: Network, program: Program, feeds: Mapping[str, NDArray[Any]]
 
 def _is_open(network: Network) -> bool:
     """Whether the file leaves the length of an input open, which is then the user's to choose."""
-    return any(each.shape is None or None in each.shape for each in getattr(network, "inputs", ()))
+    return any(shape is None or None in shape for shape in network.row_shapes[0])

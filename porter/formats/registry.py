@@ -36,6 +36,7 @@ class Family:
         example: a command for ``porter formats``.
         has_tables: whether its software looks activations up in tables, which ``exact_activations`` may replace.
         has_jacobian: whether its software gives the derivatives of the outputs as well.
+        has_runtime: whether something beside porter runs its files, as Keras does those of its earlier versions.
     """
 
     name: str
@@ -48,6 +49,22 @@ class Family:
     example: str = ""
     has_tables: bool = False
     has_jacobian: bool = False
+    has_runtime: bool = False
+
+
+def program_of(formula: Callable[..., Program], *options: str) -> Callable[[Network, Mapping[str, Any]], Program]:
+    """The ``program`` of a family whose formula takes arrays and attributes as stored, and declarations by name.
+
+    Args:
+        formula: of ``reference.programs``.
+        options: the declarations that it takes.
+    """
+
+    def program(network: Network, changes: Mapping[str, Any]) -> Program:
+        declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in options}
+        return formula(network.source.arrays, network.source.attributes, **declared)
+
+    return program
 
 
 FAMILIES: dict[str, Family] = {}

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from porter.errors import PorterError, SamplesFormatError, SamplesShapeError, SamplesValueError, UnreadableError
 from porter.formats.npz import SIGNATURE, NpzError, names_in, read_npz
 from porter.formats.opened import check_path, os_reason
-from porter.network import Ensemble, Extremes, Network, Scaling, Transform
-from porter.network.graph import KerasNetwork
+from porter.network import Extremes, Network
+from porter.network.network import Rows
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]
-Rows = tuple[tuple[int | None, ...] | None, ...]
-"""The shape of a row of each input or output; None for a length, or for a whole shape, that is not known."""
 
 KEYS = ("inputs", "outputs")
 LETTERS = ("x", "y")
@@ -81,7 +79,7 @@ def read_samples(path: str | Path, network: Network) -> Samples:
         raise SamplesFormatError(f"golden samples {error.what}", expected=HOW_THEY_LOOK) from error
     except OSError as error:
         raise SamplesFormatError(f"golden samples {path} cannot be read", found=os_reason(error)) from error
-    rows = _rows_of(network)
+    rows = network.row_shapes
     samples = _read_npz(path) if head == SIGNATURE else _read_csv(path, rows)
     return _checked(samples, rows, flags(network))
 
@@ -100,7 +98,7 @@ def make_samples(inputs: Any, outputs: Any, network: Network) -> Samples:
         SamplesShapeError: another number of inputs or outputs than the network has, or no rows.
         SamplesValueError: NaN or infinite values.
     """
-    rows = _rows_of(network)
+    rows = network.row_shapes
     name = Path("samples given as arrays")
     given, recorded = (
         _as_arrays(name, part, len(wanted)) for part, wanted in zip((inputs, outputs), rows, strict=True)
@@ -125,32 +123,6 @@ def load_samples(samples: Any, network: Network) -> Samples | None:
             "golden samples", found=type(samples).__name__, expected="a path, or a pair (inputs, outputs)"
         ) from error
     return make_samples(inputs, outputs, network)
-
-
-def end_widths(network: Network) -> tuple[int, int]:
-    """Number of inputs and of outputs of a network, its transforms and scalings included."""
-    ends = []
-    for place in (0, -1):
-        layer = network.layers[place]
-        if isinstance(layer, Scaling):
-            ends.append(len(layer.scale))
-        elif isinstance(layer, Transform):
-            ends.append(len(layer.functions))
-        elif isinstance(layer, Extremes):
-            ends.append(len(layer.least))
-        elif isinstance(layer, Ensemble):
-            ends.append(1)
-        else:
-            ends.append(layer.kernel.shape[place])
-    return ends[0], ends[1]
-
-
-def _rows_of(network: Network) -> tuple[Rows, Rows]:
-    """What a row of each input, and of each output, looks like."""
-    if isinstance(network, KerasNetwork):
-        return tuple(each.shape for each in network.inputs), (None,) * len(network.outputs)
-    inputs, outputs = end_widths(network)
-    return ((inputs,),), ((outputs,),)
 
 
 def _as_arrays(path: Path, part: Any, count: int) -> Arrays:

@@ -135,12 +135,11 @@ def widths_of(file: Path) -> tuple[int | None, int | None]:
         UnreadableError: the file cannot be read at all.
     """
     from porter.formats import read
-    from porter.formats.samples import end_widths
     from porter.identification.infer import pool_of
     from porter.identification.widths import every_chain
 
     try:
-        return end_widths(read(file))
+        return read(file).end_widths
     except (PorterError, AttributeError):
         pool, _ = pool_of(file)
     chains = every_chain(pool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError
 from porter.examination.domain import network_inputs, port_limits
-from porter.exports.feeds import draw_rows_of
+from porter.exports.feeds import draw_inputs
 from porter.exports.walk import as_feeds
 from porter.formats.programs import build_program
 from porter.network import Network
@@ -89,9 +90,9 @@ def verify_approximate(
     return assemble(judgement, reading_of(network, program, golden), None, provenance, has_samples=False)
 
 
+@singledispatch
 def _inputs(network: Network, program: Program, golden: Any, rng: np.random.Generator, rows: int) -> Sequence[Array]:
-    if isinstance(network, KerasNetwork):
-        return draw_rows_of(network, program, None if golden is None else golden.inputs, rng)
+    """Rows for each input: of a chain those inside the documented range, and its corners."""
     drawn = network_inputs(program, rows, rng, False, golden)
     limits = port_limits(program, outside=False)
     if limits is None:
@@ -100,6 +101,11 @@ def _inputs(network: Network, program: Program, golden: Any, rng: np.random.Gene
     inside = np.all((drawn >= low) & (drawn <= high), axis=1)
     corners = np.where(rng.random((CORNERS, len(low))) < 0.5, low, high)
     return [np.concatenate([drawn[inside], corners])]
+
+
+@_inputs.register(KerasNetwork)
+def _(network: KerasNetwork, program: Program, golden: Any, rng: np.random.Generator, rows: int) -> Sequence[Array]:
+    return draw_inputs(network, program, rows, rng, golden)
 
 
 def _measure(file: FileGraph, program: Program, feeds: dict[str, Array]) -> Shares:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import singledispatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ from porter.exports.compiled import NoCompilerError
 from porter.exports.formats import format_for, format_named
 from porter.exports.judge import unjudged, verify_traced
 from porter.exports.keras_chain import is_saved, placement_of
-from porter.exports.like import aligned, check_written, legacy_port, put, write_like
+from porter.exports.like import aligned, changes, check_written, legacy_port, put
 from porter.exports.like_graph import arrays_of, graph_changes
 from porter.exports.registry import Format, WriteOptions
 from porter.exports.source import network_of
@@ -33,6 +34,8 @@ from porter.ports.traced import TracedPort
 from porter.progress import tell
 from porter.report.report import Report
 from porter.verdict.provenance import digest_of
+
+Judge = Callable[[Network], Report]
 
 OPENED_ROWS = 512
 """Random rows for a file whose every layer is fed with probes of its own as well."""
@@ -140,48 +143,44 @@ def _export_like(
             remedy=f"write to {path.with_suffix(legacy.source.path.suffix)}",
         )  # fmt: skip
     check_exists(path, is_file=True, force=force)
-    if isinstance(legacy, KerasNetwork):
-        return _export_like_graph(source, legacy, path, force, seed)
-    network = network_of(source, {})
-    outside = _is_outside(source, placement)
-    expected = aligned(network, legacy, outside=outside)
-    with drafted(path, force=force) as draft:
-        tell("writing the values back")
-        count = write_like(network, legacy, draft, outside=outside)
-        declared = {key: value for key, value in legacy.declarations.items() if value is not None}
-        written = read(draft, **declared)
-        tell("reading what was written and judging")
-        report = verify_traced(expected, legacy_port(written, path), seed=seed)
-        report = _with_count(report, count, legacy)
-        if report.verdict == "mismatch" and not force:
-            report = _unwritten(report)
-            raise Discard
-    return _at(report, path)
-
-
-def _export_like_graph(source: Any, legacy: KerasNetwork, path: Path, force: bool, seed: int) -> Report:
-    """A copy of a legacy Keras file with other arrays: what they were taken from is then judged as its port."""
     check_written(legacy)
-    if isinstance(source, str | Path) and not is_saved(Path(source)):
-        source = read(source)
-    changed = graph_changes(arrays_of(source), legacy)
+    values, judge = _values_like(legacy, source, placement, path, seed)
     with drafted(path, force=force) as draft:
         tell("writing the values back")
-        count = put(changed, legacy, draft)
+        count = put(values, legacy, draft)
         declared = {key: value for key, value in legacy.declarations.items() if value is not None}
         written = read(draft, **declared)
         tell("reading what was written and judging")
-        report = _with_count(_judge_like_graph(source, written, path, seed), count, legacy)
+        report = _with_count(judge(written), count, legacy)
         if report.verdict == "mismatch" and not force:
             report = _unwritten(report)
             raise Discard
     return _at(report, path)
 
 
-def _judge_like_graph(source: Any, written: Network, path: Path, seed: int) -> Report:
-    """The legacy formula on what was written beside the network, or beside the model that Keras saved."""
-    if isinstance(source, KerasNetwork):
-        return verify_traced(source, legacy_port(written, path), seed=seed)
+@singledispatch
+def _values_like(
+    legacy: Network, source: Any, placement: str | None, path: Path, seed: int
+) -> tuple[Mapping[str, Any], Judge]:
+    """The arrays that change in a copy of a legacy file, by stored name; and how what was written is judged."""
+    network = aligned(network_of(source, {}), legacy, outside=_is_outside(source, placement))
+    return changes(network, legacy), lambda written: verify_traced(network, legacy_port(written, path), seed=seed)
+
+
+@_values_like.register(KerasNetwork)
+def _(
+    legacy: KerasNetwork, source: Any, placement: str | None, path: Path, seed: int
+) -> tuple[Mapping[str, Any], Judge]:
+    del placement
+    given = read(source) if isinstance(source, str | Path) and not is_saved(Path(source)) else source
+    values = graph_changes(arrays_of(given), legacy)
+    if isinstance(given, Network):
+        return values, lambda written: verify_traced(given, legacy_port(written, path), seed=seed)
+    return values, lambda written: _judge_beside_model(given, written, path, seed)
+
+
+def _judge_beside_model(source: Any, written: Network, path: Path, seed: int) -> Report:
+    """The legacy formula on what was written beside the model that Keras saved."""
     from porter.jobs.one_port import opened_port, verify_port
     from porter.ports.keras.loading import Loading
 

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PorterError, first_line
-from porter.exports.feeds import chain_inputs, draw_rows_of
+from porter.exports.feeds import draw_inputs
 from porter.exports.formats import FORMATS
 from porter.exports.registry import Format
 from porter.exports.source import network_of
 from porter.formats.programs import build_program
 from porter.jobs.export import export
 from porter.network import Network
-from porter.network.graph import KerasNetwork
 from porter.ports.file_graph import FileGraph
 from porter.ports.keras.stored import StoredArrays
 from porter.ports.traced import TracedPort
@@ -97,10 +96,8 @@ def _refusal(error: PorterError) -> str:
 
 
 def _rows(network: Network, seed: int) -> list[Array]:
-    program, rng = build_program(network), np.random.default_rng(seed)
-    if isinstance(network, KerasNetwork):
-        return draw_rows_of(network, program, None, rng)
-    return [chain_inputs(network, program, RATED_ROWS, rng)[-RATED_ROWS:]]
+    drawn = draw_inputs(network, build_program(network), RATED_ROWS, np.random.default_rng(seed))
+    return [each[-RATED_ROWS:] for each in drawn]
 
 
 def _size(path: Path) -> int | None:

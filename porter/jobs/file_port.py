@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from porter.examination.judging import cast
 from porter.examination.pasting import taken_out
 from porter.exports.choice import Choice, describe_choice
 from porter.exports.defaults import Defaults, hold_defaults
-from porter.exports.feeds import draw_rows_of
+from porter.exports.feeds import draw_inputs
 from porter.exports.file_pairing import FilePairing, pair_file
 from porter.exports.judge import random_findings, verify_traced
 from porter.exports.onnx import describe_ends
@@ -82,9 +83,22 @@ def verify_file(
     file = replace(file, notes=(*file.notes, *_claims_otherwise(network, file)))
     if file.approximates:
         return verify_approximate(network, file, golden=golden, seed=seed, rows=rows, path=path)
-    if isinstance(network, KerasNetwork):
-        check_unplaced(placement)
-        return _verify_graph(network, file, golden, seed)
+    how = {"golden": golden, "seed": seed, "placement": placement, "rows": rows}
+    return _verify(network, file, search=search, path=path, **how)
+
+
+@singledispatch
+def _verify(
+    network: Network,
+    file: FileGraph,
+    *,
+    golden: Any,
+    seed: int,
+    placement: str | None,
+    rows: int,
+    search: bool,
+    path: Any,
+) -> Report:
     port = _port(network, file, rows, seed, placement, golden)
     watched = _watch(port, network, seed)
     unseen = watched.left_open(build_program(network), {})
@@ -217,12 +231,15 @@ def _uncompared(report: Report, told: str) -> Report:
     )  # fmt: skip
 
 
-def _verify_graph(network: KerasNetwork, file: FileGraph, golden: Any, seed: int) -> Report:
-    """A file of a legacy Keras network: every step on what the file itself feeds it with."""
+@_verify.register(KerasNetwork)
+def _(
+    network: KerasNetwork, file: FileGraph, *, golden: Any, seed: int, placement: str | None, rows: int, **_: Any
+) -> Report:
+    """Every step on what the file itself feeds it with."""
+    check_unplaced(placement)
     program = build_program(network)
     file = file.by_name(program.inputs)
-    given = None if golden is None else golden.inputs
-    drawn = draw_rows_of(network, program, given, np.random.default_rng(seed))
+    drawn = draw_inputs(network, program, rows, np.random.default_rng(seed), golden)
     feeds = as_feeds(program.inputs, drawn)
     paired = pair_file(file, program, feeds)
     report = verify_traced(network, paired.traced(program.outputs), golden=golden, seed=seed)

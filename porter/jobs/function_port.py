@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -184,20 +185,31 @@ def _feeds(
     network: Network, program: Program, golden: Samples | None, rng: np.random.Generator, rows: int
 ) -> dict[str, Array]:
     """Rows that float32 holds, so that a port of either precision gets the same numbers."""
-    if isinstance(network, KerasNetwork):
-        from porter.examination.graphs.feeds import draw_feeds
-        from porter.ports.keras.graph import read_graph
-        from porter.ports.keras.graph_model import build_graph
-
-        given = None if golden is None else golden.inputs
-        drawn: Mapping[str, Array] = draw_feeds(network, read_graph(build_graph(network)), given, rng)
-    else:
-        first = None if golden is None else golden
-        drawn = {program.inputs[0]: network_inputs(program, rows, rng, False, first)}
     return {
         name: values.astype(np.float32).astype(np.float64) if np.issubdtype(values.dtype, np.floating) else values
-        for name, values in drawn.items()
+        for name, values in _drawn(network, program, golden, rng, rows).items()
     }
+
+
+@singledispatch
+def _drawn(
+    network: Network, program: Program, golden: Samples | None, rng: np.random.Generator, rows: int
+) -> dict[str, Array]:
+    del network
+    return {program.inputs[0]: network_inputs(program, rows, rng, False, golden)}
+
+
+@_drawn.register(KerasNetwork)
+def _(
+    network: KerasNetwork, program: Program, golden: Samples | None, rng: np.random.Generator, rows: int
+) -> dict[str, Array]:
+    from porter.examination.graphs.feeds import draw_feeds
+    from porter.ports.keras.graph import read_graph
+    from porter.ports.keras.graph_model import build_graph
+
+    del program, rows
+    given = None if golden is None else golden.inputs
+    return draw_feeds(network, read_graph(build_graph(network)), given, rng)
 
 
 def _few(arrays: Iterable[Array]) -> tuple[Array, ...]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porter.formats import read
-from porter.formats.samples import end_widths
 from porter.formats.scalings import HOW_TO_PROVE
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling
 from porter.network.activations import format_activation
@@ -92,7 +91,7 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         UsageError: an option that does not fit it.
     """
     network = source if isinstance(source, Network) else read(source, **options)
-    inputs, outputs = end_widths(network)
+    inputs, outputs = network.end_widths
     layers = tuple(_layers(network))
     return Inspection(
         name=network.name,
@@ -116,25 +115,21 @@ def _layers(network: Network) -> Iterator[LayerInspection]:
 
 def _layer(layer: Layer, transform: str) -> LayerInspection:
     if isinstance(layer, Dense):
-        inputs, units = layer.kernel.shape
         parameters = layer.kernel.size + (0 if layer.bias is None else layer.bias.size)
         computes = format_activation(layer.activation)
         dtype = str(layer.kernel.dtype)
-        return LayerInspection(layer.name, "dense", inputs, units, dtype, parameters, layer.bias is not None, computes)
+        return LayerInspection(layer.name, "dense", *layer.width, dtype, parameters, layer.bias is not None, computes)
     if isinstance(layer, Scaling):
-        width = len(layer.scale)
         first, second = ((float(column.min()), float(column.max())) for column in layer.stored.T)
         dtype = str(layer.stored.dtype)
-        return LayerInspection(layer.name, "scaling", width, width, dtype, 0, False, layer.rule, ranges=(first, second))
+        return LayerInspection(layer.name, "scaling", *layer.width, dtype, 0, False, layer.rule, ranges=(first, second))
     if isinstance(layer, Extremes):
-        width = len(layer.least)
         ends = [f"[{low:.4g}, {high:.4g}]" for low, high in zip(layer.least, layer.greatest, strict=True)]
-        computes = f"within {', '.join(ends[:3])}{', ...' if width > 3 else ''}"
-        return LayerInspection(layer.name, "extremes", width, width, None, 0, False, computes)
+        computes = f"within {', '.join(ends[:3])}{', ...' if len(ends) > 3 else ''}"
+        return LayerInspection(layer.name, "extremes", *layer.width, None, 0, False, computes)
     if isinstance(layer, Ensemble):
-        return LayerInspection(layer.name, "ensemble", layer.members, 1, None, 0, False, layer.rule)
-    width = len(layer.functions)
-    return LayerInspection(layer.name, "transform", width, width, None, 0, False, transform)
+        return LayerInspection(layer.name, "ensemble", *layer.width, None, 0, False, layer.rule)
+    return LayerInspection(layer.name, "transform", *layer.width, None, 0, False, transform)
 
 
 def inspection_json(source: Network | Inspection) -> str:

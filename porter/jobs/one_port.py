@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,10 @@ def _legacy_port(network: Network, path: Path) -> TracedPort | None:
     """
     try:
         with open_folder(path) if is_plain_folder(path) else open_file(path) as opened:
-            family = family_of(opened).name
+            family = family_of(opened)
     except PorterError:
         return None
-    if family != network.family or isinstance(network, KerasNetwork):
+    if family.name != network.family or family.has_runtime:
         return None
     declared = {key: value for key, value in network.declarations.items() if value is not None}
     written = read(path, **declared)
@@ -114,13 +115,21 @@ def verify_port(
         if _is_function(model):
             return _unshown(verify_function(network, model, golden=golden, seed=seed, rows=rows), gradients)
     with no_escape(), preserved(model):
-        if isinstance(network, KerasNetwork) and not hasattr(model, "inputs"):  # its own class shows no layers
-            called = verify_function(network, _as_function(model), golden=golden, seed=seed, rows=rows)
-            return _unshown(called, gradients)
-        if isinstance(network, KerasNetwork):
-            report = _verify_keras(network, model, golden, seed, placement, apply, source)
-            return without_gradients(report, OF_CHAINS) if gradients else report
-        return _verify_dense(network, model, golden, seed, search, placement, rows, apply, source, gradients)
+        return _verify(network, model, _How(golden, seed, search, placement, rows, apply, source, gradients))
+
+
+@dataclass(frozen=True)
+class _How:
+    """How a Keras model is judged; the attributes are the arguments of ``porter.verify``."""
+
+    golden: Samples | None
+    seed: int
+    search: bool
+    placement: str | None
+    rows: int
+    apply: str | Path | None
+    source: str | Path | None
+    gradients: bool
 
 
 def _unshown(report: Report, gradients: bool) -> Report:
@@ -146,64 +155,52 @@ def _is_function(port: Any) -> bool:
     return callable(port) and not hasattr(port, "variables")
 
 
-def _verify_dense(
-    network: Network,
-    model: Any,
-    golden: Samples | None,
-    seed: int,
-    search: bool,
-    placement: str | None,
-    rows: int,
-    apply: str | Path | None,
-    source: str | Path | None,
-    gradients: bool,
-) -> Report:
-    graph = read_graph(model)
+@singledispatch
+def _verify(network: Network, model: Any, how: _How) -> Report:
+    """The report of a Keras model: of a chain with every block paired anew, and other forms of it tried."""
+    graph, forms = read_graph(model), tuple[str, ...]()
     reduced = reduced_to(network, [kernel.shape for kernel, _ in shown_by(graph)])
-    network = network if reduced is None else reduced[0]
-    case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
-    forms = () if reduced is None else describe(reduced[1])
+    if reduced is not None:
+        network, forms = reduced[0], describe(reduced[1])
+    judge = partial(examine, graph=graph, seed=how.seed, placement=how.placement, rows=how.rows, golden=how.golden)
+    case = judge(network)
     widened = None if reduced is not None or case.is_parity else widened_to(network, shown_by(graph))
     if widened is not None:
         network, forms = widened
-        case = examine(network, graph, seed=seed, placement=placement, rows=rows, golden=golden)
-    named = diagnose(case)
-    report = build_report(case, named, golden=golden, search=search, source=source)
+        case = judge(network)
+    report = build_report(case, diagnose(case), golden=how.golden, search=how.search, source=how.source)
     if report.findings:
-        other = in_other_units(report, case, rows, source) if golden is None else None
+        other = in_other_units(report, case, how.rows, how.source) if how.golden is None else None
         report, case = (report, case) if other is None else other
     if forms:
         told = (f"equivalent form, for all inputs: {sentence}" for sentence in forms)
         report = replace(report, notes=(*told, *report.notes))
     if report.findings:
         report, mended = check_remedy(report, case)
-        if apply is not None:
-            _save(mended, apply, report)
-    return with_gradients(report, case) if gradients else unasked(report, network)
+        _save(mended, how.apply, report)
+    return with_gradients(report, case) if how.gradients else unasked(report, network)
 
 
-def _verify_keras(
-    network: KerasNetwork,
-    model: Any,
-    golden: Samples | None,
-    seed: int,
-    placement: str | None,
-    apply: str | Path | None,
-    source: str | Path | None,
-) -> Report:
+@_verify.register(KerasNetwork)
+def _(network: KerasNetwork, model: Any, how: _How) -> Report:
     from porter.jobs.graphs.mending import check_legacy_remedy
     from porter.jobs.graphs.verify import examine_legacy
 
-    check_unplaced(placement)
-    report, judged = examine_legacy(network, model, samples=golden, seed=seed, source=source)
+    if not hasattr(model, "inputs"):  # its own class shows no layers
+        called = verify_function(network, _as_function(model), golden=how.golden, seed=how.seed, rows=how.rows)
+        return _unshown(called, how.gradients)
+    check_unplaced(how.placement)
+    report, judged = examine_legacy(network, model, golden=how.golden, seed=how.seed, source=how.source)
     if report.findings:
-        report, mended = check_legacy_remedy(report, network, model, judged, seed)
-        if apply is not None:
-            _save(mended, apply, report)
-    return report
+        report, mended = check_legacy_remedy(report, network, model, judged, how.seed)
+        _save(mended, how.apply, report)
+    return without_gradients(report, OF_CHAINS) if how.gradients else report
 
 
-def _save(mended: Any, path: str | Path, report: Report) -> None:
+def _save(mended: Any, path: str | Path | None, report: Report) -> None:
+    """Write the mended port, where somebody wants it."""
+    if path is None:
+        return
     if mended is None or report.after_remedy != "parity":
         raise UnbuildableError(
             f"{path} is not written",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from porter.errors import UsageError
 from porter.examination.probes import draw_rows
 from porter.formats import read
+from porter.formats.samples import Samples, load_samples
 from porter.jobs.saving import check_output
 from porter.network import Network
 from porter.network.graph import KerasNetwork
@@ -59,36 +63,66 @@ def port(
     output = Path(output)
     check_output(output, force=force)
     network = as_network(legacy, read_options)
-    if isinstance(network, KerasNetwork):
-        from porter.jobs.gradients import OF_CHAINS, without_gradients
-        from porter.jobs.graphs.port import port_legacy
-
-        chosen = {"force": force, "dtype": dtype, "seed": seed, "placement": placement, "samples": samples}
-        report = port_legacy(network, output, **chosen)
-        return without_gradients(report, OF_CHAINS) if gradients else report
+    golden = load_samples(samples, network)
     # TensorFlow only now, so that a file that cannot be read is refused at once.
     from porter.jobs.job import Job, compare_models, save
     from porter.jobs.verify import verify
     from porter.ports.keras.build import build
 
     model = build(network, placement=placement, dtype=dtype)
+    how: dict[str, Any] = {"samples": golden, "seed": seed, "search": search, "placement": placement}
 
     def judge(candidate: Any) -> Report:
-        how: dict[str, Any] = {"samples": samples, "seed": seed, "search": search, "gradients": gradients}
-        return verify(network, candidate, placement=placement, **how)
+        return verify(network, candidate, gradients=gradients, **how)
 
     options = {"placement": placement, "dtype": dtype, "samples": _named(samples), "seed": seed, "search": search}
-    limits = None if placement == "outside" else network.input_range
-    rows = draw_rows(limits, network.widths[0], ROWS, np.random.default_rng(seed))
+    again = _again(network, model, options, golden)
     job = Job(
         network,
         model,
-        options | dict(network.declarations),
+        {**again.options, **network.declarations},
         judge,
-        lambda reloaded: compare_models(model, reloaded, [rows]),
-        f"the outputs of {len(rows)} rows",
+        lambda reloaded: compare_models(model, reloaded, again.feeds()),
+        again.compared,
     )
     return save(job, judge(model), output, force=force)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What a saved port is held against once it is loaded again.
+
+    Attributes:
+        feeds: draws (rows, ...) for each input.
+        compared: what is looked at beside the weights.
+        options: what the record says of how the port was made.
+    """
+
+    feeds: Callable[[], Sequence[NDArray[Any]]]
+    compared: str
+    options: Mapping[str, Any]
+
+
+@singledispatch
+def _again(network: Network, model: Any, options: Mapping[str, Any], golden: Samples | None) -> _Again:
+    del model, golden
+    limits = None if options["placement"] == "outside" else network.input_range
+    rows = draw_rows(limits, network.widths[0], ROWS, np.random.default_rng(options["seed"]))
+    return _Again(lambda: [rows], f"the outputs of {len(rows)} rows", options)
+
+
+@_again.register(KerasNetwork)
+def _(network: KerasNetwork, model: Any, options: Mapping[str, Any], golden: Samples | None) -> _Again:
+    from porter.examination.graphs.feeds import draw_feeds
+    from porter.ports.keras.graph import read_graph
+
+    def feeds() -> Sequence[NDArray[Any]]:
+        rng, like = np.random.default_rng(options["seed"] + 1), None if golden is None else golden.inputs
+        return list(draw_feeds(network, read_graph(model), None, rng, like).values())
+
+    recorded = {name: options[name] for name in ("dtype", "seed")}
+    replaced = {"replaced": sorted(network.replacements)} if network.replacements else {}
+    return _Again(feeds, "in the outputs", recorded | replaced)
 
 
 def as_network(legacy: Network | str | Path, read_options: Mapping[str, Any]) -> Network:

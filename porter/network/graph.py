@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
 from porter.network import Network
+from porter.network.network import Rows
 
 Array = NDArray[Any]
 
@@ -55,7 +56,8 @@ class KerasLayer:
         operation: what computes it: the name of a builder of ``porter.ports.keras.graph_model``.
         parameters: arguments under Keras 3 names, plain data.
         weights: arrays in Keras 3 layout, by Keras 3 variable name, in its order.
-        inner: the layer or layers inside a wrapper; a whole network inside TimeDistributed.
+        inner: the layer or layers inside a wrapper.
+        model: the whole network inside TimeDistributed, where there is one.
     """
 
     name: str
@@ -63,7 +65,16 @@ class KerasLayer:
     operation: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict, repr=False)
-    inner: tuple[Any, ...] = ()
+    inner: tuple[KerasLayer, ...] = ()
+    model: KerasNetwork | None = None
+
+    def every_layer(self) -> Iterator[KerasLayer]:
+        """The layer, and those inside it."""
+        yield self
+        for layer in self.inner:
+            yield from layer.every_layer()
+        if self.model is not None:
+            yield from self.model.every_layer()
 
 
 @dataclass(frozen=True)
@@ -119,9 +130,22 @@ class KerasNetwork(Network):
         has_weights: False for an architecture alone.
     """
 
+    form: ClassVar[str] = "a graph of Keras layers"
+
     era: Era = Era((2,), None)
     inputs: tuple[KerasInput, ...] = ()
     calls: tuple[KerasCall, ...] = ()
     outputs: tuple[Ref, ...] = ()
     replacements: Mapping[str, Any] = field(default_factory=dict)
     has_weights: bool = True
+
+    @property
+    def row_shapes(self) -> tuple[Rows, Rows]:
+        """What a row of each input looks like; of the outputs the file says nothing."""
+        return tuple(each.shape for each in self.inputs), (None,) * len(self.outputs)
+
+    def every_layer(self) -> Iterator[KerasLayer]:
+        """The layers, those inside wrappers too."""
+        layers: Any = self.layers
+        for layer in layers:
+            yield from layer.every_layer()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ Array = NDArray[Any]
 GAINS = "Gains"
 """Name of the scaling behind all transforms, which multiplies physical outputs."""
 Evidence = Literal["shape", "samples", "declared", "assumed", "contradicted"]
+Rows = tuple[tuple[int | None, ...] | None, ...]
+"""The shape of a row of each input or output; None for a length, or for a whole shape, that is not known."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Dense:
     bias: Array | None
     activation: Activation
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """How many numbers of a row it takes, and how many it gives."""
+        inputs, units = self.kernel.shape
+        return inputs, units
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -72,6 +80,11 @@ class Scaling:
     scale: Array
     offset: Array
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """How many numbers of a row it takes, and how many it gives."""
+        return len(self.scale), len(self.scale)
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -79,6 +92,11 @@ class Transform:
 
     name: str
     functions: tuple[str, ...]
+
+    @property
+    def width(self) -> tuple[int, int]:
+        """How many numbers of a row it takes, and how many it gives."""
+        return len(self.functions), len(self.functions)
 
 
 @dataclass(frozen=True)
@@ -97,6 +115,11 @@ class Extremes:
     greatest: Array
     tolerance: Array
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """How many numbers of a row it takes, and how many it gives."""
+        return len(self.least), len(self.least)
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -112,6 +135,11 @@ class Ensemble:
     members: int
     rule: str
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """How many numbers of a row it takes, and how many it gives."""
+        return self.members, 1
+
 
 Layer = Dense | Scaling | Transform | Extremes | Ensemble
 
@@ -121,7 +149,8 @@ class Network:
     """A legacy network, read.
 
     Attributes:
-        name: for people; the stem of the file.
+        form: how its layers stand to each other, for people.
+        name: of the network, for people; the stem of the file.
         family: whose formula it follows; key of the registry of families.
         source: the arrays as stored.
         layers: in order of computation: (Transform_in,) (Norm_in,) Layer1 .. LayerN (, Norm_out) (, Transform_out)
@@ -130,6 +159,8 @@ class Network:
         declarations: what the user declared, as plain data, for the legacy program to interpret by itself.
         input_range: (n, 2) documented minimum and maximum of each input of the first layer of the list, or None.
     """
+
+    form: ClassVar[str] = "a chain of dense layers"
 
     name: str
     family: str
@@ -149,6 +180,17 @@ class Network:
             if layer.name == name:
                 return layer
         raise KeyError(f"no layer {name!r}; the network has {', '.join(layer.name for layer in self.layers)}")
+
+    @property
+    def end_widths(self) -> tuple[int, int]:
+        """Number of inputs and of outputs, the transforms and scalings included."""
+        return self.layers[0].width[0], self.layers[-1].width[1]
+
+    @property
+    def row_shapes(self) -> tuple[Rows, Rows]:
+        """What a row of each input, and of each output, looks like."""
+        inputs, outputs = self.end_widths
+        return ((inputs,),), ((outputs,),)
 
     @property
     def dense_layers(self) -> tuple[Dense, ...]:

@@ -42,15 +42,13 @@ def _carried(network: KerasNetwork) -> Iterator[tuple[str, int]]:
 
 
 def _hands_on(layer: Any) -> bool:
-    if isinstance(layer, KerasNetwork):
-        return False
     return layer.operation in MOVES or layer.parameters.get("mode") == "Concatenate"
 
 
 def _rows_of_tables(layer: Any) -> int | None:
     """How many words an Embedding knows, or those inside TimeDistributed."""
-    if isinstance(layer, KerasNetwork):
-        return min(words_of(layer).values(), default=None)
+    if layer.model is not None:
+        return min(words_of(layer.model).values(), default=None)
     if layer.operation == "TimeDistributed":
         return _rows_of_tables(layer.inner[0])
     key = {"Embedding": "rows", "CategoryEncoding": "tokens"}.get(layer.operation)

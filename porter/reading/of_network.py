@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
+
 from porter.examination.domain import port_limits
 from porter.formats.samples import Samples
 from porter.network import Network
@@ -23,8 +25,17 @@ def reading_of(network: Network, program: Program, golden: Samples | None) -> Re
     """
     if golden is None:
         return unproven(network.claims)
-    if isinstance(network, KerasNetwork):
-        from porter.reading.graphs import check_legacy_reading
+    return _by_samples(network, program, golden)
 
-        return check_legacy_reading(network, golden)
+
+@singledispatch
+def _by_samples(network: Network, program: Program, golden: Samples) -> Reading:
     return check_reading(program, network.claims, golden, port_limits(program, outside=False))
+
+
+@_by_samples.register(KerasNetwork)
+def _(network: KerasNetwork, program: Program, golden: Samples) -> Reading:
+    from porter.reading.graphs import check_legacy_reading
+
+    del program
+    return check_legacy_reading(network, golden)

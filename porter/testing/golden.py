@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -279,9 +280,14 @@ def _several(arrays: Mapping[str, Array], key: str) -> tuple[Array, ...]:
     return tuple(arrays[name] for name in names)
 
 
+@singledispatch
 def _view(network: Network, model: Any, placement: str | None) -> View:
-    if isinstance(network, KerasNetwork):
-        from porter.testing.recorded_graphs import view_legacy
-
-        return view_legacy(network, model)
     return view_chain(network, model, placement)
+
+
+@_view.register(KerasNetwork)
+def _(network: KerasNetwork, model: Any, placement: str | None) -> View:
+    from porter.testing.recorded_graphs import view_legacy
+
+    del placement
+    return view_legacy(network, model)

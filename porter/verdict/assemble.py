@@ -11,7 +11,7 @@ import numpy as np
 from porter.codes import Cause
 from porter.diagnosis.evidence import word_evidence
 from porter.diagnosis.layers import Diagnosis
-from porter.examination.compare import Comparison
+from porter.examination.judged import JudgedStep
 from porter.reading.check import Reading
 from porter.reading.held import Held, held_finding, note_of_held
 from porter.report.model import Finding, LayerRow, Verdict
@@ -112,11 +112,7 @@ def _contradiction(cause: Cause, rows: Sequence[LayerRow]) -> Finding:
 
 
 def name_finding(
-    cause: Cause,
-    names: tuple[str, ...],
-    shown: Comparison | None = None,
-    weights_differ: int = 0,
-    diagnosis: Diagnosis | None = None,
+    cause: Cause, names: tuple[str, ...], shown: JudgedStep | None = None, diagnosis: Diagnosis | None = None
 ) -> Finding:
     """A cause as the report has it.
 
@@ -124,43 +120,37 @@ def name_finding(
         cause: what is wrong.
         names: of the port's layers concerned.
         shown: the step that showed it, as it was judged; None for a mistake of structure.
-        weights_differ: how many of its exposed weights are not the cast of the file's.
         diagnosis: what was found there.
     """
+    evidence = cause.detail
+    if shown is not None:
+        evidence = word_evidence(shown.comparison, shown.weights_differ, diagnosis, cause.detail)
     return Finding(
         code=cause.code,
         layer=cause.layer,
         port_layer=names,
         message=f"{cause.layer}: {cause.message}",
-        evidence=cause.detail if shown is None else word_evidence(shown, weights_differ, diagnosis, cause.detail),
+        evidence=evidence,
         remedy=cause.remedy,
         certain=diagnosis is None or (diagnosis.is_explained and not diagnosis.twins),
     )
 
 
-def compared_row(
-    layer: str,
-    names: tuple[str, ...],
-    verdict: str,
-    found: Comparison,
-    *,
-    dtype: str,
-    cumulative: float | None,
-    would_show: tuple[str, ...] = (),
-) -> LayerRow:
+def compared_row(one: JudgedStep) -> LayerRow:
     """The row of a step that was compared."""
+    found = one.comparison
     return LayerRow(
-        layer=layer,
-        port_layer=names,
-        verdict=verdict,
+        layer=one.name,
+        port_layer=one.names,
+        verdict=one.verdict,
         isolated=found.error,
-        cumulative=cumulative,
+        cumulative=one.cumulative,
         allowed=found.allowed,
         where=found.where,
         elements=found.elements,
         exceeding=found.exceeding,
         rtol=found.rtol,
-        dtype=dtype,
+        dtype=one.precision.compute,
         power=found.coarseness if np.isfinite(found.coarseness) else None,
-        would_show=would_show,
+        would_show=one.would_show,
     )

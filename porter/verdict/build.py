@@ -57,35 +57,23 @@ def build_report(
 
 
 def _row(case: Case, one: Judged) -> LayerRow:
-    found, block = one.comparison, one.pair.block
-    if block is None or one.verdict == "uncompared":
+    if one.pair.block is None or one.verdict == "uncompared":
         outside = case.placement == "outside" and isinstance(one.pair.step, Scaling)
-        names = _folded_names(case, one) if block is None else block.names
+        names = _folded_names(case, one) if one.pair.block is None else one.names
         return LayerRow(
             one.name, names, one.verdict, where="declared outside the port" if outside else one.reason or None
         )
-    return compared_row(
-        one.name,
-        block.names,
-        one.verdict,
-        found,
-        dtype=block.precision.compute,
-        cumulative=one.cumulative,
-        would_show=one.would_show,
-    )
+    return compared_row(one)
 
 
 def _folded_names(case: Case, one: Judged) -> tuple[str, ...]:
     if not one.verdict.startswith("folded into "):
         return ()
-    block = case[one.verdict.removeprefix("folded into ")].pair.block
-    return block.names if block is not None else ()
+    return case[one.verdict.removeprefix("folded into ")].names
 
 
 def _finding(case: Case, named: Named) -> Finding:
-    one, block = named.judged, case[named.cause.layer].pair.block
-    names = () if block is None else block.names
-    return name_finding(named.cause, names, one.comparison, one.weights_differ, named.diagnosis)
+    return name_finding(named.cause, case[named.cause.layer].names, named.judged, named.diagnosis)
 
 
 def _open_question(case: Case) -> str | None:

@@ -79,18 +79,9 @@ def _left_out(judged: Sequence[Judged]) -> Iterator[str]:
 def _row(one: Judged) -> LayerRow:
     if one.verdict not in ("parity", "mismatch"):
         return LayerRow(one.step.name, one.names, one.verdict, cumulative=one.cumulative, where=one.reason or None)
-    return compared_row(
-        one.step.name,
-        one.names,
-        one.verdict,
-        one.comparison,
-        dtype=one.precision.compute,
-        cumulative=one.cumulative,
-        would_show=one.would_show,
-    )
+    return compared_row(one)
 
 
 def _finding(judged: Sequence[Judged], named: Named) -> Finding:
-    one = named.judged
     target = next(other for other in judged if other.step.name == named.cause.layer)
-    return name_finding(named.cause, target.names, one.comparison, one.weights_differ, named.diagnosis)
+    return name_finding(named.cause, target.names, named.judged, named.diagnosis)

@@ -32,11 +32,11 @@ def collect_pictures(case: Case, named: Sequence[Named]) -> dict[str, Any]:
     for one in named:
         if one.diagnosis is None:
             continue
-        _add_pictures(pictures, one)
+        _add_pictures(pictures, case, one)
     return pictures
 
 
-def _add_pictures(pictures: dict[str, Any], named: Named) -> None:
+def _add_pictures(pictures: dict[str, Any], case: Case, named: Named) -> None:
     diagnosis, judged = named.diagnosis, named.judged
     assert diagnosis is not None
     if diagnosis.is_explained:
@@ -45,7 +45,7 @@ def _add_pictures(pictures: dict[str, Any], named: Named) -> None:
         pictures["kernels"][judged.name] = {"stored": Stored.of(judged.step).kernel, "found": diagnosis.kernel}
     if named.cause.code.startswith("activation"):
         z = np.linspace(-4, 4, 161)
-        block = judged.pair.block
+        block = case[judged.name].pair.block
         tail = block.tail if block is not None else None
         if tail is not None:
             units = judged.step.width[1]

@@ -36,6 +36,11 @@ class Ensemble:
     rule: str = PLAIN
     dtype: Any = np.float64
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """(inputs, outputs)."""
+        return self.members, 1
+
     def __call__(self, x: Array) -> LayerTrace:
         """(rows, members) to (rows, 1)."""
         y = x.astype(self.dtype, copy=False)

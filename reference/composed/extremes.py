@@ -40,6 +40,11 @@ class Extremes:
     dtype: Any = np.float64
     flag: Array | None = None
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """(inputs, outputs)."""
+        return len(self.least), len(self.least)
+
     def __call__(self, x: Array) -> LayerTrace:
         """(rows, n) to (rows, n)."""
         y = x.astype(self.dtype, copy=False)
@@ -65,12 +70,12 @@ class Extremes:
 
     def probes(self) -> Array:
         """(rows, n) on either side of every limit."""
-        width = self.greatest - self.least
-        reach = np.where(self._reach > 0, self._reach, width / 100)
+        span = self.greatest - self.least
+        reach = np.where(self._reach > 0, self._reach, span / 100)
         below = [self.least - share * reach for share in (4.0, 1.5, 1.1, 0.9, 0.5, 0.1)]
         above = [self.greatest + share * reach for share in (0.1, 0.5, 0.9, 1.1, 1.5, 4.0)]
-        inside = [self.least + share * width for share in (0.0, 0.01, 0.3, 0.7, 0.99, 1.0)]
-        return np.array([*below, *inside, *above, self.least - 3 * width, self.greatest + 3 * width])
+        inside = [self.least + share * span for share in (0.0, 0.01, 0.3, 0.7, 0.99, 1.0)]
+        return np.array([*below, *inside, *above, self.least - 3 * span, self.greatest + 3 * span])
 
 
 def _rounding(

@@ -37,6 +37,11 @@ class Scaling:
     inverse: bool = False
     dtype: Any = np.float64
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """(inputs, outputs)."""
+        return len(self.first), len(self.first)
+
     def __call__(self, x: Array) -> LayerTrace:
         """(rows, n) to (rows, n)."""
         x = x.astype(self.dtype, copy=False)

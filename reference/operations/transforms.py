@@ -48,6 +48,11 @@ class Transform:
     functions: tuple[str, ...]
     dtype: Any = np.float64
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """(inputs, outputs)."""
+        return len(self.functions), len(self.functions)
+
     def __call__(self, x: Array) -> LayerTrace:
         """(rows, n) to (rows, n)."""
         outputs = np.array(x, dtype=self.dtype)

@@ -89,15 +89,7 @@ def _scaled_members(own: Array, dtype: Any) -> Dense:
 
 
 def _bounds(arrays: Mapping[str, Array], last: Any, dtype: Any) -> Extremes:
-    width = _width(last)
+    width = last.width[1]
     given = [arrays["Bounds/least"], arrays["Bounds/greatest"], np.abs(arrays.get("Bounds/tolerance", np.inf))]
     least, greatest, tolerance = (np.broadcast_to(np.asarray(each, np.float64).reshape(-1), (width,)) for each in given)
     return Extremes("Extremes", ("",), least, greatest, tolerance, dtype)
-
-
-def _width(step: Any) -> int:
-    if isinstance(step, Dense):
-        return step.width[1]
-    if isinstance(step, Ensemble):
-        return 1
-    return len(step.functions) if isinstance(step, Transform) else len(step.first)

@@ -6,10 +6,11 @@ import re
 
 import pytest
 
+from porter.formats.keras_legacy.entries import WRAPPERS
 from porter.formats.keras_legacy.later_layers import REFUSED
 from porter.formats.keras_legacy.operations import OPERATIONS
 from porter.formats.keras_legacy.table import TABLE
-from porter.formats.keras_legacy.walk import CODE, WRAPPERS
+from porter.formats.keras_legacy.walk import CODE
 
 CELLS = {"GRUCell", "LSTMCell", "SimpleRNNCell"}
 BASES = {"AbstractRNNCell", "Layer", "Wrapper"}

@@ -385,9 +385,9 @@ def test_long_sequences_in_a_saved_model(tmp_path, kind):
 
 def test_without_the_walk_long_sequences_stay_open(tmp_path, monkeypatch):
     """Negative control: the bound that is carried along them says nothing."""
-    from porter.exports import judge
+    from porter.exports import judged
 
-    monkeypatch.setattr(judge, "_along_the_cell", lambda walked: None)
+    monkeypatch.setattr(judged, "_along_the_cell", lambda walked: None)
     report = porter.export(long_sequences(tmp_path / "old.h5", "LSTM"), tmp_path / "a", to="saved_model")
     assert report.verdict == "inconclusive"
     assert "the states after its time steps are hidden" in report.layers[1].where

@@ -10,7 +10,7 @@ import pytest
 
 import porter
 from porter.errors import OutputExistsError, UnbuildableError, UsageError
-from porter.exports.like import aligned, changes, write_like
+from porter.exports.like import aligned, changes, put
 from porter.formats.programs import build_program
 from reference.activations import Activation
 from tests.exports.networks import ACTIVATIONS, write_hdf5
@@ -230,15 +230,15 @@ def test_a_written_file_with_a_mistake_is_a_mismatch(tmp_path, monkeypatch):
     import porter.jobs.export as job
 
     file = write_hdf5(tmp_path / "small_Lrc_aaNN.h5")
-    true = job.write_like
+    true = job.put
 
-    def wrong(network, legacy, draft, *, outside=None):
-        count = true(network, legacy, draft, outside=outside)
+    def wrong(changed, legacy, draft):
+        count = true(changed, legacy, draft)
         with h5py.File(draft, "r+") as opened:
             opened["Weights/Layer2"][...] = opened["Weights/Layer2"][()].T
         return count
 
-    monkeypatch.setattr(job, "write_like", wrong)
+    monkeypatch.setattr(job, "put", wrong)
     report = porter.export(porter.read(file), tmp_path / "back.h5", like=file)
     assert report.verdict == "mismatch" and not (tmp_path / "back.h5").exists()
     assert [(each.code, each.layer) for each in report.findings] == [("kernel.transposed", "Layer2")]
@@ -265,9 +265,10 @@ def test_all_sensor_networks_come_back_byte_for_byte(real, tmp_path):
         moved = tuned_everywhere(network)
         assert changes(aligned(as_float32(network), network), network) == {}
         # There and back again through every array: each is written, and written as it was.
-        write_like(moved, network, tmp_path / file.name)
+        put(changes(aligned(moved, network), network), network, tmp_path / file.name)
         assert raw(tmp_path / file.name) != raw(file)
-        write_like(network, porter.read(tmp_path / file.name), tmp_path / f"again_{file.name}")
+        there = porter.read(tmp_path / file.name)
+        put(changes(aligned(network, there), there), there, tmp_path / f"again_{file.name}")
         assert raw(tmp_path / f"again_{file.name}") == raw(file)
         samples = np.load(file.with_name(file.stem + "_samples.npz"))
         assert np.allclose(

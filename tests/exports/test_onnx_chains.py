@@ -221,15 +221,15 @@ def test_a_missing_package_is_one_line_with_the_command():
 
 
 def test_the_optimizations_are_held_against_the_bound(square, tmp_path, monkeypatch):
-    from porter.ports import onnx_file
+    from porter.ports import onnx_runner
 
     path = onnx_files.write(square, tmp_path / "a.onnx")
     assert any("the same bits" in note for note in porter.verify(square, path, search=False).notes)
-    usual = onnx_file._Runner.whole
-    monkeypatch.setattr(onnx_file._Runner, "whole", lambda self, given: [y * 1.01 for y in usual(self, given)])
+    usual = onnx_runner.Runner.whole
+    monkeypatch.setattr(onnx_runner.Runner, "whole", lambda self, given: [y * 1.01 for y in usual(self, given)])
     report = porter.verify(square, path, search=False)
     assert [finding.code for finding in report.findings] == ["call.overridden"]
-    monkeypatch.setattr(onnx_file._Runner, "whole", lambda self, given: [y * (1 + 2e-7) for y in usual(self, given)])
+    monkeypatch.setattr(onnx_runner.Runner, "whole", lambda self, given: [y * (1 + 2e-7) for y in usual(self, given)])
     report = porter.verify(square, path, search=False)
     assert report.verdict == "parity" and any("within the end-to-end bound" in note for note in report.notes)
 

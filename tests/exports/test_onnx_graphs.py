@@ -235,11 +235,11 @@ def test_a_long_sequence_is_judged_a_time_step_at_a_time(tmp_path, edit):
 
 def test_without_the_states_its_bound_says_nothing(tmp_path, monkeypatch):
     """Negative control: so it would be if the layers were compared as wholes."""
-    from porter.exports import judge
+    from porter.exports import judged
     from porter.ports import onnx_file
 
     monkeypatch.setattr(onnx_file._Reader, "_cells", lambda self: {})
-    monkeypatch.setattr(judge, "_along_the_cell", lambda walked: None)
+    monkeypatch.setattr(judged, "_along_the_cell", lambda walked: None)
     network = porter.read(long_lstm(tmp_path / "a.h5"))
     report = porter.verify(network, onnx_files.write(network, tmp_path / "a.onnx"))
     assert report.verdict == "inconclusive" and "the bound says nothing" in report.layers[0].where
@@ -298,7 +298,7 @@ def test_layers_are_fed_with_wide_numbers_of_their_own(tmp_path, monkeypatch):
         raise porter.PortError("alone")
 
     monkeypatch.setattr(FilePairing, "_alone", refuse)
-    monkeypatch.setattr("porter.exports.judge.enlarge", lambda *given: [])
+    monkeypatch.setattr("porter.exports.row_sets.enlarge", lambda *given: [])
     assert porter.verify(network, path).verdict == "inconclusive"  # so only they show it, and larger inputs
 
 

@@ -123,7 +123,9 @@ def test_an_operation_that_one_runtime_has_wrong(square, tmp_path, monkeypatch):
         def _run(self, x):
             return (np.tanh(x) * np.float32(1.0001),)
 
-    monkeypatch.setattr(onnx_file, "_evaluator", lambda made, *, optimized: ReferenceEvaluator(made, new_ops=[Tanh]))
+    monkeypatch.setattr(
+        onnx_file, "evaluator_session", lambda made, *, optimized: ReferenceEvaluator(made, new_ops=[Tanh])
+    )
     report = verify(square, onnx_files.write(square, tmp_path / "a.onnx"), "onnx-reference")
     assert [one.verdict for one in report.witnesses] == ["parity", "mismatch"] and report.verdict == "mismatch"
     assert "as onnx-reference runs it" in report.findings[0].message

@@ -11,7 +11,6 @@ import pytest
 import porter
 from porter.errors import PorterError
 from porter.formats.programs import build_program
-from porter.formats.samples import end_widths
 from tests.formats.test_families import MADE
 
 WORDS = (
@@ -54,7 +53,7 @@ def test_damage_is_refused_or_harmless(family, tmp_path):
             try:
                 network = porter.read(path)
                 with np.errstate(all="ignore"):
-                    build_program(network)(np.zeros((2, end_widths(network)[0])))
+                    build_program(network)(np.zeros((2, network.end_widths[0])))
             except PorterError:
                 refused += 1
             file.write_bytes(sound)

@@ -19,7 +19,6 @@ from reference.operations.dense import Dense
 from reference.operations.elementwise import Elementwise
 from reference.operations.shaping import Rearrangement, identity
 from reference.operations.timewise import TimewiseDense
-from reference.precision import Precision
 from reference.trace import Program, chain
 
 
@@ -99,20 +98,11 @@ def judged_of(case: Case, program: Program, seen_as: Chain) -> Sequence[Judged]:
 
 def _of_link(step: Any, link: Link) -> Judged:
     return Judged(
-        step, link.comparison, link.verdict, _precision(link), _names(link), link.cumulative, link.weights_differ,
-        link.reason, would_show=link.would_show,
+        step, link.verdict, link.comparison, link.cumulative, link.weights_differ, link.would_show, link.reason,
+        precision=link.precision, names=link.names,
     )  # fmt: skip
 
 
 def _of_other(step: Any, link: Link) -> Judged:
-    return Judged(
-        step, link.comparison, f"folded into {link.name}", _precision(link), _names(link), None, reason=link.reason
-    )
-
-
-def _names(link: Link) -> tuple[str, ...]:
-    return () if link.pair.block is None else link.pair.block.names
-
-
-def _precision(link: Link) -> Precision:
-    return Precision("float32", "float32") if link.pair.block is None else link.pair.block.precision
+    verdict = f"folded into {link.name}"
+    return Judged(step, verdict, link.comparison, reason=link.reason, precision=link.precision, names=link.names)

@@ -230,7 +230,9 @@ def _judge(
         except (ValueError, IndexError, TypeError):  # numbers that are none for such a step
             reason = "the port feeds it with something that it cannot take"
     if reason is not None:
-        return Judged(step, found, "uncompared", suspect.precision, suspect.layers, cumulative, reason=reason)
+        return Judged(
+            step, "uncompared", found, cumulative, reason=reason, precision=suspect.precision, names=suspect.layers
+        )
     suspect = suspect if found.exceeding else _sides_told_apart(suspect)
     differ = differing(suspect)
     suspect, found, form = _in_another_form(suspect, found, compare) if not differ else (suspect, found, "")
@@ -249,8 +251,9 @@ def _judge(
         if suspect.recurrence is not None:
             suspect.recurrence.forget()
     return Judged(
-        step, found, verdict, suspect.precision, suspect.layers, cumulative, differ, reason or "", suspect,
-        masked=masked, would_show=shown, form=form, is_far=bool(found.exceeding) and found.where.startswith(FAR),
+        step, verdict, found, cumulative, differ, shown, reason or "", precision=suspect.precision,
+        names=suspect.layers, suspect=suspect, masked=masked, form=form,
+        is_far=bool(found.exceeding) and found.where.startswith(FAR),
     )  # fmt: skip
 
 
@@ -370,7 +373,7 @@ def _compare(suspect: Suspect, compare: Compare) -> Comparison:
 def _inside(step: Any, network: KerasNetwork, model: Any, precision: Precision) -> Compare:
     """How a whole model at every time step is compared: layer by layer."""
     path = step.name.split("@")[0]
-    inner, wrapper = network.layer(path).inner[0], model.get_layer(legal_name(path))  # type: ignore[union-attr]
+    inner, wrapper = network.layer(path).model, model.get_layer(legal_name(path))  # type: ignore[union-attr]
 
     def one(step: Any, fed: tuple[Array, ...], actual: Array, tensor: Any, probes: str) -> Comparison:
         found = None
@@ -389,7 +392,7 @@ def _inside(step: Any, network: KerasNetwork, model: Any, precision: Precision) 
 def _unpaired(step: Any, pair: Pair, precision: Precision) -> Judged:
     """A step that the port has no tensor for: it is part of another, or left out."""
     verdict = f"folded into {pair.folded_into}" if pair.folded_into else "uncompared"
-    return Judged(step, Comparison(), verdict, precision, pair.names, None, reason=ABSENT)
+    return Judged(step, verdict, reason=ABSENT, precision=precision, names=pair.names)
 
 
 def _no_bound(step: Any) -> str | None:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from porter.examination.compare import Comparison
 from porter.examination.graphs.judged import Judged
 from porter.ports.keras.graph import PortGraph
 from reference.composed.normalized import fold_normalization
@@ -35,9 +34,7 @@ class Folded:
         for step in program.steps:
             if step.name in self.hosts:
                 host = found[self.hosts[step.name]]
-                every.append(
-                    Judged(step, Comparison(), f"folded into {host.step.name}", host.precision, host.names, None)
-                )
+                every.append(Judged(step, f"folded into {host.step.name}", precision=host.precision, names=host.names))
             else:
                 every.append(found[step.name])
         return tuple(every)

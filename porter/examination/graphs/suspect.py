@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -182,10 +182,6 @@ class Suspect:
     def layer(self) -> str:
         """The port's layer that computes it, or the file's name of it."""
         return self.layers[-1] if self.layers else self.name
-
-    def rewired(self, sources: Sequence[str]) -> Any:
-        """The step on other inputs."""
-        return replace(self.step, inputs=tuple(sources))
 
 
 def _outside(actual: Array) -> Comparison:

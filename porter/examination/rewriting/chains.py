@@ -13,8 +13,6 @@ from porter.examination.probes import steered_rows, wide_rows
 from porter.examination.rewriting.gauges import NEARLY_ALL, Found, find_units
 from porter.examination.rewriting.spans import Pieces, Span
 from porter.ports.blocks import Block
-from reference.composed.ensemble import Ensemble
-from reference.composed.extremes import Extremes
 from reference.composed.folding import fold
 from reference.composed.rewriting import HOMOGENEOUS, Units, amplitude_of, coarsest_unit, entered, is_absorbed, merge
 from reference.operations.dense import Dense
@@ -131,7 +129,7 @@ class _Search:
 
     def _probes(self, step: Any, *, is_first: bool) -> Array:
         if not isinstance(step, Dense):
-            return self._rows[:256] if is_first else wide_rows(_columns(step), self._rng)
+            return self._rows[:256] if is_first else wide_rows(step.width[0], self._rng)
         first = step.orientation == "units-first"
         kernel = np.asarray(step.weights.T if first else step.weights, np.float64)
         bias = None if step.bias is None else np.asarray(step.bias, np.float64).reshape(-1)
@@ -189,14 +187,6 @@ def _strangeness(step: Any, units: Units) -> int:
     if isinstance(step, Dense) and not is_absorbed(step, units):
         return 3
     return 2 if units.offset.any() or (np.abs(units.scale) != 1).any() else 1
-
-
-def _columns(step: Any) -> int:
-    if isinstance(step, Extremes):
-        return len(step.least)
-    if isinstance(step, Ensemble):
-        return step.members
-    return len(step.functions) if hasattr(step, "functions") else len(step.first)
 
 
 def _groups(steps: Sequence[Any], position: int) -> Iterator[tuple[Any, ...]]:

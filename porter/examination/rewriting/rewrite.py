@@ -112,7 +112,7 @@ def _judge(link: Link, traces: Traces, on_probes: OnProbes) -> Iterator[Judged]:
         if step is owner:
             yield _best(link, traces, on_probes)
         else:
-            yield Judged(step, Pair(step, None), f"folded into {owner.name}")
+            yield Judged(step, f"folded into {owner.name}", pair=Pair(step, None))
 
 
 def _best(link: Link, traces: Traces, on_probes: OnProbes) -> Judged:
@@ -152,7 +152,7 @@ def _judge_as(step: Any, link: Link, traces: Traces, on_probes: OnProbes) -> Jud
         judge_values(step, block.fed(tensors[block.entry]), tensors[block.leaving], block.precision, probes)
         for probes, tensors in traces
     )
-    one = Judged(step, Pair(link.owner, block), "uncompared", rewritten=_describe(step, link))
+    one = Judged(step, "uncompared", pair=Pair(link.owner, block), rewritten=_describe(step, link))
     return on_probes(one, found, np.random.default_rng(0), fed[-ORDINARY:], link.entering.reach)
 
 

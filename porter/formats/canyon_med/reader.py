@@ -20,12 +20,11 @@ from porter.formats import scalings
 from porter.formats.folders import OpenedFolder, open_folder
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions, one_a_layer
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.network import Claim, Dense, Ensemble, Layer, Network
 from porter.network.activations import format_activation, parse_activation
 from porter.network.weight_file import WeightFile
 from reference.programs import canyon_med
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -251,13 +250,7 @@ def _claims(dense: Sequence[Dense], spelt: Sequence[str | None], members: Sequen
     return claims
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return canyon_med.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "dtype")
+program = program_of(canyon_med.program, "activation", "output_activation", "dtype")
 
 READER = Family(
     FAMILY,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,13 +18,12 @@ from porter.formats.fixed import Formula, Stored, assemble
 from porter.formats.listed import check_end
 from porter.formats.opened import OpenedFile
 from porter.formats.options import HIDDEN, OUTPUT, ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import is_text, numbers, read_lines
 from porter.formats.wired import named_layers
 from porter.network import Network
 from porter.network.weight_file import WeightFile
 from reference.programs import connections
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -169,13 +168,7 @@ def _check_starts(where: str, inputs: Sequence[str], outputs: Sequence[str], *, 
         )
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return connections.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "dtype")
+program = program_of(connections.program, "activation", "output_activation", "orientation", "dtype")
 
 READER = Family(
     FAMILY,

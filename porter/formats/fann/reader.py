@@ -19,12 +19,11 @@ from porter.errors import DamagedFileError, MissingMemberError, TruncatedFileErr
 from porter.formats.fixed import Formula, Stored, assemble
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import count, is_text, numbers, read_lines
 from porter.network import Claim, Extremes, Network
 from porter.network.weight_file import WeightFile
 from reference.programs import fann
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -194,13 +193,7 @@ def _stored(layer: _Layer) -> Stored:
     return Stored(kernel, layer.kernel[:, -1], columns - 1, units, "units-first", activation, is_said=True)
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return fann.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "dtype")
+program = program_of(fann.program, "activation", "output_activation", "orientation", "dtype")
 
 READER = Family(
     FAMILY,

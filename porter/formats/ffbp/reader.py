@@ -6,7 +6,7 @@ Source: senbox-org/s3tbx, commit 87a854a, and snap-engine, commit 048ce3a.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +17,11 @@ from porter.errors import DamagedFileError, LayersError, OptionContradictionErro
 from porter.formats.fixed import Formula, Ranges, Stored, assemble
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import count, is_text, numbers, read_lines
 from porter.network import Claim, Network
 from porter.network.weight_file import WeightFile
 from reference.programs import ffbp
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -184,13 +183,9 @@ def departure(network: Network) -> float:
     return float(np.max(np.abs(kept - exact) / width))
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return ffbp.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "exact_activations", "dtype")
+program = program_of(
+    ffbp.program, "activation", "output_activation", "orientation", "scaling", "exact_activations", "dtype"
+)
 
 READER = Family(
     FAMILY,

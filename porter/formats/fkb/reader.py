@@ -5,7 +5,7 @@ Source: scientific-computing/FKB, commit a1c97d4: dense layers with an activatio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,11 @@ from porter.errors import DamagedFileError, MissingMemberError, TruncatedFileErr
 from porter.formats.fixed import Formula, Stored, assemble
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import count, is_text, numbers, read_lines
 from porter.network import Network
 from porter.network.weight_file import WeightFile
 from reference.programs import fkb
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -166,13 +165,7 @@ def _spelling(where: str, pair: tuple[str, str]) -> str:
     return f"leaky_relu(negative_slope={slope!r})"
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return fkb.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "dtype")
+program = program_of(fkb.program, "activation", "output_activation", "orientation", "dtype")
 
 READER = Family(
     FAMILY,

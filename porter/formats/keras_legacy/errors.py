@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from porter.errors import UnreadableError, UsageError
+from collections.abc import Mapping
+
+from porter.errors import PorterError, UnreadableError, UsageError
 
 
 class NotAModelError(UnreadableError):
@@ -51,3 +53,17 @@ class BackendQuestionError(UsageError):
 
 class ReplacementError(UsageError):
     """A replacement that fits no layer, or cannot be called."""
+
+
+def several(errors: Mapping[str, PorterError], where: str) -> PorterError:
+    """One refusal of all layers that are not read."""
+    kinds = {type(error) for error in errors.values()}
+    told = [
+        f"layer {error.what.rpartition(': layer ')[2]}" + (f" ({error.found})" if error.found else "")
+        for error in errors.values()
+    ]
+    return (kinds.pop() if len(kinds) == 1 else UnknownLayerError)(
+        f"{where}: {len(errors)} layers are not read",
+        found="\n            ".join(told),
+        remedy="give functions in their places: " + " ".join(f"--replace {path}=module:function" for path in errors),
+    )

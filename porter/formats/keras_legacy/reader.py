@@ -268,5 +268,6 @@ READER = Family(
     _read,
     program,
     write=write_arrays,
+    has_runtime=True,
     example="porter port old_model.h5 -o new.keras",
 )

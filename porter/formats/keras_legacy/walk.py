@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from porter.errors import PorterError
-from porter.formats.keras_legacy.entries import Entry, cell_of
+from porter.formats.keras_legacy.entries import MOST_AXES, RECURRENT, WRAPPERS, Entry, cell_of, input_of
 from porter.formats.keras_legacy.errors import (
     ConfigError,
     ExecutableLayerError,
@@ -16,15 +16,17 @@ from porter.formats.keras_legacy.errors import (
     UnknownLayerError,
     UnknownModeError,
     WeightsError,
+    several,
 )
 from porter.formats.keras_legacy.fields import Fields
 from porter.formats.keras_legacy.later_layers import REFUSED
+from porter.formats.keras_legacy.masks import with_mask
 from porter.formats.keras_legacy.operations import OPERATIONS, CallArguments, Place, read_arguments, translate_operation
-from porter.formats.keras_legacy.recurrent import CONV_LSTMS
-from porter.formats.keras_legacy.roles import BATCH_NORMALIZATIONS, Stored, roles_of
+from porter.formats.keras_legacy.references import Take, numbered, taken, tensors
+from porter.formats.keras_legacy.roles import Stored, roles_of
 from porter.formats.keras_legacy.spec import Spec
 from porter.formats.keras_legacy.table import TABLE, translate
-from porter.network.graph import Era, KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
+from porter.network.graph import Era, KerasCall, KerasLayer, KerasNetwork, Ref
 from porter.network.weight_file import WeightFile
 
 CODE = {
@@ -33,21 +35,9 @@ CODE = {
     "InstanceMethod": "the name of a TensorFlow method, which is not called",
     "InstanceProperty": "the name of a TensorFlow property, which is not looked up",
 }
-WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN", "SpectralNormalization")
-RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", *CONV_LSTMS)
 WITH_ARGUMENTS = (*OPERATIONS, "MultiHeadAttention")
 """Classes that take tensors and constants as arguments by name, too."""
 DEEPEST = 32
-MOST_AXES = 32
-
-KEEPS_MASK = frozenset((
-    "Activation", "ActivityRegularization", "AdditiveAttention", "AlphaDropout", "Attention", "SpatialDropout1D",
-    *BATCH_NORMALIZATIONS, "Dense", "Dropout", "ELU", "GroupNormalization", "Identity", "UnitNormalization",
-    "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU",
-    "ThresholdedReLU", "TimeDistributed", "TimeDistributedDense",
-))  # fmt: skip
-ENDS_MASK = frozenset(("Dot", "GlobalAveragePooling1D"))
-JOINS_MASKS = frozenset(("Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"))
 
 
 @dataclass(frozen=True)
@@ -146,13 +136,13 @@ class Opening:
     ) -> list[Wire]:
         """Every call once what it takes is there."""
         fields = Fields(self.where(path), config)
-        ends = self.tensors(fields.get("output_layers"), path)
-        begins = self.tensors(fields.get("input_layers"), path)
+        ends = tensors(fields.get("output_layers"), self.where(path))
+        begins = tensors(fields.get("input_layers"), self.where(path))
         if len(begins) != len(wires):
             raise GraphError(f"{self.where(path)}: {len(wires)} inputs for {len(begins)}")
         there = {(name, at): [wire] for (name, at, _), wire in zip(begins, wires, strict=True)}
         arguments: dict[tuple[str, int], CallArguments] = {}
-        waiting = self.numbered(entries, ends, arguments)
+        waiting = self.calls_of(entries, ends, arguments)
         while waiting:
             known = len(there)
             for key, (entry, takes) in list(waiting.items()):
@@ -166,7 +156,7 @@ class Opening:
                 raise GraphError(f"{self.where(path)}: {stuck} take what no layer gives, or wait for each other")
         return [self.pick(there, end, path) for end in ends]
 
-    def pick(self, there: Mapping[Any, list[Wire]], take: tuple[str, int, int], path: str) -> Wire:
+    def pick(self, there: Mapping[Any, list[Wire]], take: Take, path: str) -> Wire:
         """The tensor that a reference means."""
         name, at, tensor = take
         wires = there.get((name, at), [])
@@ -176,12 +166,12 @@ class Opening:
             raise GraphError(f"{self.where(path)}: output {tensor} of call {at} of {name!r} does not exist")
         return wires[tensor]
 
-    def numbered(
+    def calls_of(
         self,
         entries: Sequence[Entry],
-        ends: Sequence[tuple[str, int, int]],
+        ends: Sequence[Take],
         arguments: dict[tuple[str, int], CallArguments],
-    ) -> dict[tuple[str, int], tuple[Entry, list[tuple[str, int, int]]]]:
+    ) -> dict[tuple[str, int], tuple[Entry, list[Take]]]:
         """Calls by layer and number.
 
         From Keras 2 on a nested model's call 0 is its own construction, and its first call in the graph has number 1.
@@ -192,47 +182,16 @@ class Opening:
             given = [self.arguments(node, entry) for node in entry.inbound]
             arguments.update({(entry.name, at): one for at, one in enumerate(given) if one is not None})
             takes[entry.name] = [
-                self.taken(node, entry) if one is None else list(one.takes)
+                taken(node, self.where(entry.path)) if one is None else list(one.takes)
                 for node, one in zip(entry.inbound, given, strict=True)
             ]
-        meant = [*ends, *(take for nodes in takes.values() for node in nodes for take in node)]
-        numbered = {}
-        for entry in entries:
-            numbers = {at for name, at, _ in meant if name == entry.name}
-            first = 1 if entry.is_model and numbers and 0 not in numbers else 0
-            for at, node in enumerate(takes[entry.name], start=first):
-                numbered[entry.name, at] = (entry, node)
-        return numbered
+        return numbered(entries, takes, ends)
 
     def arguments(self, node: Any, entry: Entry) -> CallArguments | None:
         """What a call is given beside tensors alone, where its class takes such arguments."""
         if isinstance(node, Mapping) or (entry.kind not in WITH_ARGUMENTS and entry.path not in self.replaced):
             return None
         return read_arguments(node, self.where(entry.path))
-
-    def taken(self, node: Any, entry: Entry) -> list[tuple[str, int, int]]:
-        """The references of one call, whose further arguments must say nothing."""
-        if isinstance(node, Mapping):
-            raise UnknownModeError(f"{self.where(entry.path)}: its calls are written as Keras 3 does")
-        for one in [node] if node and isinstance(node[0], str) else node:
-            for key, value in one[3].items() if len(one) > 3 else ():
-                silent = value is None or value == [] or (isinstance(value, list) and set(map(str, value)) == {"None"})
-                if not silent and (key, value) != ("training", False):
-                    raise UnknownModeError(
-                        f"{self.where(entry.path)} is called with {key}=", found=repr(value)[:80], expected="nothing"
-                    )
-        return self.tensors(node, entry.path)
-
-    def tensors(self, value: Any, path: str) -> list[tuple[str, int, int]]:
-        """[[layer, call, tensor], ...], or one of them alone."""
-        listed = [value] if isinstance(value, list) and value and isinstance(value[0], str) else value
-        ok = isinstance(listed, list) and all(
-            isinstance(one, list) and len(one) >= 3 and isinstance(one[0], str)
-            and isinstance(one[1], int) and isinstance(one[2], int) for one in listed
-        )  # fmt: skip
-        if not ok:
-            raise ConfigError(f"{self.where(path)}: tensors", found=repr(value)[:120], expected="[[layer, 0, 0], ...]")
-        return [(one[0], one[1], one[2]) for one in listed]
 
     def call(
         self, entry: Entry, wires: Sequence[Wire], stored: Any, arguments: CallArguments | None = None
@@ -252,7 +211,7 @@ class Opening:
         name = f"{entry.path}@{self.counts[entry.path]}"
         masks = tuple(wire.mask for wire in wires)
         call = KerasCall(name, entry.path, tuple(wire.ref for wire in wires), masks, outputs_of(layer))
-        call, mask = self.with_mask(entry, layer, call)
+        call, mask = with_mask(entry, layer, call, self.era, self.where(entry.path))
         self.calls.append(call)
         return [Wire(Ref(name, index), mask if index == 0 else None) for index in range(call.outputs)]
 
@@ -379,7 +338,7 @@ class Opening:
             return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(self.layer(inner, stored),))
         part = Opening(self.source, self.era, self.replaced, by_order=self.by_order)
         network = part.network(inner.kind, inner.config, f"{entry.path}/", self.inner_group(inner, stored), inner.name)
-        return KerasLayer(entry.path, entry.kind, "TimeDistributed", inner=(network,))
+        return KerasLayer(entry.path, entry.kind, "TimeDistributed", model=network)
 
     def refuse(self, entry: Entry) -> NoReturn:
         """A class that is not on the list."""
@@ -405,42 +364,12 @@ class Opening:
         if self.refused:
             raise several(self.refused, str(self.source.path))
 
-    def with_mask(self, entry: Entry, layer: KerasLayer, call: KerasCall) -> tuple[KerasCall, Ref | None]:
-        """The call, and the mask of what it gives, by Keras' rules."""
-        masks = [mask for mask in call.masks if mask is not None]
-        own = Ref(call.name, mask=True)
-        zero = entry.kind == "Embedding" and bool(entry.config.get("mask_zero"))
-        if layer.operation != "Replaced" and (entry.kind == "Masking" or zero):
-            return replace(call, gives_mask="nonzero" if zero else "any"), own
-        if not masks or layer.operation == "Replaced" or self.ends_mask(entry.kind):
-            return call, None
-        if entry.kind in KEEPS_MASK or (entry.kind == "Softmax" and self.era.version < (2, 4)):
-            return call, call.masks[0]  # of an attention the query's
-        if layer.operation in ("Recurrent", "ConvLSTM", "Bidirectional"):
-            inner = layer.inner[0] if layer.inner else layer
-            return call, masks[0] if inner.parameters["return_sequences"] else None
-        if entry.kind in JOINS_MASKS:
-            in_time = layer.parameters.get("mode") == "Concatenate" and layer.parameters["axis"] == 1
-            if in_time and len(masks) == len(call.inputs):
-                return replace(call, gives_mask="concatenate"), own
-            if not in_time:
-                return (call, masks[0]) if len(set(masks)) == 1 else (replace(call, gives_mask="all"), own)
-        raise UnknownModeError(
-            f"{self.where(entry.path)} is a {entry.kind}, and a mask comes to it",
-            expected="no mask: Keras 2 itself refuses it here, or has the Softmax use it",
-        )
-
-    def ends_mask(self, kind: str) -> bool:
-        """Whether a class uses masks up, or lets them end: tf.keras does so at layers that know none."""
-        known = {*KEEPS_MASK, *JOINS_MASKS, *RECURRENT, *WRAPPERS, "Softmax"}
-        return kind in ENDS_MASK or (self.era.is_tf and kind not in known)
-
     def input_entries(self, kind: str, config: Any, path: str) -> list[tuple[str, Entry | None]]:
         """The inputs of a model: their names, and the layers that say their shapes."""
         entries = self.entries(config, path)
         if kind != "Sequential" and not isinstance(config, list):
             by_name = {entry.name: entry for entry in entries}
-            listed = self.tensors(Fields(self.where(path), config).get("input_layers"), path)
+            listed = tensors(Fields(self.where(path), config).get("input_layers"), self.where(path))
             return [(name, by_name.get(name)) for name, _, _ in listed]
         if not entries:
             raise GraphError(f"{self.source.path}: a Sequential without layers")
@@ -480,20 +409,6 @@ class Opening:
         )  # fmt: skip
 
 
-def several(errors: Mapping[str, PorterError], where: str) -> PorterError:
-    """One refusal of all layers that are not read."""
-    kinds = {type(error) for error in errors.values()}
-    told = [
-        f"layer {error.what.rpartition(': layer ')[2]}" + (f" ({error.found})" if error.found else "")
-        for error in errors.values()
-    ]
-    return (kinds.pop() if len(kinds) == 1 else UnknownLayerError)(
-        f"{where}: {len(errors)} layers are not read",
-        found="\n            ".join(told),
-        remedy="give functions in their places: " + " ".join(f"--replace {path}=module:function" for path in errors),
-    )
-
-
 def outputs_of(layer: KerasLayer) -> int:
     """How many tensors a call gives."""
     states = {"SimpleRNN": 1, "GRU": 1}
@@ -504,26 +419,3 @@ def outputs_of(layer: KerasLayer) -> int:
         both = 2 * states.get(inner["kind"], 2) if inner["return_state"] else 0
         return 1 + (layer.parameters["merge_mode"] is None) + both
     return 1
-
-
-def input_of(name: str, entry: Entry | None, where: str) -> KerasInput:
-    """An input's shape and dtype, as far as its layer says."""
-    config = entry.config if entry is not None and isinstance(entry.config, Mapping) else {}
-    shape = config.get("batch_input_shape", config.get("batch_shape"))
-    if shape is None and config.get("input_dim") is not None and (entry is None or entry.kind != "Embedding"):
-        steps = "input_length" in config
-        shape = [None, config.get("input_length"), config["input_dim"]] if steps else [None, config["input_dim"]]
-    if shape is None and entry is not None and entry.kind == "Embedding":
-        length = config.get("input_length")
-        shape = [None, *(length if isinstance(length, list) else [length])]
-    if shape is not None and not (
-        isinstance(shape, list) and 0 < len(shape) <= MOST_AXES and all(map(_is_length, shape))
-    ):
-        raise ConfigError(f"{where}: batch_input_shape", found=repr(shape)[:80], expected="a list of whole numbers")
-    dtype = config.get("dtype", config.get("input_dtype")) if entry is not None and entry.kind != "Embedding" else None
-    whole = dtype if isinstance(dtype, str) else "float32"
-    return KerasInput(name, None, whole) if shape is None else KerasInput(name, tuple(shape[1:]), whole, shape[0])
-
-
-def _is_length(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31)

@@ -25,12 +25,11 @@ from porter.formats.matlab.simulation import (
 from porter.formats.matlab.statements import Statement, split_functions, split_statements
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import is_text, numbers, read_lines
 from porter.network import Network
 from porter.network.weight_file import WeightFile
 from reference.programs import matlab
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -199,13 +198,7 @@ def _ranges(where: str, source: WeightFile, end: str) -> Ranges | None:
     return Ranges(own["xoffset"] - level / own["gain"], 1 / own["gain"], "mean-std", is_said=True)
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return matlab.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "dtype")
+program = program_of(matlab.program, "activation", "output_activation", "orientation", "scaling", "dtype")
 
 READER = Family(
     FAMILY,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,11 @@ from porter.formats.fixed import Formula, Stored, assemble
 from porter.formats.neural_fortran.records import SINGLE_DIGITS, Records, digits
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import count, is_text, numbers, read_lines
 from porter.network import Network
 from porter.network.weight_file import WeightFile
 from reference.programs import neural_fortran
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -139,13 +138,7 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     return assemble(source, layers, options, FORMULA)
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return neural_fortran.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "dtype")
+program = program_of(neural_fortran.program, "activation", "output_activation", "orientation", "dtype")
 
 READER = Family(
     FAMILY,

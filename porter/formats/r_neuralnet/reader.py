@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,13 +18,12 @@ from porter.formats.fixed import Formula, Stored, assemble
 from porter.formats.listed import NamedNumber, numbers_by_name
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import is_text, numbers
 from porter.formats.wired import named_layers
 from porter.network import Network
 from porter.network.weight_file import WeightFile
 from reference.programs import r_neuralnet
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -119,13 +118,7 @@ def _check_names(where: str, layers: Sequence[Sequence[str]]) -> None:
             )
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return r_neuralnet.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "dtype")
+program = program_of(r_neuralnet.program, "activation", "output_activation", "orientation", "dtype")
 
 READER = Family(
     FAMILY,

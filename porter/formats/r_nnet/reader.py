@@ -31,13 +31,12 @@ from porter.formats.listed import NamedNumber, numbers_by_name
 from porter.formats.npz import NpzError, names_in, read_npz
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.text import is_text, numbers
 from porter.formats.wired import named_layers
 from porter.network import Claim, Network
 from porter.network.weight_file import WeightFile
 from reference.programs import r_nnet
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -272,13 +271,7 @@ def _output(where: str, arrays: Mapping[str, Array], outputs: int) -> tuple[str,
     return ("sigmoid", True) if is_logistic else ("linear", "softmax" in flags)
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return r_nnet.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "dtype")
+program = program_of(r_nnet.program, "activation", "output_activation", "orientation", "dtype")
 
 READER = Family(
     FAMILY,

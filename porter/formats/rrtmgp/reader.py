@@ -24,14 +24,13 @@ from porter.errors import (
 from porter.formats.fixed import Formula, Ranges, Stored, assemble
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.rrtmgp.transforms import is_unscaled, with_transforms
 from porter.formats.write_back import write_arrays
 from porter.network import Network
 from porter.network.activations import parse_activation
 from porter.network.weight_file import WeightFile
 from reference.programs import rrtmgp
-from reference.trace import Program
 
 if TYPE_CHECKING:
     from porter.formats.hdf5 import Hdf5File
@@ -188,13 +187,7 @@ def _ranges(where: str, arrays: Mapping[str, Array], pair: tuple[str, ...], rule
     return Ranges(first, second, rule, is_said=True)
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return rrtmgp.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "physical", "dtype")
+program = program_of(rrtmgp.program, "activation", "output_activation", "orientation", "scaling", "physical", "dtype")
 
 READER = Family(
     FAMILY,

@@ -5,10 +5,8 @@ Source: senbox-org/s2tbx, commit 33f36f1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,11 +15,10 @@ from porter.formats.fixed import Formula, Ranges, Stored, assemble
 from porter.formats.folders import OpenedFolder, open_folder, stems
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.network import Claim, Extremes, Network
 from porter.network.weight_file import WeightFile
 from reference.programs import sl2p
-from reference.trace import Program
 
 FAMILY = "sl2p"
 FORMULA = Formula("SL2P's", "by the numbers in their names")
@@ -112,13 +109,7 @@ def _with_extremes(network: Network, width: int) -> Network:
     return replace(network, layers=(*network.layers, layer), claims=(*network.claims, claim))
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return sl2p.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "scaling", "dtype")
+program = program_of(sl2p.program, "activation", "output_activation", "orientation", "scaling", "dtype")
 
 READER = Family(
     FAMILY,

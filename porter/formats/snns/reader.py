@@ -18,14 +18,13 @@ from porter.errors import DamagedFileError, TruncatedFileError, UnknownMemberErr
 from porter.formats.fixed import Formula, Stored, assemble
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
-from porter.formats.registry import Family
+from porter.formats.registry import Family, program_of
 from porter.formats.snns.sections import CONNECTIONS, DEFAULTS, DELAYS, TYPES, UNITS, Definition, Row, divided
 from porter.formats.text import count, is_text, numbers, read_lines
 from porter.formats.wired import WiredLayer, Wires, layers_of
 from porter.network import Network
 from porter.network.weight_file import WeightFile
 from reference.programs import snns
-from reference.trace import Program
 
 Array = NDArray[Any]
 
@@ -217,13 +216,7 @@ def _stored(where: str, units: Sequence[_Unit], layer: WiredLayer) -> Stored:
     return Stored(layer.kernel, bias, inputs, size, "units-first", spelt.pop(), is_said=True)
 
 
-def program(network: Network, changes: Mapping[str, Any]) -> Program:
-    """The legacy forward pass."""
-    declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
-    return snns.program(network.source.arrays, network.source.attributes, **declared)
-
-
-PROGRAM_OPTIONS = ("activation", "output_activation", "orientation", "dtype")
+program = program_of(snns.program, "activation", "output_activation", "orientation", "dtype")
 
 READER = Family(
     FAMILY,

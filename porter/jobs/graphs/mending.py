@@ -7,7 +7,7 @@ from typing import Any
 
 from porter.examination.graphs.judged import Judged
 from porter.examination.pasting import built
-from porter.jobs.graphs.verify import verify_legacy
+from porter.jobs.graphs.verify import examine_legacy
 from porter.jobs.mending import Anew, with_remedies
 from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph_model import build_graph
@@ -27,7 +27,7 @@ def check_legacy_remedy(
     anew = Anew(built(dtype=dtype), lambda: build_graph(network, dtype=dtype))
 
     def judge(mended: Any) -> str:
-        return verify_legacy(network, mended, seed=seed, diagnosed=False).verdict
+        return examine_legacy(network, mended, seed=seed, diagnosed=False)[0].verdict
 
     return with_remedies(report, network, model, anew, judge)
 

@@ -29,7 +29,7 @@ from porter.examination.graphs.stateful import batch_rows, is_fixed
 from porter.examination.graphs.strays import find_lost_states, find_own_masks, find_structure, find_unaccounted
 from porter.examination.steadiness import own_calls
 from porter.formats.programs import build_program, follow
-from porter.formats.samples import load_samples
+from porter.formats.samples import Samples
 from porter.network.graph import KerasNetwork
 from porter.ports.keras.dictionaries import in_order
 from porter.ports.keras.graph import PortGraph, read_graph
@@ -90,20 +90,12 @@ class Examined:
         return any(one.suspect is not None and one.suspect.trained for one in self.judged)
 
 
-def verify_legacy(
-    network: KerasNetwork, model: Any, *, samples: Any = None, seed: int = 0, wide: bool = True, diagnosed: bool = True
-) -> Report:
-    """The report of ``examine_legacy`` alone; without what is wrong, where it need not be ``diagnosed``."""
-    return examine_legacy(network, model, samples=samples, seed=seed, wide=wide, diagnosed=diagnosed)[0]
-
-
 def examine_legacy(
     network: KerasNetwork,
     model: Any,
     *,
-    samples: Any = None,
+    golden: Samples | None = None,
     seed: int = 0,
-    wide: bool = True,
     diagnosed: bool = True,
     source: str | Path | None = None,
 ) -> tuple[Report, Sequence[Judged]]:
@@ -112,9 +104,8 @@ def examine_legacy(
     Args:
         network: as read, with weights.
         model: a keras.Model, by whatever names its layers go; never changed.
-        samples: recorded inputs and outputs: the path of a file, or a pair; the inputs then replace random ones.
+        golden: recorded inputs, which then replace random ones, and outputs; or None.
         seed: of the random inputs.
-        wide: whether every layer is also fed with wide random numbers of its own.
         diagnosed: whether mismatches are explained.
         source: path of the port, where it came from a file.
 
@@ -126,13 +117,12 @@ def examine_legacy(
     """
     model = in_order(model, [each.name for each in network.inputs], [ref.name for ref in network.outputs])
     graph, rng = read_graph(model), np.random.default_rng(seed)
-    golden = load_samples(samples, network)
     program = build_program(network)
     reading = reading_of(network, program, golden)
     feeds = draw_feeds(network, graph, None if golden is None else golden.inputs, rng)
     check_ends(network, graph)
     try:
-        found = _examine(network, graph, feeds, rng if wide else None)
+        found = _examine(network, graph, feeds, rng)
     except PortError:
         rows = batch_rows(model)
         if rows is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
@@ -34,7 +35,15 @@ def build(network: Network, *, placement: str = "inside", dtype: str = "float32"
         UnbuildableError: scaling that cannot be folded, or a layer that Keras' own layers cannot express.
     """
     check_choice("dtype", dtype, DTYPES)
-    if isinstance(network, KerasNetwork):
-        check_unplaced(placement)
-        return build_graph(network, dtype=dtype)
+    return _build(network, placement, dtype)
+
+
+@singledispatch
+def _build(network: Network, placement: str, dtype: str) -> Any:
     return build_chain(network, placement=placement, dtype=dtype)
+
+
+@_build.register(KerasNetwork)
+def _(network: KerasNetwork, placement: str, dtype: str) -> Any:
+    check_unplaced(placement)
+    return build_graph(network, dtype=dtype)

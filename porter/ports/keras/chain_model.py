@@ -42,7 +42,7 @@ def build_chain(network: Network, *, placement: str, dtype: str) -> Any:
     """
     layers = placed(network, placement)
     site = _Site(dtype, keras.DTypePolicy(dtype).variable_dtype)
-    inputs = keras.Input((_inputs_of(layers[0]),), name=site.name("inputs"), dtype=site.ends)
+    inputs = keras.Input((layers[0].width[0],), name=site.name("inputs"), dtype=site.ends)
     tensor = inputs
     for layer in layers:
         tensor = _builder(layer)(layer, tensor, site)
@@ -85,16 +85,6 @@ class _Site:
         for layer, arrays in self.weights:
             with np.errstate(over="ignore"):
                 layer.set_weights([array.astype(np.dtype(self.ends), copy=False) for array in arrays])
-
-
-def _inputs_of(layer: Layer) -> int:
-    if isinstance(layer, Dense):
-        return int(layer.kernel.shape[0])
-    if isinstance(layer, Extremes):
-        return len(layer.least)
-    if isinstance(layer, Ensemble):
-        return layer.members
-    return len(layer.scale) if isinstance(layer, Scaling) else len(layer.functions)
 
 
 def _build_dense(layer: Layer, tensor: Any, site: _Site) -> Any:

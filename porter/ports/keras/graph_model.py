@@ -43,7 +43,7 @@ def build_graph(network: KerasNetwork, *, dtype: str = "float32") -> Any:
         UnbuildableError: a layer that Keras' own layers cannot express.
     """
     check_choice("dtype", dtype, DTYPES)
-    if not network.has_weights and any(layer.weights == {} and needs_weights(layer) for layer in every_layer(network)):
+    if not network.has_weights and any(layer.weights == {} and needs_weights(layer) for layer in network.every_layer()):
         raise WeightsMissingError(
             f"{network.source.path} is an architecture without weights",
             expected="the weights too",
@@ -56,23 +56,9 @@ def build_graph(network: KerasNetwork, *, dtype: str = "float32") -> Any:
     return model
 
 
-def every_layer(network: KerasNetwork) -> Sequence[KerasLayer]:
-    """The layers, those inside wrappers too."""
-    found: list[KerasLayer] = []
-    pending: list[Any] = list(network.layers)
-    while pending:
-        layer = pending.pop()
-        if isinstance(layer, KerasNetwork):
-            pending += layer.layers
-        else:
-            found.append(layer)
-            pending += layer.inner
-    return found
-
-
 def keeps_states(network: KerasNetwork) -> bool:
     """Whether a layer is stateful, and every input says how many rows a batch has."""
-    wanted = any(layer.parameters.get("stateful") for layer in every_layer(network))
+    wanted = any(layer.parameters.get("stateful") for layer in network.every_layer())
     return wanted and all(each.rows is not None for each in network.inputs)
 
 

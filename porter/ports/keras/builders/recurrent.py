@@ -204,16 +204,17 @@ def time_distributed(layer: KerasLayer, site: Site) -> Apply:
     def apply(tensors: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
         del masks
         if not wrappers:
-            inner = _inside(layer.inner[0], tensors[0].shape[2:], tensors[0].dtype, site)
+            inner = _inside(layer, tensors[0].shape[2:], tensors[0].dtype, site)
             wrappers.append(layers.TimeDistributed(inner, name=name, dtype=site.policy))
         return [wrappers[0](tensors[0])]
 
     return apply
 
 
-def _inside(inner: Any, shape: Sequence[int | None], dtype: str, site: Site) -> Any:
-    if not isinstance(inner, KerasLayer):
-        return site.connect(inner, site, shape=tuple(shape), dtype=dtype)
+def _inside(wrapper: KerasLayer, shape: Sequence[int | None], dtype: str, site: Site) -> Any:
+    if wrapper.model is not None:
+        return site.connect(wrapper.model, site, shape=tuple(shape), dtype=dtype)
+    (inner,) = wrapper.inner
     apply = site.operations[inner.operation](inner, site)
     alone: list[Any] = getattr(apply, "layers", [])
     if len(alone) == 1:
