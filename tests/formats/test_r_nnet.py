@@ -159,6 +159,7 @@ def test_linear_outputs_are_declared(tmp_path):
         ('"i2->h2",0.3\n', "", MissingMemberError, "from 'i2' to 'h2'"),
         ('"b->h2",0.1\n', "", MissingMemberError, "the bias of 'h2'"),
         ('"b->h1",0.5', '"b->h1",0.5,0.6', DamagedFileError, "a name and one number"),
+        ('"b->h1",0.5', '"b->h1";0,5', DamagedFileError, "write.csv in the place of write.csv2"),
         ('"b->o",-1\n', "", MissingMemberError, "a layer without biases"),
         ('"b->h2",0.1\n', '"b->h1",0.1\n', DuplicateMemberError, "two biases of 'h1'"),
         ('"i2->h2",0.3\n', '"i1->h2",0.3\n', DuplicateMemberError, "two connections from 'i1' to 'h2'"),

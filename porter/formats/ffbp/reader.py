@@ -38,7 +38,7 @@ def matches(opened: OpenedFile) -> bool:
     if not is_text(opened):
         return False
     with opened.path.open("rb") as stream:
-        return b"\n#planes=" in stream.read(SEARCHED)
+        return re.search(rb"[\r\n]#planes=", stream.read(SEARCHED)) is not None
 
 
 def read(opened: OpenedFile, options: ReadOptions) -> Network:
