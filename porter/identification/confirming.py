@@ -60,6 +60,7 @@ class Alternative:
         row: (inputs,) an input that tells them apart; None where none was found.
         outputs: (outputs,) what the one that was taken gives for it.
         others: (outputs,) what this one gives.
+        is_outside: whether the row lies beyond the range of the samples, where the file documents none.
     """
 
     candidate: Candidate
@@ -67,6 +68,7 @@ class Alternative:
     row: Array | None
     outputs: Array | None = None
     others: Array | None = None
+    is_outside: bool = False
 
 
 def as_samples(golden: Golden, path: Path) -> Samples:
@@ -144,16 +146,33 @@ def alternatives(found: Sequence[Explained], golden: Golden, path: Path) -> tupl
     if not rest:
         return ()
     visible = _visible(first, golden, path)
-    limits = port_limits(first.program, outside=False)
-    is_spread = len(golden.inputs) >= SPREAD_ROWS  # fewer show no range
-    box = _around(golden.inputs) if limits is None and is_spread else search_box(limits, golden.inputs)
+    near, far = box_of(first.program, golden.inputs), search_box(_limits(first.program), golden.inputs)
+    boxes = [(near, False)] if np.array_equal(near, far) else [(near, False), (far, True)]
     told = []
     for each in rest:
         differences = tuple(first.hit.candidate.differences(each.hit.candidate))
-        found_row = _telling(first.program, _shared(first, each), box, visible, golden.inputs)
-        row, ours, theirs = (None, None, None) if found_row is None else found_row
-        told.append(Alternative(each.hit.candidate, differences, row, ours, theirs))
+        told.append(Alternative(each.hit.candidate, differences, None))
+        for box, is_outside in boxes:
+            found_row = _telling(first.program, _shared(first, each), box, visible, golden.inputs)
+            if found_row is not None:
+                told[-1] = Alternative(each.hit.candidate, differences, *found_row, is_outside)
+                break
     return tuple(told)
+
+
+def box_of(program: Program, inputs: Array) -> Array:
+    """(n, 2) the documented range of the inputs; that of the samples where there is none and they show one."""
+    limits = _limits(program)
+    return _around(inputs) if limits is None and len(inputs) >= SPREAD_ROWS else search_box(limits, inputs)
+
+
+def is_documented(program: Program) -> bool:
+    """Whether the file says between what its inputs lie."""
+    return _limits(program) is not None
+
+
+def _limits(program: Program) -> Array | None:
+    return port_limits(program, outside=False)
 
 
 def _around(inputs: Array) -> Array:

@@ -10,32 +10,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from porter.errors import UnknownFormatError, UsageError
 from porter.examination.domain import port_limits
-from porter.formats.folders import is_plain_folder, open_folder
+from porter.formats.containers.arrays import container_of
+from porter.formats.containers.foreign import refuse_foreign
+from porter.formats.folders import OpenedFolder, is_plain_folder, open_folder
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
 from porter.formats.programs import build_program
+from porter.formats.readers import family_of
 from porter.formats.recipe import Recipe
 from porter.formats.recipe_reading import Stored, read_by_recipe
 from porter.identification.as_recipe import recipe_of
 from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, held_residual, unshown
 from porter.identification.candidate import Candidate
-from porter.identification.confirming import Explained, alternatives, as_samples, explained
+from porter.identification.confirming import (
+    SPREAD_ROWS,
+    Explained,
+    alternatives,
+    as_samples,
+    box_of,
+    explained,
+    is_documented,
+)
+from porter.identification.coverage import coverage_lines, joined, left_over_lines, never_used_lines, repeated_lines
 from porter.identification.driver import SECONDS, Search
 from porter.identification.ends import ends
+from porter.identification.extent import Extent, beyond_line, extents, within
 from porter.identification.identified import Identified, Status, alternative_lines
 from porter.identification.members import ensembles
 from porter.identification.neighbours import neighbours
 from porter.identification.pool import Pool, is_bias_name
 from porter.identification.recorded import read_recorded
 from porter.identification.refining import Golden, Hit, distinct, refined
-from porter.identification.skeletons import Skeleton
+from porter.identification.skeletons import Skeleton, Skeletons
 from porter.identification.suggestions import Nearest, nearest
 from porter.identification.unsampled import without_samples
 from porter.identification.widths import other_widths
 from porter.network import Network
 from porter.progress import tell
 from porter.reading.check import Question, Reading, flags_as_numbers, judge_reading
+from porter.reading.explanation import closeness
 from porter.reading.readings import Formula, other_readings
 from porter.reading.readings import alternatives as other_claims
 from reference.trace import Program
@@ -72,17 +87,44 @@ def infer(file: str | Path, samples: Any = None, *, inputs: int | None = None, s
 
     Raises:
         UnreadableError: the file cannot be read.
+        UsageError: text of a family whose format says how it is read.
         SamplesError: the samples cannot be read.
     """
     path = Path(file)
     with open_folder(path) if is_plain_folder(path) else open_file(path, pickles=True) as opened:
+        _check_family(opened)
         stored = Stored.of(opened)
         tell("reading the arrays")
-        pool = Pool.of({name: array for name, array in _arrays(stored)})
+        pool = Pool.of(dict(_arrays(stored)))
         if samples is None:
             return without_samples(path, pool, opened.sha256)
         goldens, where = read_recorded(samples, inputs)
-        return _infer(_Task(opened, path, pool, where, seconds), goldens)
+        found = _infer(_Task(opened, path, pool, where, seconds), goldens)
+        return replace(found, lines=(*found.lines, *_passed_over(stored, pool)))
+
+
+def _check_family(opened: OpenedFile) -> None:
+    """Refuse text of a family whose format says how it is read.
+
+    Raises:
+        UsageError: such a file.
+        UnknownFormatError: nothing that is read.
+    """
+    if isinstance(opened, OpenedFolder) or Stored.knows(opened):
+        return
+    refuse_foreign(opened)
+    try:
+        family = family_of(opened)
+    except UnknownFormatError:
+        if container_of(opened) is None:
+            raise
+        return  # numbers in text, of no family
+    raise UsageError(
+        f"porter infer {opened.path}",
+        found=f"a file of {family.name}, whose format says how it is read",
+        expected="arrays of which nothing says how they are read",
+        remedy="porter inspect FILE shows what is in it, porter port FILE --samples ... what samples say of it",
+    )
 
 
 def pool_of(file: str | Path) -> tuple[Pool, str]:
@@ -98,6 +140,12 @@ def pool_of(file: str | Path) -> tuple[Pool, str]:
 
 def _arrays(stored: Stored) -> list[tuple[str, Array]]:
     return [(name, array) for name in stored.names if (array := stored.numbers(name)) is not None]
+
+
+def _passed_over(stored: Stored, pool: Pool) -> list[str]:
+    """What of the file is no array of finite numbers, and was not looked at."""
+    names = [name for name in stored.names if name not in pool.arrays]
+    return [f"not looked at, for not all in it are finite numbers: {', '.join(names)}"] if names else []
 
 
 @dataclass(frozen=True)
@@ -168,7 +216,6 @@ def _unsplit(goldens: Sequence[Golden], order: Sequence[int]) -> str:
 
 def _searched(task: _Task, search: Search, chains: Sequence[Skeleton], *, brief: bool) -> list[Hit]:
     """What gives the samples, or gives them held to bounds."""
-    search.done, search.partial = 0, []
     while True:
         done = search.done
         hits = [*search.first(chains, brief=brief), *_held(task, search)]
@@ -213,7 +260,11 @@ def _contradiction(golden: Golden) -> str:
 def _no_chain(task: _Task, golden: Golden) -> Identified:
     wanted = f"{golden.inputs.shape[1]} inputs and {golden.outputs.shape[1]} outputs"
     lines = [f"no chain of the file's arrays takes the samples' {wanted}", *other_widths(task.pool)]
-    return Identified(task.path, "wrong samples", tuple(lines), sha256=task.opened.sha256)
+    past = list(joined(task.pool, golden.inputs.shape[1]))
+    if past:
+        lines += [*past[:3], "a connection past a layer would be so; a search looks for none"]
+    status: Status = "none" if past else "wrong samples"
+    return Identified(task.path, status, tuple(lines), sha256=task.opened.sha256)
 
 
 # --- what was found -------------------------------------------------------------------------------------------------
@@ -281,11 +332,17 @@ def _answer(
 ) -> Identified:
     best = found[0].hit.candidate
     network = task.network(best)
-    reading = _judged(network, search.golden, task.samples)
-    opened = [each for each in others if each.row is not None]
     chance = _chance(search, found[0])
-    status: Status = "open" if opened or chance > CHANCE else "found"
-    lines = [_found_line(search, found, every, reading)]
+    is_open = chance > CHANCE or any(each.row is not None and not each.is_outside for each in others)
+    status: Status = "open" if is_open else "found"
+    reading = _judged(network, search.golden, task.samples)
+    if chance > CHANCE or any(each.row is not None for each in others):
+        reading = replace(reading, verdict="consistent" if reading.verdict == "proven" else reading.verdict)
+    program = build_program(network)
+    shown = extents(program, search.golden.inputs, box_of(program, search.golden.inputs))
+    lines = [_found_line(search, found, every, reading, shown)]
+    if reading.verdict == "proven":
+        lines.append(beyond_line(shown, _where(program, search.golden)))
     if chance > CHANCE:
         lines.append(
             f"the samples hold so little that {chance:.1g} of the {search.tried:.1g} configurations tried would give "
@@ -298,13 +355,25 @@ def _answer(
     lines += [f"left unused: {', '.join(unused)}"] if unused else []
     return Identified(
         task.path, status, tuple(lines), recipe_of(best, task.pool, task.path.stem), network, reading, tuple(others),
-        None, search.tried, best, task.opened.sha256,
+        None, search.tried, shown, best, task.opened.sha256,
     )  # fmt: skip
 
 
-def _found_line(search: Search, found: Sequence[Explained], every: Sequence[Hit], reading: Reading) -> str:
-    fit = found[0].fit
-    line = f"{reading.verdict} by {len(search.golden.inputs)} samples: given to {fit.arithmetic.name} rounding"
+def _where(program: Program, golden: Golden) -> str:
+    """In which range inputs are looked for that lead beyond the samples."""
+    if is_documented(program):
+        return "in the documented range"
+    return "in the samples' range, a tenth wider" if len(golden.inputs) >= SPREAD_ROWS else "of any size"
+
+
+def _found_line(
+    search: Search, found: Sequence[Explained], every: Sequence[Hit], reading: Reading, shown: tuple[Extent, ...]
+) -> str:
+    golden = search.golden
+    line = f"{reading.verdict} by {len(golden.inputs)} samples"
+    if reading.verdict == "proven":
+        line += f", as far as they lead ({within(shown)} before the activation)"
+    line += f": given to {closeness(found[0].fit, (golden.outputs,), (golden.resolution,))}"
     known = {id(each.hit) for each in found}
     rest = [hit for hit in every if id(hit) not in known and hit.residual > found[0].hit.residual]
     if rest:
@@ -359,25 +428,38 @@ def _unexplained(task: _Task, search: Search, best: Hit, factor: float) -> Ident
     ]
     return Identified(
         task.path, "none", tuple(lines), recipe_of(best.candidate, task.pool, task.path.stem), None, None, (),
-        found.residuals, search.tried, best.candidate, task.opened.sha256,
+        found.residuals, search.tried, (), best.candidate, task.opened.sha256,
     )  # fmt: skip
 
 
-def _nothing(task: _Task, search: Search, chains: Sequence[Any]) -> Identified:
+def _nothing(task: _Task, search: Search, chains: Skeletons) -> Identified:
     """Nothing comes close."""
     tell("looking for what comes nearest")
     found = nearest(search, chains, seconds=8.0)
     lines = [f"none of about {search.tried:.1g} configurations gives the samples"]
-    if not search.is_whole:
-        lines.append("not every configuration could be tried in the time given")
-    if found is not None:
-        lines += found.lines()
+    lines += found.lines() if found is not None else []
     lines += _outside(search)
+    lines += left_over_lines(task.pool, chains)
+    lines += never_used_lines(task.pool, chains, _scaling_names(search), search.golden.inputs.shape[1])
+    lines += repeated_lines(task.pool)
+    lines += coverage_lines(search, chains)
     candidate = None if found is None else found.candidate
     return Identified(
         task.path, "none", tuple(lines), None, None, None, (),
-        None if found is None else found.residuals, search.tried, candidate, task.opened.sha256,
+        None if found is None else found.residuals, search.tried, (), candidate, task.opened.sha256,
     )  # fmt: skip
+
+
+def _scaling_names(search: Search) -> set[str]:
+    """Every array that may scale an end of this width."""
+    widths = search.golden.inputs.shape[1], search.golden.outputs.shape[1]
+    return {
+        str(vector)
+        for width, others, first in ((*widths, True), (*widths[::-1], False))
+        for end in ends(search.pool, frozenset(), width, first=first, others=others)
+        if end.recipe is not None
+        for vector in end.recipe.vectors
+    }
 
 
 def _outside(search: Search) -> list[str]:
