@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from porter.identification.driver import stages_for
@@ -58,9 +58,9 @@ def left_over_lines(pool: Pool, chains: Sequence[Skeleton]) -> list[str]:
 def never_used_lines(pool: Pool, chains: Sequence[Skeleton], scaling: set[str], inputs: int) -> list[str]:
     """The arrays that no configuration takes at all."""
     used = {base_name(name) for chain in chains for name in chain.used} | {base_name(name) for name in scaling}
-    never = [f"{name} {pool.arrays[name].shape}" for name in pool.arrays if name not in used]
-    told = [f"in no configuration at all: {', '.join(never)}"] if never else []
-    return [*told, *joined(pool, inputs)] if never else told
+    never = [name for name in pool.arrays if name not in used]
+    told = ", ".join(f"{name} {pool.arrays[name].shape}" for name in never)
+    return [f"in no configuration at all: {told}", *joined(pool, inputs, never)] if never else []
 
 
 def repeated_lines(pool: Pool) -> list[str]:
@@ -75,23 +75,27 @@ def _suggestion(pool: Pool, chain: Skeleton, name: str) -> str:
     shape, widths = pool.arrays[name].shape, chain.widths
     if len(shape) != 2 or min(shape) < 2:
         return ""
+    twins = [slot.readings[0].array for slot in chain.slots if pool.parts[slot.readings[0].array].shape == shape]
+    if twins:
+        return (
+            f", shaped as {twins[0]} is: another network's, an ensemble's other member's, or a connection past a layer"
+        )
     for first, last in itertools.combinations(range(len(widths)), 2):
         if last > first + 1 and tuple(sorted(shape)) == tuple(sorted((widths[first], widths[last]))):
             return f", which would fit a connection from {_place(first)} to Layer{last}, past what lies between"
-    twins = [slot.readings[0].array for slot in chain.slots if pool.parts[slot.readings[0].array].shape == shape]
-    return f", shaped as {twins[0]} is: another network's, or another member's of an ensemble" if twins else ""
+    return ""
 
 
 def _place(number: int) -> str:
     return "the inputs" if number == 0 else f"Layer{number}"
 
 
-def joined(pool: Pool, inputs: int) -> Iterator[str]:
-    """Kernels that take as many values as the inputs and another kernel's units together."""
-    matrices = {name: array.shape for name, array in pool.kernels.items() if array.ndim == 2}
+def joined(pool: Pool, inputs: int, among: Iterable[str]) -> Iterator[str]:
+    """Those of some kernels that take as many values as the inputs and another kernel's units together."""
+    matrices = {name: array.shape for name, array in pool.kernels.items() if array.ndim == 2 and min(array.shape) > 1}
     for first, shape in matrices.items():
         units = {shape[1 - axis] for axis in (0, 1) if shape[axis] == inputs}
-        for second, other in matrices.items():
+        for second, other in ((name, matrices[name]) for name in among if name in matrices):
             found = next((u for u in sorted(units) if second != first and u + inputs in other), None)
             if found is not None:
                 yield f"{second} {other} would take the {inputs} inputs and the {found} units of {first} together"

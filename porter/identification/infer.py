@@ -260,7 +260,7 @@ def _contradiction(golden: Golden) -> str:
 def _no_chain(task: _Task, golden: Golden) -> Identified:
     wanted = f"{golden.inputs.shape[1]} inputs and {golden.outputs.shape[1]} outputs"
     lines = [f"no chain of the file's arrays takes the samples' {wanted}", *other_widths(task.pool)]
-    past = list(joined(task.pool, golden.inputs.shape[1]))
+    past = list(joined(task.pool, golden.inputs.shape[1], task.pool.kernels))
     if past:
         lines += [*past[:3], "a connection past a layer would be so; a search looks for none"]
     status: Status = "none" if past else "wrong samples"
@@ -438,7 +438,7 @@ def _nothing(task: _Task, search: Search, chains: Skeletons) -> Identified:
     found = nearest(search, chains, seconds=8.0)
     lines = [f"none of about {search.tried:.1g} configurations gives the samples"]
     lines += found.lines() if found is not None else []
-    lines += _outside(search)
+    lines += _outside(search, chains[0].used if chains else frozenset())
     lines += left_over_lines(task.pool, chains)
     lines += never_used_lines(task.pool, chains, _scaling_names(search), search.golden.inputs.shape[1])
     lines += repeated_lines(task.pool)
@@ -462,11 +462,11 @@ def _scaling_names(search: Search) -> set[str]:
     }
 
 
-def _outside(search: Search) -> list[str]:
+def _outside(search: Search, used: frozenset[str]) -> list[str]:
     """Samples outside of what the file itself calls the range of its inputs."""
     inputs = search.golden.inputs
     width, others = inputs.shape[1], search.golden.outputs.shape[1]
-    for end in ends(search.pool, frozenset(), width, first=True, others=others):
+    for end in ends(search.pool, used, width, first=True, others=others):
         if (
             end.recipe is not None
             and end.recipe.rule == "[-1,1]"
