@@ -163,7 +163,16 @@ def alternatives(found: Sequence[Explained], golden: Golden, path: Path) -> tupl
 def box_of(program: Program, inputs: Array) -> Array:
     """(n, 2) the documented range of the inputs; that of the samples where there is none and they show one."""
     limits = _limits(program)
-    return _around(inputs) if limits is None and len(inputs) >= SPREAD_ROWS else search_box(limits, inputs)
+    box = search_box(limits, inputs)
+    if limits is not None or not shows_range(inputs):
+        return box
+    varies = np.ptp(inputs, axis=0) > 0
+    return np.where(varies[:, None], _around(inputs), box)
+
+
+def shows_range(inputs: Array) -> bool:
+    """Whether (rows, n) samples are enough to show between what their inputs lie."""
+    return len(np.unique(inputs, axis=0)) >= SPREAD_ROWS
 
 
 def is_documented(program: Program) -> bool:

@@ -25,13 +25,13 @@ from porter.identification.as_recipe import recipe_of
 from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, held_residual, unshown
 from porter.identification.candidate import Candidate
 from porter.identification.confirming import (
-    SPREAD_ROWS,
     Explained,
     alternatives,
     as_samples,
     box_of,
     explained,
     is_documented,
+    shows_range,
 )
 from porter.identification.coverage import coverage_lines, joined, left_over_lines, never_used_lines, repeated_lines
 from porter.identification.driver import SECONDS, Search
@@ -363,7 +363,7 @@ def _where(program: Program, golden: Golden) -> str:
     """In which range inputs are looked for that lead beyond the samples."""
     if is_documented(program):
         return "in the documented range"
-    return "in the samples' range, a tenth wider" if len(golden.inputs) >= SPREAD_ROWS else "of any size"
+    return "in the samples' range, a tenth wider" if shows_range(golden.inputs) else "of any size"
 
 
 def _found_line(

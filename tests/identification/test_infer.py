@@ -171,10 +171,11 @@ def test_several_that_the_samples_allow_are_not_proven(infer):
     assert not told or found.reading.verdict == "consistent", str(found)
 
 
-def test_one_row_shows_no_range(infer):
+@pytest.mark.parametrize("times", [1, 12])
+def test_one_row_shows_no_range(infer, times):
     """Every output is positive, and the file documents no range: other inputs would tell relu from linear."""
-    shift = 0.5 - network(X[:1])[0]
-    found = infer({**arrays(), "b3": BIASES[2] + shift}, (X[:1], network(X[:1]) + shift))
+    shift, x = 0.5 - network(X[:1])[0], np.repeat(X[:1], times, axis=0)
+    found = infer({**arrays(), "b3": BIASES[2] + shift}, (x, network(x) + shift))
     assert found.status == "open", str(found)
     assert any(each.candidate.activations[-1] == "relu" for each in found.alternatives)
 
