@@ -32,6 +32,7 @@ from porter.identification.confirming import (
     explained,
     is_documented,
     shows_range,
+    unlike,
 )
 from porter.identification.coverage import coverage_lines, joined, left_over_lines, never_used_lines, repeated_lines
 from porter.identification.driver import SECONDS, Search
@@ -292,12 +293,13 @@ def _confirmed(task: _Task, search: Search, hits: Sequence[Hit]) -> Identified:
         hits = [hit for hit in hits if hit.candidate.bounds is not None] or hits
     ranked = distinct(hits)
     every = distinct([*ranked, *_beside(task, search, ranked[0])])
-    found, closest = explained(every, golden, task.samples, task.program, CONFIRMING)
-    if not found:
-        share = 0.0 if closest is None else closest.factor
+    judged = explained(every, golden, task.samples, task.program, CONFIRMING)
+    if not judged.explained:
+        share = 0.0 if judged.closest is None else judged.closest.factor
         return _unexplained(task, search, every[0], share)
-    others = alternatives(found, golden, task.samples)
-    return _answer(task, search, found, others, every)
+    others = alternatives(judged.explained, golden, task.samples)
+    more = unlike(judged, task.program, golden, task.samples)
+    return _answer(task, search, judged.explained, others, every, more)
 
 
 def _beside(task: _Task, search: Search, best: Hit) -> list[Hit]:
@@ -328,15 +330,15 @@ def _refined_as(task: _Task, other: Candidate, golden: Golden, best: Hit) -> Hit
 
 
 def _answer(
-    task: _Task, search: Search, found: Sequence[Explained], others: Sequence[Any], every: Sequence[Hit]
+    task: _Task, search: Search, found: Sequence[Explained], others: Sequence[Any], every: Sequence[Hit], more: int
 ) -> Identified:
     best = found[0].hit.candidate
     network = task.network(best)
     chance = _chance(search, found[0])
-    is_open = chance > CHANCE or any(each.row is not None and not each.is_outside for each in others)
+    is_open = chance > CHANCE or more > 0 or any(each.row is not None and not each.is_outside for each in others)
     status: Status = "open" if is_open else "found"
     reading = _judged(network, search.golden, task.samples)
-    if chance > CHANCE or any(each.row is not None for each in others):
+    if is_open or any(each.row is not None for each in others):
         reading = replace(reading, verdict="consistent" if reading.verdict == "proven" else reading.verdict)
     program = build_program(network)
     shown = extents(program, search.golden.inputs, box_of(program, search.golden.inputs))
@@ -351,6 +353,8 @@ def _answer(
     if not search.is_whole:
         lines.append("not every configuration could be tried in the time given")
     lines += alternative_lines(others)
+    if more:
+        lines.append(f"{more} more come as close, and give other outputs elsewhere: record more rows, or more digits")
     unused = best.unused(task.pool)
     lines += [f"left unused: {', '.join(unused)}"] if unused else []
     return Identified(

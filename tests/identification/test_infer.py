@@ -180,6 +180,14 @@ def test_one_row_shows_no_range(infer, times):
     assert any(each.candidate.activations[-1] == "relu" for each in found.alternatives)
 
 
+def test_those_that_were_not_judged_count_where_they_give_something_else(infer, monkeypatch):
+    monkeypatch.setattr("porter.identification.confirming.MOST", 1)
+    shift = 0.5 - network(X[:1])[0]
+    found = infer({**arrays(), "b3": BIASES[2] + shift}, (X[:1], network(X[:1]) + shift))
+    assert found.status == "open" and not found.alternatives and "more come as close" in str(found), str(found)
+    assert infer(arrays(), (X, network(X))).status == "found"
+
+
 def test_printed_digits_are_respected(infer, tmp_path):
     rows = np.concatenate([X, network(X)], axis=1)
     np.savetxt(tmp_path / "samples.csv", rows, delimiter=",", fmt="%.4f")
