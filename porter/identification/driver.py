@@ -116,7 +116,7 @@ class Search:
         for place, chain in enumerate(few):
             tell(f"searching: {stage.name}, {share:.0%}, at most {max(self.left, 0):.0f} s more")
             for plan in stage.plans(self, chain):
-                record.is_too_large |= not self.take(chain, plan, screen)
+                record.is_too_large |= not self.take(chain, plan, screen, until)
                 if self.left < until:
                     record.is_cut = True
                     return
@@ -124,12 +124,13 @@ class Search:
             if self.found and place >= stage.least:
                 return
 
-    def take(self, chain: Skeleton, plan: Plan, screen: Screen) -> bool:
-        """Run a plan, and keep what gives all samples; whether it could be run."""
+    def take(self, chain: Skeleton, plan: Plan, screen: Screen, until: float) -> bool:
+        """Run a plan until so little time is left, and keep what gives all samples; whether it could be run."""
         if plan.work(chain.widths) > MOST_WORK:
             return False
+        found = run(self.pool, chain, plan, screen, lambda: self.left < until)
         self.tried += plan.states * len(plan.output) * len(plan.backs)
-        for candidate in itertools.islice(run(self.pool, chain, plan, screen), MOST_REFINED):
+        for candidate in itertools.islice(found, MOST_REFINED):
             hit = refined(self.pool, candidate, self.golden, chain.cost)
             if hit.residual <= GOOD:
                 self.hits.append(hit)

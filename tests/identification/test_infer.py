@@ -12,6 +12,7 @@ from porter.formats.programs import build_program
 from porter.identification.capture import SNIPPETS, snippet
 from porter.identification.coverage import never_used_lines, repeated_lines
 from porter.identification.ends import ends, plausible
+from porter.identification.forward import Screen, _sharpest
 from porter.identification.infer import pool_of
 from porter.identification.pool import Pool
 from porter.identification.skeletons import skeletons
@@ -265,6 +266,13 @@ def test_text_of_a_family_says_itself_how_it_is_read(tmp_path):
     path.write_bytes(b"\x93\0nothing")
     with pytest.raises(UnknownFormatError):
         porter.infer(path)
+
+
+def test_a_number_that_any_value_agrees_with_is_not_held_against_first():
+    """A dead unit's: rows have it alike, so it says nothing, and everything would be looked at closely."""
+    outputs = np.array([[0.5, 1.0], [0.5, 2.0], [0.5, 3.5], [0.7, 4.0]])
+    screen = Screen.of(np.ones((4, 2)), outputs, np.zeros((4, 2)), coarse=False)
+    assert np.isinf(screen.least[0]).any() and np.isfinite(screen.least[0][_sharpest(screen)])
 
 
 # --- what was tried, and what was not -------------------------------------------------------------------------------
