@@ -25,7 +25,7 @@ from porter.identification.driver import Search
 from porter.identification.ends import ends
 from porter.identification.extent import Extent, beyond_line, extents, within
 from porter.identification.identified import Identified, Status, alternative_lines
-from porter.identification.pool import is_bias_name
+from porter.identification.pool import is_scaling_name
 from porter.identification.refining import Golden, Hit
 from porter.identification.skeletons import Skeletons
 from porter.identification.suggestions import Nearest, nearest
@@ -206,7 +206,7 @@ def _outside(search: Search, used: frozenset[str]) -> list[str]:
             end.recipe is not None
             and end.recipe.rule == "[-1,1]"
             and end.oddness == 0
-            and not is_bias_name(str(end.recipe.minimum))
+            and is_scaling_name(str(end.recipe.minimum))  # another pair may be anything
             and search.pool.vector(str(end.recipe.minimum)).size == width  # and no range of something else
         ):
             t = inputs * end.scale + end.offset
