@@ -69,6 +69,7 @@ def answer(
     is_open = chance > CHANCE or more > 0 or any(each.row is not None and not each.is_outside for each in others)
     status: Status = "open" if is_open else "found"
     reading = _judged(network, search.golden, task.samples)
+    why = [] if reading.verdict == "proven" else [reading.note]
     if is_open or any(each.row is not None for each in others):
         reading = replace(reading, verdict="consistent" if reading.verdict == "proven" else reading.verdict)
     program = build_program(network)
@@ -83,7 +84,7 @@ def answer(
         )
     if not search.is_whole:
         lines.append("not every configuration could be tried in the time given")
-    lines += alternative_lines(others)
+    lines += alternative_lines(others) or why
     if more:
         lines.append(f"{more} more come as close, and give other outputs elsewhere: record more rows, or more digits")
     unused = best.unused(task.pool)

@@ -107,6 +107,12 @@ def is_bias_name(name: str) -> bool:
     return role is not None and role[0] == "bias"
 
 
+def is_kernel_name(name: str) -> bool:
+    """Whether a name says that it is a kernel's."""
+    role = role_of(name)
+    return role is not None and role[0] == "kernel"
+
+
 def is_scaling_name(name: str) -> bool:
     """Whether a name speaks of ranges and the like."""
     return not is_bias_name(name) and SCALING_WORDS.search(name) is not None

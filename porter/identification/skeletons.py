@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.formats.recipe_places import KernelPlace
-from porter.identification.pool import NARROW, Pool, is_bias_name, is_number_of_line, is_scaling_name
+from porter.identification.pool import NARROW, Pool, is_bias_name, is_kernel_name, is_number_of_line, is_scaling_name
 from reference.operations.dense import Orientation
 
 Array = NDArray[Any]
@@ -185,7 +185,7 @@ def _left_over(pool: Pool, slots: tuple[Slot, ...], inputs: int, outputs: int) -
             continue
         long, short = max(array.shape, default=1), min(array.shape, default=1)
         is_table = array.ndim == 2 and 1 < short <= 3 and long in ends
-        if array.ndim == 2 and short > 1 and not is_table:
+        if array.ndim == 2 and (short > 1 or is_kernel_name(name)) and not is_table:
             cost += 3.0
         elif (array.size not in (*ends, 1) and not is_table) or is_bias_name(name):
             is_kernel = array.size > NARROW and array.size not in widths and not is_bias_name(name)

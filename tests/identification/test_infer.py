@@ -385,6 +385,14 @@ def test_of_many_networks_without_names_one_is_a_chain():
     assert not skeletons(pool, 30, 1, 4, expanded=500), "nothing takes thirty"
 
 
+def test_a_kernel_of_one_number_is_left_out_of_no_chain_that_may_have_it():
+    named = {"W1": RNG.normal(size=(5, 1)), "b1": RNG.normal(size=1), "W2": np.array([[0.7]]), "b2": RNG.normal(size=1)}
+    chains = [[slot.readings[0].array for slot in chain.slots] for chain in skeletons(Pool.of(named), 5, 1, 4)]
+    assert chains[0] == ["W1", "W2"]
+    other = {"W1": named["W1"], "b1": named["b1"], "c": np.array([[0.7]])}  # a number that may be anything
+    assert [slot.readings[0].array for slot in skeletons(Pool.of(other), 5, 1, 4)[0].slots] == ["W1"]
+
+
 def test_biases_in_other_lines_of_each_kernel_are_one_chain():
     pool = Pool.of({"a": np.vstack([BIASES[0], KERNELS[0]]), "b": np.vstack([KERNELS[2], BIASES[2]])})
     lines = [[{each.bias_in for each in slot.readings} for slot in chain.slots] for chain in skeletons(pool, 5, 3, 9)]
