@@ -13,7 +13,7 @@ from reference.trace import Program
 
 Array = NDArray[Any]
 
-SHOWN_INPUTS = 12
+SHOWN_INPUTS, SHOWN_LAYERS = 12, 6
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def _extent(layer: str, shown: Array, reached: Any, rows: Array) -> Extent:
 
 def within(found: tuple[Extent, ...]) -> str:
     """Where the samples prove something, in words."""
-    return ", ".join(f"{each.layer} {each.least:.3g} to {each.greatest:.3g}" for each in found)
+    told = [f"{each.layer} {each.least:.3g} to {each.greatest:.3g}" for each in found[:SHOWN_LAYERS]]
+    return ", ".join([*told, f"and {len(found) - SHOWN_LAYERS} more"] if len(found) > SHOWN_LAYERS else told)
 
 
 def beyond_line(found: tuple[Extent, ...], where: str) -> str:
