@@ -176,7 +176,8 @@ def nothing(task: Task, search: Search, chains: Skeletons) -> Identified:
     lines += found.lines() if found is not None else []
     lines += _outside(search, chains[0].used if chains else frozenset())
     lines += left_over_lines(task.pool, chains)
-    lines += never_used_lines(task.pool, chains, _scaling_names(search), search.golden.inputs.shape[1])
+    tried = chains[: max((each.chains + each.is_cut for each in search.stages), default=0)]
+    lines += never_used_lines(task.pool, tried, _scaling_names(search), search.golden.inputs.shape[1])
     lines += repeated_lines(task.pool)
     lines += coverage_lines(search, chains)
     candidate = None if found is None else found.candidate
