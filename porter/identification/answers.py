@@ -108,7 +108,7 @@ def _found_line(
     golden = search.golden
     line = f"{reading.verdict} by {len(golden.inputs)} samples"
     if reading.verdict == "proven":
-        line += f", as far as they lead ({within(shown)} before the activation)"
+        line += f", as far as they lead ({within(shown)})"
     line += f": given to {closeness(found[0].fit, (golden.outputs,), (golden.resolution,))}"
     known = {id(each.hit) for each in found}
     rest = [hit for hit in every if id(hit) not in known and hit.residual > found[0].hit.residual]

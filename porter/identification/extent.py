@@ -14,15 +14,16 @@ from reference.trace import Program
 Array = NDArray[Any]
 
 SHOWN_INPUTS, SHOWN_LAYERS = 12, 6
+OUTPUT = "output "
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What samples show of a layer.
+    """What samples show of a layer, or of an output, which may be held to bounds of its own.
 
     Attributes:
-        layer: legacy name.
-        least: the least preactivation of all its units that the samples lead to.
+        layer: legacy name; ``output 0``, ... of an output.
+        least: the least preactivation of all its units that the samples lead to, or the least value of the output.
         greatest: the greatest.
         row: (inputs,) an input that leads farther; None where none was found.
         reached: where it leads.
@@ -51,7 +52,7 @@ class Extent:
 
 
 def extents(program: Program, inputs: Array, box: Array) -> tuple[Extent, ...]:
-    """What samples show of every layer, and an input of the box that leads beyond.
+    """What samples show of every layer and then of every output, and an input of the box that leads beyond.
 
     Args:
         program: the forward pass, of one input.
@@ -61,16 +62,21 @@ def extents(program: Program, inputs: Array, box: Array) -> tuple[Extent, ...]:
     rows = pool_rows(box, np.random.default_rng(0))
     with np.errstate(all="ignore"):
         own, others = program.trace(inputs), program.trace(rows)
-    return tuple(
-        _extent(name, trace.preactivation, others[name].preactivation, rows)
+    last = program.outputs[0]
+    pairs = [
+        (name, trace.preactivation, others[name].preactivation)
         for name, trace in own.items()
         if trace.preactivation is not None
-    )
+    ]
+    outputs = zip(own[last].outputs.T, others[last].outputs.T, strict=True)
+    pairs += [(f"{OUTPUT}{place}", one[:, None], two[:, None]) for place, (one, two) in enumerate(outputs)]
+    return tuple(_extent(*pair, rows) for pair in pairs if np.isfinite(pair[1]).any())
 
 
 def _extent(layer: str, shown: Array, reached: Any, rows: Array) -> Extent:
     """Of (rows, units) preactivations of the samples and of other rows."""
-    least, greatest = float(np.min(shown)), float(np.max(shown))
+    usable = shown[np.isfinite(shown)]  # a flag is no number
+    least, greatest = float(np.min(usable)), float(np.max(usable))
     beyond = np.maximum(least - reached, reached - greatest)
     beyond = np.where(np.isfinite(beyond), beyond, -np.inf)
     row, unit = np.unravel_index(int(np.argmax(beyond)), beyond.shape)
@@ -81,8 +87,10 @@ def _extent(layer: str, shown: Array, reached: Any, rows: Array) -> Extent:
 
 def within(found: tuple[Extent, ...]) -> str:
     """Where the samples prove something, in words."""
-    told = [f"{each.layer} {each.least:.3g} to {each.greatest:.3g}" for each in found[:SHOWN_LAYERS]]
-    return ", ".join([*told, f"and {len(found) - SHOWN_LAYERS} more"] if len(found) > SHOWN_LAYERS else told)
+    layers = [each for each in found if not each.layer.startswith(OUTPUT)]
+    told = [f"{each.layer} {each.least:.3g} to {each.greatest:.3g}" for each in layers[:SHOWN_LAYERS]]
+    told += [f"and {len(layers) - SHOWN_LAYERS} more"] if len(layers) > SHOWN_LAYERS else []
+    return f"{', '.join(told)} before the activation, each output within its own samples"
 
 
 def beyond_line(found: tuple[Extent, ...], where: str) -> str:

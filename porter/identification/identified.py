@@ -44,7 +44,7 @@ class Identified:
         alternatives: configurations that the samples cannot tell from it.
         residuals: (outputs,) of the best configuration where none gives the samples, as shares of each output's size.
         tried: how many configurations, about.
-        shown: how far the samples lead into each layer; empty where no configuration gives them.
+        shown: how far the samples lead into each layer, and each output; empty where no configuration gives them.
         candidate: the configuration itself.
         sha256: of the file.
     """
