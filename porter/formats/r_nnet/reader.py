@@ -273,9 +273,7 @@ def _output(where: str, arrays: Mapping[str, Array], outputs: int) -> tuple[str,
     return (OWN, True) if is_logistic else ("linear", "softmax" in flags)
 
 
-program = program_of(
-    r_nnet.program, "activation", "output_activation", "orientation", "exact_activations", "dtype"
-)
+program = program_of(r_nnet.program, "activation", "output_activation", "orientation", "exact_activations", "dtype")
 
 READER = Family(
     FAMILY,
