@@ -21,6 +21,8 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 TANH_AMPLITUDE, TANH_SLOPE = 1.7159, 2.0 / 3.0
 """Of scaled_tanh, where no parameter says otherwise."""
+CUT = 15.0
+"""Of cut_sigmoid: beyond it is constant."""
 GELU_TANH_SCALE = 0.7978845608028654  # sqrt(2/pi)
 
 
@@ -140,6 +142,11 @@ def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     return shifted / np.sum(shifted, axis=axis, keepdims=True)
 
 
+def cut_sigmoid(x: Array) -> Array:
+    """The logistic function, exactly 0 below -15 and 1 above 15. Source: R's nnet (src/nnet.c, sigmoid)."""
+    return np.where(x < -CUT, np.zeros_like(x), np.where(x > CUT, np.ones_like(x), sigmoid(x)))
+
+
 def _sloped(x: Array, slope: float) -> Array:
     """Slope * x; zero for the slope 0 whatever x, so that an infinite x gives no NaN."""
     return np.zeros_like(x) if slope == 0 else np.asarray(slope, x.dtype) * x
@@ -177,6 +184,7 @@ FUNCTIONS: Mapping[str, Callable[..., Array]] = {
     "scaled_tanh": scaled_tanh,
     "softmax": softmax,
     "logistic_table": logistic_table,
+    "cut_sigmoid": cut_sigmoid,
 }
 
 

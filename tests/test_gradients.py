@@ -111,7 +111,7 @@ def test_a_table_has_no_gradient_and_the_remedy_is_to_leave_it(tables):
     exact = porter.read(tables, exact_activations=True)
     after = judged(exact, porter.build(exact))
     assert after.verdict == "parity"
-    assert "the original's own, with its tables, differ from them by up to" in after.gradients.note
+    assert "the original's own, with its activations, differ from them by up to" in after.gradients.note
 
 
 def test_not_asked_for_it_is_said_and_judges_nothing(tables, network):

@@ -22,6 +22,7 @@ INVERSES: Mapping[str, Callable[[Array], Array]] = {
     "linear": lambda a: a,
     "tanh": np.arctanh,
     "sigmoid": lambda a: np.log(a) - np.log1p(-a),
+    "cut_sigmoid": lambda a: np.log(a) - np.log1p(-a),
     "softsign": lambda a: a / (1 - np.abs(a)),
     "softplus": lambda a: np.log(np.expm1(a)),
     "exponential": np.log,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.activations import CUT, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 
 Array = NDArray[Any]
 
@@ -37,6 +37,7 @@ FUNCTIONS: Mapping[str, str] = {
     "elu": "return z > 0 ? z : alpha * F(expm1)(z);",
     "thresholded_relu": "return z != z ? z : z > theta ? z : 0;",
     "scaled_tanh": "return amplitude * F(tanh)(slope * z);",
+    "cut_sigmoid": f"return z < -R({CUT!r}) ? 0 : z > R({CUT!r}) ? 1 : act_sigmoid(z);",
 }
 ARGUMENTS: Mapping[str, tuple[tuple[str, str, float], ...]] = {
     "relu": (
@@ -48,7 +49,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, str, float], ...]] = {
     "scaled_tanh": (("amplitude", "amplitude", 1.7159), ("slope", "slope", 2.0 / 3.0)),
 }  # fmt: skip
 """Of an activation with parameters: its name in C, in the reference, and the value where none is given."""
-NEEDED = {"silu": ("sigmoid",), "gelu_tanh": ("sigmoid",)}
+NEEDED = {"silu": ("sigmoid",), "cut_sigmoid": ("sigmoid",), "gelu_tanh": ("sigmoid",)}
 
 
 def literal(value: Any, is_double: bool) -> str:

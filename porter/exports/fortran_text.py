@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.exports.c_text import ARGUMENTS
-from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.activations import CUT, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 
 Array = NDArray[Any]
 
@@ -42,6 +42,7 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "elu": ("y = z", "if (.not. z > 0) y = alpha * expm1(z)"),
     "thresholded_relu": ("y = z", "if (z <= theta) y = 0"),
     "scaled_tanh": ("y = amplitude * tanh(slope * z)",),
+    "cut_sigmoid": ("y = act_sigmoid(z)", f"if (z < -{CUT!r}_wp) y = 0", f"if (z > {CUT!r}_wp) y = 1"),
 }  # fmt: skip
 HELPERS: Mapping[str, tuple[str, ...]] = {
     # Kahan's way: exact to a few last bits where 1 + z or exp(z) loses the digits of a small z.

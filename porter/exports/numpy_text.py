@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.activations import CUT, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 
 Array = NDArray[Any]
 
@@ -40,6 +40,7 @@ FUNCTIONS: Mapping[str, str] = {
     "elu": "return np.where(x > 0, x, REAL(alpha) * np.expm1(np.minimum(x, 0)))",
     "thresholded_relu": "return np.where(np.isnan(x) | (x > REAL(theta)), x, 0 * one)",
     "scaled_tanh": "return REAL(amplitude) * np.tanh(REAL(slope) * x)",
+    "cut_sigmoid": f"return np.where(x < {-CUT!r}, 0 * one, np.where(x > {CUT!r}, one, sigmoid(x)))",
 }
 """The body of each activation; ``one`` is 1 in the file's precision."""
 ARGUMENTS: Mapping[str, str] = {
@@ -50,7 +51,7 @@ ARGUMENTS: Mapping[str, str] = {
     "scaled_tanh": ", amplitude=1.7159, slope=2.0 / 3.0",
 }
 RENAMED = {"relu": {"max_value": "largest", "negative_slope": "slope", "threshold": "threshold"}}
-NEEDED = {"silu": ("sigmoid",), "gelu_tanh": ("sigmoid",)}
+NEEDED = {"silu": ("sigmoid",), "cut_sigmoid": ("sigmoid",), "gelu_tanh": ("sigmoid",)}
 
 
 def array(name: str, numbers: Array, dtype: np.dtype[Any], kind: str = "REAL") -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from porter.errors import UnbuildableError
 from porter.exports.onnx_site import OnnxSite
 from reference import logistic_table as table
-from reference.activations import GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.activations import CUT, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 
 Make = Callable[..., str]
 
@@ -122,6 +122,11 @@ def _softmax(site: OnnxSite, x: str, axis: Any = -1) -> str:
     return site.add("Div", shifted, site.add("ReduceSum", shifted, site.whole(axes), keepdims=1))
 
 
+def _cut_sigmoid(site: OnnxSite, x: str) -> str:
+    inside = site.add("Where", site.add("Greater", x, site.real(CUT)), site.real(1), site.add("Sigmoid", x))
+    return site.add("Where", site.add("Less", x, site.real(-CUT)), site.real(0), inside)
+
+
 def _logistic_table(site: OnnxSite, x: str) -> str:
     """The entries that the original has, found as it finds them."""
     place = site.add("Div", site.add("Sub", x, site.real(table.START)), site.real(table.STEP))
@@ -153,4 +158,5 @@ MAKERS: Mapping[str, Make] = {
     "scaled_tanh": _scaled_tanh,
     "softmax": _softmax,
     "logistic_table": _logistic_table,
+    "cut_sigmoid": _cut_sigmoid,
 }

@@ -86,6 +86,21 @@ class Formula:
         return f"{self.owner}; the file does not say; {scalings.HOW_TO_PROVE}"
 
 
+def check_exact(where: str, options: ReadOptions) -> None:
+    """Refuse functions in the place of a family's own approximations beside activations that are declared.
+
+    Raises:
+        OptionContradictionError: both.
+    """
+    if options.exact_activations and (options.activation is not None or options.output_activation is not None):
+        raise OptionContradictionError(
+            f"{where}: exact activations beside activation=",
+            found="both",
+            expected="one of them",
+            remedy="leave one of them out",
+        )
+
+
 def assemble(
     source: WeightFile,
     layers: Sequence[Stored],

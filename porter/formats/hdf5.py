@@ -23,6 +23,7 @@ from porter.errors import (
     NotHdf5Error,
     SharedObjectError,
     SoftLinkError,
+    StoredTypeError,
     TruncatedFileError,
     UnreadableError,
     VirtualDatasetError,
@@ -80,18 +81,31 @@ class Hdf5File:
         Raises:
             UnreadableError: its type is not a number's, or it declares more than it stores.
         """
+        if self.is_matlab_text(name):
+            raise StoredTypeError(f"{self.opened.path}: dataset {name!r} holds MATLAB's characters", expected="numbers")
         return self._values(name, storage.check_type)
 
     def is_text(self, name: str) -> bool:
-        """Whether a dataset is one of text."""
-        return bool(self.datasets[name].get_type().get_class() == h5t.STRING)
+        """Whether a dataset is one of text, or of the codes of MATLAB's characters."""
+        return bool(self.datasets[name].get_type().get_class() == h5t.STRING) or self.is_matlab_text(name)
+
+    def is_matlab_text(self, name: str) -> bool:
+        """Whether a dataset holds the codes of MATLAB's characters."""
+        stored = self.stored_attributes.get(f"{name}@MATLAB_class")
+        if stored is None or self.datasets[name].get_type().get_class() != h5t.INTEGER:
+            return False
+        return _is_fixed(stored, self.opened.size) and self.attribute(f"{name}@MATLAB_class") == "char"
 
     def read_text(self, name: str) -> Array:
-        """A dataset of text exactly as stored, bytes of fixed size or objects.
+        """A dataset of text exactly as stored, bytes of fixed size or objects; MATLAB's as a text a row.
 
         Raises:
             UnreadableError: it is no text, or declares more than it stores.
         """
+        if self.is_matlab_text(name):
+            codes = self._values(name, storage.check_type)  # the last axis of MATLAB comes first
+            rows = ["".join(map(chr, row)).rstrip("\0 ") for row in codes.T.reshape(-1, max(len(codes), 1)).tolist()]
+            return np.array(rows[0] if len(rows) == 1 else rows, str)
         return self._values(name, storage.check_text)
 
     def _values(self, name: str, check_type: Callable[[str, Any], None]) -> Array:

@@ -13,6 +13,7 @@ from porter.formats.text import read_lines
 
 LONGEST = 1000
 _ROW = re.compile(r"""\s*(?:"((?:[^"]|"")*)"|([^\s"].*?))(?:\s*[,;]\s*|\s+)([^\s,;"]+)\s*""")
+_DECIMAL_COMMA = re.compile(r"[;\s]\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*$")
 _SEVERAL = re.compile(r"[\s,;][-+.\d][-+.\deE]*$")
 
 
@@ -43,6 +44,13 @@ def numbers_by_name(opened: OpenedFile, mark: str) -> Iterator[NamedNumber]:
     for number, line in lines[0 if lines and mark in lines[0][1] else 1 :]:
         match = _ROW.fullmatch(line) if len(line) <= LONGEST else None
         name = "" if match is None else match[2] if match[1] is None else match[1].replace('""', '"')
+        if _DECIMAL_COMMA.search(line):
+            raise DamagedFileError(
+                f"{opened.path}, line {number}: a decimal comma",
+                found=repr(line.strip()[:60]),
+                expected="a decimal point",
+                remedy="in R: write.csv in the place of write.csv2, or options(OutDec = '.') before printing",
+            )
         if match is None or _SEVERAL.search(name):
             raise DamagedFileError(
                 f"{opened.path}, line {number}",

@@ -34,7 +34,7 @@ class ReadOptions:
         physical: whether the physical transforms belong to the network.
         keras: what is declared of a legacy Keras file.
         gains: factors of the outputs, one a band, or the path of a text that has them.
-        exact_activations: whether functions take the place of the tables that the original looks them up in.
+        exact_activations: whether functions take the place of the original's own: tables, or what is cut off.
     """
 
     activation: Declared = None

@@ -34,7 +34,8 @@ class Family:
         options: what the user may declare.
         write: back into the legacy format; None where that is not offered.
         example: a command for ``porter formats``.
-        has_tables: whether its software looks activations up in tables, which ``exact_activations`` may replace.
+        has_tables: whether its software has activations of its own, which ``exact_activations`` may replace: looked
+            up in tables, or cut off.
         has_jacobian: whether its software gives the derivatives of the outputs as well.
         has_runtime: whether something beside porter runs its files, as Keras does those of its earlier versions.
     """

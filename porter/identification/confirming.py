@@ -19,7 +19,7 @@ from porter.reading.arithmetic import Arithmetic, Fit, spread_of
 from porter.reading.check import flags_as_numbers
 from porter.reading.explanation import explain
 from porter.reading.readings import Formula
-from porter.reading.telling import POOL, find_telling, search_box
+from porter.reading.telling import POOL, find_telling, pool_rows, search_box
 from reference.trace import Program
 
 Array = NDArray[Any]
@@ -28,6 +28,8 @@ MOST = 48
 """Configurations that are judged by the strict rule."""
 BESIDE = 50.0
 """Times the closest one's residual within which others may be explained by the same arithmetic."""
+COMPARED, MOST_COMPARED = 256, 400
+"""Rows on which configurations are compared that were not judged, and how many of these; more count as unlike."""
 TINY = 1e-13
 SHARE = 2.0**-18
 SPREAD_ROWS = 8
@@ -60,6 +62,7 @@ class Alternative:
         row: (inputs,) an input that tells them apart; None where none was found.
         outputs: (outputs,) what the one that was taken gives for it.
         others: (outputs,) what this one gives.
+        is_outside: whether the row lies beyond the range of the samples, where the file documents none.
     """
 
     candidate: Candidate
@@ -67,6 +70,7 @@ class Alternative:
     row: Array | None
     outputs: Array | None = None
     others: Array | None = None
+    is_outside: bool = False
 
 
 def as_samples(golden: Golden, path: Path) -> Samples:
@@ -74,19 +78,36 @@ def as_samples(golden: Golden, path: Path) -> Samples:
     return Samples(path, (golden.inputs,), (golden.outputs,), (golden.input_resolution,), (golden.resolution,))
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Configurations held against the samples by the strict rule.
+
+    Attributes:
+        explained: those that one arithmetic explains, the likeliest first.
+        closest: how the closest of all lies to its arithmetic, where none is explained.
+        rest: as close to the samples, and not judged: there were too many, or it took too long.
+    """
+
+    explained: list[Explained]
+    closest: Fit | None = None
+    rest: Sequence[Hit] = ()
+
+
 def explained(
     hits: Sequence[Hit], golden: Golden, path: Path, program: Callable[[Candidate], Program], seconds: float
-) -> tuple[list[Explained], Fit | None]:
-    """Those of the closest that one arithmetic explains, the likeliest first; and how the closest of all lies to it."""
+) -> Judged:
+    """Judge the closest."""
     began = time.monotonic()
     samples = as_samples(golden, path)
     if not hits:
-        return [], None
+        return Judged([])
     limit = BESIDE * hits[0].residual + TINY
-    near = [hit for hit in hits if hit.residual <= limit][:MOST]
+    near = [hit for hit in hits if hit.residual <= limit]
     found: list[Explained] = []
     closest: Fit | None = None
-    for hit in near:
+    count = 0
+    for hit in near[:MOST]:
+        count += 1
         fit, formula = _fit(program(hit.candidate), samples, None)
         closest = fit if closest is None or fit.factor < closest.factor else closest
         if fit.is_explained:
@@ -94,10 +115,11 @@ def explained(
         if time.monotonic() - began > seconds and found:
             break
     if not found:
-        return [], closest
+        return Judged([], closest)
     best = _most_exact(found)
     own = [each for each in found if each.fit.arithmetic.kind == best.kind or _fits(each, samples, best)]
-    return sorted(own, key=lambda each: each.hit.cost + likeliness(each.hit.candidate)), None
+    own.sort(key=lambda each: each.hit.cost + likeliness(each.hit.candidate))
+    return Judged(own, None, near[count:])
 
 
 def _fit(program: Program, samples: Samples, known: Arithmetic | None) -> tuple[Fit, Program]:
@@ -144,16 +166,62 @@ def alternatives(found: Sequence[Explained], golden: Golden, path: Path) -> tupl
     if not rest:
         return ()
     visible = _visible(first, golden, path)
-    limits = port_limits(first.program, outside=False)
-    is_spread = len(golden.inputs) >= SPREAD_ROWS  # fewer show no range
-    box = _around(golden.inputs) if limits is None and is_spread else search_box(limits, golden.inputs)
+    near, far = box_of(first.program, golden.inputs), search_box(_limits(first.program), golden.inputs)
+    boxes = [(near, False)] if np.array_equal(near, far) else [(near, False), (far, True)]
     told = []
     for each in rest:
         differences = tuple(first.hit.candidate.differences(each.hit.candidate))
-        found_row = _telling(first.program, _shared(first, each), box, visible, golden.inputs)
-        row, ours, theirs = (None, None, None) if found_row is None else found_row
-        told.append(Alternative(each.hit.candidate, differences, row, ours, theirs))
+        told.append(Alternative(each.hit.candidate, differences, None))
+        for box, is_outside in boxes:
+            found_row = _telling(first.program, _shared(first, each), box, visible, golden.inputs)
+            if found_row is not None:
+                told[-1] = Alternative(each.hit.candidate, differences, *found_row, is_outside)
+                break
     return tuple(told)
+
+
+def unlike(judged: Judged, program: Callable[[Candidate], Program], golden: Golden, path: Path) -> int:
+    """How many of those that were not judged give something else than the likeliest for some input of the box."""
+    if not judged.rest:
+        return 0
+    first = judged.explained[0]
+    visible = _visible(first, golden, path)
+    rows = np.random.default_rng(0).permutation(
+        pool_rows(box_of(first.program, golden.inputs), np.random.default_rng(1))
+    )
+    rows = rows[:COMPARED]
+    ours = np.asarray(first.program(rows)[0], np.float64)
+    count = max(len(judged.rest) - MOST_COMPARED, 0)
+    for hit in judged.rest[:MOST_COMPARED]:
+        theirs = np.asarray(program(hit.candidate)(rows)[0], np.float64)
+        with np.errstate(all="ignore"):
+            excess = np.abs(ours - theirs) / (visible + SHARE * np.minimum(np.abs(ours), np.abs(theirs)))
+        count += bool(np.any(excess > 1))
+    return count
+
+
+def box_of(program: Program, inputs: Array) -> Array:
+    """(n, 2) the documented range of the inputs; that of the samples where there is none and they show one."""
+    limits = _limits(program)
+    box = search_box(limits, inputs)
+    if limits is not None or not shows_range(inputs):
+        return box
+    varies = np.ptp(inputs, axis=0) > 0
+    return np.where(varies[:, None], _around(inputs), box)
+
+
+def shows_range(inputs: Array) -> bool:
+    """Whether (rows, n) samples are enough to show between what their inputs lie."""
+    return len(np.unique(inputs, axis=0)) >= SPREAD_ROWS
+
+
+def is_documented(program: Program) -> bool:
+    """Whether the file says between what its inputs lie."""
+    return _limits(program) is not None
+
+
+def _limits(program: Program) -> Array | None:
+    return port_limits(program, outside=False)
 
 
 def _around(inputs: Array) -> Array:

@@ -16,7 +16,7 @@ from porter.identification.ends import End, ends, plausible
 from porter.identification.forward import Front, Plan, Screen, run
 from porter.identification.pool import Pool
 from porter.identification.refining import Golden, Hit, distinct, refined
-from porter.identification.skeletons import Skeleton, skeletons
+from porter.identification.skeletons import Skeleton, Skeletons, skeletons
 from porter.progress import tell
 
 CHAINS = 600
@@ -50,8 +50,8 @@ class Search:
         hits: what was found.
         partial: what gives part of the samples.
         tried: configurations, about.
-        is_whole: whether everything that was planned was tried.
-        done: how many stages are over.
+        stages: what was begun, in order.
+        has_more_ends: whether there are more scalings than were tried.
     """
 
     pool: Pool
@@ -60,8 +60,8 @@ class Search:
     hits: list[Hit] = field(default_factory=list)
     partial: list[Hit] = field(default_factory=list)
     tried: float = 0.0
-    is_whole: bool = True
-    done: int = 0
+    stages: list[Tried] = field(default_factory=list)
+    has_more_ends: bool = False
     _began: float = field(default_factory=time.thread_time)
 
     @property
@@ -74,11 +74,22 @@ class Search:
         """Configurations that give the samples, the closest first."""
         return [hit for hit in distinct(self.hits) if hit.residual <= GOOD]
 
-    def restart(self) -> None:
-        """Count the seconds from now."""
-        self._began = time.thread_time()
+    @property
+    def done(self) -> int:
+        """How many stages are over."""
+        return len(self.stages)
 
-    def chains(self) -> list[Skeleton]:
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was tried of what was begun."""
+        return all(each.is_whole for each in self.stages)
+
+    def restart(self) -> None:
+        """Count the seconds from now, and begin with the first stage."""
+        self._began = time.thread_time()
+        self.stages, self.partial, self.has_more_ends = [], [], False
+
+    def chains(self) -> Skeletons:
         """The chains that the shapes allow, the likeliest first."""
         inputs, outputs = self.golden.inputs.shape[1], self.golden.outputs.shape[1]
         return skeletons(self.pool, inputs, outputs, CHAINS)
@@ -88,12 +99,11 @@ class Search:
 
         Called again, it goes on where it was; ``brief`` is for the likeliest alone.
         """
-        stages = [stage for stage in STAGES[: BRIEF if brief else None] if stage.takes(chains)]
+        stages = stages_for(chains)[: BRIEF if brief else None]
         for number in range(self.done, len(stages)):
             until = self.left - SHARE_OF_STAGE * max(self.left, 0.0)
             known = len(self.partial)
             self._stage(stages[number], chains, number / len(stages), until)
-            self.done = number + 1
             if self.found or self.left < 0 or len(self.partial) > known:
                 break
         return self.found
@@ -101,23 +111,26 @@ class Search:
     def _stage(self, stage: Stage, chains: Sequence[Skeleton], share: float, until: float) -> None:
         """One stage, until something is found or so little time is left."""
         few, screen = chains[: stage.chains], self.screen
+        record = Tried(stage, len(chains))
+        self.stages.append(record)
         for place, chain in enumerate(few):
             tell(f"searching: {stage.name}, {share:.0%}, at most {max(self.left, 0):.0f} s more")
             for plan in stage.plans(self, chain):
-                self.take(chain, plan, screen)
+                record.is_too_large |= not self.take(chain, plan, screen, until)
                 if self.left < until:
-                    self.is_whole = False
+                    record.is_cut = True
                     return
+            record.chains = place + 1
             if self.found and place >= stage.least:
                 return
 
-    def take(self, chain: Skeleton, plan: Plan, screen: Screen) -> None:
-        """Run a plan, and keep what gives all samples."""
+    def take(self, chain: Skeleton, plan: Plan, screen: Screen, until: float) -> bool:
+        """Run a plan until so little time is left, and keep what gives all samples; whether it could be run."""
         if plan.work(chain.widths) > MOST_WORK:
-            self.is_whole = False
-            return
+            return False
+        found = run(self.pool, chain, plan, screen, lambda: self.left < until)
         self.tried += plan.states * len(plan.output) * len(plan.backs)
-        for candidate in itertools.islice(run(self.pool, chain, plan, screen), MOST_REFINED):
+        for candidate in itertools.islice(found, MOST_REFINED):
             hit = refined(self.pool, candidate, self.golden, chain.cost)
             if hit.residual <= GOOD:
                 self.hits.append(hit)
@@ -125,6 +138,7 @@ class Search:
                 values = candidate.predict(self.pool, self.golden.inputs)
                 if agreeing_share(values, self.golden) >= LEAST_SHARE:
                     self.partial.append(hit)
+        return True
 
     @property
     def screen(self) -> Screen:
@@ -137,6 +151,7 @@ class Search:
         width, others = chain.widths[0], chain.widths[-1]
         every = ends(self.pool, chain.used, width, first=True, others=others)
         plain = ("identity",) * width
+        self.has_more_ends |= len(every) > max(most, MOST_FRONTS)
         if not transformed:
             return [(plain, end) for end in plausible(every, self.golden.inputs)[:most]]
         ranked: list[tuple[int, Front]] = []
@@ -153,6 +168,7 @@ class Search:
         """Scalings of the outputs."""
         width, others = chain.widths[-1], chain.widths[0]
         every = ends(self.pool, chain.used, width, first=False, others=others)
+        self.has_more_ends |= len(every) > most
         finite = self.golden.outputs[np.isfinite(self.golden.outputs).all(axis=1)]
         return plausible(every, finite)[:most] if len(finite) else every[:most]
 
@@ -221,6 +237,34 @@ class Stage:
             yield [HIDDEN if layers == 2 else HIDDEN[:-1]] * layers
 
 
+@dataclass
+class Tried:
+    """What was tried of a stage.
+
+    Attributes:
+        stage: which.
+        of: how many chains there are.
+        chains: how many of them were gone through whole.
+        is_cut: whether its time was over before.
+        is_too_large: whether something was left out that would have taken too many numbers.
+    """
+
+    stage: Stage
+    of: int
+    chains: int = 0
+    is_cut: bool = False
+    is_too_large: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was tried that the stage plans."""
+        return not (self.is_cut or self.is_too_large)
+
+    def __str__(self) -> str:
+        few = "" if self.chains == self.of and not self.is_cut else f" ({self.chains} of {self.of} chains)"
+        return f"{self.stage.name}{few}"
+
+
 NARROW = (
     Stage("one activation", CHAINS, 3, "shared"),
     Stage("functions of the inputs", 20, 2, "shared", transformed=True),
@@ -235,3 +279,8 @@ NARROW = (
 STAGES = (*NARROW, *(stage.widened() for stage in NARROW[1:]))
 BRIEF = 2
 """Stages for the likeliest alone."""
+
+
+def stages_for(chains: Sequence[Skeleton]) -> list[Stage]:
+    """Those that have anything to do, in order."""
+    return [stage for stage in STAGES if stage.takes(chains)]

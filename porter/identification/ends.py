@@ -77,6 +77,8 @@ def ends(pool: Pool, used: frozenset[str], width: int, *, first: bool, others: i
     for one, two in _pairs(names):
         found += [end for recipe in _recipes(pool, one, two) if (end := _end(pool, recipe, width)) is not None]
     for name in names:
+        if is_bias_name(name):  # by itself an offset like any other, which a layer's bias would be too
+            continue
         singles = [EndRecipe(gain=name), EndRecipe(std=name), EndRecipe(offset=name)]
         found += [end for recipe in singles if (end := _end(pool, recipe, width)) is not None]
     told = [replace(end, oddness=_oddness(end.recipe, first=first)) for end in found]
@@ -88,7 +90,7 @@ def _vectors(pool: Pool, used: frozenset[str], width: int, *, first: bool, other
     found = []
     whole = width + others
     for name, vector in pool.vectors.items():
-        if name in used or base_name(name) in used or is_bias_name(name) or (width > 1 and is_number_of_line(name)):
+        if name in used or base_name(name) in used or (width > 1 and is_number_of_line(name)):
             continue
         if vector.size == width:
             found.append(name)
@@ -140,7 +142,8 @@ def _speaks_against(name: str, key: str, *, first: bool) -> float:
     words = re.split(r"[^a-z]+", re.sub(r"\[.*", "", name).lower())
     said = {each for each, pattern in WORDS.items() if any(re.fullmatch(pattern, word) for word in words)}
     sides = {side for side, pattern in ENDS.items() if any(re.fullmatch(pattern, word) for word in words)}
-    return 0.6 * (bool(said) and key not in said) + 0.6 * (sides == {not first})
+    other = is_bias_name(name) or (bool(said) and key not in said)
+    return 0.6 * other + 0.6 * (sides == {not first})
 
 
 def _are_alike(one: str, two: str) -> bool:
@@ -160,6 +163,7 @@ def _recipes(pool: Pool, one: str, two: str) -> Iterator[EndRecipe]:
         yield EndRecipe(mean=one, std=two, inverse=True)
         yield EndRecipe(offset=one, gain=two)
         yield EndRecipe(offset=one, gain=two, low=-1.0)
+        yield EndRecipe(offset=one, gain=two, inverse=True)
         yield EndRecipe(mean=one, variance=two)
 
 

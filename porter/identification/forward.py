@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,18 +143,25 @@ class Plan:
         return total + count * len(self.output) * 60
 
 
-def run(pool: Pool, skeleton: Skeleton, plan: Plan, screen: Screen) -> Iterator[Candidate]:
-    """The configurations of a plan that give what the screen shows."""
+def run(pool: Pool, skeleton: Skeleton, plan: Plan, screen: Screen, is_over: Callable[[], bool]) -> Iterator[Candidate]:
+    """The configurations of a plan that give what the screen shows, until the time is over."""
     size = max(1, int(plan.states / max(len(plan.fronts), 1)))
     step = max(1, MOST_NUMBERS // (size * max(skeleton.widths) * max(len(screen.inputs), 1)))
     matrices = [[reading.canonical(pool) for reading in readings] for readings in plan.readings]
     for start in range(0, len(plan.fronts), step):
+        if is_over():
+            return
         fronts = plan.fronts[start : start + step]
-        yield from _run(skeleton, plan, fronts, matrices, screen)
+        yield from _run(skeleton, plan, fronts, matrices, screen, is_over)
 
 
 def _run(
-    skeleton: Skeleton, plan: Plan, fronts: Sequence[Front], matrices: Sequence[Any], screen: Screen
+    skeleton: Skeleton,
+    plan: Plan,
+    fronts: Sequence[Front],
+    matrices: Sequence[Any],
+    screen: Screen,
+    is_over: Callable[[], bool],
 ) -> Iterator[Candidate]:
     with np.errstate(all="ignore"):
         fed = [applied(functions, screen.inputs) * end.scale + end.offset for functions, end in fronts]
@@ -171,7 +178,7 @@ def _run(
             marked = _marked(codes, reading)
             for number, name in enumerate(plan.output):
                 a = _last(values, kernel, bias, name, screen.columns)
-                for state, back, functions in _matching(a, plan.backs, screen):
+                for state, back, functions in _matching(a, plan.backs, screen, is_over):
                     if (name, functions) == ("exponential", "ln"):  # nothing at all
                         continue
                     width = plan.backs[back].scale.size
@@ -195,7 +202,9 @@ def _last(values: Array, kernel: Array, bias: Array | None, name: str, columns: 
     return activation(name)(_product(values, kernel[:, columns], None if bias is None else bias[columns]))
 
 
-def _matching(a: Array, backs: Sequence[End], screen: Screen) -> Iterator[tuple[int, int, str]]:
+def _matching(
+    a: Array, backs: Sequence[End], screen: Screen, is_over: Callable[[], bool]
+) -> Iterator[tuple[int, int, str]]:
     """State, scaling, and a function of the outputs, of those whose numbers all agree."""
     scale = np.stack([back.scale[screen.columns] for back in backs])
     offset = np.stack([back.offset[screen.columns] for back in backs])
@@ -204,6 +213,8 @@ def _matching(a: Array, backs: Sequence[End], screen: Screen) -> Iterator[tuple[
         a[:, row, column], scale[:, column], offset[:, column], screen, row, column
     ):
         for start in range(0, len(states), MOST_HITS // 8):
+            if is_over():
+                return
             part = slice(start, start + MOST_HITS // 8)
             yield from _checked(a, states[part], numbers[part], functions[part], scale, offset, screen, column)
 
@@ -213,6 +224,7 @@ def _sharpest(screen: Screen) -> tuple[int, int]:
     width = screen.greatest[0] - screen.least[0]
     with np.errstate(all="ignore"):
         relative = width / np.maximum(np.abs(screen.greatest[0]), 1e-300)
+    relative = np.where(np.isnan(relative), np.inf, relative)  # a number that any value agrees with
     row, column = np.unravel_index(int(np.argmin(relative)), relative.shape)
     return int(row), int(column)
 

@@ -16,6 +16,7 @@ from porter.formats.recipe_writing import write_text
 from porter.identification.as_recipe import recipe_text
 from porter.identification.candidate import Candidate
 from porter.identification.confirming import Alternative
+from porter.identification.extent import Extent
 from porter.network import Network
 from porter.reading.check import Reading
 
@@ -43,6 +44,7 @@ class Identified:
         alternatives: configurations that the samples cannot tell from it.
         residuals: (outputs,) of the best configuration where none gives the samples, as shares of each output's size.
         tried: how many configurations, about.
+        shown: how far the samples lead into each layer, and each output; empty where no configuration gives them.
         candidate: the configuration itself.
         sha256: of the file.
     """
@@ -56,6 +58,7 @@ class Identified:
     alternatives: tuple[Alternative, ...] = ()
     residuals: Array | None = None
     tried: float = 0.0
+    shown: tuple[Extent, ...] = ()
     candidate: Candidate | None = field(default=None, repr=False)
     sha256: str = ""
 
@@ -66,13 +69,17 @@ class Identified:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the samples prove it by the rule of every report."""
+        """Whether the samples prove it, as far as they lead into its layers (``shown``)."""
         return self.reading is not None and self.reading.verdict == "proven"
 
     @property
     def telling_inputs(self) -> list[Array]:
-        """Inputs to run through the original software: each tells the configuration from an alternative."""
-        return [each.row for each in self.alternatives if each.row is not None]
+        """Inputs to run through the original software: each tells the configuration from an alternative.
+
+        Those in the documented range, or that of the samples, first.
+        """
+        told = sorted(self.alternatives, key=lambda each: each.is_outside)
+        return [each.row for each in told if each.row is not None]
 
     def write_recipe(self, path: str | Path, *, force: bool = False) -> None:
         """Write the recipe by which ``porter.read`` reads the file so; complete or not at all.
@@ -101,6 +108,7 @@ class Identified:
                 "lines": list(self.lines),
                 "recipe": self.recipe,
                 "tried": self.tried,
+                "shown": [each.as_dict() for each in self.shown],
                 "residuals": None if self.residuals is None else _numbers(self.residuals),
                 "alternatives": [_alternative(each) for each in self.alternatives],
             }
@@ -151,7 +159,7 @@ def alternative_lines(others: Sequence[Alternative]) -> list[str]:
     """A line for each that differs in one convention, or in several together; combinations of these are counted."""
     single = {each.differences[0] for each in others if len(each.differences) == 1}
     shown = [each for each in others if len(each.differences) == 1 or not set(each.differences) <= single]
-    shown.sort(key=lambda each: each.row is None)
+    shown.sort(key=lambda each: (each.row is None, each.is_outside))
     places = [each.differences[0][0] for each in shown]
     shown = [each for n, each in enumerate(shown) if places[:n].count(places[n]) < SHOWN_A_PLACE][:SHOWN]
     lines = [f"as well: {alternative_line(each)}" for each in shown]
@@ -168,6 +176,7 @@ def alternative_line(each: Alternative) -> str:
         column = int(np.nanargmax(np.abs(each.outputs - each.others)))
     row = ", ".join(f"{value:.6g}" for value in each.row[:SHOWN_INPUTS])
     row += ", ..." if each.row.size > SHOWN_INPUTS else ""
+    what += ": not in the range of the samples, but beyond it" if each.is_outside else ""
     return (
         f"{what}: the input [{row}] would tell ({each.outputs[column]:.6g}, or {each.others[column]:.6g}, in output "
         f"{column}): run it through the original software and add it to the samples"
@@ -177,6 +186,7 @@ def alternative_line(each: Alternative) -> str:
 def _alternative(each: Alternative) -> dict[str, Any]:
     return {
         "differences": [list(difference) for difference in each.differences],
+        "outside": each.is_outside,
         "input": None if each.row is None else each.row.tolist(),
         "outputs": None if each.outputs is None else _numbers(each.outputs),
         "other_outputs": None if each.others is None else _numbers(each.others),

@@ -59,9 +59,9 @@ class Pool:
 
     @cached_property
     def kernels(self) -> dict[str, Array]:
-        """What may be a kernel: floats of two axes, or of one, that are not all the same."""
+        """What may be a kernel: floats of two axes, or of one, that are not all zero."""
         floats = {name: each for name, each in self.parts.items() if each.dtype.kind == "f" and each.ndim in (1, 2)}
-        return {name: each for name, each in floats.items() if each.size == 1 or np.ptp(each) > 0}
+        return {name: each for name, each in floats.items() if each.size == 1 or np.any(each)}
 
     @cached_property
     def vectors(self) -> dict[str, Array]:
@@ -105,6 +105,12 @@ def is_bias_name(name: str) -> bool:
     """Whether a name says that it is a bias'."""
     role = role_of(name)
     return role is not None and role[0] == "bias"
+
+
+def is_kernel_name(name: str) -> bool:
+    """Whether a name says that it is a kernel's."""
+    role = role_of(name)
+    return role is not None and role[0] == "kernel"
 
 
 def is_scaling_name(name: str) -> bool:

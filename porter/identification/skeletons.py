@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.formats.recipe_places import KernelPlace
-from porter.identification.pool import NARROW, Pool, is_bias_name, is_number_of_line, is_scaling_name
+from porter.identification.pool import NARROW, Pool, is_bias_name, is_kernel_name, is_number_of_line, is_scaling_name
 from reference.operations.dense import Orientation
 
 Array = NDArray[Any]
@@ -122,20 +122,38 @@ class Skeleton:
         return (self.slots[0].inputs, *(slot.units for slot in self.slots))
 
 
-def skeletons(pool: Pool, inputs: int, outputs: int, most: int, expanded: int = MOST_EXPANDED) -> list[Skeleton]:
+class Skeletons(list[Skeleton]):
+    """Chains, the likeliest first.
+
+    Attributes:
+        are_all: whether the shapes allow no others; else these are the likeliest, or those found in the time given.
+    """
+
+    are_all: bool = True
+
+
+def skeletons(pool: Pool, inputs: int, outputs: int, most: int, expanded: int = MOST_EXPANDED) -> Skeletons:
     """Chains from so many inputs to so many outputs, the likeliest first, at most so many.
 
     Where so many beginnings were looked at, what was complete by then is all.
     """
-    return list(itertools.islice(_best_first(pool, inputs, outputs, expanded), most))
+    found = Skeletons()
+    for chain in _best_first(pool, inputs, outputs, expanded, found):
+        if len(found) == most:
+            found.are_all = False
+            break
+        found.append(chain)
+    return found
 
 
-def _best_first(pool: Pool, inputs: int, outputs: int, expanded: int) -> Iterator[Skeleton]:
+def _best_first(pool: Pool, inputs: int, outputs: int, expanded: int, found: Skeletons) -> Iterator[Skeleton]:
+    """One after the other; what is left out is noted in ``found``."""
     count, best = itertools.count(), np.inf
     heap: list[tuple[float, int, bool, tuple[Slot, ...]]] = [(0.0, next(count), False, ())]
     known: dict[tuple[str, int], dict[tuple[int, bool], tuple[KernelReading, ...]]] = {}
     for _ in range(expanded):
         if not heap or heap[0][0] > best + FARTHEST:
+            found.are_all &= not heap
             return
         cost, _, is_whole, slots = heapq.heappop(heap)
         if is_whole:
@@ -149,6 +167,9 @@ def _best_first(pool: Pool, inputs: int, outputs: int, expanded: int) -> Iterato
             for more, slot in _next(pool, slots, width, known):
                 if cost + more <= best + FARTHEST:
                     heapq.heappush(heap, (cost + more, next(count), False, (*slots, slot)))
+                else:
+                    found.are_all = False
+    found.are_all &= not heap
     for cost, _, is_whole, slots in sorted(heap):
         if is_whole:
             yield Skeleton(slots, cost)
@@ -160,11 +181,11 @@ def _left_over(pool: Pool, slots: tuple[Slot, ...], inputs: int, outputs: int) -
     ends, widths = {inputs, outputs, inputs + outputs}, {slot.units for slot in slots}
     cost = 0.0
     for name, array in pool.parts.items():
-        if name in used or array.dtype.kind != "f" or np.ptp(array) == 0:
+        if name in used or array.dtype.kind != "f" or not np.any(array):
             continue
         long, short = max(array.shape, default=1), min(array.shape, default=1)
         is_table = array.ndim == 2 and 1 < short <= 3 and long in ends
-        if array.ndim == 2 and short > 1 and not is_table:
+        if array.ndim == 2 and (short > 1 or is_kernel_name(name)) and not is_table:
             cost += 3.0
         elif (array.size not in (*ends, 1) and not is_table) or is_bias_name(name):
             is_kernel = array.size > NARROW and array.size not in widths and not is_bias_name(name)

@@ -82,7 +82,8 @@ def likely_orientations(pool: Pool, chain: Skeleton) -> dict[int, tuple[str | No
     Units that a layer weighs alike have weights that are alike before them: the products of kernels with themselves
     resemble each other on either side of a hidden layer, and do not if one of them is transposed.
     """
-    places = [place for place, slot in enumerate(chain.slots) if len(slot.plain) > 1][:MOST_SQUARE]
+    ways = [len({reading.orientation for reading in slot.plain}) for slot in chain.slots]
+    places = [place for place, count in enumerate(ways) if count > 1][:MOST_SQUARE]
     if not places:
         return {}
     scored = []
@@ -94,7 +95,7 @@ def likely_orientations(pool: Pool, chain: Skeleton) -> dict[int, tuple[str | No
     best = max(scored, key=lambda each: each[0])
     found: dict[int, tuple[str | None, float]] = {}
     for place in places:
-        rest = max(score for score, ways in scored if ways[place] != best[1][place])
+        rest = max(score for score, stands in scored if stands[place] != best[1][place])
         margin = float(best[0] - rest)
         speaks = margin > ABSTAIN and chain.slots[place].inputs >= LEAST_WIDTH
         found[place] = (best[1][place] if speaks else None, margin)

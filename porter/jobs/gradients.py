@@ -84,7 +84,8 @@ def _departure(case: Case, rows: int) -> list[str]:
     exact, own = (legacy_jacobian(build_program(network, exact_activations=flag).steps, x) for flag in (True, False))
     share = np.max(np.abs(exact - own), axis=(0, 2)) / np.max(np.abs(own), axis=(0, 2))
     return [
-        f"the original's own, with its tables, differ from them by up to {np.max(share):.1e} of an output's largest"
+        "the original's own, with its activations, differ from them by up to "
+        f"{np.max(share):.1e} of an output's largest"
     ]
 
 

@@ -13,7 +13,7 @@ from porter.codes import Cause
 from porter.formats.samples import Samples, as_rounded
 from porter.network import Claim
 from porter.reading.arithmetic import Fit, before_scaling, side_by_side, spread_of
-from porter.reading.explanation import FEW, contradicts_itself, explain
+from porter.reading.explanation import FEW, closeness, contradicts_itself, explain
 from porter.reading.misfit import misfit
 from porter.reading.readings import Formula, Other, alternatives, other_readings
 from porter.reading.telling import Telling, find_telling, find_telling_rows, search_box
@@ -156,7 +156,8 @@ def _explained(question: Question, fit: Fit) -> Reading:
     remarks = list(dict.fromkeys(remark for _, remark, _ in judged if remark))
     telling = tuple(found for _, _, several in judged for found in several)
     verdict = "consistent" if telling or not question.provable else _weakest(claims)
-    note = f"the reference reproduces {golden.rows} golden samples to {fit.arithmetic.name} rounding"
+    note = f"the reference reproduces {golden.rows} golden samples to "
+    note += closeness(fit, golden.outputs, golden.resolution)
     note += (
         f" (largest difference {_largest(question, golden):.2g}, {fit.factor:.2g} times the farthest of its own runs)"
     )

@@ -21,6 +21,7 @@ from porter.reading.arithmetic import (
     spread_of,
 )
 from porter.reading.readings import Formula
+from reference.precision import FORMATS
 
 Array = NDArray[Any]
 
@@ -28,6 +29,8 @@ FEW = 8
 """Rows that nearly every other reading is refuted by."""
 NUMBERS = 2**25
 """In all layers together: what is run in every way; rows beyond are held against the spread of those before."""
+DIGITS = 8.0
+"""Units of rounding: what is known no closer does not show in which arithmetic it was made."""
 HOPELESS = 100.0
 """Times a spread of few runs, on few rows: no more runs would make up for it."""
 
@@ -85,6 +88,22 @@ def _fit(
     with np.errstate(all="ignore"):
         beyond = FACTOR * np.max(np.abs(rest - outputs[most:]) / (found.visible + resolution[most:]))
     return replace(found, factor=max(found.factor, float(np.inf if np.isnan(beyond) else beyond)))
+
+
+def closeness(fit: Fit, outputs: Sequence[Array], resolution: Sequence[Array]) -> str:
+    """To what samples are given: rounding, or their last digit where they have fewer than the arithmetic has.
+
+    Args:
+        fit: how they lie to the arithmetic that explains them.
+        outputs: (rows, ...) of the samples.
+        resolution: how exactly they are known.
+    """
+    values, known = np.abs(side_by_side(outputs)), side_by_side(resolution)
+    usable = np.isfinite(values) & (values > 0)
+    share = float(np.median(known[usable] / values[usable])) if usable.any() else 0.0
+    if share <= DIGITS * FORMATS[fit.arithmetic.kind].unit:
+        return f"{fit.arithmetic.name} rounding"
+    return f"the last digit that they have, about {share:.1g} of an output"
 
 
 def contradicts_itself(golden: Samples, fit: Fit) -> str:

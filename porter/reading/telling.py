@@ -78,7 +78,7 @@ def find_telling(program: Program, other: Program, box: Array, visible: Array) -
         The row (n,), and what either gives (outputs,).
     """
     rng = np.random.default_rng(0)
-    pool = _pool(box, rng)
+    pool = pool_rows(box, rng)
     for rows in chain([pool], _pushed(program, other, box, pool, rng)):
         with np.errstate(all="ignore"):
             ours, theirs = (np.asarray(each(rows)[0], np.float64) for each in (program, other))
@@ -111,7 +111,8 @@ def _flat(arrays: Sequence[Array]) -> Array:
     return np.concatenate([np.asarray(each, np.float64).reshape(-1) for each in arrays])
 
 
-def _pool(box: Array, rng: np.random.Generator) -> Array:
+def pool_rows(box: Array, rng: np.random.Generator) -> Array:
+    """Random rows of a box (n, 2), as many of its corners, and its middle."""
     low, high = box.T
     inside = low + (high - low) * rng.uniform(0, 1, (POOL, len(box)))
     corners = np.where(rng.integers(0, 2, (POOL, len(box))) == 1, high, low)

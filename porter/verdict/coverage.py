@@ -13,7 +13,7 @@ from reference.operations.dense import Dense
 Array = NDArray[Any]
 
 BRANCHED = {"relu", "leaky_relu", "elu", "selu", "relu6"}
-SATURATING = {"tanh", "sigmoid", "scaled_tanh", "hard_tanh", "hard_sigmoid", "hard_sigmoid_keras2"}
+SATURATING = {"tanh", "sigmoid", "cut_sigmoid", "scaled_tanh", "hard_tanh", "hard_sigmoid", "hard_sigmoid_keras2"}
 SATURATION = 3.0
 
 

@@ -110,5 +110,6 @@ DERIVATIVES: Mapping[str, Callable[..., Array]] = {
     "hard_tanh": _between(-1, 1, 1.0),
     "scaled_tanh": _scaled_tanh,
     "logistic_table": _logistic,
+    "cut_sigmoid": _logistic,
 }
 """By the names of ``reference.activations.FUNCTIONS``; softmax, which is not elementwise, is left out."""

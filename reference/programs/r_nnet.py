@@ -1,8 +1,8 @@
 """The forward pass of R's nnet, on its weights as they are named (``b->h1``), or as one vector beside its sizes.
 
 Source: cran/nnet, commit 2245c5e (src/nnet.c): unit by unit a weighted sum of the bias unit, 1, and of units before;
-logistic for the first ``nsunits`` units, else the sum, and a softmax over the outputs where ``softmax`` holds. Its
-logistic function is exactly 0 below -15 and 1 above 15, which is left out here: it is within 3.1e-7 of this one.
+logistic for the first ``nsunits`` units, exactly 0 below -15 and 1 above 15, else the sum, and a softmax over the
+outputs where ``softmax`` holds.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def program(
     activation: Declared = None,
     output_activation: str | None = None,
     orientation: Declared = None,
+    exact_activations: bool = False,
     dtype: Any = np.float64,
 ) -> Program:
     """The legacy forward pass, as a program of one input (rows, features) called ``"inputs"``.
@@ -37,26 +38,28 @@ def program(
         activation: one spelling for all hidden layers, or a list for all layers; logistic where None.
         output_activation: spelling for the last layer; what the file says, else logistic, where None.
         orientation: whether a kernel stands as it is (units-first, where None) or was meant the other way round.
+        exact_activations: whether the logistic function is left uncut.
         dtype: in which the arithmetic is done.
 
     Raises:
         ValueError: the weights make no chain of layers, or a declaration does not fit.
     """
+    own = "sigmoid" if exact_activations else "cut_sigmoid"
     if "wts" in arrays:
         sizes = [int(size) for size in np.ravel(arrays["n"])]
-        weights, last = np.ravel(arrays["wts"]), _last(arrays, sizes)
+        weights, last = np.ravel(arrays["wts"]), _last(arrays, sizes, own)
         names = _names(*sizes)
     else:
-        weights, last = arrays["weights"], "sigmoid"
+        weights, last = arrays["weights"], own
         names = [tuple(name.split("->")) for name in attributes["connections"]]
     listed = sorted(zip(names, weights, strict=True), key=lambda each: _order(each[0][1]))
     bias = {target: weight for (source, target), weight in listed if source == "b"}
     wires = [(source, target, weight) for (source, target), weight in listed if source != "b"]
     inputs = sorted({source for source, _, _ in wires if source[0] == "i"}, key=_order)
     layers = peeled(inputs, wires, weights.dtype.newbyteorder("="))
-    own = ["sigmoid"] * (len(layers) - 1) + [last]
+    functions = [own] * (len(layers) - 1) + [last]
     biases = [np.array([bias[unit] for unit in units]) for units, _ in layers]
-    activations = chosen_activations(own, activation, output_activation)
+    activations = chosen_activations(functions, activation, output_activation)
     return wired_program([matrix for _, matrix in layers], biases, activations, orientation, dtype)
 
 
@@ -72,8 +75,8 @@ def _names(inputs: int, hidden: int, outputs: int) -> list[tuple[str, str]]:
     return found + [(source, f"o{n}") for n in range(1, outputs + 1) for source in ("b", *(middle or before))]
 
 
-def _last(arrays: Mapping[str, Array], sizes: list[int]) -> str:
+def _last(arrays: Mapping[str, Array], sizes: list[int], own: str) -> str:
     if "softmax" in arrays and np.ravel(arrays["softmax"])[0]:
         return "softmax"
     is_linear = "nsunits" in arrays and int(np.ravel(arrays["nsunits"])[0]) <= sizes[0] + sizes[1] + 1
-    return "linear" if is_linear else "sigmoid"
+    return "linear" if is_linear else own

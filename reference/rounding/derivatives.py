@@ -206,6 +206,7 @@ _SLOPES: Mapping[str, Callable[..., Array]] = {
     "scaled_tanh": _scaled_tanh_error,
     "sigmoid": _logistic_error,
     "logistic_table": _logistic_error,
+    "cut_sigmoid": _logistic_error,
     "softsign": _softsign_error,
     "softplus": _softplus_error,
     "exponential": _exponential_error,

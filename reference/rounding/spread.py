@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.activations import FUNCTIONS, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation, sigmoid, softplus
+from reference.activations import CUT, FUNCTIONS, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation, sigmoid, softplus
 
 Array = NDArray[Any]
 
 SMALL = 2.0**-10
 """Up to this radius the Taylor bound is within 0.1 % or so of the truth; above it the ends are evaluated."""
+JUMP = float(1 - sigmoid(np.array(CUT)))
+"""Of the cut logistic function, at either end."""
 NEAR = 2.0**-6
 """The same for functions whose slope changes by a known factor at most: within 3 % there."""
 
@@ -53,6 +55,7 @@ _RANGES: Mapping[str, float] = {
     "hard_tanh": 2.0,
     "softmax": 1.0,
     "logistic_table": 1.0,
+    "cut_sigmoid": 1.0,
 }
 
 
@@ -212,6 +215,12 @@ def _others(terms: Array, axis: int | tuple[int, ...]) -> Array:
     return np.where(is_largest, without, np.sum(terms, axis=axis, keepdims=True) - terms)
 
 
+def _cut_sigmoid(z: Array, a: Array, radius: Array) -> Array:
+    """That of the logistic function, and a jump at either end that may be crossed."""
+    jumps = (np.abs(z - CUT) <= radius).astype(np.float64) + (np.abs(z + CUT) <= radius)
+    return np.asarray(_BOUNDS["sigmoid"](z, sigmoid(z), radius) + jumps * JUMP)
+
+
 # sup abs(g'') and sup abs(g'), rounded up: tests/reference/test_spread.py finds them again.
 _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "linear": _linear,
@@ -236,4 +245,5 @@ _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "softmax": _softmax,
     "thresholded_relu": _thresholded_relu,
     "logistic_table": _at_ends("logistic_table"),
+    "cut_sigmoid": _cut_sigmoid,
 }

@@ -103,6 +103,20 @@ def test_version_73_has_its_axes_reversed(tmp_path):
     network = porter.read(path)
     agrees(network)
     assert network.source.arrays["W1"].shape == (4, 3)
+    with h5py.File(path, "r+") as file:  # text, a character a code
+        for name, text in (("activation", "logsig"), ("author", "somebody"), ("nothing", "")):
+            codes = np.array([[ord(sign)] for sign in text], "u2").reshape(-1, 1)
+            file[name] = codes
+            file[name].attrs["MATLAB_class"] = np.bytes_("char")
+    said = porter.read(path)
+    assert set(said.source.arrays) == set(network.source.arrays)
+    assert [(claim.value, claim.evidence) for claim in said.claims if claim.convention == "activation"][:1] == [
+        ("sigmoid", "declared")
+    ]
+    with h5py.File(path, "r+") as file:  # whole numbers that are no characters
+        file["activation"].attrs["MATLAB_class"] = np.bytes_("uint16")
+    with pytest.raises(errors.UnknownMemberError, match="activation"):
+        porter.read(path)
 
 
 def test_cells_and_structures_by_recipe(tmp_path):
@@ -213,6 +227,16 @@ MALICIOUS = {
     "numpy.load": Calls(np.load, ("STOLEN",)),
     "fromfile": Calls(np.fromfile, ("/etc/passwd",)),
 }
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+@pytest.mark.parametrize("contents", [{"W1": np.eye(3)}, [1.5], np.eye(3)], ids=["dict", "list", "array"])
+def test_a_pickle_of_an_old_protocol_is_named(tmp_path, protocol, contents):
+    path = tmp_path / "net.pkl"
+    path.write_bytes(pickle.dumps(contents, protocol=protocol))
+    for read in (porter.read, porter.infer):
+        with pytest.raises(errors.PickleFileError, match="protocol 0 or 1"):
+            read(path)
 
 
 @pytest.mark.parametrize("name", MALICIOUS)

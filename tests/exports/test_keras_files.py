@@ -37,7 +37,9 @@ def test_written_and_judged(square, tmp_path, name):
     assert porter.verify(square, path, search=False).verdict == "parity"
 
 
-@pytest.mark.parametrize("activation", ["scaled_tanh", "hard_sigmoid_keras2", "gelu_tanh", "logistic_table"])
+@pytest.mark.parametrize(
+    "activation", ["scaled_tanh", "hard_sigmoid_keras2", "gelu_tanh", "logistic_table", "cut_sigmoid"]
+)
 def test_activations_that_keras_is_given_as_layers_of_their_own(fixtures, tmp_path, activation):
     network = porter.read(fixtures / "square_7-7-7-7-7.h5", activation=activation)
     report = porter.export(network, tmp_path / "a", to="saved_model")

@@ -22,6 +22,7 @@ EVERY = [
     "tanh", "relu(max_value=1.5,negative_slope=0.1,threshold=0.05)", "sigmoid", "softsign", "softplus",
     "elu(alpha=0.7)", "selu", "gelu", "gelu_tanh", "silu", "mish", "hard_sigmoid", "hard_sigmoid_keras2", "hard_tanh",
     "scaled_tanh", "leaky_relu", "relu6", "relu", "softmax", "thresholded_relu(theta=0.1)", "exponential", "linear",
+    "cut_sigmoid",
 ]  # fmt: skip
 
 

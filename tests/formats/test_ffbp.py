@@ -102,6 +102,14 @@ def test_it_computes_what_the_original_computes(path, drawn):
     assert network.source.attributes["input_names"] == ["x0", "x1", "x2", "x3"]
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\r\n"])
+def test_lines_end_as_they_do_anywhere(path, end):
+    wanted = porter.read(path).source.arrays
+    path.write_bytes(path.read_bytes().replace(b"\n", end))
+    found = porter.read(path).source
+    assert found.format == "ffbp" and all(np.array_equal(found.arrays[name], wanted[name]) for name in wanted)
+
+
 @pytest.mark.usefixtures("keras")
 def test_a_float64_port_keeps_the_table(path, drawn, tmp_path):
     samples = rows(), expected(drawn, rows())

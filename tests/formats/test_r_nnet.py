@@ -16,6 +16,7 @@ from porter.errors import (
     KernelShapeError,
     MissingMemberError,
     NonFiniteError,
+    OptionContradictionError,
     StoredTypeError,
     TruncatedFileError,
     UnknownFormatError,
@@ -70,7 +71,48 @@ def test_coefficients_by_name(tmp_path, printed, widths):
     np.testing.assert_allclose(build_program(network)(rows(widths[0]))[0], wanted, rtol=0, atol=1e-13)
     assert (network.family, network.widths) == ("r-nnet", widths)
     assert set(evidence(network)) == {"assumed"}
-    assert all("beyond 15" in claim.detail for claim in network.claims if claim.convention == "activation")
+    assert {str(layer.activation) for layer in network.layers} == {"cut_sigmoid"}
+
+
+@pytest.fixture
+def steep(tmp_path):
+    """A fit whose units reach beyond 15 on both sides, and rows that do it."""
+    path = tmp_path / "coef.csv"
+    path.write_text(SMALL.replace("0.75", "75").replace(",-3", ",-30"))
+    return path, np.array([[0.3, 0.7], [0.3, -0.7], [2.0, 0.05], [-2.0, 0.19]])
+
+
+def test_beyond_15_the_logistic_function_is_cut_off(steep):
+    path, x = steep
+
+    def cut(z):
+        return np.where(z < -15, 0.0, np.where(z > 15, 1.0, logistic(z)))
+
+    def network(function):
+        first, second = function(0.5 - 0.25 * x[:, 0] + 75 * x[:, 1]), function(0.1 + 0.2 * x[:, 0] + 0.3 * x[:, 1])
+        return function(-1 + 2 * first - 30 * second)[:, None]
+
+    found = build_program(porter.read(path))(x)[0]
+    np.testing.assert_array_equal(found == 0, network(cut) == 0)
+    assert np.any(found == 0)
+    np.testing.assert_allclose(found, network(cut), rtol=1e-13)
+    exact = porter.read(path, exact_activations=True)
+    np.testing.assert_allclose(build_program(exact)(x)[0], network(logistic), rtol=1e-13)
+    assert np.max(np.abs(found - network(logistic))) > 1e-9
+    assert any("up to 3.1e-7" in claim.detail for claim in exact.claims)
+    with pytest.raises(OptionContradictionError):
+        porter.read(path, exact_activations=True, activation="tanh")
+
+
+@pytest.mark.usefixtures("keras")
+def test_a_port_keeps_the_cut(steep, tmp_path):
+    path, _ = steep
+    report = porter.port(path, tmp_path / "net.keras", dtype="float64", search=False)
+    assert report.verdict == "parity", str(report)
+    smooth = porter.build(porter.read(path, exact_activations=True), dtype="float64")
+    wrong = porter.verify(path, smooth, search=False)
+    assert wrong.verdict == "mismatch" and wrong.findings[0].code == "activation.replaced", str(wrong)
+    assert porter.verify(porter.read(path, exact_activations=True), smooth, search=False).verdict == "parity"
 
 
 def test_sorted_by_name_it_is_the_same(tmp_path):
@@ -159,6 +201,7 @@ def test_linear_outputs_are_declared(tmp_path):
         ('"i2->h2",0.3\n', "", MissingMemberError, "from 'i2' to 'h2'"),
         ('"b->h2",0.1\n', "", MissingMemberError, "the bias of 'h2'"),
         ('"b->h1",0.5', '"b->h1",0.5,0.6', DamagedFileError, "a name and one number"),
+        ('"b->h1",0.5', '"b->h1";0,5', DamagedFileError, "write.csv in the place of write.csv2"),
         ('"b->o",-1\n', "", MissingMemberError, "a layer without biases"),
         ('"b->h2",0.1\n', '"b->h1",0.1\n', DuplicateMemberError, "two biases of 'h1'"),
         ('"i2->h2",0.3\n', '"i1->h2",0.3\n', DuplicateMemberError, "two connections from 'i1' to 'h2'"),

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import porter
-from porter.errors import OutputExistsError, SamplesError, UsageError
+from porter.errors import OutputExistsError, SamplesError, UnknownFormatError, UsageError
 from porter.formats.programs import build_program
 from porter.identification.capture import SNIPPETS, snippet
+from porter.identification.coverage import never_used_lines, repeated_lines
 from porter.identification.ends import ends, plausible
+from porter.identification.forward import Screen, _sharpest
 from porter.identification.infer import pool_of
 from porter.identification.pool import Pool
 from porter.identification.skeletons import skeletons
@@ -85,6 +87,30 @@ def test_scaling_and_functions_of_the_columns(infer):
     assert found.recipe["scaling"]["output"] == {"mean": "y_mean", "std": "y_std"}
 
 
+def test_vectors_called_like_a_bias_may_scale(infer):
+    low, high = np.full(5, -2.0), RNG.uniform(1.0, 2.0, 5)
+    found = infer(arrays(in_a=low, in_b=high), (X, network(2 * (X - low) / (high - low) - 1)))
+    assert found.is_proven and "given to float64 rounding" in str(found), str(found)
+    assert found.recipe["scaling"]["input"] == {"rule": "[-1,1]", "minimum": "in_a", "maximum": "in_b"}
+    unscaled = infer(arrays(in_a=low, in_b=high), (X, network(X)))
+    assert unscaled.is_proven and "scaling" not in unscaled.recipe
+
+
+def test_a_difference_times_a_gain_behind_the_network(infer):
+    offset, gain = RNG.normal(size=3), RNG.uniform(0.5, 2, 3)
+    found = infer(arrays(out_offset=offset, out_gain=gain), (X, (network(X) - offset) * gain))
+    wanted = {"offset": "out_offset", "gain": "out_gain", "inverse": True}
+    assert found.status == "found" and found.recipe["scaling"]["output"] == wanted, str(found)
+
+
+def test_a_kernel_of_equal_numbers(infer):
+    """The mean of five units; an array of zeros is no kernel."""
+    hidden = np.tanh(X @ KERNELS[0] + BIASES[0])
+    stored = {"W1": KERNELS[0], "b1": BIASES[0], "W2": np.full((5, 1), 0.2), "W3": np.zeros((5, 1))}
+    found = infer(stored, (X, hidden.mean(axis=1, keepdims=True)))
+    assert [layer.array for layer in found.candidate.layers] == ["W1", "W2"], str(found)
+
+
 def test_what_the_samples_cannot_tell_is_named_with_an_input_that_would(infer):
     """Outputs that never leave [-1, 1] do not tell a linear output from a clipped one."""
     ranges = np.stack([np.full(5, -2.0), np.full(5, 2.0)], axis=1)
@@ -102,12 +128,68 @@ def test_what_the_samples_cannot_tell_is_named_with_an_input_that_would(infer):
     assert "hard_tanh" in others
 
 
-def test_one_row_shows_no_range(infer):
+def test_nothing_is_proven_of_a_branch_beyond_the_samples(infer):
+    """No sample leads a unit beyond 6, so a relu is as good as one that stops there, until one does."""
+    relu, stopped = (lambda z: np.maximum(z, 0)), (lambda z: np.clip(z, 0, 6))
+    kernels = {"W1": KERNELS[0] / 4, "W2": KERNELS[1] / 4}
+
+    def forward(x, function):
+        hidden = function(function(x @ kernels["W1"] + BIASES[0]) @ kernels["W2"] + BIASES[1])
+        return hidden @ KERNELS[2] + BIASES[2]
+
+    found = infer(arrays(**kernels), (X, forward(X, relu)))
+    assert (found.status, found.reading.verdict) == ("found", "consistent"), str(found)
+    assert not found.is_proven and "but beyond it" in str(found)
+    outside = [each for each in found.alternatives if each.is_outside]
+    assert any("relu6" in str(each.differences) for each in outside)
+    x = np.concatenate([X, found.telling_inputs])
+    again = {name: infer(arrays(**kernels), (x, forward(x, f))) for name, f in (("relu", relu), ("relu6", stopped))}
+    assert {name: activations(each)[:2] for name, each in again.items()} == {
+        "relu": ("relu",) * 2,
+        "relu6": ("relu6",) * 2,
+    }
+    assert "relu6" not in str(again["relu"].alternatives)
+
+
+def test_how_far_a_proof_reaches_is_said_with_an_input_that_goes_farther(infer):
+    ranges = np.stack([np.full(5, -4.0), np.full(5, 4.0)], axis=1)
+    scaled = 2 * (X + 4) / 8 - 1
+    found = infer(arrays(ranges=ranges), (X, network(scaled)))
+    assert found.is_proven
+    z = scaled @ KERNELS[0] + BIASES[0]
+    first = found.shown[0]
+    assert (first.layer, first.least, first.greatest) == ("Layer1", pytest.approx(z.min()), pytest.approx(z.max()))
+    assert f"Layer1 {z.min():.3g} to {z.max():.3g}" in str(found) and "in the documented range" in str(found)
+    beyond = (2 * (first.row + 4) / 8 - 1) @ KERNELS[0] + BIASES[0]
+    assert np.any((beyond < z.min()) | (beyond > z.max())) and np.any(np.isclose(beyond, first.reached))
+    assert np.all(np.abs(first.row) <= 4)
+    assert json.loads(found.to_json())["shown"][0]["reached"] == first.reached
+    outputs = [(each.least, each.greatest) for each in found.shown if each.layer.startswith("output")]
+    y = network(scaled)
+    np.testing.assert_allclose(outputs, np.stack([y.min(axis=0), y.max(axis=0)], axis=1))
+
+
+def test_several_that_the_samples_allow_are_not_proven(infer):
+    found = infer(arrays(), (X[:1], network(X[:1])))
+    told = [each for each in found.alternatives if each.row is not None]
+    assert not told or found.reading.verdict == "consistent", str(found)
+
+
+@pytest.mark.parametrize("times", [1, 12])
+def test_one_row_shows_no_range(infer, times):
     """Every output is positive, and the file documents no range: other inputs would tell relu from linear."""
-    shift = 0.5 - network(X[:1])[0]
-    found = infer({**arrays(), "b3": BIASES[2] + shift}, (X[:1], network(X[:1]) + shift))
+    shift, x = 0.5 - network(X[:1])[0], np.repeat(X[:1], times, axis=0)
+    found = infer({**arrays(), "b3": BIASES[2] + shift}, (x, network(x) + shift))
     assert found.status == "open", str(found)
     assert any(each.candidate.activations[-1] == "relu" for each in found.alternatives)
+
+
+def test_those_that_were_not_judged_count_where_they_give_something_else(infer, monkeypatch):
+    monkeypatch.setattr("porter.identification.confirming.MOST", 1)
+    shift = 0.5 - network(X[:1])[0]
+    found = infer({**arrays(), "b3": BIASES[2] + shift}, (X[:1], network(X[:1]) + shift))
+    assert found.status == "open" and not found.alternatives and "more come as close" in str(found), str(found)
+    assert infer(arrays(), (X, network(X))).status == "found"
 
 
 def test_printed_digits_are_respected(infer, tmp_path):
@@ -115,6 +197,7 @@ def test_printed_digits_are_respected(infer, tmp_path):
     np.savetxt(tmp_path / "samples.csv", rows, delimiter=",", fmt="%.4f")
     found = infer(arrays(), tmp_path / "samples.csv")
     assert activations(found) == ("tanh", "tanh", "linear"), str(found)
+    assert "to the last digit that they have" in str(found) and "float64 rounding" not in str(found)
 
 
 @pytest.mark.parametrize("kind", ["h5", "npz", "csv"])
@@ -173,6 +256,65 @@ def test_outputs_that_are_all_zero_show_nothing(infer):
 def test_what_are_no_samples_is_refused(infer, wrong):
     with pytest.raises(SamplesError):
         infer(arrays(), wrong)
+
+
+def test_text_of_a_family_says_itself_how_it_is_read(tmp_path):
+    """What is numbers and no family is looked at."""
+    path = tmp_path / "coef.csv"
+    path.write_text('"","x"\n"b->h1",0.5\n"i1->h1",-0.25\n"b->o",1\n"h1->o",2.5\n')
+    with pytest.raises(UsageError, match="r-nnet"):
+        porter.infer(path)
+    path.write_text("1 2 3\n4 5 6\n")
+    assert porter.infer(path).status == "no samples"
+    path.write_bytes(b"\x93\0nothing")
+    with pytest.raises(UnknownFormatError):
+        porter.infer(path)
+
+
+def test_a_number_that_any_value_agrees_with_is_not_held_against_first():
+    """A dead unit's: rows have it alike, so it says nothing, and everything would be looked at closely."""
+    outputs = np.array([[0.5, 1.0], [0.5, 2.0], [0.5, 3.5], [0.7, 4.0]])
+    screen = Screen.of(np.ones((4, 2)), outputs, np.zeros((4, 2)), coarse=False)
+    assert np.isinf(screen.least[0]).any() and np.isfinite(screen.least[0][_sharpest(screen)])
+
+
+# --- what was tried, and what was not -------------------------------------------------------------------------------
+
+
+def test_whether_the_search_was_cut_is_said(infer):
+    other = np.random.default_rng(0).normal(size=(12, 3))
+    whole = infer({"W1": KERNELS[2], "b1": BIASES[2]}, (X, other))
+    assert whole.status == "none" and "more time would find nothing more" in str(whole), str(whole)
+    cut = infer(arrays(), (X, other), seconds=0.2)
+    assert cut.status == "none" and "more time goes on" in str(cut) and "not begun" in str(cut), str(cut)
+    assert "connections past a layer" in str(whole) and "connections past a layer" in str(cut)
+
+
+def test_arrays_that_nothing_takes_are_named_with_what_their_shapes_suggest(infer):
+    hidden, skip = np.tanh(X @ KERNELS[0][:, :4] + BIASES[0][:4]), RNG.normal(size=(5, 3))
+    past = {"W1": KERNELS[0][:, :4], "b1": BIASES[0][:4], "W2": KERNELS[2][:4], "b2": BIASES[2], "S": skip}
+    stored = {**past, "note": np.array(["a"]), "gone": np.array([np.nan]), "odd": np.ones(11)}
+    found = str(infer(stored, (X, hidden @ KERNELS[2][:4] + X @ skip + BIASES[2]), seconds=0.5))
+    assert "S (5, 3), which would fit a connection from the inputs to Layer2" in found, found
+    assert "finite numbers: note, gone" in found and "in no configuration at all: odd (11,)" in found, found
+
+
+def test_what_shapes_suggest_of_arrays_without_a_place():
+    beside = Pool.of({"W1": KERNELS[0][:, :4], "W2": RNG.normal(size=(9, 3)), "W3": KERNELS[2]})
+    (line, joint) = never_used_lines(beside, skeletons(beside, 5, 3, 4), set(), 5)
+    assert "W2 (9, 3)" in line and "the 5 inputs and the 4 units of W1 together" in joint
+    assert not never_used_lines(Pool.of(arrays()), skeletons(Pool.of(arrays()), 5, 3, 4), set(), 5)
+    twice = {f"{part}{n}": RNG.normal(size=s) for n in "ab" for part, s in (("p", (5, 4)), ("q", (4, 3)))}
+    assert "comes 2 times" in repeated_lines(Pool.of(twice))[0]
+    assert not repeated_lines(Pool.of({**twice, "r": KERNELS[0]}))
+
+
+def test_no_chain_at_all_may_be_a_connection_past_a_layer(infer):
+    stored = {"W1": KERNELS[0][:, :4], "W2": RNG.normal(size=(9, 7))}
+    y = np.hstack([X, np.tanh(X @ stored["W1"])]) @ stored["W2"]
+    found = infer(stored, (X, y))
+    assert found.status == "none" and "the 5 inputs and the 4 units of W1 together" in str(found), str(found)
+    assert infer({"W1": stored["W1"], "W2": stored["W2"][1:]}, (X, y)).status == "wrong samples"
 
 
 # --- what a difference suggests -------------------------------------------------------------------------------------
@@ -246,6 +388,14 @@ def test_of_many_networks_without_names_one_is_a_chain():
     assert not skeletons(pool, 30, 1, 4, expanded=500), "nothing takes thirty"
 
 
+def test_a_kernel_of_one_number_is_left_out_of_no_chain_that_may_have_it():
+    named = {"W1": RNG.normal(size=(5, 1)), "b1": RNG.normal(size=1), "W2": np.array([[0.7]]), "b2": RNG.normal(size=1)}
+    chains = [[slot.readings[0].array for slot in chain.slots] for chain in skeletons(Pool.of(named), 5, 1, 4)]
+    assert chains[0] == ["W1", "W2"]
+    other = {"W1": named["W1"], "b1": named["b1"], "c": np.array([[0.7]])}  # a number that may be anything
+    assert [slot.readings[0].array for slot in skeletons(Pool.of(other), 5, 1, 4)[0].slots] == ["W1"]
+
+
 def test_biases_in_other_lines_of_each_kernel_are_one_chain():
     pool = Pool.of({"a": np.vstack([BIASES[0], KERNELS[0]]), "b": np.vstack([KERNELS[2], BIASES[2]])})
     lines = [[{each.bias_in for each in slot.readings} for slot in chain.slots] for chain in skeletons(pool, 5, 3, 9)]
@@ -266,6 +416,12 @@ def test_without_samples_what_shapes_prove(infer):
     assert found.status == "no samples" and "5-3" in str(found) and "by its shape" in str(found)
     with pytest.raises(UsageError):
         found.write_recipe("net.toml")
+
+
+def test_square_kernels_with_their_bias_inside_suggest_nothing(infer):
+    """First or last column: more than one way to read each, and all of one orientation."""
+    found = infer({"W1": RNG.normal(size=(4, 5)), "W2": RNG.normal(size=(4, 5))}, None)
+    assert found.status == "no samples"
 
 
 @pytest.mark.parametrize("language", SNIPPETS)

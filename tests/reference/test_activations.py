@@ -50,6 +50,7 @@ TRUTH = {
     "hard_sigmoid_keras2": lambda x: line(x, 0.2, 0.5),
     "hard_tanh": lambda x: clipped(x, -1, 1),
     "thresholded_relu": lambda x: x if x > 1 else mp.mpf(0),
+    "cut_sigmoid": lambda x: mp.mpf(x > 0) if abs(x) > 15 else logistic(x),
     "scaled_tanh": lambda x: mp.mpf(1.7159) * mp.tanh(mp.mpf(2.0 / 3.0) * x),
 }
 

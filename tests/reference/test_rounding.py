@@ -30,7 +30,7 @@ POLICIES = {
     "mixed_float16": Precision("float16", "float32"),
     "mixed_bfloat16": Precision("bfloat16", "float32"),
 }
-COMPOSED = ("gelu_tanh", "hard_sigmoid_keras2", "scaled_tanh", "thresholded_relu", "logistic_table")
+COMPOSED = ("gelu_tanh", "hard_sigmoid_keras2", "scaled_tanh", "thresholded_relu", "logistic_table", "cut_sigmoid")
 KERAS_HAS = [name for name in FUNCTIONS if name not in COMPOSED]
 
 

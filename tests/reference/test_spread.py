@@ -24,8 +24,8 @@ CASES = [
 def moved(activation, z, radius):
     """The largest move found among many arguments within the radius, breakpoints and just below them included."""
     inside = z + np.linspace(-1, 1, 401).reshape(-1, 1) * radius
-    for breakpoint_ in (0.0, 0.5, -0.5, 3.0):
-        for at in (breakpoint_, np.nextafter(breakpoint_, -9)):
+    for breakpoint_ in (0.0, 0.5, -0.5, 3.0, 15.0, -15.0):
+        for at in (breakpoint_, np.nextafter(breakpoint_, -99)):
             inside = np.concatenate([inside, np.clip(np.full((1, len(z)), at), z - radius, z + radius)])
     return np.max(np.abs(activation(inside) - activation(z)), axis=0)
 
@@ -40,7 +40,7 @@ ROUNDING = 1e-15  # of the differences formed here, relative to the values
 @pytest.mark.parametrize("exponents", [(-12, -1), (-6, 1)], ids=["small", "large"])
 @pytest.mark.parametrize("activation", CASES, ids=str)
 def test_nothing_moves_further(activation, exponents):
-    z = np.concatenate([RNG.normal(0, 4, 300), np.linspace(-4, 4, 81)])
+    z = np.concatenate([RNG.normal(0, 4, 300), np.linspace(-4, 4, 81), 15 + np.linspace(-0.1, 0.1, 21)])
     radius = 10.0 ** RNG.uniform(*exponents, z.shape)
     radius = np.minimum(radius, NEAR) if exponents[1] < 0 else radius
     slack = ROUNDING * (1 + np.abs(activation(z)))

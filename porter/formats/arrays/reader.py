@@ -96,7 +96,7 @@ def _numbers(arrays: Mapping[str, Array]) -> dict[str, Array]:
 def _from_hdf5(opened: OpenedFile) -> tuple[dict[str, Array], dict[str, Any]]:
     hdf5 = opened.hdf5
     texts = texts_in(hdf5)
-    arrays = {name: hdf5.read(name) for name in hdf5.datasets if name not in texts}
+    arrays = {name: hdf5.read(name) for name in hdf5.datasets if name not in texts and not hdf5.is_matlab_text(name)}
     if opened.head.startswith(MATLAB_73):
         arrays = {name: array.T for name, array in arrays.items()}
     return arrays, attributes_in(hdf5, texts)

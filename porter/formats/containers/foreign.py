@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from contextlib import suppress
 
-from porter.errors import UnknownFormatError
+from porter.errors import PickleFileError, UnknownFormatError
 from porter.formats.opened import OpenedFile
 
 NETCDF3_SIGNATURES = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
+_OLD_PICKLE = re.compile(rb"\(?[dlt]p\d+\n|\((?:lp|dp|tp)\d+\n|[]}]q|c[\w.]+\n[\w.]+\n(?:p\d+\n|q)")
+"""An empty list or dictionary, or a name to import, put away under a number: by a word (0) or by a byte (1)."""
 R_SIGNATURES, R_SUFFIXES = (b"RDX2\n", b"RDX3\n", b"X\n\0\0\0", b"A\n2\n", b"A\n3\n"), (".rds", ".rda", ".rdata")
 
 
@@ -17,7 +20,16 @@ def refuse_foreign(opened: OpenedFile) -> None:
 
     Raises:
         UnknownFormatError: netCDF-3, or objects of R.
+        PickleFileError: a pickle of an old protocol.
     """
+    if _OLD_PICKLE.match(opened.head):
+        raise PickleFileError(
+            f"{opened.path} is a pickle of protocol 0 or 1, which is not read",
+            found=f"it begins with {opened.head[:16]!r}",
+            expected="protocol 2 or later, holding arrays and plain containers alone",
+            remedy="with the software that made it: numpy.savez('net.npz', W1=..., b1=...), or pickle.dump(..., "
+            "protocol=2)",
+        )
     if opened.head.startswith(NETCDF3_SIGNATURES):
         raise UnknownFormatError(
             f"{opened.path} is netCDF-3 (classic), which is not read",

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import DamagedFileError, LayersError, OptionContradictionError, TruncatedFileError
-from porter.formats.fixed import Formula, Ranges, Stored, assemble
+from porter.errors import DamagedFileError, LayersError, TruncatedFileError
+from porter.formats.fixed import Formula, Ranges, Stored, assemble, check_exact
 from porter.formats.opened import OpenedFile
 from porter.formats.options import ReadOptions
 from porter.formats.registry import Family, program_of
@@ -38,7 +38,7 @@ def matches(opened: OpenedFile) -> bool:
     if not is_text(opened):
         return False
     with opened.path.open("rb") as stream:
-        return b"\n#planes=" in stream.read(SEARCHED)
+        return re.search(rb"[\r\n]#planes=", stream.read(SEARCHED)) is not None
 
 
 def read(opened: OpenedFile, options: ReadOptions) -> Network:
@@ -51,7 +51,7 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     where = str(opened.path)
     contents = _Contents.of(where, read_lines(opened))
     source = WeightFile(opened.path, FAMILY, opened.sha256, contents.arrays, contents.attributes)
-    _check_exact(where, options)
+    check_exact(where, options)
     own = EXACT if options.exact_activations else TABLE
     planes = contents.attributes["planes"]
     layers = [
@@ -62,16 +62,6 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
     norm_in, norm_out = (Ranges(each[:, 0], each[:, 1], "[0,1]") for each in pairs)
     network = assemble(source, layers, options, FORMULA, norm_in=norm_in, norm_out=norm_out)
     return _with_exact_claim(network) if options.exact_activations else network
-
-
-def _check_exact(where: str, options: ReadOptions) -> None:
-    if options.exact_activations and (options.activation is not None or options.output_activation is not None):
-        raise OptionContradictionError(
-            f"{where}: exact activations beside activation=",
-            found="both",
-            expected="one of them",
-            remedy="leave one of them out",
-        )
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """R's nnet: ``coef(fit)`` as text (``b->h1``, a weight a line), or the arrays ``n`` and ``wts`` of a fit.
 
 Source: cran/nnet, commit 2245c5e (src/nnet.c, R/nnet.R). Weights are in order of the unit that they lead to; its bias
-comes first. Hidden units are logistic; outputs are logistic, linear (``linout``) or a softmax. Of that ``nsunits``, the
-number of logistic units with the bias and the inputs, and ``softmax`` tell where they are stored too.
+comes first. Hidden units are logistic, cut off at 15; outputs are likewise, linear (``linout``) or a softmax. Of that
+``nsunits``, the number of logistic units with the bias and the inputs, and ``softmax`` tell where they are stored too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from porter.errors import (
     UnknownMemberError,
 )
 from porter.formats.containers.arrays import container_of
-from porter.formats.fixed import Formula, Stored, assemble
+from porter.formats.fixed import Formula, Stored, assemble, check_exact
 from porter.formats.folders import OpenedFolder
 from porter.formats.listed import NamedNumber, numbers_by_name
 from porter.formats.npz import NpzError, names_in, read_npz
@@ -47,7 +47,8 @@ SIZES, WEIGHTS = "n", "wts"
 READ = (SIZES, WEIGHTS, "nconn", "conn", "nsunits", "softmax")
 """Of a fit: sizes, weights, where each weight comes from, and what the outputs are. The rest does not matter here."""
 MOST_UNITS = 10**6
-SATURATED = "nnet's own is exactly 0 and 1 beyond 15, up to 3.1e-7 off"
+OWN, EXACT = "cut_sigmoid", "sigmoid"
+SMOOTHED = "the original's is exactly 0 below -15 and 1 above 15, where each unit is now up to 3.1e-7 off"
 _FIRST = re.compile(rb'(?:[^\n]*\n)?\s*"?b->(?:h1|o1?)"?[\s,;]')
 _NAME = re.compile(r"(b|[ih][1-9]\d{0,5})->(h[1-9]\d{0,5}|o(?:[1-9]\d{0,5})?)")
 
@@ -81,16 +82,16 @@ def read(opened: OpenedFile, options: ReadOptions) -> Network:
         UsageError: an option that does not fit.
     """
     is_listed = not isinstance(opened, OpenedFolder) and is_text(opened) and _FIRST.match(opened.head) is not None
+    check_exact(str(opened.path), options)
     network = _listed(opened, options) if is_listed else _stored(opened, options)
-    told = [
-        replace(claim, detail="; ".join(filter(None, (claim.detail, SATURATED)))) if _is_logistic(claim) else claim
-        for claim in network.claims
-    ]
-    return replace(network, claims=tuple(told))
+    if not options.exact_activations:
+        return network
+    claim = Claim("network", "activation cut", "replaced by the exact function", "declared", SMOOTHED)
+    return replace(network, claims=(*network.claims, claim))
 
 
-def _is_logistic(claim: Claim) -> bool:
-    return claim.convention == "activation" and claim.value == "sigmoid"
+def _own(options: ReadOptions) -> str:
+    return EXACT if options.exact_activations else OWN
 
 
 def _listed(opened: OpenedFile, options: ReadOptions) -> Network:
@@ -106,7 +107,7 @@ def _listed(opened: OpenedFile, options: ReadOptions) -> Network:
     if any(layer.bias is None for layer in found):
         raise MissingMemberError(f"{opened.path}: a layer without biases", expected="a weight from b to every unit")
     layers = [
-        Stored(layer.kernel, layer.bias, layer.kernel.shape[1], len(layer.units), "units-first", "sigmoid")
+        Stored(layer.kernel, layer.bias, layer.kernel.shape[1], len(layer.units), "units-first", _own(options))
         for layer in found
     ]
     return assemble(source, layers, options, LISTED)
@@ -161,6 +162,7 @@ def _stored(opened: OpenedFile, options: ReadOptions) -> Network:
     weights = _checked(where, arrays, inputs, hidden, outputs)
     pairs = [(inputs, hidden), (hidden, outputs)] if hidden else [(inputs, outputs)]
     spelt, is_said = _output(where, arrays, outputs)
+    spelt = _own(options) if spelt == OWN else spelt
     layers, start = [], 0
     for number, (taken, units) in enumerate(pairs, start=1):
         matrix = weights[start : start + units * (taken + 1)].reshape(units, taken + 1)
@@ -169,7 +171,7 @@ def _stored(opened: OpenedFile, options: ReadOptions) -> Network:
         kernel = np.ascontiguousarray(matrix[:, 1:]).reshape(-1)
         said = is_said if is_last else "nsunits" in arrays
         layers.append(
-            Stored(kernel, matrix[:, 0], taken, units, "units-first", spelt if is_last else "sigmoid", is_said=said)
+            Stored(kernel, matrix[:, 0], taken, units, "units-first", spelt if is_last else _own(options), is_said=said)
         )
     formula = replace(STORED, is_wired="conn" in arrays)
     return assemble(WeightFile(opened.path, FAMILY, digest, arrays), layers, options, formula)
@@ -266,12 +268,12 @@ def _output(where: str, arrays: Mapping[str, Array], outputs: int) -> tuple[str,
             raise DamagedFileError(f"{where}: 'softmax' of outputs that 'nsunits' counts as logistic")
         return "softmax", True
     if "nsunits" not in flags:
-        return "sigmoid", False
+        return OWN, False
     is_logistic = flags["nsunits"][0] == units
-    return ("sigmoid", True) if is_logistic else ("linear", "softmax" in flags)
+    return (OWN, True) if is_logistic else ("linear", "softmax" in flags)
 
 
-program = program_of(r_nnet.program, "activation", "output_activation", "orientation", "dtype")
+program = program_of(r_nnet.program, "activation", "output_activation", "orientation", "exact_activations", "dtype")
 
 READER = Family(
     FAMILY,
@@ -280,4 +282,5 @@ READER = Family(
     read,
     program,
     example="porter port coefficients.csv --output-activation linear -o net.keras",
+    has_tables=True,
 )

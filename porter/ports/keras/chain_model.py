@@ -19,7 +19,7 @@ from porter.network.placement import placed
 from porter.ports.keras.names import FUSED, legal_name, name_operations
 from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays, to_radians
 from reference import logistic_table as table
-from reference.activations import Activation
+from reference.activations import CUT, Activation
 from reference.composed.ensemble import WITHIN
 
 Array = NDArray[Any]
@@ -247,6 +247,12 @@ def _compose_gelu_tanh(dense: Dense, tensor: Any, site: _Site) -> Any:
     return keras.layers.Identity(name=site.name(f"{dense.name}_gelu_tanh"), dtype=site.policy)(outputs)
 
 
+def _compose_cut_sigmoid(dense: Dense, tensor: Any, site: _Site) -> Any:
+    inside = ops.where(ops.greater(tensor, CUT), ops.ones_like(tensor), ops.sigmoid(tensor))
+    outputs = ops.where(ops.less(tensor, -CUT), ops.zeros_like(tensor), inside)
+    return keras.layers.Identity(name=site.name(f"{dense.name}_cut"), dtype=site.policy)(outputs)
+
+
 def _compose_logistic_table(dense: Dense, tensor: Any, site: _Site) -> Any:
     """A frozen gather of the entries that the original has, found as it finds them, in float32 at least."""
     # An array makes the difference as wide as itself; a number would leave it in half precision.
@@ -283,4 +289,5 @@ COMPOSED: Mapping[str, Callable[[Dense, Any, _Site], Any]] = {
     "hard_sigmoid_keras2": _compose_hard_sigmoid_keras2,
     "gelu_tanh": _compose_gelu_tanh,
     "logistic_table": _compose_logistic_table,
+    "cut_sigmoid": _compose_cut_sigmoid,
 }
