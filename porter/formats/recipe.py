@@ -7,6 +7,7 @@ Everything but the kernels may be left out; what is left out is made out as it i
 from __future__ import annotations
 
 import itertools
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ FAMILY = "recipe"
 WEIGHTED = "weighted mean"
 Pair = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
 Values = Annotated[list[Pair], Field(min_length=1)]
+INPUTS = "inputs"
+MERGES = ("concatenate", "add", "multiply")
+_TAKEN = re.compile(r"layer ([1-9]\d{0,5})")
 BRANCHES = ("name of a dataset", "values", "two vectors")
 
 
@@ -50,7 +54,7 @@ Ranges = Annotated[
 
 
 class LayerRecipe(_Table):
-    """One dense layer.
+    """One dense layer; or, without a kernel, what it takes, joined.
 
     Attributes:
         kernel: full name of its dataset.
@@ -61,15 +65,20 @@ class LayerRecipe(_Table):
             columns was written column by column.
         shape: of the kernel where its numbers are stored flat, the first axis first.
         activation: as in ``porter.read``.
+        takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or "layer 1", "layer 2", ...
+            of those before it; the layer before, or the inputs, where None.
+        merge: how several of these are made one.
     """
 
-    kernel: Name
+    kernel: Name | None = None
     bias: Name | None = None
     bias_in: Literal["first row", "last row", "first column", "last column"] | None = None
     orientation: Literal["units-first", "inputs-first"] | None = None
     order: Literal["C", "Fortran"] = "C"
     shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
     activation: str | None = None
+    takes: Annotated[list[Name], Field(min_length=1)] | None = None
+    merge: Literal["concatenate", "add", "multiply"] | None = None
 
     @field_validator("activation")
     @classmethod
@@ -87,8 +96,20 @@ class LayerRecipe(_Table):
             raise ValueError("bias and bias_in: the bias stands in one place only")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_purpose(self) -> LayerRecipe:
+        if (self.merge is None) == (len(self.takes or ()) > 1):
+            raise ValueError("several that it takes need a merge: " + ", ".join(MERGES) + "; one or none has none")
+        if self.kernel is None and self.merge is None:
+            raise ValueError("a kernel is needed, unless several that it takes are merged")
+        own = [key for key in ("bias", "bias_in", "orientation", "shape") if getattr(self, key) is not None]
+        if self.kernel is None and (own or self.order != "C"):
+            raise ValueError(f"{', '.join(own) or 'order'} without a kernel")
+        return self
+
     def place(self, *, is_bias: bool = False) -> str | KernelPlace:
         """Where its kernel lies, or the bias in it: a name, where that is all."""
+        assert self.kernel is not None
         if self.bias_in is None and self.order == "C" and self.shape is None:
             return self.kernel
         shape = None if self.shape is None else (self.shape[0], self.shape[1])
@@ -214,6 +235,35 @@ class Recipe(_Table):
             raise ValueError(f"{kind!r} is not known; known are {', '.join(KINDS)}")
         return kind
 
+    @property
+    def is_graph(self) -> bool:
+        """Whether any layer says what it takes."""
+        return any(layer.takes is not None for layer in self.layers)
+
+    def taken(self, number: int) -> tuple[int, ...]:
+        """Numbers of the layers that one takes, 0 for the inputs; counted from 1.
+
+        Raises:
+            ValueError: a name of neither, or a layer that does not come before it.
+        """
+        takes = self.layers[number - 1].takes
+        if takes is not None and len(set(takes)) < len(takes):
+            raise ValueError(f"layer {number}, takes: one of them twice")
+        if takes is None:
+            return (number - 1,)
+        found = []
+        for name in takes:
+            match = _TAKEN.fullmatch(name)
+            place = 0 if name == INPUTS else None if match is None else int(match[1])
+            if place is None or place >= number:
+                known = ", ".join(f"layer {before}" for before in range(1, number))
+                raise ValueError(
+                    f"layer {number}, takes: {name!r} is none of {INPUTS}{', ' if known else ''}{known}: "
+                    "what is computed before it"
+                )
+            found.append(place)
+        return tuple(found)
+
     def options(self) -> ReadOptions:
         """What it declares, in the form of ``porter.read``'s options."""
         declared: dict[str, Any] = {"kind": self.kind, "physical": self.physical}
@@ -227,12 +277,32 @@ class Recipe(_Table):
         return ReadOptions(**declared)
 
     @model_validator(mode="after")
+    def _is_a_graph(self) -> Recipe:
+        if not self.is_graph:
+            return self
+        used = {place for number in range(1, len(self.layers) + 1) for place in self.taken(number)}
+        idle = [number for number in range(1, len(self.layers)) if number not in used]
+        if idle:
+            raise ValueError(f"layer {idle[0]} leads nowhere: no layer takes it, and the last one is the output")
+        if self.layers[0].kernel is None:
+            raise ValueError("layer 1 needs a kernel: nothing but the inputs comes before it")
+        for number, layer in enumerate(self.layers, start=1):
+            unsaid = [key for key in ("orientation", "activation") if getattr(layer, key) is None]
+            if layer.kernel is not None and unsaid:
+                raise ValueError(f"layer {number}: its {unsaid[0]} has to be said where a layer says what it takes")
+        others = ("format", "kind", "widths", "transforms", "bounds", "ensemble")
+        beside = [key for key in others if getattr(self, key) is not None] + ["physical"] * self.physical
+        if beside:
+            raise ValueError(f"{beside[0]} beside layers that say what they take, which is not read together")
+        return self
+
+    @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
         if self.ensemble is None:
             return self
         if any(layer.orientation is None for layer in self.layers):
             raise ValueError("an ensemble needs the orientation of every layer")
-        if not any(MEMBER in layer.kernel for layer in self.layers):
+        if not any(MEMBER in (layer.kernel or "") for layer in self.layers):
             raise ValueError(f"an ensemble needs names with {MEMBER} in them, where the member stands")
         if self.format is not None or self.physical or self.widths is not None:
             raise ValueError("an ensemble has no format, widths or physical units of a family")
@@ -242,6 +312,8 @@ class Recipe(_Table):
         """Each array: its place in the recipe, the name that it gets here, and where or what it is."""
         for number, layer in enumerate(self.layers, start=1):
             kernel, bias = f"Weights/Layer{number}", f"Bias/Layer{number}"
+            if layer.kernel is None:
+                continue
             yield f"layer {number}, kernel", kernel, layer.place()
             if layer.bias_in is not None:
                 yield f"layer {number}, kernel", bias, layer.place(is_bias=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, RecipeError, UnreadableError
-from porter.formats import oc_smart
+from porter.formats import oc_smart, recipe_graph
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.containers.held import Held, attributes_in, text_of, texts_in
@@ -47,7 +47,8 @@ def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> 
     stored = Stored.of(opened)
     _check_places(stored, recipe)
     network = _core(stored, recipe, options)
-    network = _with_ends(stored, recipe, network)
+    if not recipe.is_graph:
+        network = _with_ends(stored, recipe, network)
     if recipe.name is None:
         return network
     named = network.source if recipe.format is not None else replace(network.source, format=recipe.name)
@@ -66,8 +67,10 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
     source = WeightFile(stored.opened.path, family, stored.sha256, {**arrays, **extra}, _said(stored, recipe), places)
     names = [f"Layer{number}" for number in range(1, len(recipe.layers) + 1)]
     layout = Layout(
-        kernels=tuple(f"Weights/{name}" for name in names),
-        biases=tuple(f"Bias/{name}" if f"Bias/{name}" in arrays else None for name in names),
+        kernels=tuple(f"Weights/{name}" for name in names if f"Weights/{name}" in arrays),
+        biases=tuple(
+            f"Bias/{name}" if f"Bias/{name}" in arrays else None for name in names if f"Weights/{name}" in arrays
+        ),
         widths="Layers" if "Layers" in arrays else None,
         norm_in="Norm_in" if "Norm_in" in arrays else None,
         norm_out="Norm_out" if "Norm_out" in arrays else None,
@@ -75,6 +78,9 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
     if recipe.ensemble is not None:
         rules = options.scaling if "Norm_out" in arrays or "Norm_in" in arrays else None
         options = replace(options, orientation="units-first", scaling=rules)
+    if recipe.is_graph:
+        graph = recipe_graph.interpret(source, layout, recipe, options)
+        return replace(graph, claims=(*graph.claims, *_memory_claims(recipe)))
     unsaid = UNSAID if recipe.format is None else oc_smart.UNSAID
     network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
     return replace(network, claims=(*network.claims, *_memory_claims(recipe)))
@@ -181,7 +187,7 @@ def _member_layer(stored: Stored, number: int, layer: LayerRecipe, member: str) 
     """(units, inputs) and (units,) of one layer of one member."""
     own = layer.model_copy(
         update={
-            "kernel": for_member(layer.kernel, member),
+            "kernel": for_member(layer.kernel or "", member),
             "bias": None if layer.bias is None else for_member(layer.bias, member),
         }
     )
@@ -347,10 +353,16 @@ def _readable(member: Array | UnreadableError) -> Array:
 
 def _said(stored: Stored, recipe: Recipe) -> dict[str, Any]:
     """The file's attributes, and what they say of the layers' activations under the names that these get here."""
-    kernels = [split_name(layer.kernel, stored.names)[0] for layer in recipe.layers]
-    biases = [None if layer.bias is None else split_name(layer.bias, stored.names)[0] for layer in recipe.layers]
+    dense = [(number, layer) for number, layer in enumerate(recipe.layers, start=1) if layer.kernel is not None]
+    kernels = [split_name(str(layer.kernel), stored.names)[0] for _, layer in dense]
+    biases = [None if layer.bias is None else split_name(layer.bias, stored.names)[0] for _, layer in dense]
     said = said_activations(stored.attributes, kernels, biases)
-    own = {f"Weights/Layer{number}@activation": text for number, text in enumerate(said, start=1) if text is not None}
+    numbers = (number for number, _ in dense)
+    own = {
+        f"Weights/Layer{number}@activation": text
+        for number, text in zip(numbers, said, strict=True)
+        if text is not None
+    }
     return {**stored.attributes, **own}
 
 
