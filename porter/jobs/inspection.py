@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from porter.formats import read
 from porter.formats.scalings import HOW_TO_PROVE
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling
 from porter.network.activations import format_activation
+from porter.network.graph import KerasCall, KerasLayer, KerasNetwork
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +32,7 @@ class LayerInspection:
 
     Attributes:
         name: legacy name.
-        kind: "dense", "scaling", "transform", "extremes" or "ensemble".
+        kind: "dense", "scaling", "transform", "extremes" or "ensemble"; of a graph also "merge" and "activation".
         inputs: how many values it takes.
         units: how many it gives.
         dtype: of its stored values, or None.
@@ -91,8 +95,12 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         UsageError: an option that does not fit it.
     """
     network = source if isinstance(source, Network) else read(source, **options)
-    inputs, outputs = network.end_widths
-    layers = tuple(_layers(network))
+    if isinstance(network, KerasNetwork):
+        layers = tuple(_calls(network))
+        inputs, outputs = sum(math.prod(map(int, each.shape)) for each in network.inputs), layers[-1].units  # type: ignore[arg-type]
+        dtype = np.result_type(*(each.dtype for each in layers if each.dtype is not None))
+    else:
+        layers, (inputs, outputs), dtype = tuple(_layers(network)), end_widths(network), network.stored_dtype
     return Inspection(
         name=network.name,
         path=str(network.source.path),
@@ -101,7 +109,7 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         inputs=inputs,
         outputs=outputs,
         parameters=sum(layer.parameters for layer in layers),
-        dtype=str(network.stored_dtype),
+        dtype=str(dtype),
         layers=layers,
         claims=network.claims,
     )
@@ -130,6 +138,36 @@ def _layer(layer: Layer, transform: str) -> LayerInspection:
     if isinstance(layer, Ensemble):
         return LayerInspection(layer.name, "ensemble", *layer.width, None, 0, False, layer.rule)
     return LayerInspection(layer.name, "transform", *layer.width, None, 0, False, transform)
+
+
+def _calls(network: KerasNetwork) -> Iterator[LayerInspection]:
+    """The layers of a graph that takes rows of numbers, as they are called."""
+    rules = {claim.layer: claim.value for claim in network.claims if claim.convention == "scaling"}
+    widths = {each.name: int(each.shape[0]) for each in network.inputs}  # type: ignore[index, arg-type]
+    before = network.inputs[0].name
+    for call in network.calls:
+        taken, rule = [widths[ref.name] for ref in call.inputs], rules.get(call.name, "")
+        found = _call(call, network.layer(call.layer), taken, before, rule)  # type: ignore[arg-type]
+        widths[call.name] = found.units
+        before = call.name
+        yield found
+
+
+def _call(call: KerasCall, layer: KerasLayer, taken: Sequence[int], before: str, rule: str) -> LayerInspection:
+    parameters, names = layer.parameters, [ref.name for ref in call.inputs]
+    of = "" if names == [before] else f" of {', '.join(names)}"
+    if layer.operation == "Dense":
+        kernel = layer.weights["kernel"]
+        size = sum(array.size for array in layer.weights.values())
+        told = parameters["activation"] + (f",{of}" if of else "")
+        return LayerInspection(
+            call.name, layer.kind, *kernel.shape, str(kernel.dtype), size, parameters["use_bias"], told
+        )
+    if layer.operation == "Merge":
+        units = sum(taken) if parameters["mode"] == "Concatenate" else taken[0]
+        return LayerInspection(call.name, layer.kind, units, units, None, 0, False, parameters["mode"].lower() + of)
+    told = parameters["function"] + of if layer.operation == "Activation" else rule
+    return LayerInspection(call.name, layer.kind, taken[0], taken[0], None, 0, False, told)
 
 
 def inspection_json(source: Network | Inspection) -> str:
