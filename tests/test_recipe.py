@@ -190,7 +190,7 @@ def test_every_error_is_listed_with_its_place(tmp_path):
         "layer 2, orientation",
         "layer 2, activation",
         "layer 2, colour",
-        "layer 3, kernel",
+        "layer 3",
         "scaling, rule",
         "scaling, input, entry 2, entry 2",
         "scaling, input, entry 3",

@@ -12,7 +12,7 @@ from porter.formats.options import ReadOptions
 from porter.formats.registry import Family
 from porter.formats.write_back import write_arrays
 from porter.network import Network
-from reference.programs import connected, recipe
+from reference.programs import recipe
 from reference.trace import Program
 
 PROGRAM_OPTIONS = (*oc_smart.PROGRAM_OPTIONS, "transform_in", "transform_out", "ensemble")
@@ -32,6 +32,8 @@ def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
 def program(network: Network, changes: Mapping[str, Any]) -> Program:
     """The legacy forward pass."""
     if "takes" in network.declarations:
+        from reference.programs import connected
+
         chosen = {key: value for key, value in {**network.declarations, **changes}.items() if key in GRAPH_OPTIONS}
         return connected.program(network.source.arrays, **chosen)
     declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}

@@ -57,7 +57,7 @@ class LayerRecipe(_Table):
     """One dense layer; or, without a kernel, what it takes, joined.
 
     Attributes:
-        kernel: full name of its dataset.
+        kernel: full name of its dataset; None where it is what it takes, merged.
         bias: full name of its dataset; None where there is no bias, or where it stands in the kernel.
         bias_in: which row or column of the kernel as stored is the bias.
         orientation: of the kernel as stored.
@@ -65,8 +65,8 @@ class LayerRecipe(_Table):
             columns was written column by column.
         shape: of the kernel where its numbers are stored flat, the first axis first.
         activation: as in ``porter.read``.
-        takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or "layer 1", "layer 2", ...
-            of those before it; the layer before, or the inputs, where None.
+        takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or layers before it, "layer
+            1"; the layer just before it, or the inputs, where None.
         merge: how several of these are made one.
     """
 

@@ -30,6 +30,15 @@ bias_in = "first row"                # the bias stands in the kernel; or "last r
 orientation = "inputs-first"
 activation = "linear"
 
+# A layer takes the layer before it, unless it says otherwise: a skip connection is a second one that it takes. Then the
+# orientation and the activation of every layer have to be said, and there are no transforms, bounds or members:
+#     [[layers]]
+#     takes = ["layer 1", "inputs"]  # in this order; the inputs as the first layer takes them, which is scaled
+#     merge = "concatenate"          # how several are made one; or "add", "multiply"
+#     kernel = "net/third"           # without a kernel the layer is that sum, or what is side by side, alone
+#     orientation = "inputs-first"
+#     activation = "tanh"
+
 # Scaling: one rule for both ends and an array of pairs (n, 2), or written out as pairs ...
 # A name may have a slice behind it, "all[0:7]" or "W[2, :, :]": first:end, one an axis, counted from 0.
 #     [scaling]

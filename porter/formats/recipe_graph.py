@@ -12,6 +12,7 @@ from porter.formats import oc_smart, scalings
 from porter.formats.members import Layout
 from porter.formats.options import ReadOptions
 from porter.formats.recipe import INPUTS, Recipe
+from porter.formats.said import said_activations, with_hints
 from porter.network import Claim, Scaling
 from porter.network.activations import format_activation, parse_activation
 from porter.network.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork, Ref
@@ -63,7 +64,7 @@ def interpret(source: WeightFile, layout: Layout, recipe: Recipe, options: ReadO
         family=source.format,
         source=source,
         layers=tuple(layers),  # type: ignore[arg-type]
-        claims=(*_claims(recipe, source, layout), *claims),
+        claims=with_hints((*_claims(recipe, source, layout), *claims), source.attributes),
         declarations={**options.declarations(), **taken},
         input_range=scalings.documented_range(before[0]) if before else None,
         inputs=(KerasInput(INPUTS, (widths[0],), "float32"),),
@@ -154,7 +155,8 @@ def _rescaling(scaling: Scaling) -> KerasLayer:
 def _claims(recipe: Recipe, source: WeightFile, layout: Layout) -> list[Claim]:
     """What the recipe declares of each layer."""
     claims = []
-    said = dict(zip(layout.kernels, oc_smart.said_activations(source.attributes, layout.kernels, layout.biases), strict=True))
+    told = said_activations(source.attributes, layout.kernels, layout.biases)
+    said = dict(zip(layout.kernels, told, strict=True))
     for number, layer in enumerate(recipe.layers, start=1):
         name, spelt = f"Layer{number}", layer.activation
         if layer.orientation is not None:

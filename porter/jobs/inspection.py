@@ -16,7 +16,7 @@ from porter.formats import read
 from porter.formats.scalings import HOW_TO_PROVE
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling
 from porter.network.activations import format_activation
-from porter.network.graph import KerasCall, KerasLayer, KerasNetwork
+from porter.network.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,7 +97,7 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
     network = source if isinstance(source, Network) else read(source, **options)
     if isinstance(network, KerasNetwork):
         layers = tuple(_calls(network))
-        inputs, outputs = sum(math.prod(map(int, each.shape)) for each in network.inputs), layers[-1].units  # type: ignore[arg-type]
+        inputs, outputs = sum(_width(each) for each in network.inputs), layers[-1].units
         dtype = np.result_type(*(each.dtype for each in layers if each.dtype is not None))
     else:
         layers, (inputs, outputs), dtype = tuple(_layers(network)), end_widths(network), network.stored_dtype
@@ -143,7 +143,7 @@ def _layer(layer: Layer, transform: str) -> LayerInspection:
 def _calls(network: KerasNetwork) -> Iterator[LayerInspection]:
     """The layers of a graph that takes rows of numbers, as they are called."""
     rules = {claim.layer: claim.value for claim in network.claims if claim.convention == "scaling"}
-    widths = {each.name: int(each.shape[0]) for each in network.inputs}  # type: ignore[index, arg-type]
+    widths = {each.name: _width(each) for each in network.inputs}
     before = network.inputs[0].name
     for call in network.calls:
         taken, rule = [widths[ref.name] for ref in call.inputs], rules.get(call.name, "")
@@ -153,15 +153,20 @@ def _calls(network: KerasNetwork) -> Iterator[LayerInspection]:
         yield found
 
 
+def _width(given: KerasInput) -> int:
+    return math.prod(size or 1 for size in given.shape or ())
+
+
 def _call(call: KerasCall, layer: KerasLayer, taken: Sequence[int], before: str, rule: str) -> LayerInspection:
     parameters, names = layer.parameters, [ref.name for ref in call.inputs]
     of = "" if names == [before] else f" of {', '.join(names)}"
     if layer.operation == "Dense":
         kernel = layer.weights["kernel"]
+        inputs, units = kernel.shape
         size = sum(array.size for array in layer.weights.values())
         told = parameters["activation"] + (f",{of}" if of else "")
         return LayerInspection(
-            call.name, layer.kind, *kernel.shape, str(kernel.dtype), size, parameters["use_bias"], told
+            call.name, layer.kind, inputs, units, str(kernel.dtype), size, parameters["use_bias"], told
         )
     if layer.operation == "Merge":
         units = sum(taken) if parameters["mode"] == "Concatenate" else taken[0]

@@ -100,7 +100,7 @@ def _connected_otherwise(network: KerasNetwork, claim: Claim) -> Iterator[Other]
              for at in range(len(takes[place])) for other in range(place + 1) if other not in takes[place]]  # fmt: skip
     if network.declarations["merge"][place] == "concatenate":
         tried += [_swapped(takes[place], at) for at in range(len(takes[place]) - 1)]
-    zeros = {each.name: np.zeros((1, *map(int, each.shape or ()))) for each in network.inputs}
+    zeros = {each.name: np.zeros((1, *(size or 1 for size in each.shape or ()))) for each in network.inputs}
     for own in tried:
         formula = _formula(network, takes=[*takes[:place], own, *takes[place + 1 :]])
         try:

@@ -18,7 +18,6 @@ from reference.operations.bilinear_upsampling import BilinearUpsampling
 from reference.operations.encoding import CategoryEncoding, Discretization, Mode
 from reference.operations.group_normalization import GroupNormalization
 from reference.operations.resizing import Resized
-from reference.operations.scaling import Rule, Scaling
 from reference.operations.shaping import Rearrangement, repeat_elements
 from reference.operations.standardization import Standardization
 from reference.operations.unit_normalization import UnitNormalization
@@ -107,23 +106,6 @@ def _shown(suspect: Suspect, step: Affine) -> Iterator[tuple[Array, Array]]:
         yield np.array(float(f"{factor:.{digits}g}")), np.array(float(f"{shift:.{digits}g}"))
 
 
-def _scaled(suspect: Suspect, step: Scaling) -> Iterator[Variant]:
-    """Left out, the other way round, by another rule, with its columns or its two ends swapped."""
-    remedy = f'porter.build(network).get_layer("{suspect.name}") has it as the file does'
-    yield Variant("scaling.missing", "it does nothing", remedy, _nothing(step))
-    yield Variant("scaling.inverted", "it is applied the other way round", remedy, replace(step, inverse=not step.inverse))
-    for rule in get_args(Rule):
-        if rule != step.rule:
-            yield Variant("scaling.range", f"it scales by {rule} for {step.rule}", remedy, replace(step, rule=rule))
-    swapped = replace(step, first=step.second, second=step.first)
-    yield Variant("scaling.swapped", "its two ends are swapped", remedy, swapped)
-
-
-def _nothing(step: Scaling) -> Scaling:
-    zeros = np.zeros(len(step.first))
-    return replace(step, first=zeros, second=zeros + 1, rule="mean-std")
-
-
 def _said(value: Array) -> Any:
     return np.asarray(value).tolist()
 
@@ -204,7 +186,6 @@ FAMILIES: dict[type, Any] = {
     GroupNormalization: _grouped,
     Reduction: _reduced,
     Resized: _resized,
-    Scaling: _scaled,
     Standardization: _standardized,
     UnitNormalization: _of_length_one,
 }
