@@ -16,7 +16,7 @@ from reference.programs import recipe
 from reference.trace import Program
 
 PROGRAM_OPTIONS = (*oc_smart.PROGRAM_OPTIONS, "transform_in", "transform_out", "ensemble")
-GRAPH_OPTIONS = ("takes", "merge", "activation", "orientation", "scaling", "dtype")
+GRAPH_OPTIONS = ("takes", "merge", "factors", "activation", "orientation", "scaling", "dtype")
 
 
 def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from porter.errors import PorterError, RecipeError
 from porter.formats.opened import open_file
 from porter.formats.options import ReadOptions
-from porter.formats.recipe_ends import EndRecipe, Name, Vector
+from porter.formats.recipe_ends import EndRecipe, Finite, Name, Vector
 from porter.formats.recipe_places import MEMBER, KernelPlace
 from porter.formats.scalings import KINDS
 from porter.network.activations import parse_activation
@@ -68,6 +68,8 @@ class LayerRecipe(_Table):
         takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or layers before it, "layer
             1"; the layer just before it, or the inputs, where None.
         merge: how several of these are made one.
+        gain: what goes into the activation is multiplied by it; 1 where None.
+        temperature: what goes into the activation is divided by it, as a softmax's is; 1 where None.
     """
 
     kernel: Name | None = None
@@ -79,6 +81,8 @@ class LayerRecipe(_Table):
     activation: str | None = None
     takes: Annotated[list[Name], Field(min_length=1)] | None = None
     merge: Literal["concatenate", "add", "multiply"] | None = None
+    gain: Finite | None = None
+    temperature: Annotated[Finite, Field(gt=0)] | None = None
 
     @field_validator("activation")
     @classmethod
@@ -105,7 +109,18 @@ class LayerRecipe(_Table):
         own = [key for key in ("bias", "bias_in", "orientation", "shape") if getattr(self, key) is not None]
         if self.kernel is None and (own or self.order != "C"):
             raise ValueError(f"{', '.join(own) or 'order'} without a kernel")
+        if self.gain == 0 or (self.gain is not None and self.temperature is not None):
+            raise ValueError("gain and temperature: one of them, and no gain of 0")
+        if self.factor is not None and parse_activation(self.activation or "linear").name == "linear":
+            raise ValueError("a gain or temperature goes before an activation, which has to be said and not be linear")
         return self
+
+    @property
+    def factor(self) -> tuple[float, bool] | None:
+        """What the argument of the activation is multiplied by, or divided where the flag is set; None for nothing."""
+        if self.gain is not None:
+            return self.gain, False
+        return None if self.temperature is None else (self.temperature, True)
 
     def place(self, *, is_bias: bool = False) -> str | KernelPlace:
         """Where its kernel lies, or the bias in it: a name, where that is all."""
@@ -237,8 +252,8 @@ class Recipe(_Table):
 
     @property
     def is_graph(self) -> bool:
-        """Whether any layer says what it takes."""
-        return any(layer.takes is not None for layer in self.layers)
+        """Whether any layer says what it takes, or what its activation's argument is multiplied by."""
+        return any(layer.takes is not None or layer.factor is not None for layer in self.layers)
 
     def taken(self, number: int) -> tuple[int, ...]:
         """Numbers of the layers that one takes, 0 for the inputs; counted from 1.
@@ -289,11 +304,11 @@ class Recipe(_Table):
         for number, layer in enumerate(self.layers, start=1):
             unsaid = [key for key in ("orientation", "activation") if getattr(layer, key) is None]
             if layer.kernel is not None and unsaid:
-                raise ValueError(f"layer {number}: its {unsaid[0]} has to be said where a layer says what it takes")
+                raise ValueError(f"layer {number}: its {unsaid[0]} has to be said beside takes, gain or temperature")
         others = ("format", "kind", "widths", "transforms", "bounds", "ensemble")
         beside = [key for key in others if getattr(self, key) is not None] + ["physical"] * self.physical
         if beside:
-            raise ValueError(f"{beside[0]} beside layers that say what they take, which is not read together")
+            raise ValueError(f"{beside[0]} is not read beside layers with takes, gain or temperature")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import OptionContradictionError, RecipeError
@@ -58,6 +59,7 @@ def interpret(source: WeightFile, layout: Layout, recipe: Recipe, options: ReadO
     taken = {
         "takes": [list(recipe.taken(number)) for number in numbers],
         "merge": [layer.merge for layer in recipe.layers],
+        "factors": [None if layer.factor is None else list(layer.factor) for layer in recipe.layers],
     }
     return KerasNetwork(
         name=source.path.stem,
@@ -126,14 +128,18 @@ def _connected(
             layers.append(KerasLayer(joined, "merge", "Merge", {"mode": KINDS[own.merge], "axis": -1}))
             calls.append(KerasCall(joined, joined, refs))
             refs = (Ref(joined),)
-        if own.kernel is not None:
-            layers.append(_dense(source, recipe, number, widths[number]))
-        elif not is_bare:
+        made = [] if own.kernel is None else [_dense(source, recipe, number, widths[number])]
+        if own.factor is not None:
+            made.append(_gain(number, widths[number], *own.factor))
+        if not is_bare and (own.kernel is None or own.factor is not None):
             parameters = {"function": activation.name, "arguments": dict(activation.parameters)}
-            layers.append(KerasLayer(name, "activation", "Activation", parameters))
-        if not is_bare:
-            calls.append(KerasCall(name, name, refs))
-        names.append(name)
+            apart = name if own.kernel is None else f"Activation{number}"
+            made.append(KerasLayer(apart, "activation", "Activation", parameters))
+        for layer in made:
+            calls.append(KerasCall(layer.name, layer.name, refs))
+            refs = (Ref(layer.name),)
+        layers += made
+        names.append(refs[0].name)
     return layers, calls
 
 
@@ -143,9 +149,14 @@ def _dense(source: WeightFile, recipe: Recipe, number: int, units: int) -> Keras
     weights = {"kernel": oc_smart.native(kernel.T if layer.orientation == "units-first" else kernel)}
     if bias is not None:
         weights["bias"] = oc_smart.native(bias.reshape(-1))
-    spelling = format_activation(parse_activation(layer.activation or "linear"))
+    spelling = format_activation(parse_activation(layer.activation or "linear" if layer.factor is None else "linear"))
     parameters = {"units": units, "activation": spelling, "use_bias": bias is not None}
     return KerasLayer(f"Layer{number}", "dense", "Dense", parameters, weights)
+
+
+def _gain(number: int, width: int, factor: float, divides: bool) -> KerasLayer:
+    scale = np.full(width, 1 / factor if divides else factor)
+    return KerasLayer(f"Gain{number}", "scaling", "Rescaling", {"scale": scale, "offset": np.zeros(width)})
 
 
 def _rescaling(scaling: Scaling) -> KerasLayer:
@@ -164,6 +175,9 @@ def _claims(recipe: Recipe, source: WeightFile, layout: Layout) -> list[Claim]:
         if spelt is not None:
             own = said.get(f"Weights/{name}")
             claims.append(oc_smart.activation_claim(name, parse_activation(spelt), spelt, own, ""))
+        if layer.factor is not None:
+            factor, divides = layer.factor
+            claims.append(Claim(f"Gain{number}", "gain", f"{'1 / ' if divides else ''}{factor:.9g}", "declared"))
         if layer.takes is not None:
             how = f", {layer.merge}" if layer.merge else ""
             claims.append(Claim(name, "connections", f"takes {', '.join(layer.takes)}{how}", "declared"))

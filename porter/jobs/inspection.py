@@ -142,7 +142,7 @@ def _layer(layer: Layer, transform: str) -> LayerInspection:
 
 def _calls(network: KerasNetwork) -> Iterator[LayerInspection]:
     """The layers of a graph that takes rows of numbers, as they are called."""
-    rules = {claim.layer: claim.value for claim in network.claims if claim.convention == "scaling"}
+    rules = {claim.layer: claim.value for claim in network.claims if claim.convention in ("scaling", "gain")}
     widths = {each.name: _width(each) for each in network.inputs}
     before = network.inputs[0].name
     for call in network.calls:

@@ -25,7 +25,7 @@ from reference.rounding.bounds import has_bound
 BACKENDS = ("tensorflow", "theano")
 SETTLED = frozenset({"keras", "backend"})
 """Where the file itself says it, there is no other reading, and samples confirm it."""
-BY_RECIPE = frozenset({"orientation", "connections"})
+BY_RECIPE = frozenset({"orientation", "connections", "gain"})
 """The same where nothing else would fit the arrays' shapes."""
 
 
@@ -68,6 +68,15 @@ def _others(network: KerasNetwork, claim: Claim) -> list[Other]:
 def _by_another_recipe(network: KerasNetwork, claim: Claim) -> Iterator[Other]:
     """One convention of one layer that a recipe says, read otherwise."""
     convention, values = claim.convention, list[str]()
+    if convention == "gain":
+        factors = list(network.declarations["factors"])
+        place = int(claim.layer.removeprefix("Gain")) - 1
+        factor, divides = factors[place]
+        told = [("1", 1.0), (f"{'' if divides else '1 / '}{factor:.9g}", 1 / factor)]
+        for value, other in told if factor != 1 else ():
+            changed = [*factors[:place], (other, divides), *factors[place + 1 :]]
+            yield Other("gain", (claim.layer,), value, _formula(network, factors=changed), "in the recipe, gain")
+        return
     if convention == "connections":
         yield from _connected_otherwise(network, claim)
         return

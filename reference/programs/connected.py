@@ -26,6 +26,7 @@ def program(
     *,
     takes: Sequence[Sequence[int]],
     merge: Sequence[str | None],
+    factors: Sequence[Sequence[Any] | None],
     activation: Sequence[str | None],
     orientation: Sequence[str | None],
     scaling: str | Sequence[str | None] | None = None,
@@ -39,6 +40,7 @@ def program(
         takes: what each layer is computed from, in order: 0 the inputs, scaled where there is ``Norm_in``; else a
             layer, counted from 1.
         merge: how several of these are made one: "concatenate", "add" or "multiply".
+        factors: (f, whether it divides) what the argument of a layer's activation is multiplied or divided by; or None.
         activation: one spelling a layer; linear where None.
         orientation: ``"units-first"`` or ``"inputs-first"``, one a kernel.
         scaling: "[-1,1]" where None, "[0,1]", "mean-std", or "none" to leave the scaling steps out; a list of two where
@@ -50,21 +52,30 @@ def program(
     """
     rules = [scaling] * 2 if scaling is None or isinstance(scaling, str) else list(scaling)
     steps: list[Any] = [*_scaling("Norm_in", "inputs", arrays, rules[0], dtype)]
-    names = [steps[-1].name if steps else "inputs"]
+    names, widths = [steps[-1].name if steps else "inputs"], [_width(arrays, 1, orientation)[0]]
     for number, (own, how) in enumerate(zip(takes, merge, strict=True), start=1):
         inputs = tuple(names[place] for place in own)
         layer, spelt = f"Layer{number}", activation[number - 1] or "linear"
-        kernel = arrays.get(f"Weights/{layer}")
+        kernel, factor = arrays.get(f"Weights/{layer}"), factors[number - 1]
+        wide = [widths[place] for place in own]
+        widths.append(sum(wide) if how == "concatenate" else wide[0])
         is_bare = kernel is None and parse_activation(spelt).name == "linear"
         if how is not None:
             name = layer if is_bare else f"Merge{number}"
             steps.append(Merge(name, inputs, cast("Mode", how), -1, dtype))
             inputs = (name,)
         if kernel is not None:
-            steps.append(_dense(layer, inputs, kernel, arrays.get(f"Bias/{layer}"), spelt, orientation, dtype))
-        elif not is_bare:
-            steps.append(Elementwise(layer, inputs, parse_activation(spelt), dtype))
-        names.append(layer)
+            widths[number] = _width(arrays, number, orientation)[1]
+            fused = spelt if factor is None else "linear"
+            steps.append(_dense(layer, inputs, kernel, arrays.get(f"Bias/{layer}"), fused, orientation, dtype))
+            inputs = (layer,)
+        if factor is not None:
+            steps.append(_gain(f"Gain{number}", inputs, widths[number], *factor, dtype))
+            inputs = (f"Gain{number}",)
+        if not is_bare and (kernel is None or factor is not None):
+            name = layer if kernel is None else f"Activation{number}"
+            steps.append(Elementwise(name, inputs, parse_activation(spelt), dtype))
+        names.append(steps[-1].name)
     steps += _scaling("Norm_out", names[-1], arrays, rules[1], dtype)
     return Program(("inputs",), tuple(steps), (steps[-1].name,))
 
@@ -81,6 +92,16 @@ def _dense(
     weights = np.ascontiguousarray(stored.T) if way == "units-first" else stored
     own = None if bias is None else _native(bias).reshape(-1)
     return TimewiseDense(layer, inputs, weights, own, parse_activation(spelt), "inputs-first", dtype)
+
+
+def _width(arrays: Mapping[str, Array], number: int, orientation: Sequence[str | None]) -> tuple[int, int]:
+    """(inputs, units) of a layer with a kernel."""
+    first, second = np.shape(arrays[f"Weights/Layer{number}"])
+    return (second, first) if orientation[number - 1] == "units-first" else (first, second)
+
+
+def _gain(name: str, inputs: tuple[str, ...], width: int, factor: float, divides: bool, dtype: Any) -> Scaling:
+    return Scaling(name, inputs, np.zeros(width), np.full(width, factor), "mean-std", not divides, dtype)
 
 
 def _scaling(name: str, before: str, arrays: Mapping[str, Array], rule: str | None, dtype: Any) -> list[Scaling]:
