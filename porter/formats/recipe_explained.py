@@ -38,6 +38,9 @@ activation = "linear"
 #     kernel = "net/third"           # without a kernel the layer is that sum, or what is side by side, alone
 #     orientation = "inputs-first"
 #     activation = "tanh"
+# What goes into an activation may be multiplied or divided; the same has to be said then, and is not read beside:
+#     temperature = 2.5              # softmax(z / 2.5)
+#     gain = 0.5                     # or activation(0.5 z)
 
 # Scaling: one rule for both ends and an array of pairs (n, 2), or written out as pairs ...
 # A name may have a slice behind it, "all[0:7]" or "W[2, :, :]": first:end, one an axis, counted from 0.

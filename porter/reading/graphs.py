@@ -69,13 +69,7 @@ def _by_another_recipe(network: KerasNetwork, claim: Claim) -> Iterator[Other]:
     """One convention of one layer that a recipe says, read otherwise."""
     convention, values = claim.convention, list[str]()
     if convention == "gain":
-        factors = list(network.declarations["factors"])
-        place = int(claim.layer.removeprefix("Gain")) - 1
-        factor, divides = factors[place]
-        told = [("1", 1.0), (f"{'' if divides else '1 / '}{factor:.9g}", 1 / factor)]
-        for value, other in told if factor != 1 else ():
-            changed = [*factors[:place], (other, divides), *factors[place + 1 :]]
-            yield Other("gain", (claim.layer,), value, _formula(network, factors=changed), "in the recipe, gain")
+        yield from _multiplied_otherwise(network, claim)
         return
     if convention == "connections":
         yield from _connected_otherwise(network, claim)
@@ -89,16 +83,26 @@ def _by_another_recipe(network: KerasNetwork, claim: Claim) -> Iterator[Other]:
         rules = RULES[:3] if np.all(deviations > 0) else RULES[:2]
         values = [value for value in rules if value != claim.value]
     for value in values:
-        changed: list[Any] | tuple[Any, ...]
+        changed: list[Any]
         if convention == "scaling":
             own = network.declarations.get("scaling")
             pair = [own, own] if own is None or isinstance(own, str) else list(own)
-            changed = (value, pair[1]) if claim.layer == "Norm_in" else (pair[0], value)
+            changed = [value, pair[1]] if claim.layer == "Norm_in" else [pair[0], value]
         else:
             changed = list(network.declarations[convention])
             changed[int(claim.layer.removeprefix("Layer")) - 1] = value
         formula = _formula(network, **{convention: changed})
         yield Other(convention, (claim.layer,), value, formula, f"in the recipe, {convention} of {claim.layer}")
+
+
+def _multiplied_otherwise(network: KerasNetwork, claim: Claim) -> Iterator[Other]:
+    """Without a gain, or divided by it."""
+    factors, place = list(network.declarations["factors"]), int(claim.layer.removeprefix("Gain")) - 1
+    factor, divides = factors[place]
+    for value, other in (("1", 1.0), (f"{'' if divides else '1 / '}{factor:.9g}", 1 / factor)):
+        if other != factor:
+            formula = _formula(network, factors=[*factors[:place], (other, divides), *factors[place + 1 :]])
+            yield Other("gain", (claim.layer,), value, formula, f"in the recipe, what {claim.layer} multiplies by")
 
 
 def _connected_otherwise(network: KerasNetwork, claim: Claim) -> Iterator[Other]:

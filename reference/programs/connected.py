@@ -70,7 +70,8 @@ def program(
             steps.append(_dense(layer, inputs, kernel, arrays.get(f"Bias/{layer}"), fused, orientation, dtype))
             inputs = (layer,)
         if factor is not None:
-            steps.append(_gain(f"Gain{number}", inputs, widths[number], *factor, dtype))
+            by, divides = factor
+            steps.append(_gain(f"Gain{number}", inputs, widths[number], by, divides, dtype))
             inputs = (f"Gain{number}",)
         if not is_bare and (kernel is None or factor is not None):
             name = layer if kernel is None else f"Activation{number}"
