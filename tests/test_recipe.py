@@ -10,14 +10,22 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
-from porter.formats.recipe import BoundsRecipe, EnsembleRecipe, LayerRecipe, Recipe, TransformsRecipe, read_recipe
+from porter.formats.recipe import (
+    BoundsRecipe,
+    EnsembleRecipe,
+    LayerRecipe,
+    RawRecipe,
+    Recipe,
+    TransformsRecipe,
+    read_recipe,
+)
 from porter.formats.recipe_ends import EndRecipe
 from porter.formats.recipe_explained import EXPLAINED
 from porter.formats.recipe_skeleton import list_arrays, skeleton
 from porter.formats.recipe_writing import recipe_text, write_recipe
 from tests.formats.files import kernels_and_biases, replace, write
 
-TABLES = (Recipe, LayerRecipe, EndRecipe, TransformsRecipe, BoundsRecipe, EnsembleRecipe)
+TABLES = (Recipe, LayerRecipe, EndRecipe, TransformsRecipe, BoundsRecipe, EnsembleRecipe, RawRecipe)
 ELSEWHERE = """
 [[layers]]
 kernel = "net/first/w"

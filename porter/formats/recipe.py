@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from porter.errors import PorterError, RecipeError
+from porter.formats.containers.raw import RawNumbers
 from porter.formats.opened import open_file
 from porter.formats.options import ReadOptions
 from porter.formats.recipe_ends import EndRecipe, Finite, Name, Vector
@@ -210,6 +212,27 @@ class EnsembleRecipe(_Table):
         return tuple(self.members)
 
 
+class RawRecipe(_Table):
+    """How numbers are stored in files of nothing else, in binary.
+
+    Attributes:
+        dtype: of each number.
+        byte_order: of each number, and of the markers of records.
+        skip: bytes before the first, of each file.
+        records: whether they are Fortran's unformatted records, each of which is an array: ``record 1``.
+    """
+
+    dtype: Literal["float16", "float32", "float64", "int16", "int32", "int64"]
+    byte_order: Literal["little", "big"] = "little"
+    skip: Annotated[int, Field(ge=0)] = 0
+    records: bool = False
+
+    @property
+    def numbers(self) -> RawNumbers:
+        """The same for the reader."""
+        return RawNumbers(np.dtype(self.dtype).newbyteorder(self.byte_order), self.skip, self.records)
+
+
 def _rule_of(end: Any, general: str | None) -> str | None:
     return end.chosen_rule if isinstance(end, EndRecipe) else general
 
@@ -229,6 +252,7 @@ class Recipe(_Table):
         ensemble: None where it is one network.
         kind: kind of network, for the physical transforms.
         physical: whether the network begins and ends in physical units.
+        raw: of a file, or a folder of files, of nothing but numbers in binary; None for all other files.
     """
 
     version: Literal[1] = 1
@@ -242,6 +266,7 @@ class Recipe(_Table):
     ensemble: EnsembleRecipe | None = None
     kind: str | None = None
     physical: bool = False
+    raw: RawRecipe | None = None
 
     @field_validator("kind")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 EXPLAINED = """\
-# A recipe says where the arrays of a network lie in HDF5 or .npz, and how they are to be read:
+# A recipe says where the arrays of a network lie in a file or a folder, and how they are to be read:
 #     porter inspect FILE --write-recipe net.toml     writes one to begin with, whatever the file
 #     porter port FILE --recipe net.toml -o net.keras reads by it
 # Only the kernels have to be named. What is left out is made out from the shapes where they tell, else assumed and
@@ -15,6 +15,14 @@ name = "mystery"                     # what the network is called; the file's na
 # kind = "aaNN"                      # of an OC-SMART network, for its physical transforms
 # physical = true                    # whether the network begins and ends in physical units
 # widths = "Layers"                  # an array that states the widths, to be checked against the kernels
+
+# Of a file of nothing but numbers in binary, which is then the array "numbers"; or of a folder of such files, each of
+# them an array under the file's name, "W1.bin". A slice and a shape take a kernel out: "numbers[0:112]".
+#     [raw]
+#     dtype = "float32"              # or "float16", "float64", "int16", "int32", "int64"
+#     byte_order = "big"             # "little" where left out
+#     skip = 512                     # bytes of a header
+#     records = true                 # Fortran's unformatted records: the arrays "record 1", "record 2", ...
 
 [[layers]]                           # one table a layer, in order of computation
 kernel = "net/first/w"               # full name of its array

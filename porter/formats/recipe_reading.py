@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import DamagedFileError, RecipeError, UnreadableError
+from porter.errors import DamagedFileError, RecipeError, UnknownFormatError, UnreadableError
 from porter.formats import oc_smart, recipe_graph
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.containers.held import Held, attributes_in, text_of, texts_in
+from porter.formats.containers.raw import WHOLE, RawNumbers
 from porter.formats.folders import OpenedFolder
 from porter.formats.members import Layout
 from porter.formats.npz import NpzError, read_npz
-from porter.formats.opened import OpenedFile
+from porter.formats.opened import OpenedFile, open_file
 from porter.formats.options import ReadOptions
 from porter.formats.recipe import FAMILY, WEIGHTED, LayerRecipe, Recipe
 from porter.formats.recipe_ends import EndRecipe
 from porter.formats.recipe_places import KernelPlace, PlaceError, for_member, sliced, split_name
 from porter.formats.said import said_activations
 from porter.formats.scalings import HOW_TO_PROVE, physical_range
+from porter.formats.text import is_text
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.weight_file import WeightFile
 from reference.activations import Activation
@@ -44,7 +46,7 @@ def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> 
         UnreadableError: as without a recipe.
     """
     options = options.merged(recipe.options())
-    stored = Stored.of(opened)
+    stored = Stored.of(opened) if recipe.raw is None else Stored.of_raw(opened, recipe.raw.numbers)
     _check_places(stored, recipe)
     network = _core(stored, recipe, options)
     if not recipe.is_graph:
@@ -87,12 +89,16 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
 
 
 def _memory_claims(recipe: Recipe) -> list[Claim]:
-    """One for every kernel whose numbers the recipe has run otherwise than they are stored."""
-    return [
+    """One for every kernel whose numbers the recipe has run otherwise than they are stored; and on raw numbers."""
+    claims = [
         Claim(f"Layer{number}", "memory order", layer.order, "declared")
         for number, layer in enumerate(recipe.layers, start=1)
         if layer.order != "C"
     ]
+    if recipe.raw is not None:
+        value = f"{recipe.raw.dtype}, {recipe.raw.byte_order}-endian"
+        claims.append(Claim("network", "stored numbers", value, "declared"))
+    return claims
 
 
 # --- what stands around the layers ----------------------------------------------------------------------------------
@@ -277,12 +283,14 @@ class Stored:
         names: of its arrays.
         read: one of them, exactly as stored.
         attributes: those that may be read, by full name.
+        files: of a folder, names of arrays by those of their files.
     """
 
     opened: OpenedFile
     names: tuple[str, ...]
     read: Callable[[str], Array]
     attributes: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, opened: OpenedFile) -> Stored:
@@ -292,17 +300,25 @@ class Stored:
             UnreadableError: no container that is read.
         """
         if isinstance(opened, OpenedFolder) and opened.names:
-            from porter.formats.containers.texts import read_members, texts_beside
+            from porter.formats.containers.texts import key_of, read_members, texts_beside
 
             members = read_members(opened)
             texts = texts_beside(opened)
-            return cls(opened, tuple(members), lambda name: _readable(members[name]), Held({}, texts).said)
+            files = {name: key_of(name) for name in opened.names if key_of(name) in members}
+            return cls(opened, tuple(members), lambda name: _readable(members[name]), Held({}, texts).said, files)
         container = container_of(opened)
         if container is not None:
             held = container[1](opened)
             return cls(opened, tuple(held), held.__getitem__, held.said)
         if not opened.is_npz:
             refuse_foreign(opened)
+            if not opened.is_hdf5 and not is_text(opened):
+                raise UnknownFormatError(
+                    f"{opened.path} is no container of arrays that is known",
+                    found=f"it begins with {opened.head[:16]!r}",
+                    remedy='where it is nothing but numbers in binary, a recipe says so: [raw] with dtype = "float32" '
+                    "(porter recipe --explain)",
+                )
             hdf5 = opened.hdf5
             reversed_axes = opened.head.startswith(MATLAB_73)  # MATLAB writes the last axis first
             read = (lambda name: hdf5.read(name).T) if reversed_axes else hdf5.read
@@ -316,10 +332,44 @@ class Stored:
         texts = {name: text_of(array) for name, array in arrays.items() if array.dtype.kind in "US"}
         return cls(opened, tuple(arrays), arrays.__getitem__, Held({}, texts).said)
 
+    @classmethod
+    def of_raw(cls, opened: OpenedFile, raw: RawNumbers) -> Stored:
+        """The numbers of a file; or those of a folder's files, each under the file's name.
+
+        Raises:
+            RecipeError: a file of another kind.
+            UnreadableError: bytes that are no such numbers.
+        """
+        if not isinstance(opened, OpenedFolder):
+            _check_raw(opened)
+            held = raw.read(opened)
+            return cls(opened, tuple(held), held.__getitem__, {})
+        folder, members = opened, dict[str, Array | UnreadableError]()
+        digests: dict[str, str] = {}
+        for file in opened.names:
+            try:
+                one = open_file(opened.path / file)
+                members |= {file if part == WHOLE else f"{file}/{part}": array for part, array in raw.read(one).items()}
+                digests[file] = one.sha256
+            except UnreadableError as error:  # it may be none of those that the recipe names
+                members[file] = error
+
+        def read(name: str) -> Array:
+            array, file = _readable(members[name]), name.partition("/")[0]
+            folder.taken[file] = digests[file]
+            return array
+
+        return cls(opened, tuple(members), read, {})
+
     @property
     def sha256(self) -> str:
         """Hexadecimal digest of the file's bytes, or of those of a folder's files that hold arrays."""
         return self.opened.digest() if isinstance(self.opened, OpenedFolder) else self.opened.sha256
+
+    def located(self, name: str) -> tuple[str, str | None]:
+        """The array that a name means, and the slice behind it or None; of a folder also by the name of its file."""
+        plain, text = split_name(name, (*self.names, *self.files))
+        return self.files.get(plain, plain) if plain not in self.names else plain, text
 
     def numbers(self, name: str) -> Array | None:
         """One of them, None where it holds no numbers that can be read."""
@@ -341,8 +391,17 @@ class Stored:
         Raises:
             PlaceError: it has no such slice.
         """
-        plain, text = split_name(name, self.names)
+        plain, text = self.located(name)
         return sliced(plain, self.read(plain), text)
+
+
+def _check_raw(opened: OpenedFile) -> None:
+    """Refuse what is more than numbers: HDF5, archives, text."""
+    container = container_of(opened)
+    kind = "HDF5" if opened.is_hdf5 else "an archive" if opened.is_npz else "" if container is None else container[0]
+    if kind and kind != "MATLAB's, version 4":  # which has no signature, and may be anything
+        problem = f"raw: found {kind}, which says itself how its numbers are stored; no [raw] is expected"
+        raise RecipeError(f"{opened.path} does not fit the recipe", (problem,))
 
 
 def _readable(member: Array | UnreadableError) -> Array:
@@ -354,8 +413,8 @@ def _readable(member: Array | UnreadableError) -> Array:
 def _said(stored: Stored, recipe: Recipe) -> dict[str, Any]:
     """The file's attributes, and what they say of the layers' activations under the names that these get here."""
     dense = [(number, layer) for number, layer in enumerate(recipe.layers, start=1) if layer.kernel is not None]
-    kernels = [split_name(str(layer.kernel), stored.names)[0] for _, layer in dense]
-    biases = [None if layer.bias is None else split_name(layer.bias, stored.names)[0] for _, layer in dense]
+    kernels = [stored.located(str(layer.kernel))[0] for _, layer in dense]
+    biases = [None if layer.bias is None else stored.located(layer.bias)[0] for _, layer in dense]
     said = said_activations(stored.attributes, kernels, biases)
     numbers = (number for number, _ in dense)
     own = {
@@ -374,7 +433,7 @@ def _check_places(stored: Stored, recipe: Recipe) -> None:
         for each in wanted:
             name = each.dataset if isinstance(each, KernelPlace) else each
             for spelt in (for_member(name, member) for member in members) if isinstance(name, str) else ():
-                if split_name(spelt, stored.names)[0] not in stored.names:
+                if stored.located(spelt)[0] not in stored.names:
                     problems.append(f"{place}: no dataset {spelt!r}")
     if problems:
         there = ", ".join(map(repr, stored.names[:SHOWN])) + (", ..." if len(stored.names) > SHOWN else "")

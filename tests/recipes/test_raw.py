@@ -1,0 +1,114 @@
+"""Recipes for files of nothing but numbers in binary, and for files of a folder by their names."""
+
+import numpy as np
+import pytest
+
+import porter
+from porter import errors
+from porter.formats.programs import build_program
+
+RNG = np.random.default_rng(6)
+ARRAYS = {
+    "W1": RNG.normal(size=(5, 3)), "B1": RNG.normal(size=5), "W2": RNG.normal(size=(4, 5)), "B2": RNG.normal(size=4),
+}  # fmt: skip
+FLAT = np.concatenate([array.ravel(order="F") for array in ARRAYS.values()])
+X = RNG.normal(size=(20, 3))
+Y = np.tanh(X @ ARRAYS["W1"].T + ARRAYS["B1"]) @ ARRAYS["W2"].T + ARRAYS["B2"]
+LAYERS = """
+[[layers]]
+kernel = "{}"
+shape = [5, 3]
+bias = "{}"
+order = "{order}"
+orientation = "units-first"
+activation = "tanh"
+[[layers]]
+kernel = "{}"
+shape = [4, 5]
+bias = "{}"
+order = "{order}"
+orientation = "units-first"
+activation = "linear"
+"""
+SLICES = LAYERS.format("numbers[0:15]", "numbers[15:20]", "numbers[20:40]", "numbers[40:44]", order="Fortran")
+RECORDS = LAYERS.format("record 1", "record 2", "record 3", "record 4", order="Fortran")
+
+
+def recorded(order="<"):
+    """As Fortran writes them unformatted."""
+    parts = [array.astype(f"{order}f8").tobytes(order="F") for array in ARRAYS.values()]
+    return b"".join((mark := np.array(len(part), f"{order}i4").tobytes()) + part + mark for part in parts)
+
+
+def read(tmp_path, data, raw, text=SLICES):
+    (tmp_path / "net.dat").write_bytes(data)
+    (tmp_path / "net.toml").write_text(f"[raw]\n{raw}\n{text}")
+    return porter.read(tmp_path / "net.dat", recipe=tmp_path / "net.toml")
+
+
+@pytest.mark.parametrize(
+    ("data", "raw", "text", "exact"),
+    [
+        (FLAT.tobytes(), 'dtype = "float64"', SLICES, True),
+        (FLAT.astype(">f4").tobytes(), 'dtype = "float32"\nbyte_order = "big"', SLICES, False),
+        (b"#" * 101 + FLAT.tobytes(), 'dtype = "float64"\nskip = 101', SLICES, True),
+        (recorded(), 'dtype = "float64"\nrecords = true', RECORDS, True),
+        (recorded(">"), 'dtype = "float64"\nrecords = true\nbyte_order = "big"', RECORDS, True),
+    ],
+)
+def test_numbers_in_binary(tmp_path, data, raw, text, exact):
+    network = read(tmp_path, data, raw, text)
+    np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12 if exact else 1e-5, atol=1e-6 * (not exact))
+    told = {claim.convention: claim.value for claim in network.claims if claim.evidence == "declared"}
+    assert told["stored numbers"].startswith("float64" if exact else "float32, big-endian")
+
+
+def test_such_a_file_is_ported(tmp_path, keras):
+    network = read(tmp_path, FLAT.tobytes(), 'dtype = "float64"')
+    report = porter.port(network, tmp_path / "net.keras", samples=(X, Y))
+    assert report.verdict == "parity", report
+    assert {claim.evidence for claim in report.claims if claim.convention == "activation"} == {"samples"}
+
+
+@pytest.mark.parametrize(
+    ("data", "raw", "text", "says"),
+    [
+        (FLAT.tobytes()[:-3], 'dtype = "float64"', SLICES, "whole numbers of 8 bytes"),
+        (FLAT.astype(">f4").tobytes(), 'dtype = "float32"', SLICES, 'byte_order = "big"'),
+        (FLAT.tobytes(), 'dtype = "float32"', SLICES, 'dtype = "float64"'),
+        (FLAT.tobytes(), 'dtype = "float64"\nskip = 400', SLICES, "ends in its header"),
+        (recorded()[:-3], 'dtype = "float64"\nrecords = true', RECORDS, "record 4"),
+        (recorded(">"), 'dtype = "float64"\nrecords = true', RECORDS, "record 1"),
+        (recorded()[:-4] + b"abcd", 'dtype = "float64"\nrecords = true', RECORDS, "markers 32 and"),
+        (FLAT.tobytes(), 'dtype = "float64"', RECORDS, "no dataset 'record 1'"),
+        (b"1 2 3\n4 5 6\n", 'dtype = "float64"', SLICES, "numbers in text"),
+        (FLAT.tobytes(), 'dtype = "double"', SLICES, "raw, dtype"),
+    ],
+)
+def test_what_it_cannot_be_is_refused(tmp_path, data, raw, text, says):
+    with pytest.raises(errors.PorterError) as refused:
+        read(tmp_path, data, raw, text)
+    assert says in str(refused.value)
+
+
+def test_binary_without_a_word_on_it_is_refused_with_what_to_say(tmp_path):
+    (tmp_path / "net.dat").write_bytes(FLAT.tobytes())
+    (tmp_path / "net.toml").write_text(SLICES)
+    with pytest.raises(errors.UnknownFormatError, match=r"\[raw\] with dtype"):
+        porter.read(tmp_path / "net.dat", recipe=tmp_path / "net.toml")
+
+
+@pytest.mark.parametrize("ending", [".bin", ".txt"])
+def test_files_of_a_folder_have_their_endings(tmp_path, ending):
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "README").write_text("three layers")
+    for name, array in ARRAYS.items():
+        if ending == ".txt":
+            np.savetxt(folder / f"{name}.txt", array.reshape(1, -1), fmt="%.17g")
+        else:
+            (folder / f"{name}.bin").write_bytes(array.tobytes())
+    raw = '[raw]\ndtype = "float64"\n' if ending == ".bin" else ""
+    (tmp_path / "net.toml").write_text(raw + LAYERS.format(*(f"{name}{ending}" for name in ARRAYS), order="C"))
+    network = porter.read(folder, recipe=tmp_path / "net.toml")
+    np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
