@@ -103,21 +103,41 @@ class EndRecipe(BaseModel):
         return "mean-std"
 
     def pairs(self, read: Callable[[str | float | list[float]], Array]) -> Array:
-        """(n, 2) what that rule scales by.
+        """(n, 2) what that rule scales by; (1, 2) of numbers that hold for all columns.
 
         Raises:
-            ValueError: vectors of different lengths; the message says which.
+            ValueError: vectors of different lengths, or nothing that can be scaled by; the message says which.
         """
         found = {key: read(getattr(self, key)) for key in self.given}
         size = max(array.size for array in found.values())
         if any(array.ndim > 0 and array.size != size for array in found.values()):
             raise ValueError(f"{' and '.join(str(array.size) for array in found.values())} values; as many of both")
         found = {key: np.broadcast_to(array, (size,)) for key, array in found.items()}
+        self._check(found)
         if self.chosen_rule != "mean-std" or (self.given == ("mean", "std") and self._is_plain):
             first, second = found.values()
             return np.stack([first, second], axis=1)
         with np.errstate(all="ignore"):
             return np.stack(self._affine({key: array.astype(np.float64) for key, array in found.items()}), axis=1)
+
+    @property
+    def is_one_for_all(self) -> bool:
+        """Whether it names single numbers alone, which hold for all columns."""
+        return all(isinstance(part, int | float) for part in self.vectors)
+
+    def _check(self, found: dict[str, Array]) -> None:
+        """Refuse a gain, a deviation or a range that is not above 0, under the name that the user gave it."""
+        if self.given == ("minimum", "maximum"):
+            wrong = np.flatnonzero(~(found["minimum"] < found["maximum"]))
+            if wrong.size:
+                low, high = (found[key][wrong[0]] for key in self.given)
+                told = f"minimum {low:.6g} and maximum {high:.6g} in column {wrong[0]}"
+                raise ValueError(f"{told}; a maximum above the minimum")
+        for key in ("gain", "std", "variance"):
+            wrong = np.flatnonzero(~(found[key] > 0)) if key in found else np.zeros(0, int)
+            if wrong.size:
+                told = f"a {key} of {found[key][wrong[0]]:.6g} in column {wrong[0]}"
+                raise ValueError(f"{told}; one above 0")
 
     @property
     def _is_plain(self) -> bool:

@@ -61,6 +61,7 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
     """The layers and the scaling, read as OC-SMART's are, from arrays under its names."""
     if recipe.ensemble is None:
         arrays = {name: _array(stored, place, value) for place, name, value in recipe.places()}
+        arrays |= _for_all_columns(stored, recipe, arrays)
     else:
         arrays = _members(stored, recipe)
     extra = {name: _vector(stored, place, value) for place, name, value in recipe.extras()}
@@ -86,6 +87,33 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
     unsaid = UNSAID if recipe.format is None else oc_smart.UNSAID
     network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
     return replace(network, claims=(*network.claims, *_memory_claims(recipe)))
+
+
+def _for_all_columns(stored: Stored, recipe: Recipe, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """What is scaled by, where the recipe has one number for all columns: as often as there are columns."""
+    found = {}
+    for place, name, value in recipe.places():
+        if isinstance(value, EndRecipe) and value.is_one_for_all:
+            number = 1 if name == "Norm_in" else len(recipe.layers)
+            width = _width_at(recipe, arrays, number, 0 if name == "Norm_in" else 1)
+            if width is None:
+                told = f"one number for all columns, and not how layer {number} is stored; its orientation"
+                raise _problem(stored, place, told)
+            found[name] = np.repeat(arrays[name], width, axis=0)
+    return found
+
+
+def _width_at(recipe: Recipe, arrays: Mapping[str, Array], number: int, end: int) -> int | None:
+    """Inputs (0) or units (1) of a layer; None where neither its orientation nor its bias says which axis they are."""
+    kernel, bias = arrays.get(f"Weights/Layer{number}"), arrays.get(f"Bias/Layer{number}")
+    orientation = recipe.layers[number - 1].orientation
+    if kernel is None or kernel.ndim != 2:
+        return None
+    if orientation is not None or kernel.shape[0] == kernel.shape[1]:
+        return int(kernel.shape[1 - end if orientation == "units-first" else end])
+    if bias is None or bias.size not in kernel.shape:
+        return None
+    return bias.size if end else kernel.size // bias.size
 
 
 def _memory_claims(recipe: Recipe) -> list[Claim]:
@@ -228,6 +256,8 @@ def _member_ends(stored: Stored, recipe: Recipe, names: Sequence[str]) -> dict[s
         if not name.startswith("Norm"):
             continue
         own = [_array(stored, place, _end_of_member(value, member)) for member in names]
+        if isinstance(value, EndRecipe) and value.is_one_for_all and name == "Norm_in":
+            own = [np.repeat(each, _member_layer(stored, 1, recipe.layers[0], names[0])[0].shape[1], 0) for each in own]
         if name == "Norm_out":
             found[name] = np.concatenate([each.reshape(-1, 2) for each in own])
         elif all(np.array_equal(each, own[0]) for each in own):

@@ -80,7 +80,6 @@ def test_flat_numbers_and_slices(tmp_path, keras):
     ],
 )
 def test_any_two_vectors_scale_an_end(tmp_path, keras, end, forward):
-    end = end.replace("offset = 1.0\n", "offset = [1.0, 1.0, 1.0]\n").replace("std = 4.0", "std = [4.0, 4.0, 4.0]")
     agrees(read(tmp_path, ARRAYS, f"{layers()}\n[scaling.input]\n{end}\n"), plain(forward(X)))
 
 
@@ -178,6 +177,10 @@ def test_members_with_scalings_of_their_own(tmp_path, keras):
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\n", "no dataset 'W_1'"),
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\nweights = [1.0]\n", "no other takes"),
         (f"{layers()}\n[scaling.input]\nrule = '[2,1]'\nminimum = 0.0\nmaximum = 1.0\n", "a rule is"),
+        (f"{layers()}\n[scaling.input]\noffset = 0.0\ngain = 0.0\n", "a gain of 0 in column 0; one above 0"),
+        (f"{layers()}\n[scaling.input]\noffset = 0.0\ngain = [1.0, -1.0, 2.0]\n", "a gain of -1 in column 1"),
+        (f"{layers()}\n[scaling.output]\nmean = 0.0\nvariance = -4.0\n", "a variance of -4 in column 0"),
+        (f"{layers()}\n[scaling.input]\nminimum = 1.0\nmaximum = 1.0\n", "minimum 1 and maximum 1 in column 0"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, text, says):
