@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import DamagedFileError, RecipeError, UnknownFormatError, UnreadableError
-from porter.formats import oc_smart, recipe_graph
+from porter.formats import oc_smart, recipe_graph, scalings
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.containers.held import Held, attributes_in, text_of, texts_in
@@ -29,6 +29,7 @@ from porter.formats.text import is_text
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.weight_file import WeightFile
 from reference.activations import Activation
+from reference.composed.ensemble import WITHIN
 
 Array = NDArray[Any]
 
@@ -152,8 +153,8 @@ def _with_ends(stored: Stored, recipe: Recipe, network: Network) -> Network:
         ranges = None if ranges is None else physical_range(ranges, transform)
         claims.append(_transform_claim("Transform_in", before))
     if recipe.ensemble is not None:
-        layers.append(_merged(recipe, network))
-        declared["ensemble"] = recipe.ensemble.rule
+        layers = _merged(stored, recipe, network, layers)
+        declared |= {"ensemble": recipe.ensemble.rule, "members": len(recipe.ensemble.names)}
         value = f"{recipe.ensemble.rule} of {len(recipe.ensemble.names)} members"
         claims.append(Claim("Ensemble", "transform", value, "declared"))
     after = recipe.functions("output", _width_of(layers[-1]))
@@ -211,9 +212,13 @@ def _members(stored: Stored, recipe: Recipe) -> dict[str, Array]:
     if "Members/Norm_in" in arrays:
         first = [_member_layer(stored, 1, recipe.layers[0], name)[0] for name in names]
         arrays["Weights/Layer1"] = _diagonal(first)
-    if {kernel.shape[0] for kernel in (_member_layer(stored, len(recipe.layers), recipe.layers[-1], name)[0]
-                                          for name in names)} - {1}:  # fmt: skip
-        raise _problem(stored, "ensemble", "members with several outputs; one output each")
+    outputs = {_member_layer(stored, len(recipe.layers), recipe.layers[-1], name)[0].shape[0] for name in names}
+    if len(outputs) > 1:
+        told = f"members with {', '.join(map(str, sorted(outputs)))} outputs; as many of each"
+        raise _problem(stored, "ensemble", told)
+    if outputs != {1} and recipe.ensemble.rule == WITHIN:
+        told = f"members with {max(outputs)} outputs and the rule {WITHIN!r}; one output each, or a mean of all members"
+        raise _problem(stored, "ensemble", told)
     return arrays
 
 
@@ -259,7 +264,9 @@ def _member_ends(stored: Stored, recipe: Recipe, names: Sequence[str]) -> dict[s
         if isinstance(value, EndRecipe) and value.is_one_for_all and name == "Norm_in":
             own = [np.repeat(each, _member_layer(stored, 1, recipe.layers[0], names[0])[0].shape[1], 0) for each in own]
         if name == "Norm_out":
-            found[name] = np.concatenate([each.reshape(-1, 2) for each in own])
+            outputs = _member_layer(stored, len(recipe.layers), recipe.layers[-1], names[0])[0].shape[0]
+            own = [each.reshape(-1, 2) for each in own]
+            found[name] = np.concatenate([np.repeat(each, outputs, 0) if len(each) == 1 else each for each in own])
         elif all(np.array_equal(each, own[0]) for each in own):
             found[name] = own[0]
         elif isinstance(value, EndRecipe) and value.chosen_rule == "mean-std":
@@ -287,18 +294,32 @@ def _scaled_members(own: Array) -> Dense:
     return Dense("Norm_in", kernel, (-own[:, :, 0] / own[:, :, 1]).reshape(-1), Activation("linear"))
 
 
-def _merged(recipe: Recipe, network: Network) -> Layer:
+def _merged(stored: Stored, recipe: Recipe, network: Network, layers: list[Layer]) -> list[Layer]:
+    """The layers with the members' outputs made one in the end.
+
+    A mean of several outputs, and a weighted one, is a dense layer: it goes before the scaling of the outputs, which is
+    alike for all members.
+    """
     assert recipe.ensemble is not None
     members = len(recipe.ensemble.names)
-    if recipe.ensemble.rule != WEIGHTED:
-        return Ensemble("Ensemble", members, recipe.ensemble.rule)
-    weights = network.source.arrays["Ensemble/weights"]
-    if weights.size != members or not np.sum(weights.astype(np.float64)):
+    outputs = network.widths[-1] // members
+    if recipe.ensemble.rule != WEIGHTED and outputs == 1:
+        return [*layers, Ensemble("Ensemble", members, recipe.ensemble.rule)]
+    weights = network.source.arrays.get("Ensemble/weights", np.ones(members)).astype(np.float64)
+    if weights.size != members or not np.sum(weights):
         raise RecipeError(
             "the recipe does not fit the network", (f"ensemble, weights: {weights.size} for {members} members",)
         )
-    share = weights.astype(np.float64) / np.sum(weights.astype(np.float64))
-    return Dense("Ensemble", share[:, None], None, Activation("linear"))
+    share = np.kron((weights / np.sum(weights))[:, None], np.eye(outputs))
+    merging = Dense("Ensemble", share, None, Activation("linear"))
+    last = layers[-1]
+    if not isinstance(last, Scaling):
+        return [*layers, merging]
+    ranges = last.stored.reshape(members, outputs, 2)
+    if not np.all(ranges == ranges[0]):
+        told = f"another range for each member, and {recipe.ensemble.rule} of {outputs} outputs; one for all members"
+        raise _problem(stored, "scaling, output", told)
+    return [*layers[:-1], merging, scalings.build_scaling(str(stored.opened.path), last.name, ranges[0], last.rule)]
 
 
 # --- the arrays of a file -------------------------------------------------------------------------------------------

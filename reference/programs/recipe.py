@@ -17,6 +17,7 @@ from reference.activations import Activation
 from reference.composed.ensemble import Ensemble
 from reference.composed.extremes import Extremes
 from reference.operations.dense import Dense
+from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
 from reference.programs import oc_smart
 from reference.trace import Program, chain
@@ -35,6 +36,7 @@ def program(
     transform_in: Sequence[str] | None = None,
     transform_out: Sequence[str] | None = None,
     ensemble: str | None = None,
+    members: int = 1,
     dtype: Any = np.float64,
     **declared: Any,
 ) -> Program:
@@ -48,6 +50,7 @@ def program(
         transform_in: a function for each input, before everything else.
         transform_out: a function for each output, behind the scaling.
         ensemble: by which rule the members are made one.
+        members: how many there are, whose outputs stand member by member.
         dtype: in which the arithmetic is done.
         declared: what else ``oc_smart.program`` takes.
 
@@ -62,13 +65,15 @@ def program(
         steps.insert(0, _scaled_members(arrays["Members/Norm_in"], dtype))
     if transform_in is not None:
         steps.insert(0, Transform("Transform_in", ("inputs",), tuple(transform_in), dtype))
-    if ensemble == WEIGHTED:
-        weights = np.asarray(arrays["Ensemble/weights"], np.float64).reshape(1, -1)
-        share = weights / weights.sum()
+    outputs = 1 if ensemble is None else _width_of_members(arrays) // members
+    if ensemble == WEIGHTED or outputs > 1:
+        weights = np.asarray(arrays.get("Ensemble/weights", np.ones(members)), np.float64).reshape(-1)
+        share = np.concatenate([np.eye(outputs) * (weight / weights.sum()) for weight in weights], axis=1)
         slack = CONSTANTS * np.abs(share)
-        steps.append(Dense("Ensemble", ("",), share, None, Activation("linear"), "units-first", dtype, slack))
+        merging = Dense("Ensemble", ("",), share, None, Activation("linear"), "units-first", dtype, slack)
+        scaled = [_of_one_member(steps.pop(), outputs)] if isinstance(steps[-1], Scaling) else []
+        steps += [merging, *scaled]
     elif ensemble is not None:
-        members = len(np.asarray(arrays[f"Weights/Layer{sum(name.startswith('Weights/') for name in arrays)}"]))
         steps.append(Ensemble("Ensemble", ("",), members, ensemble, dtype))
     if transform_out is not None:
         steps.append(Transform("Transform_out", ("",), tuple(transform_out), dtype))
@@ -76,6 +81,19 @@ def program(
         steps.append(_bounds(arrays, steps[-1], dtype))
     names = ["inputs", *(step.name for step in steps)]
     return chain([replace(step, inputs=(before,)) for step, before in zip(steps, names, strict=False)])
+
+
+def _of_one_member(last: Scaling, outputs: int) -> Scaling:
+    """The scaling of all members' outputs, which is alike for all, behind their mean."""
+    first, second = (np.asarray(each).reshape(-1, outputs) for each in (last.first, last.second))
+    if np.any(first != first[0]) or np.any(second != second[0]):
+        raise ValueError("members that scale their outputs otherwise, and a mean that comes before that")
+    return replace(last, first=first[0], second=second[0])
+
+
+def _width_of_members(arrays: Mapping[str, Array]) -> int:
+    """Units of the last layer, in which the outputs of all members stand."""
+    return len(np.asarray(arrays[f"Weights/Layer{sum(name.startswith('Weights/') for name in arrays)}"]))
 
 
 def _scaled_members(own: Array, dtype: Any) -> Dense:

@@ -145,8 +145,8 @@ def test_ensembles(tmp_path, keras):
     agrees(network, members.mean(axis=1, keepdims=True))
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
     weighted = f'{MEMBERS}members = ["1", "2", "3"]\nrule = "weighted mean"\nweights = [1.0, 2.0, 5.0]\n'
-    network = read(tmp_path, arrays, weighted)
-    agrees(network, members @ np.array([[1], [2], [5]]) / 8)
+    network = read(tmp_path, arrays, f"{weighted}[scaling.output]\noffset = 1.0\ngain = 4.0\n")
+    agrees(network, members @ np.array([[1], [2], [5]]) / 8 / 4 + 1)
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
     mean, spread = members.mean(1, keepdims=True), members.std(1, ddof=1, keepdims=True)
     inside = np.abs(members - mean) < spread
@@ -161,6 +161,32 @@ def test_members_with_scalings_of_their_own(tmp_path, keras):
     network = read(tmp_path, arrays, text)
     agrees(network, wanted.mean(axis=1, keepdims=True))
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
+
+
+def test_members_with_several_outputs(tmp_path, keras):
+    arrays = ensemble()
+    for number in (1, 2, 3):
+        arrays[f"V_{number}"] = RNG.normal(size=(len(arrays[f"W_{number}"]), 2))
+    each = of_members(arrays).reshape(len(X), 3, 2)
+    scaled = f"{MEMBERS}members = 3\n[scaling.output]\noffset = [1.0, 2.0]\ngain = [2.0, 4.0]\n"
+    network = read(tmp_path, arrays, scaled)
+    agrees(network, each.mean(axis=1) / [2, 4] + [1, 2])
+    port = porter.build(network)
+    assert porter.verify(network, port, search=False, rows=200).verdict == "parity"
+    rule = 'rule = "weighted mean"\nweights = [1.0, 2.0, 5.0]\n'
+    other = read(tmp_path, arrays, scaled.replace("members = 3\n", f"members = 3\n{rule}"))
+    agrees(other, np.einsum("rmo,m->ro", each, [1 / 8, 2 / 8, 5 / 8]) / [2, 4] + [1, 2])
+    wrong = porter.verify(other, port, search=False, rows=200)
+    assert wrong.verdict == "mismatch"
+    assert {finding.layer for finding in wrong.findings} == {"Ensemble"}
+    with pytest.raises(errors.RecipeError, match="members with 2 outputs and the rule 'mean within one deviation'"):
+        read(tmp_path, arrays, f'{MEMBERS}members = 3\nrule = "mean within one deviation"\n')
+    own = {f"c_{n}": RNG.normal(size=2) for n in (1, 2, 3)}
+    with pytest.raises(errors.RecipeError, match="another range for each member, and mean of 2 outputs"):
+        read(tmp_path, arrays | own, f'{MEMBERS}members = 3\n[scaling.output]\nmean = "c_{{i}}"\nstd = 2.0\n')
+    arrays["V_3"] = arrays["V_3"][:, :1]
+    with pytest.raises(errors.RecipeError, match="members with 1, 2 outputs; as many of each"):
+        read(tmp_path, arrays, f"{MEMBERS}members = 3\n")
 
 
 @pytest.mark.parametrize(
