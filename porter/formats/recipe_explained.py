@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from porter.errors import UsageError
+
+EXAMPLES = Path(__file__).parent / "recipes"
+"""Recipes of families that porter reads without one, under the families' names."""
+
 EXPLAINED = """\
 # A recipe says where the arrays of a network lie in a file or a folder, and how they are to be read:
 #     porter inspect FILE --write-recipe net.toml     writes one to begin with, whatever the file
 #     porter port FILE --recipe net.toml -o net.keras reads by it
+#     porter recipe --example canyon-med              shows the recipe of a family that is read without one, too
 # Only the kernels have to be named. What is left out is made out from the shapes where they tell, else assumed and
 # said to be; what stands here counts as declared by you. Unknown keys and wrong types are refused, each with its place.
 
@@ -88,3 +96,15 @@ std = [2.0, 4.0]                     # or variance = ...
 #     rule = "mean"                  # or "mean within one deviation", "weighted mean"
 #     weights = "w"                  # of a weighted mean
 """
+
+
+def example_of(family: str) -> str:
+    """The recipe by which files of a family could be read.
+
+    Raises:
+        UsageError: there is none; the message lists those that exist.
+    """
+    found = {path.stem: path for path in EXAMPLES.glob("*.toml")}
+    if family not in found:
+        raise UsageError(f"a recipe of {family!r}", expected=f"one of {', '.join(sorted(found))}")
+    return found[family].read_text(encoding="utf-8")
