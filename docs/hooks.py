@@ -104,6 +104,7 @@ def recipe_keys() -> Iterator[str]:
     """Every key of a recipe, as the schema has it."""
     from porter.formats.recipe import (
         BoundsRecipe,
+        ClampRecipe,
         EnsembleRecipe,
         LayerRecipe,
         RawRecipe,
@@ -117,7 +118,7 @@ def recipe_keys() -> Iterator[str]:
     yield "|---|---|---|"
     for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("scaling.", ScalingRecipe),
                           ("scaling.input.", EndRecipe), ("scaling.output.", EndRecipe),
-                          ("transforms.", TransformsRecipe), ("bounds.", BoundsRecipe),
+                          ("transforms.", TransformsRecipe), ("bounds.", BoundsRecipe), ("bounds.input.", ClampRecipe),
                           ("ensemble.", EnsembleRecipe), ("raw.", RawRecipe)):  # fmt: skip
         meanings = _attributes(model.__doc__ or "")
         for name, field in model.model_fields.items():

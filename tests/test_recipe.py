@@ -12,6 +12,7 @@ from porter import errors
 from porter.formats.programs import build_program
 from porter.formats.recipe import (
     BoundsRecipe,
+    ClampRecipe,
     EnsembleRecipe,
     LayerRecipe,
     RawRecipe,
@@ -25,7 +26,7 @@ from porter.formats.recipe_skeleton import list_arrays, skeleton
 from porter.formats.recipe_writing import recipe_text, write_recipe
 from tests.formats.files import kernels_and_biases, replace, write
 
-TABLES = (Recipe, LayerRecipe, EndRecipe, TransformsRecipe, BoundsRecipe, EnsembleRecipe, RawRecipe)
+TABLES = (Recipe, LayerRecipe, EndRecipe, TransformsRecipe, BoundsRecipe, ClampRecipe, EnsembleRecipe, RawRecipe)
 ELSEWHERE = """
 [[layers]]
 kernel = "net/first/w"

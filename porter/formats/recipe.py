@@ -169,19 +169,40 @@ class TransformsRecipe(_Table):
     _known = field_validator("input", "output")(_check_functions)
 
 
+class ClampRecipe(_Table):
+    """What the inputs are held to before anything else.
+
+    Attributes:
+        least: full name of a dataset, or the values themselves; what lies below becomes this.
+        greatest: likewise, above.
+    """
+
+    least: Vector
+    greatest: Vector
+
+
 class BoundsRecipe(_Table):
-    """What the outputs are held to in the end.
+    """What the outputs are held to in the end, and the inputs in the beginning.
 
     Attributes:
         least: full name of a dataset, or the values themselves.
         greatest: likewise.
         tolerance: how far outside an output is forgiven and becomes the bound, beyond which it is flagged as NaN; where
             None, all become the bound.
+        input: what the inputs are held to, in the units in which they are given; None where they are not.
     """
 
-    least: Vector
-    greatest: Vector
+    least: Vector | None = None
+    greatest: Vector | None = None
     tolerance: Vector | None = None
+    input: ClampRecipe | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> BoundsRecipe:
+        given = [key for key in ("least", "greatest", "tolerance") if getattr(self, key) is not None]
+        if given[:2] != ["least", "greatest"] and (given or self.input is None):
+            raise ValueError("least and greatest of the outputs are needed, or a table input with those of the inputs")
+        return self
 
 
 class EnsembleRecipe(_Table):
@@ -372,6 +393,9 @@ class Recipe(_Table):
             value = None if self.bounds is None else getattr(self.bounds, key)
             if value is not None:
                 yield f"bounds, {key}", f"Bounds/{key}", value
+        for key in ("least", "greatest"):
+            if self.bounds is not None and self.bounds.input is not None:
+                yield f"bounds, input, {key}", f"Bounds/input_{key}", getattr(self.bounds.input, key)
         if self.ensemble is not None and self.ensemble.weights is not None:
             yield "ensemble, weights", "Ensemble/weights", self.ensemble.weights
 

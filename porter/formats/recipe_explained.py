@@ -59,6 +59,8 @@ activation = "linear"
 #     gain = 0.5                     # or activation(0.5 z)
 
 # Scaling: one rule for both ends and an array of pairs (n, 2), or written out as pairs ...
+# In a text, lines are named by their numbers, "lines 3-7" or "line 8"; of a folder's text "W.txt/lines 2-6". A name in
+# front of every row is passed over.
 # A name may have a slice behind it, "all[0:7]" or "W[2, :, :]": first:end, one an axis, counted from 0.
 #     [scaling]
 #     rule = "[-1,1]"                # or "[0,1]", "mean-std", "none"
@@ -90,7 +92,12 @@ std = [2.0, 4.0]                     # or variance = ...
 #     least = [0.0, 0.0]
 #     greatest = "y_max"
 #     tolerance = 0.2
+# What the inputs are held to before anything else, in the units in which they are given; nothing is flagged there:
+#     [bounds.input]
+#     least = [0.0, 0.0, 280.0]
+#     greatest = "x_max"
 # Several networks made one: {i} in the names is the member; the orientation of every layer has to be said:
+# Several outputs of members are averaged each; within one deviation there is one output a member.
 #     [ensemble]
 #     members = 10                   # 1 to 10; or a list of what stands for {i}: ["F_1", "F_2", "G_1"]
 #     rule = "mean"                  # or "mean within one deviation", "weighted mean"

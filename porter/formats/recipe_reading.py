@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from porter.formats.recipe_ends import EndRecipe
 from porter.formats.recipe_places import KernelPlace, PlaceError, for_member, sliced, split_name
 from porter.formats.said import said_activations
 from porter.formats.scalings import HOW_TO_PROVE, physical_range
-from porter.formats.text import is_text
+from porter.formats.text import is_text, read_lines
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.weight_file import WeightFile
 from reference.activations import Activation
@@ -35,6 +36,8 @@ Array = NDArray[Any]
 
 UNSAID = f"a guess, for neither file nor recipe says it; {HOW_TO_PROVE}"
 SHOWN = 24
+LINES = re.compile(r"(?:(.+)/)?lines? ([1-9]\d{0,8})(?:-([1-9]\d{0,8}))?")
+"""Of a name that means lines of a text, or of a text of a folder."""
 MATLAB_73 = b"MATLAB 7.3 MAT-file"
 
 
@@ -84,10 +87,16 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
         options = replace(options, orientation="units-first", scaling=rules)
     if recipe.is_graph:
         graph = recipe_graph.interpret(source, layout, recipe, options)
-        return replace(graph, claims=(*graph.claims, *_memory_claims(recipe)))
+        return replace(graph, claims=(*_as_said(recipe, graph.claims), *_memory_claims(recipe)))
     unsaid = UNSAID if recipe.format is None else oc_smart.UNSAID
     network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
-    return replace(network, claims=(*network.claims, *_memory_claims(recipe)))
+    return replace(network, claims=(*_as_said(recipe, network.claims), *_memory_claims(recipe)))
+
+
+def _as_said(recipe: Recipe, claims: Iterable[Claim]) -> Iterator[Claim]:
+    """The claims, but none on how ranges lie that the recipe writes out, or has in two vectors."""
+    said = {name for _, name, value in recipe.places() if name.startswith("Norm") and not isinstance(value, str)}
+    return (claim for claim in claims if claim.convention != "range orientation" or claim.layer not in said)
 
 
 def _for_all_columns(stored: Stored, recipe: Recipe, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -162,9 +171,11 @@ def _with_ends(stored: Stored, recipe: Recipe, network: Network) -> Network:
         layers.append(Transform("Transform_out", after))
         declared["transform_out"] = list(after)
         claims.append(_transform_claim("Transform_out", after))
-    if recipe.bounds is not None:
-        layers.append(_bounds(stored, recipe, network, _width_of(layers[-1])))
-        claims.append(Claim("Extremes", "transform", "held to bounds", "declared"))
+    for end, name in (("input_", "Extremes_in"), ("", "Extremes")):
+        if f"Bounds/{end}least" in network.source.arrays:
+            width = inputs if end else _width_of(layers[-1])
+            layers.insert(0 if end else len(layers), _bounds(stored, network, end, name, width))
+            claims.append(Claim(name, "transform", "held to bounds", "declared"))
     return replace(network, layers=tuple(layers), claims=tuple(claims), declarations=declared, input_range=ranges)
 
 
@@ -181,16 +192,17 @@ def _width_of(layer: Layer) -> int:
     return len(layer.scale) if isinstance(layer, Scaling) else len(getattr(layer, "functions", ()))
 
 
-def _bounds(stored: Stored, recipe: Recipe, network: Network, width: int) -> Extremes:
+def _bounds(stored: Stored, network: Network, end: str, name: str, width: int) -> Extremes:
     arrays = network.source.arrays
-    tolerance = arrays.get("Bounds/tolerance", np.full(1, np.inf))
-    found = [arrays["Bounds/least"], arrays["Bounds/greatest"], np.abs(tolerance)]
+    tolerance = arrays.get(f"Bounds/{end}tolerance", np.full(1, np.inf))
+    found = [arrays[f"Bounds/{end}least"], arrays[f"Bounds/{end}greatest"], np.abs(tolerance)]
     if any(array.size not in (1, width) for array in found):
-        raise _problem(stored, "bounds", f"{', '.join(str(array.size) for array in found)} values; {width} of each")
+        place = "bounds, input" if end else "bounds"
+        raise _problem(stored, place, f"{', '.join(str(array.size) for array in found)} values; {width} of each")
     least, greatest, tolerance = (np.broadcast_to(array, (width,)).astype(np.float64) for array in found)
     if np.any(least >= greatest):
         raise _problem(stored, "bounds", "a least value that is not below the greatest; one that is")
-    return Extremes("Extremes", least, greatest, tolerance)
+    return Extremes(name, least, greatest, tolerance)
 
 
 # --- ensembles ------------------------------------------------------------------------------------------------------
@@ -443,7 +455,31 @@ class Stored:
             PlaceError: it has no such slice.
         """
         plain, text = self.located(name)
-        return sliced(plain, self.read(plain), text)
+        return sliced(plain, self.read(plain) if plain in self.names else self._lines(plain), text)
+
+    def has(self, name: str) -> bool:
+        """Whether there is an array that a name means, or there may be: lines of a text."""
+        plain, _ = self.located(name)
+        return plain in self.names or self._text_of(plain) is not None
+
+    def _text_of(self, name: str) -> tuple[str, int, int] | None:
+        """The file of a folder (or "") of which a name means lines, the first and the last; None for other names."""
+        match = LINES.fullmatch(name)
+        if match is None:
+            return None
+        file, first, last = match[1] or "", int(match[2]), int(match[3] or match[2])
+        if isinstance(self.opened, OpenedFolder):
+            return (file, first, last) if file in self.opened.names else None
+        return None if file or self.opened.is_npz or not is_text(self.opened) else (file, first, last)
+
+    def _lines(self, name: str) -> Array:
+        from porter.formats.containers.texts import read_rows
+
+        file, first, last = self._text_of(name) or ("", 0, 0)
+        opened = open_file(self.opened.path / file) if file else self.opened
+        if isinstance(self.opened, OpenedFolder):
+            self.opened.taken[file] = opened.sha256
+        return read_rows(str(opened.path), read_lines(opened), first, last)
 
 
 def _check_raw(opened: OpenedFile) -> None:
@@ -484,7 +520,7 @@ def _check_places(stored: Stored, recipe: Recipe) -> None:
         for each in wanted:
             name = each.dataset if isinstance(each, KernelPlace) else each
             for spelt in (for_member(name, member) for member in members) if isinstance(name, str) else ():
-                if stored.located(spelt)[0] not in stored.names:
+                if not stored.has(spelt):
                     problems.append(f"{place}: no dataset {spelt!r}")
     if problems:
         there = ", ".join(map(repr, stored.names[:SHOWN])) + (", ..." if len(stored.names) > SHOWN else "")

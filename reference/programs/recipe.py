@@ -45,6 +45,7 @@ def program(
     Args:
         arrays: as ``oc_smart.program`` takes them; ``Members/Norm_in`` (members, inputs, 2) mean and deviation of the
             inputs for each member; ``Bounds/least`` and ``Bounds/greatest`` (n,) and ``Bounds/tolerance``;
+            the same of the inputs ``Bounds/input_least`` and ``Bounds/input_greatest``;
             ``Ensemble/weights`` (members,).
         attributes: likewise.
         transform_in: a function for each input, before everything else.
@@ -78,7 +79,10 @@ def program(
     if transform_out is not None:
         steps.append(Transform("Transform_out", ("",), tuple(transform_out), dtype))
     if "Bounds/least" in arrays:
-        steps.append(_bounds(arrays, steps[-1], dtype))
+        steps.append(_bounds("Extremes", arrays, "", _width(steps[-1]), dtype))
+    if "Bounds/input_least" in arrays:
+        first = steps[0].width[0] if isinstance(steps[0], Dense) else _width(steps[0])
+        steps.insert(0, _bounds("Extremes_in", arrays, "input_", first, dtype))
     names = ["inputs", *(step.name for step in steps)]
     return chain([replace(step, inputs=(before,)) for step, before in zip(steps, names, strict=False)])
 
@@ -106,8 +110,16 @@ def _scaled_members(own: Array, dtype: Any) -> Dense:
     return Dense("Norm_in", ("inputs",), weights, bias, Activation("linear"), "units-first", dtype, *slack)
 
 
-def _bounds(arrays: Mapping[str, Array], last: Any, dtype: Any) -> Extremes:
-    width = last.width[1]
-    given = [arrays["Bounds/least"], arrays["Bounds/greatest"], np.abs(arrays.get("Bounds/tolerance", np.inf))]
+def _bounds(name: str, arrays: Mapping[str, Array], end: str, width: int, dtype: Any) -> Extremes:
+    outside = np.abs(arrays.get(f"Bounds/{end}tolerance", np.inf))
+    given = [arrays[f"Bounds/{end}least"], arrays[f"Bounds/{end}greatest"], outside]
     least, greatest, tolerance = (np.broadcast_to(np.asarray(each, np.float64).reshape(-1), (width,)) for each in given)
-    return Extremes("Extremes", ("",), least, greatest, tolerance, dtype)
+    return Extremes(name, ("",), least, greatest, tolerance, dtype)
+
+
+def _width(step: Any) -> int:
+    if isinstance(step, Dense):
+        return step.width[1]
+    if isinstance(step, Ensemble):
+        return 1
+    return len(step.functions) if isinstance(step, Transform) else len(step.first)

@@ -1,5 +1,7 @@
 """Recipes that say more than where a kernel lies: orders, slices, gains, transforms, bounds, ensembles."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,27 @@ def test_bounds_clamp_and_flag(tmp_path, keras):
     agrees(read(tmp_path, ARRAYS, f"{layers()}{bounds}tolerance = 0.2\n"), flagged)
 
 
+def test_inputs_are_clamped(tmp_path, keras):
+    """In the units in which they are given, before the functions of columns and the scaling."""
+    more = '[transforms]\ninput = "sqrt"\n[scaling.input]\nminimum = 0.0\nmaximum = [2.0, 1.0, 3.0]\n'
+    clamp = "[bounds.input]\nleast = [0.6, 0.6, 0.5]\ngreatest = 1.5\n"
+    network = read(tmp_path, ARRAYS, f"{layers()}\n{more}{clamp}")
+    held = np.sqrt(np.clip(X, [0.6, 0.6, 0.5], 1.5))
+    agrees(network, plain(2 * held / [2, 1, 3] - 1))
+    port = porter.build(network)
+    report = porter.verify(network, port, search=False, rows=200)
+    assert report.verdict == "parity", str(report)
+    assert report.layers[0].layer == "Extremes_in"
+    unclamped = read(tmp_path, ARRAYS, f"{layers()}\n{more}")
+    for other in (unclamped, read(tmp_path, ARRAYS, f"{layers()}\n{more}{clamp}".replace("1.5", "1.6"))):
+        wrong = porter.verify(network, porter.build(other), search=False, rows=200)
+        assert wrong.verdict == "mismatch"
+        assert [(each.code, each.layer) for each in wrong.findings] == [("transform.replaced", "Extremes_in")]
+    assert porter.verify(unclamped, port, search=False, rows=200).verdict == "mismatch"
+    if shutil.which("gfortran"):
+        assert porter.export(network, tmp_path / "net.f90").links["export"] == "parity"
+
+
 MEMBERS = """
 [[layers]]
 kernel = "W_{i}"
@@ -199,6 +222,9 @@ def test_members_with_several_outputs(tmp_path, keras):
         (f"{layers()}\n[transforms]\ninput = 'sine'\n", "'sine' is not known"),
         (f"{layers()}\n[transforms]\ninput = ['ln']\n", "1 functions; the network has 3 inputs"),
         (f"{layers()}\n[bounds]\nleast = [0.0]\ngreatest = [-1.0]\n", "below the greatest|2 of each"),
+        (f"{layers()}\n[bounds]\nleast = [0.0]\n", "least and greatest of the outputs are needed"),
+        (f"{layers()}\n[bounds.input]\nleast = [0.0, 1.0]\ngreatest = 2.0\n", "bounds, input: found 2, 1, 1 values; 3"),
+        (f"{layers()}\n[bounds.input]\nleast = 0.0\ngreatest = 2.0\ntolerance = 0.1\n", "bounds, input, tolerance"),
         (f"{layers()}\n[ensemble]\nmembers = 3\n", "where the member stands"),
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\n", "no dataset 'W_1'"),
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\nweights = [1.0]\n", "no other takes"),

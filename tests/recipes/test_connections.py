@@ -108,6 +108,10 @@ def test_a_mistake_of_a_port_is_named(network, folder, keras, old, new, code, la
     assert [(each.code, each.layer) for each in report.findings] == [(code, layer)]
 
 
+def test_nothing_is_assumed_of_what_a_recipe_writes_out(network):
+    assert {claim.evidence for claim in network.claims} == {"declared"}
+
+
 def test_inspection_shows_the_connections(network):
     from porter.jobs.inspection import inspect
 

@@ -1,4 +1,4 @@
-"""Recipes for files of nothing but numbers in binary, and for files of a folder by their names."""
+"""Recipes for files of nothing but numbers in binary, for files of a folder by their names, and for lines of a text."""
 
 import numpy as np
 import pytest
@@ -112,3 +112,67 @@ def test_files_of_a_folder_have_their_endings(tmp_path, ending):
     (tmp_path / "net.toml").write_text(raw + LAYERS.format(*(f"{name}{ending}" for name in ARRAYS), order="C"))
     network = porter.read(folder, recipe=tmp_path / "net.toml")
     np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
+
+
+def printed(array, name=""):
+    return "".join(name + " ".join(repr(float(value)) for value in row) + "\n" for row in np.atleast_2d(array))
+
+
+OF_FOLDER = (
+    LAYERS.replace("shape = [5, 3]\n", "")
+    .replace("shape = [4, 5]\n", "")
+    .format("W_1.txt/lines 2-6", "b.txt/line 1", "W_2.txt/lines 2-5", "b.txt/lines 2-2", order="C")
+)
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """A size above one kernel, words above the other and a name before each of its rows, two biases in one file."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "W_1.txt").write_text("5 3\n" + printed(ARRAYS["W1"]))
+    (folder / "W_2.txt").write_text("weights of the second\n" + printed(ARRAYS["W2"], "unit "))
+    (folder / "b.txt").write_text(printed(ARRAYS["B1"]) + printed(ARRAYS["B2"]))
+    return folder
+
+
+def test_lines_of_the_texts_of_a_folder(tmp_path, texts):
+    (tmp_path / "net.toml").write_text(OF_FOLDER)
+    network = porter.read(texts, recipe=tmp_path / "net.toml")
+    np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
+
+
+def test_lines_of_one_text(tmp_path):
+    text = "net\n5 3\n" + printed(ARRAYS["W1"]) + printed(ARRAYS["B1"]) + "4 5\n" + printed(ARRAYS["W2"], "unit ")
+    (tmp_path / "net.txt").write_text(text + printed(ARRAYS["B2"]))
+    names = {"W_1.txt/lines 2-6": "lines 3-7", "b.txt/line 1": "line 8", "W_2.txt/lines 2-5": "lines 10-13"}
+    recipe = OF_FOLDER.replace("b.txt/lines 2-2", "line 14")
+    for old, new in names.items():
+        recipe = recipe.replace(old, new)
+    (tmp_path / "net.toml").write_text(recipe)
+    network = porter.read(tmp_path / "net.txt", recipe=tmp_path / "net.toml")
+    np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("lines 2-6", "lines 1-6", "2 and 3 values in lines 1 to 6"),
+        ("lines 2-6", "lines 2-7", "6 lines"),
+        ("lines 2-6", "lines 6-2", "6 lines"),
+        ("W_2.txt/lines 2-5", "W_2.txt/lines 1-5", "'of' in line 1, which is no number"),
+        ("W_1.txt", "W_9.txt", "no dataset 'W_9.txt/lines 2-6'"),
+    ],
+)
+def test_lines_that_are_no_matrix_are_refused(tmp_path, texts, old, new, says):
+    (tmp_path / "net.toml").write_text(OF_FOLDER.replace(old, new))
+    with pytest.raises(errors.PorterError) as refused:
+        porter.read(texts, recipe=tmp_path / "net.toml")
+    assert says in str(refused.value)
+
+
+def test_decimal_commas_are_refused(tmp_path, texts):
+    (texts / "b.txt").write_text("0,5 0,25 1,5 2,0 1,0\n" + printed(ARRAYS["B2"]))
+    (tmp_path / "net.toml").write_text(OF_FOLDER)
+    with pytest.raises(errors.DamagedFileError, match="decimal commas"):
+        porter.read(texts, recipe=tmp_path / "net.toml")
