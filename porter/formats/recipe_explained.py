@@ -24,6 +24,11 @@ name = "mystery"                     # what the network is called; the file's na
 # physical = true                    # whether the network begins and ends in physical units
 # widths = "Layers"                  # an array that states the widths, to be checked against the kernels
 
+# A name is the full name of an array, "group/member"; in a folder, the name of a file with its ending or without.
+# In a text, lines are named by their numbers, "lines 3-7" or "line 8"; of a folder's text "W.txt/lines 2-6". A name in
+# front of every row is passed over.
+# A name may have a slice behind it, "all[0:7]" or "W[2, :, :]": first:end, one an axis, counted from 0.
+
 # Of a file of nothing but numbers in binary, which is then the array "numbers"; or of a folder of such files, each of
 # them an array under the file's name, "W1.bin". A slice and a shape take a kernel out: "numbers[0:112]".
 #     [raw]
@@ -59,9 +64,6 @@ activation = "linear"
 #     gain = 0.5                     # or activation(0.5 z)
 
 # Scaling: one rule for both ends and an array of pairs (n, 2), or written out as pairs ...
-# In a text, lines are named by their numbers, "lines 3-7" or "line 8"; of a folder's text "W.txt/lines 2-6". A name in
-# front of every row is passed over.
-# A name may have a slice behind it, "all[0:7]" or "W[2, :, :]": first:end, one an axis, counted from 0.
 #     [scaling]
 #     rule = "[-1,1]"                # or "[0,1]", "mean-std", "none"
 #     input = "Norm_in"
@@ -78,7 +80,7 @@ rule = "mean-std"
 mean = [0.5, -0.25]
 std = [2.0, 4.0]                     # or variance = ...
 # offset = "xoffset"                 # or an offset, and a gain by which the difference is multiplied
-# gain = "gain"
+# gain = "gain"                      # a column that is not scaled has the offset 0 and the gain 1
 # low = -1.0                         # added in the end: mapminmax has a minimum of -1
 # factor = 0.6666666666666666        # what the quotient is multiplied by
 # inverse = true                     # the formula is meant the other way round

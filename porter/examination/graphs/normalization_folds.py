@@ -77,13 +77,15 @@ def _absent(
 ) -> Iterator[tuple[Collection[str], Collection[str]]]:
     """Names of steps that the port may have no layer for, and of those into which nothing is multiplied."""
     names = {node.name for node in graph.nodes}
-    normalizations = {step.name for step in program.steps if isinstance(step, BatchNormalization | Scaling)}
+    uncompared = {one.step.name for one in judged if one.verdict == "uncompared"}
+    scalings = {step.name for step in program.steps if isinstance(step, Scaling)} & uncompared
+    normalizations = {step.name for step in program.steps if isinstance(step, BatchNormalization)} | scalings
     if names & {step.name for step in program.steps} and normalizations - names:
         yield normalizations - names, ()
     if not any(type(node.operation).__name__ == "BatchNormalization" for node in graph.nodes):
         yield normalizations, {one.step.name for one in judged if one.verdict == "parity"}
         return
-    absent = {one.step.name for one in judged if one.verdict == "uncompared"} & normalizations
+    absent = uncompared & normalizations
     if absent != normalizations - names:
         yield absent, {one.step.name for one in judged if one.verdict == "parity"}
 
