@@ -148,15 +148,35 @@ class ScalingRecipe(_Table):
     output: Ranges | None = None
 
 
-def _check_functions(value: str | list[str] | None) -> str | list[str] | None:
-    for name in (value,) if isinstance(value, str) else value or ():
-        if name not in FUNCTIONS:
-            raise ValueError(f"{name!r} is not known; known are {', '.join(FUNCTIONS)}")
-    return value
+POWERS = {1 / 8: "root8", 1 / 4: "root4", 1 / 2: "sqrt", 1.0: "identity", 2.0: "square", 4.0: "pow4", 8.0: "pow8"}
+"""Functions that are powers, by their exponents."""
+_POWER = re.compile(r"(power|root) ([0-9.]+)")
+
+
+def _checked_functions(value: str | list[str] | None) -> str | list[str] | None:
+    """The functions by their own names, where powers are spelt ``power 0.25`` or ``root 4``."""
+    if value is None or isinstance(value, str):
+        return None if value is None else _function(value)
+    return [_function(name) for name in value]
+
+
+def _function(name: str) -> str:
+    match = _POWER.fullmatch(name)
+    if match is not None:
+        try:
+            exponent = float(match[2]) if match[1] == "power" else 1 / float(match[2])
+        except (ValueError, ZeroDivisionError):
+            exponent = 0.0
+        if exponent not in POWERS:
+            raise ValueError(f"{name!r} is not read; powers that are read are {', '.join(map(repr, POWERS))}")
+        return POWERS[exponent]
+    if name not in FUNCTIONS:
+        raise ValueError(f"{name!r} is not known; known are {', '.join(FUNCTIONS)}, power P, root N")
+    return name
 
 
 class TransformsRecipe(_Table):
-    """Functions of single columns outside the scaling.
+    """Functions of single columns outside the scaling; powers also as ``power 0.25`` or ``root 4``.
 
     Attributes:
         input: one function for all inputs, or a list of one each; before the scaling.
@@ -166,7 +186,7 @@ class TransformsRecipe(_Table):
     input: str | list[str] | None = None
     output: str | list[str] | None = None
 
-    _known = field_validator("input", "output")(_check_functions)
+    _known = field_validator("input", "output")(_checked_functions)
 
 
 class ClampRecipe(_Table):

@@ -88,7 +88,7 @@ std = [2.0, 4.0]                     # or variance = ...
 # Functions of single columns before the scaling and behind it, one for all or a list:
 #     [transforms]
 #     input = ["cos_degrees", "log10", "identity"]
-#     output = "pow10"
+#     output = "pow10"               # powers also as "power 0.25", "root 4": 1/8, 1/4, 1/2, 2, 4 and 8 are read
 # What the outputs are held to; without a tolerance all are clamped, beyond it they are flagged as NaN:
 #     [bounds]
 #     least = [0.0, 0.0]

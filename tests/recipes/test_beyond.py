@@ -99,6 +99,12 @@ def test_functions_of_columns(tmp_path, keras):
     assert report.verdict == "parity", str(report)
 
 
+def test_powers_by_their_exponents(tmp_path, keras):
+    text = f'{layers()}\n[transforms]\ninput = ["root 4", "power 0.125", "power 2"]\noutput = "power 4.0"\n'
+    fed = np.stack([X[:, 0] ** 0.25, X[:, 1] ** 0.125, X[:, 2] ** 2], axis=1)
+    agrees(read(tmp_path, ARRAYS, text), plain(fed) ** 4)
+
+
 def test_bounds_clamp_and_flag(tmp_path, keras):
     bounds = "\n[bounds]\nleast = [-0.5, -0.5]\ngreatest = [0.5, 0.5]\n"
     network = read(tmp_path, ARRAYS, layers() + bounds)
@@ -220,6 +226,8 @@ def test_members_with_several_outputs(tmp_path, keras):
         (layers("k1[9:, :]"), "is empty"),
         (layers(more="shape = [5, 5]"), "5 x 5"),
         (f"{layers()}\n[transforms]\ninput = 'sine'\n", "'sine' is not known"),
+        (f"{layers()}\n[transforms]\ninput = 'power 0.3'\n", "'power 0.3' is not read; powers that are read are 0.125"),
+        (f"{layers()}\n[transforms]\ninput = 'root 0'\n", "'root 0' is not read"),
         (f"{layers()}\n[transforms]\ninput = ['ln']\n", "1 functions; the network has 3 inputs"),
         (f"{layers()}\n[bounds]\nleast = [0.0]\ngreatest = [-1.0]\n", "below the greatest|2 of each"),
         (f"{layers()}\n[bounds]\nleast = [0.0]\n", "least and greatest of the outputs are needed"),
