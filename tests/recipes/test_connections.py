@@ -108,6 +108,20 @@ def test_a_mistake_of_a_port_is_named(network, folder, keras, old, new, code, la
     assert [(each.code, each.layer) for each in report.findings] == [(code, layer)]
 
 
+def test_activations_of_several_layers_and_sums_with_one(folder, keras):
+    text = TEXT.replace('"relu"', '"scaled_tanh"').replace('merge = "add"', 'merge = "add"\nactivation = "sigmoid"')
+    network = read(folder, text)
+    scaled = 2 * (X - LOW) / (HIGH - LOW) - 1
+    first = np.tanh(scaled @ ARRAYS["w1"].T + ARRAYS["b1"])
+    second = 1.7159 * np.tanh(2 / 3 * (first @ ARRAYS["w2"].T + ARRAYS["b2"]))
+    joined = np.concatenate([scaled, 1 / (1 + np.exp(-first - second))], axis=1)
+    wanted = (joined @ ARRAYS["w3"].T + ARRAYS["b3"] + 1) / 2 * [2, 10] + [0, 10]
+    np.testing.assert_allclose(build_program(network)(X)[0], wanted, rtol=1e-12)
+    report = porter.verify(network, porter.build(network))
+    assert report.verdict == "parity", report
+    assert " ".join(row.layer for row in report.layers[2:6]) == "Layer2 Merge3 Layer3 Merge4"
+
+
 def test_nothing_is_assumed_of_what_a_recipe_writes_out(network):
     assert {claim.evidence for claim in network.claims} == {"declared"}
 
