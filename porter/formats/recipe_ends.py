@@ -106,14 +106,13 @@ class EndRecipe(BaseModel):
         """(n, 2) what that rule scales by; (1, 2) of numbers that hold for all columns.
 
         Raises:
-            ValueError: vectors of different lengths, or nothing that can be scaled by; the message says which.
+            ValueError: vectors of different lengths; the message says which.
         """
         found = {key: read(getattr(self, key)) for key in self.given}
         size = max(array.size for array in found.values())
         if any(array.ndim > 0 and array.size != size for array in found.values()):
             raise ValueError(f"{' and '.join(str(array.size) for array in found.values())} values; as many of both")
         found = {key: np.broadcast_to(array, (size,)) for key, array in found.items()}
-        self._check(found)
         if self.chosen_rule != "mean-std" or (self.given == ("mean", "std") and self._is_plain):
             first, second = found.values()
             return np.stack([first, second], axis=1)
@@ -125,12 +124,18 @@ class EndRecipe(BaseModel):
         """Whether it names single numbers alone, which hold for all columns."""
         return all(isinstance(part, int | float) for part in self.vectors)
 
-    def _check(self, found: dict[str, Array]) -> None:
-        """Refuse a gain, a deviation or a range that is not above 0, under the name that the user gave it."""
+    def check(self, read: Callable[[str | float | list[float]], Array]) -> None:
+        """Refuse a gain, a deviation or a range that is not above 0, under the name that the user gave it.
+
+        Raises:
+            ValueError: the message says which, and in which column.
+        """
+        found = {key: np.atleast_1d(read(getattr(self, key))) for key in self.given}
         if self.given == ("minimum", "maximum"):
-            wrong = np.flatnonzero(~(found["minimum"] < found["maximum"]))
+            low, high = np.broadcast_arrays(found["minimum"], found["maximum"])
+            wrong = np.flatnonzero(~(low < high))
             if wrong.size:
-                low, high = (found[key][wrong[0]] for key in self.given)
+                low, high = low[wrong[0]], high[wrong[0]]
                 told = f"minimum {low:.6g} and maximum {high:.6g} in column {wrong[0]}"
                 raise ValueError(f"{told}; a maximum above the minimum")
         for key in ("gain", "std", "variance"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.errors import DamagedFileError, RecipeError, UnknownFormatError, UnreadableError
+from porter.errors import DamagedFileError, RecipeError, StoredTypeError, UnknownFormatError, UnreadableError
 from porter.formats import oc_smart, recipe_graph, scalings
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
@@ -400,8 +400,7 @@ class Stored:
         """The numbers of a file; or those of a folder's files, each under the file's name.
 
         Raises:
-            RecipeError: a file of another kind.
-            UnreadableError: bytes that are no such numbers.
+            UnreadableError: a file of another kind, or bytes that are no such numbers.
         """
         if not isinstance(opened, OpenedFolder):
             _check_raw(opened)
@@ -412,6 +411,7 @@ class Stored:
         for file in opened.names:
             try:
                 one = open_file(opened.path / file)
+                _check_raw(one)
                 members |= {file if part == WHOLE else f"{file}/{part}": array for part, array in raw.read(one).items()}
                 digests[file] = one.sha256
             except UnreadableError as error:  # it may be none of those that the recipe names
@@ -487,8 +487,12 @@ def _check_raw(opened: OpenedFile) -> None:
     container = container_of(opened)
     kind = "HDF5" if opened.is_hdf5 else "an archive" if opened.is_npz else "" if container is None else container[0]
     if kind and kind != "MATLAB's, version 4":  # which has no signature, and may be anything
-        problem = f"raw: found {kind}, which says itself how its numbers are stored; no [raw] is expected"
-        raise RecipeError(f"{opened.path} does not fit the recipe", (problem,))
+        raise StoredTypeError(
+            f"{opened.path} is more than numbers in binary",
+            found=f"{kind}, which says itself how its numbers are stored",
+            expected="nothing but numbers, where a recipe has [raw]",
+            remedy="leave [raw] out of the recipe",
+        )
 
 
 def _readable(member: Array | UnreadableError) -> Array:
@@ -538,7 +542,9 @@ def _array(stored: Stored, place: str, value: Any) -> Array:
         if isinstance(value, KernelPlace):
             return value.of(stored.part(value.dataset))
         if isinstance(value, EndRecipe):
-            return value.pairs(lambda each: _vector(stored, place, each))
+            found = value.pairs(lambda each: _vector(stored, place, each))
+            value.check(lambda each: _vector(stored, place, each))
+            return found
     except (PlaceError, ValueError) as error:
         raise _problem(stored, place, str(error)) from error
     return np.array(value, dtype=np.float64)

@@ -114,6 +114,18 @@ def test_files_of_a_folder_have_their_endings(tmp_path, ending):
     np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
 
 
+def test_other_files_of_a_folder_are_not_taken_for_raw_numbers(tmp_path):
+    folder = tmp_path / "net"
+    folder.mkdir()
+    for name, array in ARRAYS.items():
+        np.save(folder / f"{name}.npy", array)
+    (tmp_path / "net.toml").write_text(
+        '[raw]\ndtype = "float64"\n' + LAYERS.format(*(f"{n}.npy" for n in ARRAYS), order="C")
+    )
+    with pytest.raises(errors.StoredTypeError, match="which says itself how its numbers are stored"):
+        porter.read(folder, recipe=tmp_path / "net.toml")
+
+
 def printed(array, name=""):
     return "".join(name + " ".join(repr(float(value)) for value in row) + "\n" for row in np.atleast_2d(array))
 
