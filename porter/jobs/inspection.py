@@ -100,7 +100,7 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         inputs, outputs = sum(_width(each) for each in network.inputs), layers[-1].units
         dtype = np.result_type(*(each.dtype for each in layers if each.dtype is not None))
     else:
-        layers, (inputs, outputs), dtype = tuple(_layers(network)), end_widths(network), network.stored_dtype
+        layers, (inputs, outputs), dtype = tuple(_layers(network)), network.end_widths, network.stored_dtype
     return Inspection(
         name=network.name,
         path=str(network.source.path),
