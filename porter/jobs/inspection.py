@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +96,7 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         UsageError: an option that does not fit it.
     """
     network = source if isinstance(source, Network) else read(source, **options)
-    if isinstance(network, KerasNetwork):
-        layers = tuple(_calls(network))
-        inputs, outputs = sum(_width(each) for each in network.inputs), layers[-1].units
-        dtype = np.result_type(*(each.dtype for each in layers if each.dtype is not None))
-    else:
-        layers, (inputs, outputs), dtype = tuple(_layers(network)), network.end_widths, network.stored_dtype
+    layers, inputs, outputs, dtype = _contents(network)
     return Inspection(
         name=network.name,
         path=str(network.source.path),
@@ -113,6 +109,22 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         layers=layers,
         claims=network.claims,
     )
+
+
+Contents = tuple[tuple[LayerInspection, ...], int, int, np.dtype[Any]]
+"""The layers, how many inputs and outputs there are, and the widest dtype."""
+
+
+@singledispatch
+def _contents(network: Network) -> Contents:
+    return tuple(_layers(network)), *network.end_widths, network.stored_dtype
+
+
+@_contents.register
+def _contents_of_graph(network: KerasNetwork) -> Contents:
+    layers = tuple(_calls(network))
+    dtype = np.result_type(*(each.dtype for each in layers if each.dtype is not None))
+    return layers, sum(_width(each) for each in network.inputs), layers[-1].units, dtype
 
 
 def _layers(network: Network) -> Iterator[LayerInspection]:
