@@ -102,15 +102,24 @@ def deviations() -> Iterator[str]:
 
 def recipe_keys() -> Iterator[str]:
     """Every key of a recipe, as the schema has it."""
-    from porter.formats.recipe import BoundsRecipe, EnsembleRecipe, LayerRecipe, Recipe, ScalingRecipe, TransformsRecipe
+    from porter.formats.recipe import (
+        BoundsRecipe,
+        ClampRecipe,
+        EnsembleRecipe,
+        LayerRecipe,
+        RawRecipe,
+        Recipe,
+        ScalingRecipe,
+        TransformsRecipe,
+    )  # fmt: skip
     from porter.formats.recipe_ends import EndRecipe
 
     yield "| key | needed | meaning |"
     yield "|---|---|---|"
     for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("scaling.", ScalingRecipe),
                           ("scaling.input.", EndRecipe), ("scaling.output.", EndRecipe),
-                          ("transforms.", TransformsRecipe), ("bounds.", BoundsRecipe),
-                          ("ensemble.", EnsembleRecipe)):  # fmt: skip
+                          ("transforms.", TransformsRecipe), ("bounds.", BoundsRecipe), ("bounds.input.", ClampRecipe),
+                          ("ensemble.", EnsembleRecipe), ("raw.", RawRecipe)):  # fmt: skip
         meanings = _attributes(model.__doc__ or "")
         for name, field in model.model_fields.items():
             yield f"| `{prefix}{name}` | {'yes' if field.is_required() else 'no'} | {meanings[name]} |"

@@ -10,14 +10,23 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
-from porter.formats.recipe import BoundsRecipe, EnsembleRecipe, LayerRecipe, Recipe, TransformsRecipe, read_recipe
+from porter.formats.recipe import (
+    BoundsRecipe,
+    ClampRecipe,
+    EnsembleRecipe,
+    LayerRecipe,
+    RawRecipe,
+    Recipe,
+    TransformsRecipe,
+    read_recipe,
+)
 from porter.formats.recipe_ends import EndRecipe
 from porter.formats.recipe_explained import EXPLAINED
 from porter.formats.recipe_skeleton import list_arrays, skeleton
 from porter.formats.recipe_writing import recipe_text, write_recipe
 from tests.formats.files import kernels_and_biases, replace, write
 
-TABLES = (Recipe, LayerRecipe, EndRecipe, TransformsRecipe, BoundsRecipe, EnsembleRecipe)
+TABLES = (Recipe, LayerRecipe, EndRecipe, TransformsRecipe, BoundsRecipe, ClampRecipe, EnsembleRecipe, RawRecipe)
 ELSEWHERE = """
 [[layers]]
 kernel = "net/first/w"
@@ -190,7 +199,7 @@ def test_every_error_is_listed_with_its_place(tmp_path):
         "layer 2, orientation",
         "layer 2, activation",
         "layer 2, colour",
-        "layer 3, kernel",
+        "layer 3",
         "scaling, rule",
         "scaling, input, entry 2, entry 2",
         "scaling, input, entry 3",

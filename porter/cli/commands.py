@@ -142,13 +142,16 @@ def formats(as_json: Json = False) -> None:
 @app.command()
 def recipe(
     explain: Annotated[bool, typer.Option("--explain", help="Show everything that a recipe can say.")] = False,
+    example: Annotated[str | None, typer.Option(metavar="FAMILY", help="Show the recipe of a family's files.")] = None,
 ) -> None:
     """Show what a recipe can say: how a file that no reader knows is to be read."""
-    from porter.formats.recipe_explained import EXPLAINED
+    from porter.formats.recipe_explained import EXPLAINED, example_of
 
-    if not explain:
-        raise UsageError("porter recipe", found="nothing to do", expected="--explain")
-    sys.stdout.write(EXPLAINED)
+    if explain == (example is not None):
+        raise UsageError(
+            "porter recipe", found="both" if explain else "nothing to do", expected="--explain, or --example FAMILY"
+        )
+    sys.stdout.write(EXPLAINED if example is None else example_of(example))
 
 
 @app.command()

@@ -31,7 +31,7 @@ def _difference(step: Extremes, rows: np.ndarray, found: np.ndarray) -> str:
     if np.allclose(found, rows, rtol=1e-2, atol=1e-6):
         return "values outside their bounds stay as they are"
     flagged, own = np.isnan(found), np.isnan(wanted)
-    if not flagged.any() and np.all(np.abs(found - np.clip(rows, step.least, step.greatest)) <= room):
+    if own.any() and not flagged.any() and np.all(np.abs(found - np.clip(rows, step.least, step.greatest)) <= room):
         return "everything is clamped and nothing is flagged"
     if np.all(flagged[own]) and np.any(flagged & ~own):
         return "values within the tolerance are flagged"

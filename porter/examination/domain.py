@@ -14,6 +14,7 @@ from porter.errors import PortError
 from porter.examination.probes import draw_rows
 from porter.formats.scalings import ROOTS
 from porter.ports.port import Port
+from reference.composed.extremes import Extremes
 from reference.operations.dense import Dense
 from reference.operations.scaling import Scaling
 from reference.operations.transforms import Transform
@@ -49,7 +50,7 @@ def network_inputs(program: Program, rows: int, rng: np.random.Generator, outsid
     drawn = draw_rows(_limits(program), width, min(rows, max(LEAST_ROWS, MOST_NUMBERS // width)), rng)
     if golden is not None:
         drawn = np.concatenate([np.asarray(golden.inputs[0], np.float64)[:GOLDEN_ROWS], drawn])
-    first = program.steps[0]
+    first = _first(program)
     if isinstance(first, Transform):  # the logarithm of a row of zeros says nothing of a port
         taken = np.asarray(np.isfinite(first(drawn).outputs).all(axis=1))
         # Where no range is documented hardly any random row has a logarithm in every column.
@@ -93,7 +94,7 @@ def port_limits(program: Program, *, outside: bool) -> Array | None:
         program: the legacy forward pass, whole.
         outside: whether the port takes what the input scaling gives.
     """
-    limits, first = _limits(program), program.steps[0]
+    limits, first = _limits(program), _first(program)
     if limits is None or not (outside and isinstance(first, Scaling)):
         return limits
     return np.asarray(first(limits.T).outputs).T
@@ -109,10 +110,15 @@ def _limits(program: Program) -> Array | None:
                 (step.first - 3 * step.second, step.first + 3 * step.second) if spread else (step.first, step.second)
             )
             limits = np.stack([low, high], axis=1).astype(np.float64)
-    first = program.steps[0]
+    first = _first(program)
     if limits is None or not isinstance(first, Transform):
         return limits
     return np.stack([_before(name, limits[i]) for i, name in enumerate(first.functions)])
+
+
+def _first(program: Program) -> Any:
+    """The first step that does more than to hold the inputs to bounds."""
+    return next(step for step in program.steps if not isinstance(step, Extremes))
 
 
 def _before(function: str, limits: Array) -> Array:

@@ -63,10 +63,13 @@ NEEDS_HELPER = {
 
 
 def literal(value: Any, is_double: bool, kind: str = "wp") -> str:
-    """A number of 17 or 9 digits, from which its kind's nearest is the number itself."""
+    """A number of 17 or 9 digits, from which its kind's nearest is the number itself; the largest for infinity.
+
+    It is written out, for the data statement takes no function of the language.
+    """
     number = float(value)
     if not np.isfinite(number):
-        return f"huge(1.0_{kind})" if number > 0 else f"-huge(1.0_{kind})"
+        number = float(np.copysign(np.finfo(np.float64 if is_double else np.float32).max, number))
     return f"{number:.{16 if is_double else 8}e}_{kind}"
 
 

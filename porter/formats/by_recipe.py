@@ -15,7 +15,8 @@ from porter.network import Network
 from reference.programs import recipe
 from reference.trace import Program
 
-PROGRAM_OPTIONS = (*oc_smart.PROGRAM_OPTIONS, "transform_in", "transform_out", "ensemble")
+PROGRAM_OPTIONS = (*oc_smart.PROGRAM_OPTIONS, "transform_in", "transform_out", "ensemble", "members")
+GRAPH_OPTIONS = ("takes", "merge", "factors", "activation", "orientation", "scaling", "dtype")
 
 
 def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
@@ -30,6 +31,11 @@ def read(opened: OpenedFile, options: ReadOptions) -> NoReturn:
 
 def program(network: Network, changes: Mapping[str, Any]) -> Program:
     """The legacy forward pass."""
+    if "takes" in network.declarations:
+        from reference.programs import connected
+
+        chosen = {key: value for key, value in {**network.declarations, **changes}.items() if key in GRAPH_OPTIONS}
+        return connected.program(network.source.arrays, **chosen)
     declared = {key: value for key, value in {**network.declarations, **changes}.items() if key in PROGRAM_OPTIONS}
     if declared.get("physical"):
         declared["physical"] = scalings.physical_kind(network.source.path, network.declarations.get("kind"))

@@ -94,8 +94,7 @@ def interpret(
     """
     where, arrays = str(source.path), source.arrays
     scalings.kind_of(source.path, options.kind)
-    _check_values(where, source, layout)
-    shapes = _shapes(where, arrays, layout)
+    shapes = check_arrays(where, source, layout)
     solved = solve(where, arrays, layout, shapes, declared=options.orientation, order_declared=order_declared)
     said = said_activations(source.attributes, layout.kernels, layout.biases)
     activations, activation_claims = _activations(where, options, said, unsaid)
@@ -105,7 +104,7 @@ def interpret(
             shapes, layout.kernels, layout.biases, solved.orientations, activations, strict=True
         )
     ]
-    before, after, scaling_claims = _scaling_layers(where, arrays, layout, solved.widths, options)
+    before, after, scaling_claims = scaling_layers(where, arrays, layout, solved.widths, options)
     network = Network(
         name=source.path.stem,
         family=source.format,
@@ -117,6 +116,16 @@ def interpret(
     )
     network = _with_transforms(where, network, options) if options.physical else network
     return network if options.gains is None else _with_gains(where, network, options.gains)
+
+
+def check_arrays(where: str, source: WeightFile, layout: Layout) -> tuple[LayerShape, ...]:
+    """The shapes of kernels, biases and ranges that hold finite floats.
+
+    Raises:
+        UnreadableError: other values, or no matrix, or a bias that does not fit it.
+    """
+    _check_values(where, source, layout)
+    return _shapes(where, source.arrays, layout)
 
 
 def _check_values(where: str, source: WeightFile, layout: Layout) -> None:
@@ -186,11 +195,12 @@ def _activations(
         chosen = checked_spelling(where, name, own) if text is None and own is not None else text
         activation = parse_activation(default if chosen is None else chosen)
         found.append(activation)
-        claims.append(_activation_claim(name, activation, chosen, own, unsaid))
+        claims.append(activation_claim(name, activation, chosen, own, unsaid))
     return tuple(found), claims
 
 
-def _activation_claim(name: str, activation: Activation, text: str | None, own: str | None, unsaid: str) -> Claim:
+def activation_claim(name: str, activation: Activation, text: str | None, own: str | None, unsaid: str) -> Claim:
+    """The claim on an activation: ``text`` as declared, ``own`` as the file says, ``unsaid`` where neither does."""
     value = format_activation(activation)
     if text is None:
         return Claim(name, "activation", value, "assumed", unsaid)
@@ -201,14 +211,15 @@ def _activation_claim(name: str, activation: Activation, text: str | None, own: 
 
 def _dense(name: str, kernel: Array, bias: Array | None, orientation: str, activation: Activation) -> Dense:
     canonical = kernel.T if orientation == "units-first" else kernel
-    return Dense(name, _native(canonical), None if bias is None else _native(bias.reshape(-1)), activation)
+    return Dense(name, native(canonical), None if bias is None else native(bias.reshape(-1)), activation)
 
 
-def _native(array: Array) -> Array:
+def native(array: Array) -> Array:
+    """The same in native byte order, rows after each other."""
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
-def _scaling_layers(
+def scaling_layers(
     where: str, arrays: Mapping[str, Array], layout: Layout, widths: Sequence[int], options: ReadOptions
 ) -> tuple[tuple[Scaling, ...], tuple[Scaling, ...], list[Claim]]:
     """(Norm_in,), (Norm_out,) where there are such, and the claims on them."""

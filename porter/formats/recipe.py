@@ -7,17 +7,20 @@ Everything but the kernels may be left out; what is left out is made out as it i
 from __future__ import annotations
 
 import itertools
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from porter.errors import PorterError, RecipeError
+from porter.formats.containers.raw import RawNumbers
 from porter.formats.opened import open_file
 from porter.formats.options import ReadOptions
-from porter.formats.recipe_ends import EndRecipe, Name, Vector
+from porter.formats.recipe_ends import EndRecipe, Finite, Name, Vector
 from porter.formats.recipe_places import MEMBER, KernelPlace
 from porter.formats.scalings import KINDS
 from porter.network.activations import parse_activation
@@ -28,6 +31,9 @@ FAMILY = "recipe"
 WEIGHTED = "weighted mean"
 Pair = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
 Values = Annotated[list[Pair], Field(min_length=1)]
+INPUTS = "inputs"
+MERGES = ("concatenate", "add", "multiply")
+_TAKEN = re.compile(r"layer ([1-9]\d{0,5})")
 BRANCHES = ("name of a dataset", "values", "two vectors")
 
 
@@ -50,10 +56,10 @@ Ranges = Annotated[
 
 
 class LayerRecipe(_Table):
-    """One dense layer.
+    """One dense layer; or, without a kernel, what it takes, joined.
 
     Attributes:
-        kernel: full name of its dataset.
+        kernel: full name of its dataset; None where it is what it takes, merged.
         bias: full name of its dataset; None where there is no bias, or where it stands in the kernel.
         bias_in: which row or column of the kernel as stored is the bias.
         orientation: of the kernel as stored.
@@ -61,15 +67,24 @@ class LayerRecipe(_Table):
             columns was written column by column.
         shape: of the kernel where its numbers are stored flat, the first axis first.
         activation: as in ``porter.read``.
+        takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or layers before it, "layer
+            1"; the layer just before it, or the inputs, where None.
+        merge: how several of these are made one.
+        gain: what goes into the activation is multiplied by it; 1 where None.
+        temperature: what goes into the activation is divided by it, as a softmax's is; 1 where None.
     """
 
-    kernel: Name
+    kernel: Name | None = None
     bias: Name | None = None
     bias_in: Literal["first row", "last row", "first column", "last column"] | None = None
     orientation: Literal["units-first", "inputs-first"] | None = None
     order: Literal["C", "Fortran"] = "C"
     shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
     activation: str | None = None
+    takes: Annotated[list[Name], Field(min_length=1)] | None = None
+    merge: Literal["concatenate", "add", "multiply"] | None = None
+    gain: Finite | None = None
+    temperature: Annotated[Finite, Field(gt=0)] | None = None
 
     @field_validator("activation")
     @classmethod
@@ -87,8 +102,31 @@ class LayerRecipe(_Table):
             raise ValueError("bias and bias_in: the bias stands in one place only")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_purpose(self) -> LayerRecipe:
+        if (self.merge is None) == (len(self.takes or ()) > 1):
+            raise ValueError("several that it takes need a merge: " + ", ".join(MERGES) + "; one or none has none")
+        if self.kernel is None and self.merge is None:
+            raise ValueError("a kernel is needed, unless several that it takes are merged")
+        own = [key for key in ("bias", "bias_in", "orientation", "shape") if getattr(self, key) is not None]
+        if self.kernel is None and (own or self.order != "C"):
+            raise ValueError(f"{', '.join(own) or 'order'} without a kernel")
+        if self.gain == 0 or (self.gain is not None and self.temperature is not None):
+            raise ValueError("gain and temperature: one of them, and no gain of 0")
+        if self.factor is not None and parse_activation(self.activation or "linear").name == "linear":
+            raise ValueError("a gain or temperature goes before an activation, which has to be said and not be linear")
+        return self
+
+    @property
+    def factor(self) -> tuple[float, bool] | None:
+        """What the argument of the activation is multiplied by, or divided where the flag is set; None for nothing."""
+        if self.gain is not None:
+            return self.gain, False
+        return None if self.temperature is None else (self.temperature, True)
+
     def place(self, *, is_bias: bool = False) -> str | KernelPlace:
         """Where its kernel lies, or the bias in it: a name, where that is all."""
+        assert self.kernel is not None
         if self.bias_in is None and self.order == "C" and self.shape is None:
             return self.kernel
         shape = None if self.shape is None else (self.shape[0], self.shape[1])
@@ -110,15 +148,35 @@ class ScalingRecipe(_Table):
     output: Ranges | None = None
 
 
-def _check_functions(value: str | list[str] | None) -> str | list[str] | None:
-    for name in (value,) if isinstance(value, str) else value or ():
-        if name not in FUNCTIONS:
-            raise ValueError(f"{name!r} is not known; known are {', '.join(FUNCTIONS)}")
-    return value
+POWERS = {1 / 8: "root8", 1 / 4: "root4", 1 / 2: "sqrt", 1.0: "identity", 2.0: "square", 4.0: "pow4", 8.0: "pow8"}
+"""Functions that are powers, by their exponents."""
+_POWER = re.compile(r"(power|root) ([0-9.]+)")
+
+
+def _checked_functions(value: str | list[str] | None) -> str | list[str] | None:
+    """The functions by their own names, where powers are spelt ``power 0.25`` or ``root 4``."""
+    if value is None or isinstance(value, str):
+        return None if value is None else _function(value)
+    return [_function(name) for name in value]
+
+
+def _function(name: str) -> str:
+    match = _POWER.fullmatch(name)
+    if match is not None:
+        try:
+            exponent = float(match[2]) if match[1] == "power" else 1 / float(match[2])
+        except (ValueError, ZeroDivisionError):
+            exponent = 0.0
+        if exponent not in POWERS:
+            raise ValueError(f"{name!r} is not read; powers that are read are {', '.join(map(repr, POWERS))}")
+        return POWERS[exponent]
+    if name not in FUNCTIONS:
+        raise ValueError(f"{name!r} is not known; known are {', '.join(FUNCTIONS)}, power P, root N")
+    return name
 
 
 class TransformsRecipe(_Table):
-    """Functions of single columns outside the scaling.
+    """Functions of single columns outside the scaling; powers also as ``power 0.25`` or ``root 4``.
 
     Attributes:
         input: one function for all inputs, or a list of one each; before the scaling.
@@ -128,22 +186,43 @@ class TransformsRecipe(_Table):
     input: str | list[str] | None = None
     output: str | list[str] | None = None
 
-    _known = field_validator("input", "output")(_check_functions)
+    _known = field_validator("input", "output")(_checked_functions)
+
+
+class ClampRecipe(_Table):
+    """What the inputs are held to before anything else.
+
+    Attributes:
+        least: full name of a dataset, or the values themselves; what lies below becomes this.
+        greatest: likewise, above.
+    """
+
+    least: Vector
+    greatest: Vector
 
 
 class BoundsRecipe(_Table):
-    """What the outputs are held to in the end.
+    """What the outputs are held to in the end, and the inputs in the beginning.
 
     Attributes:
         least: full name of a dataset, or the values themselves.
         greatest: likewise.
         tolerance: how far outside an output is forgiven and becomes the bound, beyond which it is flagged as NaN; where
             None, all become the bound.
+        input: what the inputs are held to, in the units in which they are given; None where they are not.
     """
 
-    least: Vector
-    greatest: Vector
+    least: Vector | None = None
+    greatest: Vector | None = None
     tolerance: Vector | None = None
+    input: ClampRecipe | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> BoundsRecipe:
+        given = [key for key in ("least", "greatest", "tolerance") if getattr(self, key) is not None]
+        if given[:2] != ["least", "greatest"] and (given or self.input is None):
+            raise ValueError("least and greatest of the outputs are needed, or a table input with those of the inputs")
+        return self
 
 
 class EnsembleRecipe(_Table):
@@ -174,6 +253,27 @@ class EnsembleRecipe(_Table):
         return tuple(self.members)
 
 
+class RawRecipe(_Table):
+    """How numbers are stored in files of nothing else, in binary.
+
+    Attributes:
+        dtype: of each number.
+        byte_order: of each number, and of the markers of records.
+        skip: bytes before the first, of each file.
+        records: whether they are Fortran's unformatted records, each of which is an array: ``record 1``.
+    """
+
+    dtype: Literal["float16", "float32", "float64", "int16", "int32", "int64"]
+    byte_order: Literal["little", "big"] = "little"
+    skip: Annotated[int, Field(ge=0)] = 0
+    records: bool = False
+
+    @property
+    def numbers(self) -> RawNumbers:
+        """The same for the reader."""
+        return RawNumbers(np.dtype(self.dtype).newbyteorder(self.byte_order), self.skip, self.records)
+
+
 def _rule_of(end: Any, general: str | None) -> str | None:
     return end.chosen_rule if isinstance(end, EndRecipe) else general
 
@@ -193,6 +293,7 @@ class Recipe(_Table):
         ensemble: None where it is one network.
         kind: kind of network, for the physical transforms.
         physical: whether the network begins and ends in physical units.
+        raw: of a file, or a folder of files, of nothing but numbers in binary; None for all other files.
     """
 
     version: Literal[1] = 1
@@ -206,6 +307,7 @@ class Recipe(_Table):
     ensemble: EnsembleRecipe | None = None
     kind: str | None = None
     physical: bool = False
+    raw: RawRecipe | None = None
 
     @field_validator("kind")
     @classmethod
@@ -213,6 +315,35 @@ class Recipe(_Table):
         if kind is not None and kind.lower() not in map(str.lower, KINDS):
             raise ValueError(f"{kind!r} is not known; known are {', '.join(KINDS)}")
         return kind
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether any layer says what it takes, or what its activation's argument is multiplied by."""
+        return any(layer.takes is not None or layer.factor is not None for layer in self.layers)
+
+    def taken(self, number: int) -> tuple[int, ...]:
+        """Numbers of the layers that one takes, 0 for the inputs; counted from 1.
+
+        Raises:
+            ValueError: a name of neither, or a layer that does not come before it.
+        """
+        takes = self.layers[number - 1].takes
+        if takes is not None and len(set(takes)) < len(takes):
+            raise ValueError(f"layer {number}, takes: one of them twice")
+        if takes is None:
+            return (number - 1,)
+        found = []
+        for name in takes:
+            match = _TAKEN.fullmatch(name)
+            place = 0 if name == INPUTS else None if match is None else int(match[1])
+            if place is None or place >= number:
+                known = ", ".join(f"layer {before}" for before in range(1, number))
+                raise ValueError(
+                    f"layer {number}, takes: {name!r} is none of {INPUTS}{', ' if known else ''}{known}: "
+                    "what is computed before it"
+                )
+            found.append(place)
+        return tuple(found)
 
     def options(self) -> ReadOptions:
         """What it declares, in the form of ``porter.read``'s options."""
@@ -227,12 +358,32 @@ class Recipe(_Table):
         return ReadOptions(**declared)
 
     @model_validator(mode="after")
+    def _is_a_graph(self) -> Recipe:
+        if not self.is_graph:
+            return self
+        used = {place for number in range(1, len(self.layers) + 1) for place in self.taken(number)}
+        idle = [number for number in range(1, len(self.layers)) if number not in used]
+        if idle:
+            raise ValueError(f"layer {idle[0]} leads nowhere: no layer takes it, and the last one is the output")
+        if self.layers[0].kernel is None:
+            raise ValueError("layer 1 needs a kernel: nothing but the inputs comes before it")
+        for number, layer in enumerate(self.layers, start=1):
+            unsaid = [key for key in ("orientation", "activation") if getattr(layer, key) is None]
+            if layer.kernel is not None and unsaid:
+                raise ValueError(f"layer {number}: its {unsaid[0]} has to be said beside takes, gain or temperature")
+        others = ("format", "kind", "widths", "transforms", "bounds", "ensemble")
+        beside = [key for key in others if getattr(self, key) is not None] + ["physical"] * self.physical
+        if beside:
+            raise ValueError(f"{beside[0]} is not read beside layers with takes, gain or temperature")
+        return self
+
+    @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
         if self.ensemble is None:
             return self
         if any(layer.orientation is None for layer in self.layers):
             raise ValueError("an ensemble needs the orientation of every layer")
-        if not any(MEMBER in layer.kernel for layer in self.layers):
+        if not any(MEMBER in (layer.kernel or "") for layer in self.layers):
             raise ValueError(f"an ensemble needs names with {MEMBER} in them, where the member stands")
         if self.format is not None or self.physical or self.widths is not None:
             raise ValueError("an ensemble has no format, widths or physical units of a family")
@@ -242,6 +393,8 @@ class Recipe(_Table):
         """Each array: its place in the recipe, the name that it gets here, and where or what it is."""
         for number, layer in enumerate(self.layers, start=1):
             kernel, bias = f"Weights/Layer{number}", f"Bias/Layer{number}"
+            if layer.kernel is None:
+                continue
             yield f"layer {number}, kernel", kernel, layer.place()
             if layer.bias_in is not None:
                 yield f"layer {number}, kernel", bias, layer.place(is_bias=True)
@@ -260,6 +413,9 @@ class Recipe(_Table):
             value = None if self.bounds is None else getattr(self.bounds, key)
             if value is not None:
                 yield f"bounds, {key}", f"Bounds/{key}", value
+        for key in ("least", "greatest"):
+            if self.bounds is not None and self.bounds.input is not None:
+                yield f"bounds, input, {key}", f"Bounds/input_{key}", getattr(self.bounds.input, key)
         if self.ensemble is not None and self.ensemble.weights is not None:
             yield "ensemble, weights", "Ensemble/weights", self.ensemble.weights
 

@@ -103,7 +103,7 @@ class EndRecipe(BaseModel):
         return "mean-std"
 
     def pairs(self, read: Callable[[str | float | list[float]], Array]) -> Array:
-        """(n, 2) what that rule scales by.
+        """(n, 2) what that rule scales by; (1, 2) of numbers that hold for all columns.
 
         Raises:
             ValueError: vectors of different lengths; the message says which.
@@ -118,6 +118,31 @@ class EndRecipe(BaseModel):
             return np.stack([first, second], axis=1)
         with np.errstate(all="ignore"):
             return np.stack(self._affine({key: array.astype(np.float64) for key, array in found.items()}), axis=1)
+
+    @property
+    def is_one_for_all(self) -> bool:
+        """Whether it names single numbers alone, which hold for all columns."""
+        return all(isinstance(part, int | float) for part in self.vectors)
+
+    def check(self, read: Callable[[str | float | list[float]], Array]) -> None:
+        """Refuse a gain, a deviation or a range that is not above 0, under the name that the user gave it.
+
+        Raises:
+            ValueError: the message says which, and in which column.
+        """
+        found = {key: np.atleast_1d(read(getattr(self, key))) for key in self.given}
+        if self.given == ("minimum", "maximum"):
+            low, high = np.broadcast_arrays(found["minimum"], found["maximum"])
+            wrong = np.flatnonzero(~(low < high))
+            if wrong.size:
+                low, high = low[wrong[0]], high[wrong[0]]
+                told = f"minimum {low:.6g} and maximum {high:.6g} in column {wrong[0]}"
+                raise ValueError(f"{told}; a maximum above the minimum")
+        for key in ("gain", "std", "variance"):
+            wrong = np.flatnonzero(~(found[key] > 0)) if key in found else np.zeros(0, int)
+            if wrong.size:
+                told = f"a {key} of {found[key][wrong[0]]:.6g} in column {wrong[0]}"
+                raise ValueError(f"{told}; one above 0")
 
     @property
     def _is_plain(self) -> bool:

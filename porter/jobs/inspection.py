@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from porter.formats import read
 from porter.formats.scalings import HOW_TO_PROVE
 from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Scaling
 from porter.network.activations import format_activation
+from porter.network.graph import KerasCall, KerasInput, KerasLayer, KerasNetwork
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +33,7 @@ class LayerInspection:
 
     Attributes:
         name: legacy name.
-        kind: "dense", "scaling", "transform", "extremes" or "ensemble".
+        kind: "dense", "scaling", "transform", "extremes" or "ensemble"; of a graph also "merge" and "activation".
         inputs: how many values it takes.
         units: how many it gives.
         dtype: of its stored values, or None.
@@ -91,8 +96,7 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         UsageError: an option that does not fit it.
     """
     network = source if isinstance(source, Network) else read(source, **options)
-    inputs, outputs = network.end_widths
-    layers = tuple(_layers(network))
+    layers, inputs, outputs, dtype = _contents(network)
     return Inspection(
         name=network.name,
         path=str(network.source.path),
@@ -101,10 +105,26 @@ def inspect(source: Network | str | Path, **options: Any) -> Inspection:
         inputs=inputs,
         outputs=outputs,
         parameters=sum(layer.parameters for layer in layers),
-        dtype=str(network.stored_dtype),
+        dtype=str(dtype),
         layers=layers,
         claims=network.claims,
     )
+
+
+Contents = tuple[tuple[LayerInspection, ...], int, int, np.dtype[Any]]
+"""The layers, how many inputs and outputs there are, and the widest dtype."""
+
+
+@singledispatch
+def _contents(network: Network) -> Contents:
+    return tuple(_layers(network)), *network.end_widths, network.stored_dtype
+
+
+@_contents.register
+def _contents_of_graph(network: KerasNetwork) -> Contents:
+    layers = tuple(_calls(network))
+    dtype = np.result_type(*(each.dtype for each in layers if each.dtype is not None))
+    return layers, sum(_width(each) for each in network.inputs), layers[-1].units, dtype
 
 
 def _layers(network: Network) -> Iterator[LayerInspection]:
@@ -130,6 +150,41 @@ def _layer(layer: Layer, transform: str) -> LayerInspection:
     if isinstance(layer, Ensemble):
         return LayerInspection(layer.name, "ensemble", *layer.width, None, 0, False, layer.rule)
     return LayerInspection(layer.name, "transform", *layer.width, None, 0, False, transform)
+
+
+def _calls(network: KerasNetwork) -> Iterator[LayerInspection]:
+    """The layers of a graph that takes rows of numbers, as they are called."""
+    rules = {claim.layer: claim.value for claim in network.claims if claim.convention in ("scaling", "gain")}
+    widths = {each.name: _width(each) for each in network.inputs}
+    before = network.inputs[0].name
+    for call in network.calls:
+        taken, rule = [widths[ref.name] for ref in call.inputs], rules.get(call.name, "")
+        found = _call(call, network.layer(call.layer), taken, before, rule)  # type: ignore[arg-type]
+        widths[call.name] = found.units
+        before = call.name
+        yield found
+
+
+def _width(given: KerasInput) -> int:
+    return math.prod(size or 1 for size in given.shape or ())
+
+
+def _call(call: KerasCall, layer: KerasLayer, taken: Sequence[int], before: str, rule: str) -> LayerInspection:
+    parameters, names = layer.parameters, [ref.name for ref in call.inputs]
+    of = "" if names == [before] else f" of {', '.join(names)}"
+    if layer.operation == "Dense":
+        kernel = layer.weights["kernel"]
+        inputs, units = kernel.shape
+        size = sum(array.size for array in layer.weights.values())
+        told = parameters["activation"] + (f",{of}" if of else "")
+        return LayerInspection(
+            call.name, layer.kind, inputs, units, str(kernel.dtype), size, parameters["use_bias"], told
+        )
+    if layer.operation == "Merge":
+        units = sum(taken) if parameters["mode"] == "Concatenate" else taken[0]
+        return LayerInspection(call.name, layer.kind, units, units, None, 0, False, parameters["mode"].lower() + of)
+    told = parameters["function"] + of if layer.operation == "Activation" else rule
+    return LayerInspection(call.name, layer.kind, taken[0], taken[0], None, 0, False, told)
 
 
 def inspection_json(source: Network | Inspection) -> str:

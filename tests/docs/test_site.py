@@ -14,7 +14,16 @@ import pytest
 from packaging.requirements import Requirement
 
 from porter.codes import CODES
-from porter.formats.recipe import BoundsRecipe, EnsembleRecipe, LayerRecipe, Recipe, ScalingRecipe, TransformsRecipe
+from porter.formats.recipe import (
+    BoundsRecipe,
+    ClampRecipe,
+    EnsembleRecipe,
+    LayerRecipe,
+    RawRecipe,
+    Recipe,
+    ScalingRecipe,
+    TransformsRecipe,
+)  # fmt: skip
 from porter.formats.recipe_ends import EndRecipe
 from reference.activations import FUNCTIONS
 
@@ -136,7 +145,8 @@ def test_the_tables_have_every_key_and_every_activation(hooks):
     fields = {*Recipe.model_fields, *(f"layers.{f}" for f in LayerRecipe.model_fields)}
     fields |= {f"scaling.{f}" for f in ScalingRecipe.model_fields}
     fields |= {f"scaling.{end}.{f}" for end in ("input", "output") for f in EndRecipe.model_fields}
-    tables = {"transforms": TransformsRecipe, "bounds": BoundsRecipe, "ensemble": EnsembleRecipe}
+    tables = {"transforms": TransformsRecipe, "bounds": BoundsRecipe, "ensemble": EnsembleRecipe, "raw": RawRecipe}
+    tables |= {"bounds.input": ClampRecipe}
     fields |= {f"{name}.{f}" for name, model in tables.items() for f in model.model_fields}
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.recipe_keys()), re.MULTILINE)) == fields
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == set(FUNCTIONS)

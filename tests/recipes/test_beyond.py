@@ -1,5 +1,7 @@
 """Recipes that say more than where a kernel lies: orders, slices, gains, transforms, bounds, ensembles."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -80,7 +82,6 @@ def test_flat_numbers_and_slices(tmp_path, keras):
     ],
 )
 def test_any_two_vectors_scale_an_end(tmp_path, keras, end, forward):
-    end = end.replace("offset = 1.0\n", "offset = [1.0, 1.0, 1.0]\n").replace("std = 4.0", "std = [4.0, 4.0, 4.0]")
     agrees(read(tmp_path, ARRAYS, f"{layers()}\n[scaling.input]\n{end}\n"), plain(forward(X)))
 
 
@@ -98,6 +99,12 @@ def test_functions_of_columns(tmp_path, keras):
     assert report.verdict == "parity", str(report)
 
 
+def test_powers_by_their_exponents(tmp_path, keras):
+    text = f'{layers()}\n[transforms]\ninput = ["root 4", "power 0.125", "power 2"]\noutput = "power 4.0"\n'
+    fed = np.stack([X[:, 0] ** 0.25, X[:, 1] ** 0.125, X[:, 2] ** 2], axis=1)
+    agrees(read(tmp_path, ARRAYS, text), plain(fed) ** 4)
+
+
 def test_bounds_clamp_and_flag(tmp_path, keras):
     bounds = "\n[bounds]\nleast = [-0.5, -0.5]\ngreatest = [0.5, 0.5]\n"
     network = read(tmp_path, ARRAYS, layers() + bounds)
@@ -107,6 +114,27 @@ def test_bounds_clamp_and_flag(tmp_path, keras):
     flagged = np.where(np.abs(y) > 0.7, np.nan, np.clip(y, -0.5, 0.5))
     assert np.isnan(flagged).any() and not np.isnan(flagged).all()
     agrees(read(tmp_path, ARRAYS, f"{layers()}{bounds}tolerance = 0.2\n"), flagged)
+
+
+def test_inputs_are_clamped(tmp_path, keras):
+    """In the units in which they are given, before the functions of columns and the scaling."""
+    more = '[transforms]\ninput = "sqrt"\n[scaling.input]\nminimum = 0.0\nmaximum = [2.0, 1.0, 3.0]\n'
+    clamp = "[bounds.input]\nleast = [0.6, 0.6, 0.5]\ngreatest = 1.5\n"
+    network = read(tmp_path, ARRAYS, f"{layers()}\n{more}{clamp}")
+    held = np.sqrt(np.clip(X, [0.6, 0.6, 0.5], 1.5))
+    agrees(network, plain(2 * held / [2, 1, 3] - 1))
+    port = porter.build(network)
+    report = porter.verify(network, port, search=False, rows=200)
+    assert report.verdict == "parity", str(report)
+    assert report.layers[0].layer == "Extremes_in"
+    unclamped = read(tmp_path, ARRAYS, f"{layers()}\n{more}")
+    for other in (unclamped, read(tmp_path, ARRAYS, f"{layers()}\n{more}{clamp}".replace("1.5", "1.6"))):
+        wrong = porter.verify(network, porter.build(other), search=False, rows=200)
+        assert wrong.verdict == "mismatch"
+        assert [(each.code, each.layer) for each in wrong.findings] == [("transform.replaced", "Extremes_in")]
+    assert porter.verify(unclamped, port, search=False, rows=200).verdict == "mismatch"
+    if shutil.which("gfortran"):
+        assert porter.export(network, tmp_path / "net.f90").links["export"] == "parity"
 
 
 MEMBERS = """
@@ -146,8 +174,8 @@ def test_ensembles(tmp_path, keras):
     agrees(network, members.mean(axis=1, keepdims=True))
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
     weighted = f'{MEMBERS}members = ["1", "2", "3"]\nrule = "weighted mean"\nweights = [1.0, 2.0, 5.0]\n'
-    network = read(tmp_path, arrays, weighted)
-    agrees(network, members @ np.array([[1], [2], [5]]) / 8)
+    network = read(tmp_path, arrays, f"{weighted}[scaling.output]\noffset = 1.0\ngain = 4.0\n")
+    agrees(network, members @ np.array([[1], [2], [5]]) / 8 / 4 + 1)
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
     mean, spread = members.mean(1, keepdims=True), members.std(1, ddof=1, keepdims=True)
     inside = np.abs(members - mean) < spread
@@ -164,6 +192,32 @@ def test_members_with_scalings_of_their_own(tmp_path, keras):
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
 
 
+def test_members_with_several_outputs(tmp_path, keras):
+    arrays = ensemble()
+    for number in (1, 2, 3):
+        arrays[f"V_{number}"] = RNG.normal(size=(len(arrays[f"W_{number}"]), 2))
+    each = of_members(arrays).reshape(len(X), 3, 2)
+    scaled = f"{MEMBERS}members = 3\n[scaling.output]\noffset = [1.0, 2.0]\ngain = [2.0, 4.0]\n"
+    network = read(tmp_path, arrays, scaled)
+    agrees(network, each.mean(axis=1) / [2, 4] + [1, 2])
+    port = porter.build(network)
+    assert porter.verify(network, port, search=False, rows=200).verdict == "parity"
+    rule = 'rule = "weighted mean"\nweights = [1.0, 2.0, 5.0]\n'
+    other = read(tmp_path, arrays, scaled.replace("members = 3\n", f"members = 3\n{rule}"))
+    agrees(other, np.einsum("rmo,m->ro", each, [1 / 8, 2 / 8, 5 / 8]) / [2, 4] + [1, 2])
+    wrong = porter.verify(other, port, search=False, rows=200)
+    assert wrong.verdict == "mismatch"
+    assert {finding.layer for finding in wrong.findings} == {"Ensemble"}
+    with pytest.raises(errors.RecipeError, match="members with 2 outputs and the rule 'mean within one deviation'"):
+        read(tmp_path, arrays, f'{MEMBERS}members = 3\nrule = "mean within one deviation"\n')
+    own = {f"c_{n}": RNG.normal(size=2) for n in (1, 2, 3)}
+    with pytest.raises(errors.RecipeError, match="another range for each member, and mean of 2 outputs"):
+        read(tmp_path, arrays | own, f'{MEMBERS}members = 3\n[scaling.output]\nmean = "c_{{i}}"\nstd = 2.0\n')
+    arrays["V_3"] = arrays["V_3"][:, :1]
+    with pytest.raises(errors.RecipeError, match="members with 1, 2 outputs; as many of each"):
+        read(tmp_path, arrays, f"{MEMBERS}members = 3\n")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -172,12 +226,21 @@ def test_members_with_scalings_of_their_own(tmp_path, keras):
         (layers("k1[9:, :]"), "is empty"),
         (layers(more="shape = [5, 5]"), "5 x 5"),
         (f"{layers()}\n[transforms]\ninput = 'sine'\n", "'sine' is not known"),
+        (f"{layers()}\n[transforms]\ninput = 'power 0.3'\n", "'power 0.3' is not read; powers that are read are 0.125"),
+        (f"{layers()}\n[transforms]\ninput = 'root 0'\n", "'root 0' is not read"),
         (f"{layers()}\n[transforms]\ninput = ['ln']\n", "1 functions; the network has 3 inputs"),
         (f"{layers()}\n[bounds]\nleast = [0.0]\ngreatest = [-1.0]\n", "below the greatest|2 of each"),
+        (f"{layers()}\n[bounds]\nleast = [0.0]\n", "least and greatest of the outputs are needed"),
+        (f"{layers()}\n[bounds.input]\nleast = [0.0, 1.0]\ngreatest = 2.0\n", "bounds, input: found 2, 1, 1 values; 3"),
+        (f"{layers()}\n[bounds.input]\nleast = 0.0\ngreatest = 2.0\ntolerance = 0.1\n", "bounds, input, tolerance"),
         (f"{layers()}\n[ensemble]\nmembers = 3\n", "where the member stands"),
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\n", "no dataset 'W_1'"),
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\nweights = [1.0]\n", "no other takes"),
         (f"{layers()}\n[scaling.input]\nrule = '[2,1]'\nminimum = 0.0\nmaximum = 1.0\n", "a rule is"),
+        (f"{layers()}\n[scaling.input]\noffset = 0.0\ngain = 0.0\n", "a gain of 0 in column 0; one above 0"),
+        (f"{layers()}\n[scaling.input]\noffset = 0.0\ngain = [1.0, -1.0, 2.0]\n", "a gain of -1 in column 1"),
+        (f"{layers()}\n[scaling.output]\nmean = 0.0\nvariance = -4.0\n", "a variance of -4 in column 0"),
+        (f"{layers()}\n[scaling.input]\nminimum = 1.0\nmaximum = 1.0\n", "minimum 1 and maximum 1 in column 0"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, text, says):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from numpy.typing import NDArray
 
 from porter.codes import Cause
 from porter.diagnosis.activations import is_same, replaced_in_places
@@ -12,12 +14,16 @@ from porter.diagnosis.graphs.arrays import ArrayReading, effective, explain_arra
 from porter.diagnosis.graphs.hidden import with_arrays_read_out
 from porter.diagnosis.graphs.variants import pairs, singles
 from porter.diagnosis.layers import Diagnosis
+from porter.diagnosis.scalings import explain_scaling
 from porter.examination.compare import Comparison
 from porter.examination.functions import ALONE
-from porter.examination.graphs.suspect import Suspect, Variant, differing
-from porter.examination.pasting import activated
+from porter.examination.graphs.suspect import Seen, Suspect, Variant, differing
+from porter.examination.pasting import activated, quoted
 from reference.activations import Activation
 from reference.operations.elementwise import Elementwise
+from reference.operations.scaling import Scaling
+
+Array = NDArray[Any]
 
 MOST_PAIRS = 3000
 """Pairs of hypotheses that are tried."""
@@ -43,6 +49,8 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
     """
     if suspect.trained:
         return _without_training(suspect, before)
+    if isinstance(suspect.step, Scaling) and suspect.alone is not None:
+        return _scaled(suspect, suspect.alone, before)
     if before.where.startswith(ALONE):
         return Diagnosis((_replaced_in_places(suspect, before),), before, before, 0)
     suspect = with_arrays_read_out(suspect)
@@ -59,6 +67,15 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
     if not after.is_parity or not causes:
         causes = (*causes, _unexplained(suspect, before))
     return Diagnosis(causes, before, after, tried, twins, source=_source(causes, readings))
+
+
+def _scaled(suspect: Suspect, alone: Callable[[Array, str], Seen], before: Comparison) -> Diagnosis:
+    """What the port scales by, found from rows of its own."""
+    others = tuple(s for s in suspect.program.steps if isinstance(s, Scaling) and s.name != suspect.name)
+    unit = suspect.precision.format.unit
+    found = explain_scaling(suspect.step, lambda rows: alone(rows, "a grid").actual, unit, others)
+    remedy = f"take porter.build(network).get_layer({quoted(suspect.name)}) in its place"
+    return Diagnosis((replace(found.cause, remedy=remedy),), before, before, found.tried)
 
 
 def _replaced_in_places(suspect: Suspect, before: Comparison) -> Cause:

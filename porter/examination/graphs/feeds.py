@@ -145,8 +145,16 @@ def _draw(
         if rows > 1:
             values[-1] *= 10
         values[0] = 0 if rows > 3 else values[0]
-        drawn[each.name] = values
+        drawn[each.name] = documented(network, values)
     return drawn
+
+
+def documented(network: KerasNetwork, drawn: Array) -> Array:
+    """Rows around 0 laid into the range that is documented for the network's inputs; as they are where none is."""
+    if network.input_range is None:
+        return drawn
+    low, high = np.sort(network.input_range, axis=1).T
+    return np.asarray((low + high) / 2 + (high - low) / 2 * drawn)
 
 
 def _with_ends(drawn: Array, count: int, rng: np.random.Generator) -> Array:

@@ -1,27 +1,33 @@
-"""Batch normalizations that a port has multiplied into the layers in front of them: the program as it would have it."""
+"""What a port has multiplied into the layers beside it: the program as it would have it.
+
+Batch normalizations and scalings go into the layer in front of them, scalings also into the only layer behind them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from porter.examination.graphs.judged import Judged
 from porter.ports.keras.graph import PortGraph
+from reference.composed.folding import fold
 from reference.composed.normalized import fold_normalization
 from reference.operations.batch_normalization import BatchNormalization
+from reference.operations.scaling import Scaling
 from reference.operations.shaping import Rearrangement, identity
+from reference.operations.timewise import TimewiseDense
 from reference.precision import FORMATS
 from reference.trace import Program
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A program without some of its batch normalizations.
+    """A program without some of its batch normalizations and scalings.
 
     Attributes:
-        program: with those in the layers in front of them.
-        hosts: names of these, by the name of the normalization.
+        program: with those in the layers beside them.
+        hosts: names of these, by the name of the normalization or scaling.
     """
 
     program: Program
@@ -57,10 +63,11 @@ def fold_normalizations(program: Program, graph: PortGraph, judged: Sequence[Jud
         judged: its steps, as judged against that program.
     """
     shapes = next((one.suspect.shapes for one in judged if one.suspect is not None), {})
+    agreeing = {one.step.name for one in judged if one.verdict == "parity"}
     units = ["float64", "float32"] if _is_float64(graph) else ["float32"]
     for absent, alone in _absent(program, graph, judged):
         for unit in units:
-            folded = _folded(program, absent, alone, shapes, FORMATS[unit].unit)
+            folded = _folded(program, absent, alone, agreeing, shapes, FORMATS[unit].unit)
             if folded is not None:
                 yield folded
 
@@ -70,26 +77,31 @@ def _absent(
 ) -> Iterator[tuple[Collection[str], Collection[str]]]:
     """Names of steps that the port may have no layer for, and of those into which nothing is multiplied."""
     names = {node.name for node in graph.nodes}
-    normalizations = {step.name for step in program.steps if isinstance(step, BatchNormalization)}
+    uncompared = {one.step.name for one in judged if one.verdict == "uncompared"}
+    scalings = {step.name for step in program.steps if isinstance(step, Scaling)} & uncompared
+    normalizations = {step.name for step in program.steps if isinstance(step, BatchNormalization)} | scalings
     if names & {step.name for step in program.steps} and normalizations - names:
         yield normalizations - names, ()
     if not any(type(node.operation).__name__ == "BatchNormalization" for node in graph.nodes):
         yield normalizations, {one.step.name for one in judged if one.verdict == "parity"}
         return
-    absent = {one.step.name for one in judged if one.verdict == "uncompared"} & normalizations
+    absent = uncompared & normalizations
     if absent != normalizations - names:
         yield absent, {one.step.name for one in judged if one.verdict == "parity"}
 
 
 def _folded(
-    program: Program, absent: Collection[str], alone: Collection[str], shapes: Mapping[str, tuple[int, ...]],
-    unit: float,
+    program: Program, absent: Collection[str], alone: Collection[str], agreeing: Collection[str],
+    shapes: Mapping[str, tuple[int, ...]], unit: float,
 ) -> Folded | None:  # fmt: skip
     steps = {step.name: step for step in program.steps}
     taken = [name for step in program.steps for name in step.inputs] + list(program.outputs)
     hosts, gives = dict[str, str](), dict[str, str]()
     for name, step in list(steps.items()):
         if name not in absent:
+            continue
+        if isinstance(step, Scaling):
+            _fold_scaling(step, steps, taken, agreeing, hosts, gives, unit)
             continue
         host = steps.get(step.inputs[0])
         while host is not None and (host.name in hosts or _is_idle(host)) and taken.count(host.name) == 1:
@@ -106,6 +118,26 @@ def _folded(
     kept = tuple(_rewired(step, gives) for name, step in steps.items() if name not in hosts)
     outputs = tuple(gives.get(name, name) for name in program.outputs)
     return Folded(replace(program, steps=kept, outputs=outputs), hosts)
+
+
+def _fold_scaling(
+    step: Scaling, steps: dict[str, Any], taken: Sequence[str], agreeing: Collection[str], hosts: dict[str, str],
+    gives: dict[str, str], unit: float,
+) -> None:  # fmt: skip
+    """A scaling in the linear layer that only it takes, or in the layer that alone takes it; in none that agrees."""
+    source = gives.get(step.inputs[0], step.inputs[0])
+    before, after = steps.get(source), [each for each in steps.values() if step.name in each.inputs]
+    whole = None
+    if _is_host(before, agreeing) and before.activation.name == "linear" and taken.count(before.name) == 1:
+        whole = fold(before, None, step, unit)
+    elif len(after) == 1 and taken.count(step.name) == 1 and _is_host(after[0], agreeing):
+        whole = fold(after[0], step, None, unit)
+    if whole is not None:
+        steps[whole.name], hosts[step.name], gives[step.name] = whole, whole.name, source
+
+
+def _is_host(step: Any, agreeing: Collection[str]) -> TypeGuard[TimewiseDense]:
+    return isinstance(step, TimewiseDense) and step.name not in agreeing and step.weights_error is None
 
 
 def _is_idle(step: Any) -> bool:

@@ -251,14 +251,49 @@ def read_matrix(where: str, lines: Sequence[str]) -> Array:
         strange = next((word for word in words if not _is_number(word)), None)
         if strange is not None:
             raise _no_matrix(where, f"{strange[:40]!r} in line {number}, which is no number")
-        if len({text.strip() for text in _SEPARATOR.findall(kept[number].strip().rstrip(",;"))}) > 1:
-            raise _no_matrix(where, f"several signs between the numbers of line {number}, as decimal commas would be")
+        _check_signs(where, number, kept[number])
     for before, after in itertools.pairwise(cells):
         if after > before + 1:
             raise _no_matrix(where, f"two blocks of numbers: to line {before} and from line {after}")
         if len(cells[after]) != len(cells[before]):
             raise _no_matrix(where, f"{len(cells[before])} values in line {before}, {len(cells[after])} in the next")
     return np.array([numbers(f"{where}, line {number}", words) for number, words in cells.items()])
+
+
+def _check_signs(where: str, number: int, line: str) -> None:
+    """Refuse a line with several signs between its numbers."""
+    if len({text.strip() for text in _SEPARATOR.findall(line.strip().rstrip(",;"))}) > 1:
+        raise _no_matrix(where, f"several signs between the numbers of line {number}, as decimal commas would be")
+
+
+def read_rows(where: str, lines: Sequence[str], first: int, last: int) -> Array:
+    """The matrix that some lines of a text are, (rows, columns); a name in front of every row is none of its numbers.
+
+    Args:
+        where: the file, for messages.
+        lines: of the text.
+        first: the first of them, counted from 1.
+        last: the last of them.
+
+    Raises:
+        DamagedFileError: no such lines, or something in them that is no number, or rows of several lengths.
+        NonFiniteError: a number that is NaN or infinite.
+    """
+    if not first <= last <= len(lines):
+        raise DamagedFileError(f"{where}: lines {first}-{last}", found=f"{len(lines):,} lines", expected="such lines")
+    kept = {number: lines[number - 1] for number in range(first, last + 1) if lines[number - 1].strip()}
+    rows = {number: _cells(line) for number, line in kept.items()}
+    if rows and all(len(words) > 1 and not _is_number(words[0].strip("\"'")) for words in rows.values()):
+        rows = {number: words[1:] for number, words in rows.items()}
+    for number, words in rows.items():
+        strange = next((word for word in words if not _is_number(word)), None)
+        if strange is not None:
+            raise _no_matrix(where, f"{strange[:40]!r} in line {number}, which is no number")
+        _check_signs(where, number, kept[number])
+    widths = {len(words) for words in rows.values()}
+    if len(widths) != 1:
+        raise _no_matrix(where, f"{_listed(widths) or 'no'} values in lines {first} to {last}")
+    return np.array([numbers(f"{where}, line {number}", words) for number, words in rows.items()])
 
 
 def _listed(widths: set[int]) -> str:

@@ -157,10 +157,11 @@ def _build_extremes(layer: Layer, tensor: Any, site: _Site) -> Any:
     least, greatest, lowest, highest = (
         float(part[0]) if len(part) == 1 else np.asarray(part, site.ends) for part in limits
     )
-    far = ops.logical_or(ops.less(tensor, lowest), ops.greater(tensor, highest))
     held = ops.minimum(ops.maximum(tensor, least), greatest)
-    name = site.name(step.name)
-    return keras.layers.Identity(name=name, dtype=site.ends)(ops.where(far, float("nan"), held))
+    if np.isfinite(step.tolerance).any():
+        far = ops.logical_or(ops.less(tensor, lowest), ops.greater(tensor, highest))
+        held = ops.where(far, float("nan"), held)
+    return keras.layers.Identity(name=site.name(step.name), dtype=site.ends)(held)
 
 
 def _build_ensemble(layer: Layer, tensor: Any, site: _Site) -> Any:

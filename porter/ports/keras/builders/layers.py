@@ -25,6 +25,7 @@ from porter.ports.keras.builders.site import (
     hard_sigmoid_layers,
     in_a_row,
     masked_value,
+    scaled_tanh_layers,
 )
 from porter.ports.keras.names import legal_name
 
@@ -45,6 +46,8 @@ def activation_layer(layer: KerasLayer, site: Site) -> Apply:
     name = legal_name(layer.name)
     if function == "hard_sigmoid_keras2":
         return in_a_row(name, *hard_sigmoid_layers(site))
+    if function == "scaled_tanh":
+        return in_a_row(name, *scaled_tanh_layers(site, **arguments))
     kinds = {"relu": layers.ReLU, "leaky_relu": layers.LeakyReLU, "elu": layers.ELU, "softmax": layers.Softmax}
     if function == "thresholded_relu":
         kinds[function], arguments = layers.ReLU, {"threshold": arguments["theta"]}

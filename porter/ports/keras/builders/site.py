@@ -16,6 +16,7 @@ from porter.network.graph import KerasLayer
 from porter.ports.keras.names import FUSED
 from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays
 from reference.activation_names import parse_activation
+from reference.activations import TANH_AMPLITUDE, TANH_SLOPE
 
 Array = NDArray[Any]
 
@@ -24,6 +25,8 @@ Apply = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 
 Maker = Callable[[str], Any]
+Part = tuple[str, Maker]
+"""A layer among several in a row: what its name ends in, and what makes it."""
 
 
 @dataclass
@@ -111,15 +114,27 @@ def hard_sigmoid_layers(site: Site) -> tuple[tuple[str, Maker], tuple[str, Maker
     )
 
 
-def apart(layer: KerasLayer, site: Site) -> tuple[tuple[str, Maker], ...]:
+def scaled_tanh_layers(site: Site, amplitude: float = TANH_AMPLITUDE, slope: float = TANH_SLOPE) -> tuple[Part, ...]:
+    """A factor, the hyperbolic tangent, and another factor."""
+    return (
+        ("slope", lambda name: site.rescaling(slope, 0.0, name)),
+        ("tanh", lambda name: layers.Activation("tanh", name=name, dtype=site.policy)),
+        ("amplitude", lambda name: site.rescaling(amplitude, 0.0, name)),
+    )
+
+
+def apart(layer: KerasLayer, site: Site) -> tuple[Part, ...]:
     """The layers of an activation that cannot be fused into its layer; none where it can.
 
     The old hard sigmoid cannot in another dtype than float32, and nothing that layers compute can in a Keras that
-    loads no layer as the activation of another.
+    loads no layer as the activation of another. A scaled tanh is three layers.
     """
     spelt = layer.parameters.get("activation") or "linear"
     if spelt == "hard_sigmoid_keras2" and (site.policy != "float32" or not activates_by_layers()):
         return hard_sigmoid_layers(site)
+    activation = parse_activation(spelt)
+    if activation.name == "scaled_tanh":
+        return scaled_tanh_layers(site, **activation.parameters)
     if "(" in spelt and not activates_by_layers():
         return (("activation", lambda name: site.parametric(spelt, name)),)
     return ()
