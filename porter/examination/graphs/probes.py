@@ -72,8 +72,8 @@ class Port:
 
     @cached_property
     def known(self) -> dict[int, str]:
-        """Names by the identity of the tensor."""
-        return {id(tensor): name for name, tensor in self.tensors.items()}
+        """Names by the identity of the tensor, of those that a legacy step or input stands for."""
+        return {id(tensor): name for name, tensor in self.tensors.items() if name in self.values}
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -400,8 +400,9 @@ def _conditions_between(port: Pieces, step: Any, fed: Sequence[Key], key: Key) -
     """Those of somebody's own code between what a step is fed with and what it gives."""
     keys = tuple(dict.fromkeys(fed))
     values = [port.values[each] for each in keys]
+    declared = [port.graph.shapes.get(key, value.shape) for key, value in zip(keys, values, strict=True)]
     return conditions_of(
         lambda *given: port.compute(dict(zip(keys, given, strict=True)), key),
         [port.pieces[at].operation for at in port.between(keys, key)[0]], [each.shape[1:] for each in values],
-        [str(each.dtype) for each in values], _words(step), [port.graph.shapes.get(each, port.values[each].shape)[1:] for each in keys],
+        [str(each.dtype) for each in values], _words(step), [each[1:] for each in declared],
     )  # fmt: skip
