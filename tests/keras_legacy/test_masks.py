@@ -180,5 +180,5 @@ def test_a_table_of_somebodys_own_masks_as_the_files_does(tmp_path: Path, more: 
             counts = keras.ops.not_equal(inputs, 0)
             return counts if more is None else keras.ops.logical_and(counts, keras.ops.not_equal(inputs, more))
 
-    port = by_hand(network, (STEPS,), Own(12, 3), *behind(mask=False))
+    port = by_hand(network, (STEPS,), Own(12, 3, mask_zero=True), *behind(mask=False))
     assert (porter.verify(network, port).verdict == "parity") == (more is None)
