@@ -233,7 +233,7 @@ def in_front(keras):
         "no number replaced": (ops.nan_to_num, "mismatch"),
         "no number replaced by where": (lambda x: ops.where(ops.isnan(x), 0.0, x), "mismatch"),
         "fill value below -900": (lambda x: ops.where(x < -900, 0.0, x), "mismatch"),
-        "fill value of its own": (lambda x: ops.where(ops.equal(x, -12.3456789), 0.0, x), "inconclusive"),
+        "fill value of its own": (lambda x: ops.where(ops.equal(x, -12.3456789), 0.0, x), "mismatch"),
         "float16": (lambda x: ops.cast(ops.cast(x, "float16"), "float32"), "mismatch"),
         "bfloat16": (lambda x: ops.cast(ops.cast(x, "bfloat16"), "float32"), "mismatch"),
         "a factor near 1": (lambda x: x * (1 + 1e-6), "mismatch"),

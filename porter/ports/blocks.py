@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,22 @@ from reference.precision import Precision
 
 Array = NDArray[Any]
 Kind = Literal["dense", "activation", "affine", "identity", "merge", "other"]
+
+
+class Asked(Protocol):
+    """The conditions in somebody's own code, and which answers the rows so far were given."""
+
+    def see(self, *rows: Array) -> None:
+        """Some rows that were compared."""
+        ...
+
+    def rows(self, rng: np.random.Generator) -> Iterator[tuple[Array, ...]]:
+        """Rows that have the conditions answer as no row so far had them; one array for each tensor that is taken."""
+        ...
+
+    def left_open(self) -> str:
+        """The conditions that no row had answer both ways, a sentence; "" where there are none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,8 @@ class Atom:
         description: its class, for people.
         arrays: reads the kernel, (inputs, units), and the bias, (units,) or None, of each layer in it, float64, and
             what they are held in; None where that is not known.
+        calls: what the runtime has for the operations in it.
+        look: finds the conditions of somebody's own in such calls, between two tensors; None where code cannot be seen.
     """
 
     names: tuple[str, ...]
@@ -52,6 +70,8 @@ class Atom:
     width: tuple[int | None, int | None] = (None, None)
     description: str = ""
     arrays: Callable[[], list[tuple[Array, Array | None, str]]] | None = None
+    calls: tuple[Any, ...] = ()
+    look: Callable[[Sequence[Any], int, int], Asked | None] | None = None
 
     @property
     def kernel(self) -> Array | None:
@@ -109,6 +129,16 @@ class Block:
     def is_training(self) -> bool:
         """Whether any of it was built in training mode."""
         return any(atom.is_training for atom in self.atoms)
+
+    @property
+    def conditions(self) -> Asked | None:
+        """Those of somebody's own code; None where there is none, or where it cannot be seen."""
+        look = self.atoms[0].look
+        return (
+            None
+            if look is None
+            else look([each for atom in self.atoms for each in atom.calls], self.entry, self.leaving)
+        )
 
     def run(self, x: Array) -> Array:
         """(rows, inputs) to (rows, units), in the port's dtypes."""

@@ -156,8 +156,11 @@ def _masked_outputs(
     """At a masked time step the last output that counted, or zeros; before the first one zeros."""
     begun = np.logical_or.accumulate(counts, axis=1)
     repeated = np.zeros(()) if step.zeros else np.where(begun, found, 0.0)
-    # What is repeated is the state that the last step left: the implementation's own, whose bound is its own step's.
-    return np.where(counts, outputs, repeated), np.where(counts, allowed, 0.0)
+    # The state that is repeated was had in another call than the output: both are within the bound of their step.
+    steps = np.arange(counts.shape[1]).reshape((1, -1, *(1,) * (counts.ndim - 2)))
+    left = np.maximum.accumulate(np.where(counts, steps, 0), axis=1)
+    kept = np.zeros(()) if step.zeros else np.where(begun, 2 * np.take_along_axis(allowed, left, axis=1), 0.0)
+    return np.where(counts, outputs, repeated), np.where(counts, allowed, kept)
 
 
 def _as_given(step: Recurrent, array: Array) -> Array:

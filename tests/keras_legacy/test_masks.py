@@ -167,3 +167,18 @@ def test_every_altered_program_can_be_run(tmp_path: Path) -> None:
     assert [one.causes[0].code for one in found] == ["mask.value", "mask.missing", "mask.missing"]
     x = np.random.default_rng(0).normal(size=(3, STEPS, FEATURES))
     assert all(one.program(x)[0].shape == (3, 2) for one in found)
+
+
+@pytest.mark.parametrize("more", [None, 7])
+def test_a_table_of_somebodys_own_masks_as_the_files_does(tmp_path: Path, more: int | None) -> None:
+    """Called in batches of many sizes, where what a masked step repeats was computed in a call of another size."""
+    network = words(tmp_path)
+
+    class Own(keras.layers.Embedding):  # type: ignore[misc]
+        def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+            del mask
+            counts = keras.ops.not_equal(inputs, 0)
+            return counts if more is None else keras.ops.logical_and(counts, keras.ops.not_equal(inputs, more))
+
+    port = by_hand(network, (STEPS,), Own(12, 3, mask_zero=True), *behind(mask=False))
+    assert (porter.verify(network, port).verdict == "parity") == (more is None)

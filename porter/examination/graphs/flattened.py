@@ -45,9 +45,8 @@ def flattened(step: Any, shape: tuple[int, ...]) -> Flat | None:
     """
     if isinstance(step, Dense):
         own = Stored.of(step)
-        places = int(np.prod(shape[:-1]))
         return Flat(
-            own, lambda rows: iter([_side_by_side(rows, places)]), lambda given: given.reshape(-1, given.shape[-1])
+            own, lambda rows: iter([_side_by_side(rows, shape[:-1])]), lambda given: given.reshape(-1, given.shape[-1])
         )
     if not isinstance(step, Convolution) or step.groups != 1:
         return None
@@ -58,10 +57,10 @@ def flattened(step: Any, shape: tuple[int, ...]) -> Flat | None:
     return Flat(own, windows.placed, windows.picked) if len(windows.starts) else None
 
 
-def _side_by_side(rows: Array, places: int) -> Array:
-    """(ceil(n / places), places, inputs): rows for a layer that treats every place alone."""
-    missing = -len(rows) % places
-    return np.concatenate([rows, rows[:1].repeat(missing, axis=0)]).reshape(-1, places, rows.shape[1])
+def _side_by_side(rows: Array, places: tuple[int, ...]) -> Array:
+    """(ceil(n / places), *places, inputs): rows for a layer that treats every place alone."""
+    missing = -len(rows) % int(np.prod(places))
+    return np.concatenate([rows, rows[:1].repeat(missing, axis=0)]).reshape(-1, *places, rows.shape[1])
 
 
 @dataclass(frozen=True)

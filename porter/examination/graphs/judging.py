@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from porter.errors import PortError
 from porter.examination.compare import Comparison, merge_comparisons
+from porter.examination.conditions import MET, rows_met
 from porter.examination.functions import compare_function
 from porter.examination.graphs.gauges import with_gauges
 from porter.examination.graphs.inner import compare_inside, holds_model
@@ -238,7 +239,10 @@ def _judge(
     suspect, found, form = _in_another_form(suspect, found, compare) if not differ else (suspect, found, "")
     if suspect.functions is not None and not (found.exceeding or differ) and _shows_all(suspect):
         found = merge_comparisons([found, suspect.functions()])
-    reason = None if found.exceeding or differ else _silent(found, suspect)
+    left_open = ""
+    if found.is_parity and not differ and not holds_model(step):
+        suspect, found, left_open = _with_conditions(suspect, found, compare)
+    reason = None if found.exceeding or differ else _silent(found, suspect) or left_open or None
     shown: tuple[str, ...] = ()
     if reason is None and not (found.exceeding or differ) and (is_constant(suspect) or is_small(suspect)):
         tried, shown = telling(suspect)
@@ -247,7 +251,7 @@ def _judge(
     verdict = "mismatch" if found.exceeding or differ else "parity" if reason is None else "uncompared"
     masked = _masked(suspect)
     if verdict == "parity":  # nothing to explain: what was seen would only fill the memory
-        suspect = replace(suspect, seen=(), calm=(), sparse=None, far=None, alone=None)
+        suspect = replace(suspect, seen=(), calm=(), sparse=None, far=None, alone=None, conditions=None, ask=None)
         if suspect.recurrence is not None:
             suspect.recurrence.forget()
     return Judged(
@@ -324,6 +328,23 @@ def _with_reaching_rows(suspect: Suspect, found: Comparison, compare: Compare) -
             if more.exceeding:
                 return replace(suspect, seen=(*suspect.seen, part)), found
     return suspect, found
+
+
+def _with_conditions(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison, str]:
+    """The step where the conditions of somebody's own code turn, and why nothing is known of one of them, or ""."""
+    conditions = None if suspect.conditions is None else suspect.conditions()
+    if conditions is None or suspect.ask is None:
+        return suspect, found, ""
+    names = tuple(dict.fromkeys(suspect.sources))
+    seen = [[part.fed[name] for name in names] for part in suspect.seen if all(name in part.fed for name in names)]
+    for rows in rows_met(conditions, seen):
+        fed = dict(zip(names, rows, strict=True))
+        for part in tried(partial(suspect.ask, fed, MET)):
+            more = replace(_compare(replace(suspect, seen=(part,)), compare), coarseness=np.inf)
+            found = merge_comparisons([found, more if more.exceeding else replace(more, ratio=-1.0)])
+            if more.exceeding:
+                return replace(suspect, seen=(*suspect.seen, part)), found, ""
+    return suspect, found, conditions.left_open()
 
 
 def _function_alone(suspect: Suspect) -> Comparison:

@@ -204,6 +204,11 @@ class Pieces:
         from keras import ops
 
         tensors = {key: _tensor(array, self.values[key].dtype) for key, array in sources.items()}
+        return np.asarray(ops.convert_to_numpy(self.compute(tensors, target)))
+
+    def compute(self, sources: Mapping[Key, Any], target: Key) -> Any:
+        """As ``run``, of the backend's tensors in the port's dtypes, and as it may be traced."""
+        tensors = dict(sources)
         roots = {self.root[key]: tensor for key, tensor in tensors.items()}
         positions, _ = self.between(tuple(sources), target)
         for at in positions:
@@ -213,7 +218,7 @@ class Pieces:
             self.pieces[at].compute(tensors)
         if target not in tensors:
             tensors[target] = roots[self.root[target]]
-        return np.asarray(ops.convert_to_numpy(tensors[target]))
+        return tensors[target]
 
     def precision(self, key: Key) -> Precision:
         """In which the operation that gives a tensor computes, and holds its variables."""

@@ -16,11 +16,14 @@ from porter.examination.graphs.far import far_numbers
 from porter.examination.graphs.functions import compare_functions
 from porter.examination.graphs.masked_rows import draw_counts, draw_numbers, put_value
 from porter.examination.graphs.pairing import KerasPairing
+from porter.examination.graphs.pieces import Pieces
 from porter.examination.graphs.states import Recurrence, recurrent_layers
 from porter.examination.graphs.steps import OWN_ROWS, arrays_of
 from porter.examination.graphs.suspect import Seen, Suspect, without_folding
 from porter.examination.graphs.view import operations_of, unchanged, variables_of, walk_back
 from porter.examination.probes import FAR
+from porter.ports.blocks import Asked
+from porter.ports.keras.conditions import conditions_of
 from porter.ports.keras.foreign import is_own
 from porter.ports.keras.nodes import Key
 from reference.composed.together import Together
@@ -69,8 +72,8 @@ class Port:
 
     @cached_property
     def known(self) -> dict[int, str]:
-        """Names by the identity of the tensor."""
-        return {id(tensor): name for name, tensor in self.tensors.items()}
+        """Names by the identity of the tensor, of those that a legacy step or input stands for."""
+        return {id(tensor): name for name, tensor in self.tensors.items() if name in self.values}
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -115,12 +118,37 @@ def make_suspect(
     def ask(rows: Array, probes: str) -> Seen:
         return _run_alone(port, step, dict.fromkeys(sources, rows), probes=probes)
 
-    return Suspect(
+    one = Suspect(
         step, names, tuple(seen), precision, found, port.program, sources or step.inputs, port.shapes, trained,
         tuple(calm), recurrence_of(step, operations), sparse, lambda: outside,
         lambda: compare_functions(step, operations, precision, port.shapes[step.name]),
         None if trained or rng is None or len(set(sources)) != 1 else ask, _is_own(operations),
     )  # fmt: skip
+    if trained or rng is None or not sources:
+        return one
+    return replace(
+        one,
+        conditions=lambda: _conditions(port, step, tuple(dict.fromkeys(sources))),
+        ask=lambda fed, probes: _run_alone(port, step, fed, probes=probes),
+    )
+
+
+def _conditions(port: Port, step: Any, sources: Sequence[str]) -> Asked | None:
+    """Those of somebody's own code between what a step takes and what it gives."""
+    inputs = [port.tensors[name] for name in sources]
+    cut = _cut(inputs, port.tensors[step.name], None)
+    operations = getattr(cut, "operations", None) or [port.tensors[step.name]._keras_history.operation]
+    return conditions_of(
+        lambda *given: keras.tree.flatten(cut(list(given)))[0], operations,
+        [port.shapes[name] for name in sources], [each.dtype for each in inputs], _words(step),
+        [each.shape[1:] for each in inputs],
+    )  # fmt: skip
+
+
+def _words(step: Any) -> int | None:
+    """How many words there are for a step that takes them; None for one that takes numbers."""
+    tables = [part for part in getattr(step, "steps", (step,)) if isinstance(part, Embedding)]
+    return len(tables[0].table) if tables else None
 
 
 def _run_both(
@@ -356,4 +384,25 @@ def make_paired_suspect(pairing: KerasPairing, name: str, program: Program, rng:
         recurrence=recurrence_of(step, operations), sparse=sparse, far=far,
         functions=lambda: compare_functions(step, pairing.parts(name), pairing.precision(name), shapes[name]),
         alone=ask if is_apart and len(set(pair.fed)) == 1 else None, is_own=_is_own(operations),
+        conditions=(lambda: _conditions_between(port, step, pair.fed, key)) if is_apart else None,
+        ask=lambda fed, probes: run(_by_key(port, step, pair.fed, fed), probes),
+    )  # fmt: skip
+
+
+def _by_key(port: Pieces, step: Any, keys: Sequence[Key], fed: Mapping[str, Array]) -> dict[Key, Array]:
+    """What a step is fed with by the keys of the port's tensors, in their dtypes."""
+    return {
+        key: np.asarray(fed[name]).astype(port.values[key].dtype) for name, key in zip(step.inputs, keys, strict=True)
+    }
+
+
+def _conditions_between(port: Pieces, step: Any, fed: Sequence[Key], key: Key) -> Asked | None:
+    """Those of somebody's own code between what a step is fed with and what it gives."""
+    keys = tuple(dict.fromkeys(fed))
+    values = [port.values[each] for each in keys]
+    declared = [port.graph.shapes.get(key, value.shape) for key, value in zip(keys, values, strict=True)]
+    return conditions_of(
+        lambda *given: port.compute(dict(zip(keys, given, strict=True)), key),
+        [port.pieces[at].operation for at in port.between(keys, key)[0]], [each.shape[1:] for each in values],
+        [str(each.dtype) for each in values], _words(step), [each[1:] for each in declared],
     )  # fmt: skip

@@ -55,7 +55,8 @@ def reaching_numbers(
     if tables:
         made = _words(len(tables[0].table), shape)
     elif not all(isinstance(part, (*PLAIN, LocalConvolution)) for part in parts):
-        made = _wider(size * (STEPPED if any(map(is_stepped, parts)) else 1), shape, rng)
+        is_walked = any(map(is_stepped, parts))
+        made = _wider(size * (STEPPED if is_walked else 1), shape, rng, settled=is_walked and len(shape) > 1)
     else:
         summing = [part for part in parts if isinstance(part, (*SUMS, LocalConvolution))]
         made = _rows(summing[0], shape, precision.format.largest / 16, rng) if summing else iter(())
@@ -70,11 +71,20 @@ def _words(count: int, shape: tuple[int, ...]) -> Iterator[Array]:
     yield np.resize(np.arange(count), (-(-count // length), length))
 
 
-def _wider(cost: int, shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
-    """Many rows, and rows as wide as anybody's inputs: what few rows do not meet, and where caps are."""
+def _wider(cost: int, shape: tuple[int, ...], rng: np.random.Generator, settled: bool) -> Iterator[Array]:
+    """Many rows, and rows as wide as anybody's inputs: what few rows do not meet, and where caps are.
+
+    ``settled`` ones follow, whose wide time steps leave states at their ends, of which an ordinary step at either end
+    of the sequence shows every weight that takes them.
+    """
     count = int(np.clip(MOST // cost, LEAST_ROWS, MOST_ROWS))
     for magnitude in WIDER:
         yield magnitude * rng.normal(size=(count, *shape))
+    if settled:
+        rows = WIDER[1] * rng.normal(size=(2 * count, *shape))
+        rows[:count, -1] /= 4 * WIDER[1]
+        rows[count:, 0] /= 4 * WIDER[1]
+        yield rows
 
 
 def _rows(part: Any, shape: tuple[int, ...], largest: float, rng: np.random.Generator) -> Iterator[Array]:

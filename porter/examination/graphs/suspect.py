@@ -16,6 +16,7 @@ from porter.examination.graphs.states import Recurrence
 from porter.examination.judging import compare_step
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.pasting import literal, quoted, reached, remade
+from porter.ports.blocks import Asked
 from reference.precision import Precision
 from reference.trace import Program
 
@@ -85,6 +86,8 @@ class Suspect:
         functions: holds the activations that the port's layers show against the step's; or None.
         alone: what it gives for rows of the one tensor that it takes, under the name of these; or None.
         is_own: whether one layer of Keras' own code computes it.
+        conditions: those of somebody's own code in what computes it; or None.
+        ask: what it gives for rows of each of its sources, under the name of these.
     """
 
     step: Any
@@ -103,6 +106,8 @@ class Suspect:
     functions: Callable[[], Comparison] | None = None
     alone: Callable[[Array, str], Seen] | None = None
     is_own: bool = True
+    conditions: Callable[[], Asked | None] | None = None
+    ask: Callable[[Mapping[str, Array], str], Seen] | None = None
 
     is_shown = True
     """Whether its arrays are compared digit by digit."""

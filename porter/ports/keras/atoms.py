@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.ports.blocks import Atom, Kind
+from porter.ports.blocks import Asked, Atom, Kind
+from porter.ports.keras.conditions import conditions_of
 from porter.ports.keras.nodes import Key, PortNode
 from porter.ports.runtime import current_runtime
 from reference.precision import FORMATS, Precision
@@ -92,6 +93,8 @@ def _atom(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Atom:
         width=_width(nodes, entry, leaving),
         description=_describe(single) if single is not None else "",
         arrays=partial(_arrays, nodes),
+        calls=nodes,
+        look=_conditions,
     )
 
 
@@ -186,6 +189,20 @@ def _runner(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> Callable[[
         return np.asarray(ops.convert_to_numpy(values[leaving]))
 
     return run
+
+
+def _conditions(nodes: Sequence[PortNode], entry: Key, leaving: Key) -> Asked | None:
+    """Those of somebody's own code between two tensors."""
+    taken = [(tensor, node.sources[id(tensor)]) for node in nodes for tensor in node.node.arguments.keras_tensors]
+    given = next(tensor for tensor, key in taken if key == entry)
+
+    def call(x: Any) -> Any:
+        values = {entry: x}
+        for node in nodes:
+            node.compute(values)
+        return values[leaving]
+
+    return conditions_of(call, [node.operation for node in nodes], [given.shape[1:]], [given.dtype])
 
 
 def run_in_batches(run: Callable[[Array], Array], rows: Array, size: int | None) -> Array:

@@ -61,6 +61,14 @@ class PortGraph:
         """What runs the port."""
         return current_runtime()
 
+    @cached_property
+    def shapes(self) -> dict[Key, tuple[int | None, ...]]:
+        """Of every tensor as Keras states it, None for the rows and for axes that are left open."""
+        found = {key: (None, *shape) for key, shape in zip(self.inputs, self.input_shapes, strict=True)}
+        for node in self.nodes:
+            found.update(zip(node.outputs, (tuple(each.shape) for each in node.node.outputs), strict=True))
+        return found
+
     def trace(self, feeds: Sequence[Array]) -> dict[Key, Array]:
         """Every tensor of the graph, as NumPy arrays in the port's dtypes.
 
