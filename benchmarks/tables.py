@@ -1,17 +1,15 @@
-"""The results of ``benchmarks.faults``, as tables on the terminal and in RESULTS.md."""
+"""The results of benchmarks, as tables on the terminal and in RESULTS.md."""
 
 from __future__ import annotations
 
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-Record = dict[str, Any]
+from benchmarks.planting import ARRAYS, KINDS, Record
 
-BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 COLUMNS = (
     "mistake",
     "planted",
@@ -20,14 +18,12 @@ COLUMNS = (
     "layer named",
     "cause named first",
     "all named",
+    "nothing false",
     "remedy restores parity",
     "pasted as printed",
 )
-KINDS = {
-    "single": "One mistake",
-    "different layers": "Two mistakes, in different layers",
-    "same layer": "Two mistakes, in the same layer",
-}
+MEASURED = ("detected", "layer", "first", "all", "sound", "remedy", "pasted")
+"""What the shares of ``COLUMNS`` are of."""
 
 
 def rate(count: int, total: int) -> str:
@@ -38,25 +34,44 @@ def rate(count: int, total: int) -> str:
     return "100 %" if count == total else f"{min(share, 99.99):.2f} %"
 
 
-def plant_rows(records: Iterable[Record], kind: str) -> list[tuple[str, ...]]:
-    """One row a mistake, and one for all of them."""
+def plant_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
+    """One row a kind of mistakes, and one for all of them, with the port's arrays shown, then hidden."""
+    groups: dict[str, list[Record]] = {f"{KINDS[kind]}, arrays {arrays}": [] for arrays in ARRAYS for kind in KINDS}
+    groups |= {f"all together, arrays {arrays}": [] for arrays in ARRAYS}
+    for record in records:
+        if record["kind"] in KINDS:
+            for kind in (KINDS[record["kind"]], "all together"):
+                groups[f"{kind}, arrays {record['arrays']}"].append(record)
+    return _shares(groups)
+
+
+def single_rows(records: Iterable[Record], arrays: str) -> list[tuple[str, ...]]:
+    """One row a mistake that was planted alone."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if record["kind"] == kind:
-            groups[record["name"] if kind == "single" else kind].append(record)
-            if kind == "single":
-                groups["all together"].append(record)
-    groups["all together"] = groups.pop("all together", [])
+        if record["kind"] == "single" and record["arrays"] == arrays:
+            groups[record["name"]].append(record)
+    return _shares(groups)
+
+
+def _shares(groups: Mapping[str, Sequence[Record]]) -> list[tuple[str, ...]]:
     rows = []
     for name, group in groups.items():
         true = [record for record in group if record["true"]]
-        shares = [
-            rate(sum(record[key] for record in true), len(true))
-            for key in ("detected", "layer", "first", "all", "remedy", "pasted")
-        ]
+        measured = [[record[key] for record in true if key in record] for key in MEASURED]
         if group:
+            shares = [rate(sum(values), len(values)) for values in measured]
             rows.append((name, f"{len(group):,}", f"{len(true):,}", *shares))
     return rows
+
+
+def plant_tables(records: Sequence[Record]) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
+    """(title, columns, rows) of every table."""
+    return [
+        ("Mistakes, singly and together", COLUMNS, plant_rows(records)),
+        *((f"One mistake, arrays {arrays}", COLUMNS, single_rows(records, arrays)) for arrays in ARRAYS),
+        ("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)),
+    ]
 
 
 def told_of_remedies(records: Iterable[Record]) -> str:
@@ -98,7 +113,8 @@ def misses(records: Iterable[Record], most: int) -> list[str]:
     lines = []
     for record in records:
         problem = _problem(record)
-        key = (record["name"] if record["kind"] in ("single", "faithful") else record["kind"], problem)
+        name = record["name"] if record["kind"] in ("single", "faithful") else record["kind"]
+        key = (f"{name} {record.get('arrays', '')}", problem)
         if problem and shown[key] < most:
             shown[key] += 1
             lines.append(_describe(record, problem))
@@ -114,6 +130,7 @@ def _problem(record: Record) -> str:
         return ""
     steps = (("detected", "not detected"), ("layer", "layer not named"), ("first", "another cause first"))
     steps += (("all", "not all named"),) if record["kind"] != "single" else ()
+    steps += (("sound", "something false is certain"),)
     steps += (("remedy", "remedy does not restore parity"),)
     return next((words for key, words in steps if not record[key]), "")
 
@@ -125,7 +142,7 @@ def _describe(record: Record, problem: str) -> str:
     found = record["error"] or f"{record['verdict']}: {record['findings'][:4]}"
     if record["verdict"] == "inconclusive":
         found += f" {record['notes']}"
-    return f"{problem}: {record['name']}: {where}{wanted}; got {found}"
+    return f"{problem}: {record['name']}: {where}, arrays {record.get('arrays', 'shown')}{wanted}; got {found}"
 
 
 def print_tables(records: Sequence[Record], most: int) -> None:
@@ -133,13 +150,11 @@ def print_tables(records: Sequence[Record], most: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=150)
+    console = Console(width=200)
     for line in misses(records, most):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
-    tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
     console.print(told_of_remedies(records), markup=False, highlight=False)
-    for title, columns, rows in tables:
+    for title, columns, rows in plant_tables(records):
         if rows:
             table = Table(title=title)
             for column in columns:
@@ -149,8 +164,8 @@ def print_tables(records: Sequence[Record], most: int) -> None:
             console.print(table)
 
 
-def write_results(records: Sequence[Record], path: Path, begin: str = BEGIN, end: str = END) -> None:
-    """Replace the tables of the faults in RESULTS.md, between two marks."""
+def write_results(records: Sequence[Record], path: Path, begin: str, end: str) -> None:
+    """Replace the tables of mistakes in RESULTS.md, between two marks."""
     replace_part(path, begin, end, markdown(records))
 
 
@@ -173,9 +188,9 @@ def markdown(records: Sequence[Record]) -> str:
         f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"
     ]
     parts += [told] if (told := told_of_remedies(records)) else []
-    tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
-    tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
-    parts += [f"### {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in tables if rows]
+    parts += [
+        f"### {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in plant_tables(records) if rows
+    ]
     return "\n".join(parts)
 
 

@@ -33,6 +33,9 @@ CLOSE = 1.5
 """Explanations whose errors differ by less than this factor are as good as each other; the first is taken."""
 
 
+Fit = tuple[tuple[Variant, ...], Comparison]
+
+
 @dataclass(frozen=True)
 class FileLayer:
     """A layer of the file, by name."""
@@ -53,6 +56,9 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
         return _scaled(suspect, suspect.alone, before)
     if before.where.startswith(ALONE):
         return Diagnosis((_replaced_in_places(suspect, before),), before, before, 0)
+    alone = _configured_alone(suspect, before)
+    if alone is not None:
+        return alone
     suspect = with_arrays_read_out(suspect)
     readings = explain_arrays(suspect)
     causes = merge_readings(readings)
@@ -101,6 +107,18 @@ def _without_training(suspect: Suspect, before: Comparison) -> Diagnosis:
     return replace(found, causes=(cause, *found.causes), before=before)
 
 
+def _configured_alone(suspect: Suspect, before: Comparison) -> Diagnosis | None:
+    """A step that hides its arrays, explained by how it is configured: that needs no digit of them."""
+    if suspect.found or all(slot.array is None for slot in suspect.slots):
+        return None
+    tried, fits = _fitting(suspect, ((one,) for one in singles(suspect, suspect.step)), before)
+    if not fits or not _best(fits)[1].is_parity:
+        return None
+    found = _told(suspect, fits, tried)
+    assert found.after is not None
+    return Diagnosis(found.causes, before, found.after, tried, found.twins)
+
+
 @dataclass(frozen=True)
 class _Configured:
     """What is wrong with how a step is configured."""
@@ -118,15 +136,15 @@ def _configured(suspect: Suspect, step: Any, before: Comparison) -> _Configured:
     if not fits and size <= LARGEST:
         more, fits = _fitting(suspect, pairs(suspect, step), before, most=MOST_PAIRS)
         tried += more
-    if not fits:
-        return _Configured(tried=tried)
+    return _told(suspect, fits, tried) if fits else _Configured(tried=tried)
+
+
+def _told(suspect: Suspect, fits: Sequence[Fit], tried: int) -> _Configured:
+    """The best explanation, and the others that are as good."""
     best, after = _best(fits)
     twins = tuple(_said(other) for other, _ in fits if _is_other(best, other))
     causes = tuple(Cause(one.code, suspect.name, one.message, one.remedy) for one in best)
     return _Configured(causes, after, tried, tuple(dict.fromkeys(twins)))
-
-
-Fit = tuple[tuple[Variant, ...], Comparison]
 
 
 def _fitting(

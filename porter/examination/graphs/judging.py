@@ -93,7 +93,9 @@ def judge_by_name(
     few = any(len(each) < LEAST_ROWS for each in feeds.values())
     single = {} if few else _trace_port(model, program, tensors, row)
     inputs = {each.name: tensor for each, tensor in zip(network.inputs, model.inputs, strict=True)}
-    port = Port(model, program, {**inputs, **tensors}, values, reference, single)
+    # A program that has layers multiplied into others is without those that the port may bear the names of.
+    known = {name: tensor for name, tensor in {**inputs, **tensors}.items() if name in values}
+    port = Port(model, program, known, values, reference, single)
     judged = [_judge_named(step, port, network, rng, telling) for step in program.steps]
 
     def rejudge(one: Judged, suspect: Suspect) -> Judged:
