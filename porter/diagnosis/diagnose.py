@@ -208,13 +208,13 @@ def _absent_scaling(case: Case, one: Judged) -> Sequence[Cause]:
 def _extra_blocks(case: Case) -> list[Named]:
     named = []
     for block in case.pairing.extra:
-        source = _source_of(block, case.layers) or _computed_by(block, case)
+        shown = _source_of(block, case.layers)
+        source = shown or _computed_by(block, case)
         one = case[source.name if source is not None else _in_front(case, block)]
         names = ", ".join(block.names)
         if source is not None:
-            cause = Cause(
-                "layers.repeated", source.name, f"{names} has its arrays a second time", taken_out(block.names)
-            )
+            does = "computes what it does" if shown is None else "has its arrays"
+            cause = Cause("layers.repeated", source.name, f"{names} {does} a second time", taken_out(block.names))
         else:
             cause = Cause(
                 "unexplained", one.name, f"{names}, behind it, has no counterpart in the file", taken_out(block.names)
