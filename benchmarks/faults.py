@@ -180,8 +180,9 @@ class Bench:
 
 
 CAMPAIGN = Campaign(
-    run_plants, run_faithful, PLANTS, ("faults", "networks", "plants", "pairs", "ports", "equivalents", "oracle"),
-    200, 400, ("<!-- faults: begin -->", "<!-- faults: end -->"), "porter-faults",
+    run_plants, run_faithful, tuple(PLANTS),
+    ("faults", "networks", "plants", "pairs", "ports", "equivalents", "oracle"), 200, 400,
+    ("<!-- faults: begin -->", "<!-- faults: end -->"), "porter-faults",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def _with_constants(layer: Any) -> Callable[[Any], Any]:
     import keras
 
     trained, others = (
-        [keras.ops.convert_to_tensor(np.array(one), one.dtype) for one in part]
+        [keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(one).copy(), one.dtype) for one in part]
         for part in (layer.trainable_variables, layer.non_trainable_variables)
     )
     return lambda x: layer.stateless_call(trained, others, x)[0]

@@ -295,7 +295,7 @@ def forms(bench: KerasBench) -> Iterator[tuple[str, Any]]:
 
 
 CAMPAIGN = Campaign(
-    run_plants, run_faithful, PLANTS, ("keras_faults", "keras_networks", "keras_plants"), 144, 144,
+    run_plants, run_faithful, tuple(PLANTS), ("keras_faults", "keras_networks", "keras_plants"), 144, 144,
     ("<!-- keras faults: begin -->", "<!-- keras faults: end -->"), "porter-keras-faults",
 )  # fmt: skip
 
