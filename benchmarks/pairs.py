@@ -72,6 +72,8 @@ def _are_apart(right: PortSpec, names: Sequence[str], made: Sequence[Planted]) -
     if any(len(port.layers) != len(right.layers) for port in ports[:-1]):
         return False  # rows of those behind would be counted otherwise
     if len(ports[-1].layers) != len(right.layers):
+        if any(one.rows & made[-1].rows for one in made[:-1]):
+            return False  # gone, or there twice, with the layer
         # With the numbers of a layer gone, no one can tell which of its neighbours is missing.
         return not set(names) & (ORDERS | {"kernel_unset", "kernel_constant"})
     parts = [touched(before, after) for before, after in itertools.pairwise(ports)]

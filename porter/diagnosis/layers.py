@@ -127,7 +127,9 @@ def _explain_arrays(suspect: Suspect, kernel: Array, bias: Array | None, before:
     if isinstance(suspect, Recovered) and not activation.comparison.is_parity:
         bias_reading, activation = _as_read_out(suspect, bias_reading, activation)
     causes = _merged(suspect, reading, bias_reading, activation)
-    if not causes or (not activation.comparison.is_parity and not activation.causes):
+    # Arrays that are the file's to three digits do not say that nothing finer is wrong with them.
+    is_open = isinstance(suspect, Recovered) and reading.exact is not None and bias_reading.exact is not None
+    if not causes or (not activation.comparison.is_parity and (is_open or not activation.causes)):
         causes = (*causes, _unexplained_cause(suspect, before))
     return Diagnosis(
         causes,
@@ -324,7 +326,8 @@ def _unexplained_cause(suspect: Suspect, before: Comparison) -> Cause:
         return _replaced_in_places(suspect, alone)
     names = ", ".join(suspect.block.names)
     detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}"
-    is_merged = any(len(atom.names) > 1 for atom in suspect.block.atoms)
+    # Of pieces that hide their arrays nobody knows whether these are right.
+    is_merged = any(len(atom.names) > 1 and atom.weights is not None for atom in suspect.block.atoms)
     if is_merged and not parts_that_differ(suspect.step, suspect.block):
         message = f"{names} stand where one dense layer should: a connection past the layer, or one more input"
         return Cause(

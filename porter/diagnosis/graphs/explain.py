@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
@@ -27,6 +28,8 @@ Array = NDArray[Any]
 
 MOST_PAIRS = 3000
 """Pairs of hypotheses that are tried."""
+WINDOWS = ("padding", "strides")
+"""Mistakes by which a layer's windows stand elsewhere."""
 LARGEST = 2**17
 """Numbers that a step may give for pairs to be tried at all."""
 CLOSE = 1.5
@@ -59,9 +62,9 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
     alone = _configured_alone(suspect, before)
     if alone is not None:
         return alone
-    suspect = with_arrays_read_out(suspect)
+    suspect, moved = _read_out(suspect)
     readings = explain_arrays(suspect)
-    causes = merge_readings(readings)
+    causes = (*moved, *merge_readings(readings))
     step = effective(suspect, readings)
     after, tried = suspect.judge(step), sum(reading.tried for reading in readings)
     twins = tuple(twin for reading in readings for twin in reading.twins)
@@ -117,6 +120,29 @@ def _configured_alone(suspect: Suspect, before: Comparison) -> Diagnosis | None:
     found = _told(suspect, fits, tried)
     assert found.after is not None
     return Diagnosis(found.causes, before, found.after, tried, found.twins)
+
+
+def _is_shaped(suspect: Suspect, step: Any) -> bool:
+    """Whether a step gives arrays of the shape that the port's layer gives."""
+    part = suspect.seen[0]
+    try:
+        given = step(*(part.fed[name][:1] for name in step.inputs)).outputs
+    except (KeyError, ValueError, IndexError, TypeError):  # it does not take what the layer takes
+        return False
+    return bool(np.shape(given)[1:] == part.actual.shape[1:])
+
+
+def _read_out(suspect: Suspect) -> tuple[Suspect, tuple[Cause, ...]]:
+    """The suspect with arrays that it hides, and what is wrong with its windows where they are read out of others."""
+    read = with_arrays_read_out(suspect)
+    if read.found or all(slot.array is None for slot in suspect.slots):
+        return read, ()
+    for one in singles(suspect, suspect.step):
+        if one.code in WINDOWS and one.prepare is None and one.undo is None and _is_shaped(suspect, one.step):
+            read = with_arrays_read_out(replace(suspect, step=one.step))
+            if read.found:
+                return read, (Cause(one.code, suspect.name, one.message, one.remedy),)
+    return suspect, ()
 
 
 @dataclass(frozen=True)
