@@ -434,7 +434,7 @@ def biases_swapped(port: KerasPort, rng: np.random.Generator) -> Planted | None:
     one, two = pair
     swapped = port.set(one, bias=port.weights[two]["bias"]).set(two, bias=port.weights[one]["bias"])
     code = frozenset({"biases.swapped"})
-    return Planted(swapped, ((code, one), (code, two)), layer=one)
+    return Planted(swapped, ((code, row_of(one)), (code, row_of(two))), layer=one)
 
 
 @plant
@@ -445,7 +445,7 @@ def layers_swapped(port: KerasPort, rng: np.random.Generator) -> Planted | None:
     one, two = pair
     swapped = port.set(one, **port.weights[two]).set(two, **port.weights[one])
     code = frozenset({"layers.swapped"})
-    return Planted(swapped, ((code, one), (code, two)), layer=one)
+    return Planted(swapped, ((code, row_of(one)), (code, row_of(two))), layer=one)
 
 
 @plant

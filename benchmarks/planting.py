@@ -164,9 +164,9 @@ def draw_hidden(
         row_of: the row of a layer.
     """
     everywhere, drawn = rng.random() < 0.5, rng.random(len(layers)) < 0.3
-    return frozenset(
-        name for name, other in zip(layers, drawn, strict=True) if everywhere or other or row_of(name) in rows
-    )
+    pairs = zip(layers, drawn, strict=True)
+    some = frozenset(name for name, other in pairs if other or row_of(name) in rows)
+    return some if some and not everywhere else frozenset(layers)
 
 
 def where_hidden(
