@@ -34,23 +34,15 @@ def rate(count: int, total: int) -> str:
     return "100 %" if count == total else f"{min(share, 99.99):.2f} %"
 
 
-def plant_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
-    """One row a kind of mistakes, and one for all of them, with the port's arrays shown, then hidden."""
-    groups: dict[str, list[Record]] = {f"{KINDS[kind]}, arrays {arrays}": [] for arrays in ARRAYS for kind in KINDS}
-    groups |= {f"all together, arrays {arrays}": [] for arrays in ARRAYS}
-    for record in records:
-        if record["kind"] in KINDS:
-            for kind in (KINDS[record["kind"]], "all together"):
-                groups[f"{kind}, arrays {record['arrays']}"].append(record)
-    return _shares(groups)
-
-
-def single_rows(records: Iterable[Record], arrays: str) -> list[tuple[str, ...]]:
-    """One row a mistake that was planted alone."""
+def plant_rows(records: Iterable[Record], kind: str, arrays: str) -> list[tuple[str, ...]]:
+    """One row a mistake that was planted alone, and one for all of them; one row for mistakes planted together."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if record["kind"] == "single" and record["arrays"] == arrays:
-            groups[record["name"]].append(record)
+        if (record["kind"], record.get("arrays")) == (kind, arrays):
+            groups["all together"].append(record)
+            if kind == "single":
+                groups[record["name"]].append(record)
+    groups["all together"] = groups.pop("all together", [])
     return _shares(groups)
 
 
@@ -65,13 +57,15 @@ def _shares(groups: Mapping[str, Sequence[Record]]) -> list[tuple[str, ...]]:
     return rows
 
 
-def plant_tables(records: Sequence[Record]) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
-    """(title, columns, rows) of every table."""
-    return [
-        ("Mistakes, singly and together", COLUMNS, plant_rows(records)),
-        *((f"One mistake, arrays {arrays}", COLUMNS, single_rows(records, arrays)) for arrays in ARRAYS),
-        ("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)),
+def tables(records: Sequence[Record]) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
+    """(title, columns, rows) of every table that there is something for."""
+    made = [
+        (f"{title}, arrays {arrays}", COLUMNS, plant_rows(records, kind, arrays))
+        for arrays in ARRAYS
+        for kind, title in KINDS.items()
     ]
+    made.append((RIGHT, FAITHFUL_COLUMNS, faithful_rows(records)))
+    return [table for table in made if table[-1]]
 
 
 def told_of_remedies(records: Iterable[Record]) -> str:
@@ -104,6 +98,7 @@ def faithful_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
     ]
 
 
+RIGHT = "Ports that are right"
 FAITHFUL_COLUMNS = ("port", "verified", "parity", "false alarms", "inconclusive", "broke down")
 
 
@@ -154,19 +149,22 @@ def print_tables(records: Sequence[Record], most: int) -> None:
     for line in misses(records, most):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(told_of_remedies(records), markup=False, highlight=False)
-    for title, columns, rows in plant_tables(records):
-        if rows:
-            table = Table(title=title)
-            for column in columns:
-                table.add_column(column, justify="left" if column == columns[0] else "right")
-            for row in rows:
-                table.add_row(*row)
-            console.print(table)
+    for title, columns, rows in tables(records):
+        table = Table(title=title)
+        for column in columns:
+            table.add_column(column, justify="left" if column == columns[0] else "right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
 
 
 def write_results(records: Sequence[Record], path: Path, begin: str, end: str) -> None:
-    """Replace the tables of mistakes in RESULTS.md, between two marks."""
-    replace_part(path, begin, end, markdown(records))
+    """Replace in RESULTS.md, between two marks, the tables that a run has something for; others stay as they are."""
+    _, _, rest = path.read_text().partition(begin)
+    parts = {part.partition("\n")[0]: part for part in rest.partition(end)[0].strip().split("### ") if part.strip()}
+    parts |= {title: f"{title}\n\n{text}" for title, text in markdown(records).items()}
+    order = [f"{title}, arrays {arrays}" for arrays in ARRAYS for title in KINDS.values()] + [RIGHT]
+    replace_part(path, begin, end, "\n\n".join(f"### {parts[title].strip()}" for title in order if title in parts))
 
 
 def replace_part(path: Path, begin: str, end: str, text: str) -> None:
@@ -178,20 +176,23 @@ def replace_part(path: Path, begin: str, end: str, text: str) -> None:
     path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
 
 
-def markdown(records: Sequence[Record]) -> str:
-    """The summary that is committed."""
+def markdown(records: Sequence[Record]) -> dict[str, str]:
+    """What is committed of each table, by its title."""
     names = ("tensorflow", "keras", "numpy", "h5py", "hypothesis")
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)])
-    networks = {(record["number"]) for record in records if record["kind"] != "faithful"}
-    right = {(record["number"]) for record in records if record["kind"] == "faithful"}
-    parts = [
-        f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"
-    ]
-    parts += [told] if (told := told_of_remedies(records)) else []
-    parts += [
-        f"### {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in plant_tables(records) if rows
-    ]
-    return "\n".join(parts)
+    texts = {}
+    for title, columns, rows in tables(records):
+        own = [record for record in records if _title(record) == title]
+        networks = {(record["seed"], record["number"]) for record in own}
+        seeds = ", ".join(str(seed) for seed in sorted({record["seed"] for record in own}))
+        told = told_of_remedies(own)
+        texts[title] = f"{len(networks)} networks, seed {seeds}. {versions}.\n\n{told}{chr(10) if told else ''}"
+        texts[title] += markdown_table(columns, rows)
+    return texts
+
+
+def _title(record: Record) -> str:
+    return RIGHT if record["kind"] == "faithful" else f"{KINDS[record['kind']]}, arrays {record['arrays']}"
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
