@@ -15,6 +15,7 @@ import itertools
 import tempfile
 import time
 import traceback
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,7 @@ from benchmarks.networks import draw_legacy, fits, trained
 from benchmarks.oracle import differs
 from benchmarks.pairs import draw_together, may_be_read
 from benchmarks.pasted import paste
-from benchmarks.planting import Record, Trial, Wanted, draw_hidden, judged, together, where_hidden
+from benchmarks.planting import KINDS, Record, Trial, Wanted, draw_hidden, judged, together, where_hidden
 from benchmarks.plants import PLANTS, REPEATS, Planted
 from benchmarks.ports import Builder, Legacy, PortSpec, faithful
 
@@ -61,12 +62,12 @@ def draw_port(rng: np.random.Generator, number: int) -> tuple[Legacy, PortSpec]:
 
 def trials(legacy: Legacy, spec: PortSpec, seed: Sequence[int], wanted: Wanted) -> Iterator[Trial[PortSpec]]:
     """The ports with mistakes, each from a seed of its own, first with its arrays shown, then with some hidden."""
-    for number, (kind, name, made) in enumerate(mistakes(legacy, spec, seed, wanted)):
+    for kind, name, made in mistakes(legacy, spec, seed, wanted):
         shown = together(made)
         if "shown" in wanted.arrays:
             yield Trial(kind, name, shown, are_true(spec, made))
         if "hidden" in wanted.arrays:
-            rng = np.random.default_rng([*seed, 2000, number])
+            rng = np.random.default_rng([*seed, 2000, zlib.crc32(name.encode())])
             layers = [f"Layer{i + 1}" for i in range(len(shown.port.layers))]
             hidden = draw_hidden(rng, layers, shown.rows)
             planted = where_hidden(spec, made, hidden, partial(may_be_read, shown.port))
@@ -83,8 +84,8 @@ def mistakes(
             planted = plant(legacy, spec, np.random.default_rng([*seed, index, repeat]))
             if planted is not None:
                 yield "single", name, [planted]
-    for number, (kind, repeat) in enumerate(wanted.kinds):
-        drawn = draw_together(legacy, spec, np.random.default_rng([*seed, 1000, number, repeat]), kind)
+    for kind, repeat in wanted.kinds:
+        drawn = draw_together(legacy, spec, np.random.default_rng([*seed, 1000, list(KINDS).index(kind), repeat]), kind)
         if drawn is not None:
             yield kind, *drawn
 

@@ -25,10 +25,11 @@ import numpy as np
 
 from benchmarks.campaign import Campaign, command
 from benchmarks.hiding import can_be_read, differ_visibly, hide
-from benchmarks.keras_networks import KINDS, LegacyKeras, draw_keras
+from benchmarks.keras_networks import KINDS as NETWORKS
+from benchmarks.keras_networks import LegacyKeras, draw_keras
 from benchmarks.keras_plants import PLANTS, KerasPort, Planted, can_be_built, of_kind, row_of, with_dropout
 from benchmarks.pasted import paste
-from benchmarks.planting import Record, Trial, Wanted, draw_hidden, draw_several, judged, together, where_hidden
+from benchmarks.planting import KINDS, Record, Trial, Wanted, draw_hidden, draw_several, judged, together, where_hidden
 
 DTYPES = ("float32", "float32", "float64", "float32", "mixed_float16", "mixed_bfloat16")
 """Policies of the ports with mistakes, in turn."""
@@ -140,7 +141,7 @@ def _apart(one: np.ndarray, two: np.ndarray, threshold: float) -> bool:
 
 def bench_of(seed: int, number: int, dtype: str | None = None) -> KerasBench:
     """The network of a number, and a port of it that is right."""
-    rounds = number // len(KINDS)
+    rounds = number // len(NETWORKS)
     legacy = draw_keras(number, np.random.default_rng([seed, 1, number]))
     return KerasBench(legacy, dtype or DTYPES[(number + rounds) % len(DTYPES)])
 
@@ -153,12 +154,12 @@ def run_plants(seed: int, number: int, wanted: Wanted) -> list[Record]:
 
 def trials(bench: KerasBench, seed: Sequence[int], wanted: Wanted) -> Iterator[Trial[KerasPort]]:
     """The ports with mistakes, each from a seed of its own, first with its arrays shown, then with some hidden."""
-    for number, (kind, name, made) in enumerate(mistakes(bench.right, seed, wanted)):
+    for kind, name, made in mistakes(bench.right, seed, wanted):
         shown = together(made)
         if "shown" in wanted.arrays:
             yield Trial(kind, name, shown, are_true(bench, made))
         if "hidden" in wanted.arrays and not shown.random:
-            rng = np.random.default_rng([*seed, 2000, number])
+            rng = np.random.default_rng([*seed, 2000, zlib.crc32(name.encode())])
             layers = [layer for layer, own in shown.port.weights.items() if own]
             hidden = draw_hidden(rng, layers, shown.rows, row_of)
             rows = {row_of(layer) for layer in hidden}
@@ -173,8 +174,8 @@ def mistakes(right: KerasPort, seed: Sequence[int], wanted: Wanted) -> Iterator[
         planted = PLANTS[name](right, np.random.default_rng([*seed, zlib.crc32(name.encode())]))
         if planted is not None and (planted.port.config is right.config or can_be_built(planted.port)):
             yield "single", name, [planted]
-    for number, (kind, repeat) in enumerate(wanted.kinds):
-        drawn = draw_together(right, np.random.default_rng([*seed, 1000, number, repeat]), kind)
+    for kind, repeat in wanted.kinds:
+        drawn = draw_together(right, np.random.default_rng([*seed, 1000, list(KINDS).index(kind), repeat]), kind)
         if drawn is not None:
             yield kind, *drawn
 

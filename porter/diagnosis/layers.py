@@ -20,7 +20,7 @@ from porter.diagnosis.activations import (
 )
 from porter.diagnosis.biases import BiasReading, explain_bias
 from porter.diagnosis.kernels import KernelReading, explain_kernel
-from porter.diagnosis.readout import DIGITS
+from porter.diagnosis.readout import digits
 from porter.diagnosis.recovery import Recovered, assemble, holding, recover_affine
 from porter.examination.compare import Comparison
 from porter.examination.functions import ALONE, compare_function
@@ -153,8 +153,9 @@ def _as_read_out(
     held = np.zeros(suspect.own.kernel.shape[1]) if suspect.own.bias is None else suspect.own.bias
     assert suspect.bias is not None
     apart = np.max(np.abs(suspect.bias - held), initial=0.0)
-    size = np.max(np.abs([suspect.bias, held]), initial=0.0) + DIGITS * np.max(np.abs(suspect.own.kernel), initial=0.0)
-    told = bias.causes if apart > WELL_APART * DIGITS * size else ()
+    share = digits(suspect.block.precision.format.unit)
+    size = np.max(np.abs([suspect.bias, held]), initial=0.0) + share * np.max(np.abs(suspect.own.kernel), initial=0.0)
+    told = bias.causes if apart > WELL_APART * share * size else ()
     other = () if is_same(suspect.activation, suspect.own.activation) else (
         replaced(suspect, suspect.own.activation, suspect.activation),
     )  # fmt: skip

@@ -43,6 +43,8 @@ STRAIGHT = 1e-4
 """How far, beside the largest preactivation, three points of a straight line may lie off it."""
 DIGITS = 1e-3
 """To what share of the largest weight probes in float32 read a weight out."""
+ROUNDED = 4.0
+"""Roundings of a number that is read out: of the weight, of two products, and of their difference."""
 ALIKE, ROWS = 1e-2, 64
 """To what share of a unit's range arrays that were read out have to give what the layer gives, on how many rows."""
 AS_GOOD = 4.0
@@ -91,11 +93,22 @@ def read_out(ask: Ask, own: Stored) -> ReadOut | None:
     return ReadOut(*_as_written(own, *found), activation)
 
 
-def alike(found: Array, wanted: Array) -> Array:
-    """Elementwise: are numbers that were read out these, to the few digits that they are good to?"""
+def digits(unit: float) -> float:
+    """To what share of the largest weight numbers are read out of a layer that computes with a unit of roundoff."""
+    return DIGITS + ROUNDED * unit
+
+
+def alike(found: Array, wanted: Array, unit: float = 0.0) -> Array:
+    """Elementwise: are numbers that were read out these, to the few digits that they are good to?
+
+    Args:
+        found: as read out.
+        wanted: of the file.
+        unit: of roundoff in which the layer computes.
+    """
     size = np.max(np.abs(found), initial=0.0)
     with np.errstate(invalid="ignore"):
-        return np.abs(found - wanted) <= DIGITS * (np.abs(wanted) + size)
+        return np.abs(found - wanted) <= digits(unit) * (np.abs(wanted) + size)
 
 
 def _options(ask: Ask, own: Stored) -> Iterator[tuple[Activation, Affine]]:

@@ -51,7 +51,7 @@ class Recovered(_Found):
 
     def equal(self, found: Array, wanted: Array) -> Array:
         """Elementwise: are numbers that were read out these?"""
-        return alike(found, wanted)
+        return alike(found, wanted, self.block.precision.format.unit)
 
 
 @dataclass(frozen=True)

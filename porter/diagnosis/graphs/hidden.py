@@ -28,7 +28,7 @@ class _ReadOut(Suspect):
     is_shown = False
 
     def equal(self, found: Array, wanted: Array) -> Array:
-        return alike(found, wanted)
+        return alike(found, wanted, self.precision.format.unit)
 
 
 def with_arrays_read_out(suspect: Suspect) -> Suspect:
