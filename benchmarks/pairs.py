@@ -71,11 +71,14 @@ def _are_apart(right: PortSpec, names: Sequence[str], made: Sequence[Planted]) -
     ports = [right, *(one.port for one in made)]
     if any(len(port.layers) != len(right.layers) for port in ports[:-1]):
         return False  # rows of those behind would be counted otherwise
-    if len(ports[-1].layers) != len(right.layers):
+    is_structure = len(ports[-1].layers) != len(right.layers)
+    if is_structure:
         if any(one.rows & made[-1].rows for one in made[:-1]):
             return False  # gone, or there twice, with the layer
         # With the numbers of a layer gone, no one can tell which of its neighbours is missing.
-        return not set(names) & (ORDERS | {"kernel_unset", "kernel_constant"})
+        if set(names) & (ORDERS | {"kernel_unset", "kernel_constant"}):
+            return False
+        ports, made = ports[:-1], made[:-1]
     parts = [touched(before, after) for before, after in itertools.pairwise(ports)]
     return all(
         _are_two((names[i], names[j]), parts[i] & parts[j], bool(made[i].rows & made[j].rows))
