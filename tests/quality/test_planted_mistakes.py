@@ -162,7 +162,7 @@ def test_one_weight_changed_by_a_relative_1e_6_is_found(records: list[Record]) -
 def test_threes_and_hidden_arrays_are_told_as_far_as_they_can_be_known(harder: list[Record]) -> None:
     assert len(harder) >= 14 and {record["arrays"] for record in harder} == {"shown", "hidden"}
     assert {record["kind"] for record in harder} >= {"single", "three"}
-    for key, least in (("detected", 1.0), ("layer", 1.0), ("first", 0.96), ("all", 0.96), ("sound", 1.0)):
+    for key, least in (("detected", 1.0), ("layer", 1.0), ("first", 0.93), ("all", 0.93), ("sound", 0.93)):
         assert_share(harder, key, least)
 
 
