@@ -1,32 +1,35 @@
 """How much porter.verify finds in ports of legacy Keras networks: mistakes planted, and ports that are right.
 
-    python -m benchmarks.keras_faults                     # everything, about an hour of one core
-    python -m benchmarks.keras_faults --networks 12 --only gates_permuted,pairs --no-write
+    python -m benchmarks.keras_faults                     # everything, hours of one core
+    python -m benchmarks.keras_faults --networks 12 --only gates_permuted,pairs,threes --arrays hidden --no-write
 
 Each network is a legacy .h5 file that the benchmark draws and writes; its port is what porter.build makes, changed and
-built again by Keras. Whether a mistake differs at all is decided by Keras itself in float64, not by porter. Results are
-kept in the cache as they come, as those of ``benchmarks.faults``.
+built again by Keras. Whether a mistake differs at all is decided by Keras itself in float64, not by porter. Mistakes
+are planted and results kept as those of ``benchmarks.faults``.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
+import itertools
 import tempfile
 import time
 import traceback
 import zlib
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.faults import ROOT, Record, collect, fingerprint, matches
-from benchmarks.keras_networks import KINDS, LegacyKeras, draw_keras
-from benchmarks.keras_plants import ANY, PLANTS, KerasPort, Planted, can_be_built, of_kind, with_dropout
+from benchmarks.campaign import Campaign, command
+from benchmarks.hiding import can_be_read, differ_visibly, hide
+from benchmarks.keras_networks import KINDS as NETWORKS
+from benchmarks.keras_networks import LegacyKeras, draw_keras
+from benchmarks.keras_plants import PLANTS, KerasPort, Planted, can_be_built, of_kind, row_of, with_dropout
 from benchmarks.pasted import paste
+from benchmarks.planting import KINDS, Record, Trial, Wanted, draw_hidden, draw_several, judged, together, where_hidden
 
 DTYPES = ("float32", "float32", "float64", "float32", "mixed_float16", "mixed_bfloat16")
 """Policies of the ports with mistakes, in turn."""
@@ -34,12 +37,10 @@ EVERY_DTYPE = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "mixed_float16": 2.0**-11, "mixed_bfloat16": 2.0**-8}
 BEYOND = 64
 """Units of roundoff of the largest output from which on a difference is no longer rounding."""
-PAIRS = 4
-"""Of two mistakes in different layers, for each network; and as many in the same layer."""
-TRIES = 30
 UNPAIRED = {"port_rounded", "one_weight_6", "training_mode"}
-OWN = ("keras_faults", "pasted", "keras_networks", "keras_plants")
-BEGIN, END = "<!-- keras faults: begin -->", "<!-- keras faults: end -->"
+"""Mistakes that are planted alone."""
+READ = {"Dense", "Conv1D", "Conv2D", "Conv3D"}
+"""Layers whose arrays are read out where they are hidden."""
 
 
 class KerasBench:
@@ -58,7 +59,12 @@ class KerasBench:
         """The model of a port; one model serves all that differ in their arrays alone."""
         return port.fill(self.shared) if port.config is self.right.config else port.build()
 
-    def verify(self, model: Any) -> tuple[Any, Record]:
+    def model(self, planted: Planted) -> Any:
+        """The model of a planted port, with arrays hidden where they should be."""
+        model = self.build(planted.port)
+        return hide(model, planted.hidden, planted.as_lambda) if planted.hidden else model
+
+    def verify(self, model: Any, pasting: bool = True) -> tuple[Any, Record]:
         """The report, or None where porter broke down, and what is kept of it."""
         import porter
 
@@ -70,18 +76,18 @@ class KerasBench:
             report = porter.verify(self.network, model)
         except Exception:
             error = traceback.format_exc(limit=-3).strip()
-            return None, {**record, "verdict": "error", "remedy": False, "pasted": False, "error": error}
+            return None, {**record, "verdict": "error", "remedy": False, "error": error}
         record["findings"] = [(f.code, f.layer, f.message[:160]) for f in report.findings[:6]]
         record["notes"] = [] if report.verdict == "parity" else list(report.notes[:3])
         seconds = round(time.process_time() - start, 3)
         return report, {
-            **record, **paste(report, self.network, model), "verdict": report.verdict,
+            **record, **(paste(report, self.network, model) if pasting else {}), "verdict": report.verdict,
             "remedy": report.after_remedy == "parity", "seconds": seconds,
         }  # fmt: skip
 
-    def differs(self, before: KerasPort, planted: Planted) -> bool:
-        """Whether a mistake can be told from rounding: by its arrays, or by what Keras computes in float64."""
-        if planted.random or _arrays_differ(before, planted.port):
+    def differs(self, before: KerasPort, planted: Planted, hidden: Collection[str] = ()) -> bool:
+        """Whether a mistake can be told from rounding: by arrays that are shown, or by outputs in float64."""
+        if planted.random or _arrays_differ(before, planted.port, hidden):
             return True
         threshold = BEYOND * UNITS[self.dtype]
         wide = self.wide if before is self.right else before.build("float64")
@@ -93,9 +99,9 @@ class KerasBench:
         return self.right.build("float64")
 
 
-def _arrays_differ(before: KerasPort, after: KerasPort) -> bool:
+def _arrays_differ(before: KerasPort, after: KerasPort, hidden: Collection[str]) -> bool:
     """Some array by more than a unit in the last place of its dtype."""
-    for name, own in after.weights.items():
+    for name, own in ((name, own) for name, own in after.weights.items() if name not in hidden):
         for key, array in own.items():
             other = before.weights[name].get(key)
             if other is not None and other.shape == array.shape:
@@ -135,47 +141,96 @@ def _apart(one: np.ndarray, two: np.ndarray, threshold: float) -> bool:
 
 def bench_of(seed: int, number: int, dtype: str | None = None) -> KerasBench:
     """The network of a number, and a port of it that is right."""
-    rounds = number // len(KINDS)
+    rounds = number // len(NETWORKS)
     legacy = draw_keras(number, np.random.default_rng([seed, 1, number]))
     return KerasBench(legacy, dtype or DTYPES[(number + rounds) % len(DTYPES)])
 
 
-def run_plants(seed: int, number: int, only: Sequence[str]) -> list[Record]:
-    """Every mistake that applies to one network, singly and in pairs."""
+def run_plants(seed: int, number: int, wanted: Wanted) -> list[Record]:
+    """Mistakes planted into one network: each that applies, and several at once."""
     bench = bench_of(seed, number)
-    return [judge_plant(bench, *planted) for planted in plants(bench, [seed, number], only)]
+    return [judge_plant(bench, trial, wanted.pasting) for trial in trials(bench, [seed, number], wanted)]
 
 
-def plants(bench: KerasBench, seed: Sequence[int], only: Sequence[str]) -> Iterator[tuple[str, str, Planted, bool]]:
-    """(kind, name, port, whether every mistake in it differs beyond rounding), each from a seed of its own."""
-    for name in PLANTS if not only else [name for name in PLANTS if name in only]:
-        planted = PLANTS[name](bench.right, np.random.default_rng([*seed, zlib.crc32(name.encode())]))
-        if planted is not None and (planted.port.config is bench.right.config or can_be_built(planted.port)):
-            yield "single", name, planted, bench.differs(bench.right, planted)
-    for same in (False, True) if not only or "pairs" in only else ():
-        for repeat in range(PAIRS):
-            drawn = draw_pair(bench.right, np.random.default_rng([*seed, 1000, int(same), repeat]), same)
-            if drawn is not None:
-                name, first, second = drawn
-                true = bench.differs(bench.right, first) and bench.differs(first.port, second)
-                both = Planted(second.port, (*first.expected, *second.expected), second.layer)
-                yield "same layer" if same else "different layers", name, both, true
+def trials(bench: KerasBench, seed: Sequence[int], wanted: Wanted) -> Iterator[Trial[KerasPort]]:
+    """The ports with mistakes, each from a seed of its own, first with its arrays shown, then with some hidden."""
+    for kind, name, made in mistakes(bench.right, seed, wanted):
+        shown = together(made)
+        if "shown" in wanted.arrays:
+            yield Trial(kind, name, shown, are_true(bench, made))
+        if "hidden" in wanted.arrays and not shown.random:
+            rng = np.random.default_rng([*seed, 2000, zlib.crc32(name.encode())])
+            layers = [layer for layer, own in shown.port.weights.items() if own]
+            hidden = draw_hidden(rng, layers, shown.rows, row_of)
+            rows = {row_of(layer) for layer in hidden}
+            planted = where_hidden(bench.right, made, rows, partial(may_be_read, shown.port))
+            planted = replace(planted, hidden=hidden, as_lambda=bool(rng.random() < 0.3))
+            yield Trial(kind, name, planted, are_true(bench, made, hidden))
 
 
-def draw_pair(port: KerasPort, rng: np.random.Generator, same: bool) -> tuple[str, Planted, Planted] | None:
-    """Two mistakes, neither of which covers the other; None where thirty tries find none."""
-    names = [name for name in PLANTS if name not in UNPAIRED]
-    for _ in range(TRIES):
-        pair = rng.choice(names, 2, replace=False).tolist()
-        first = PLANTS[pair[0]](port, rng)
-        second = None if first is None else PLANTS[pair[1]](first.port, rng)
-        if first is None or second is None or not can_be_built(second.port):
-            continue
-        rows = [{row for _, row in planted.expected} for planted in (first, second)]
-        overlaps = touched(port, first.port) & touched(first.port, second.port)
-        if bool(rows[0] & rows[1]) == same and not overlaps and not _covers(pair):
-            return " + ".join(pair), first, second
-    return None
+def mistakes(right: KerasPort, seed: Sequence[int], wanted: Wanted) -> Iterator[tuple[str, str, list[Planted]]]:
+    """(kind, name, the mistakes as they are planted one after another)."""
+    for name in (name for name in PLANTS if wanted.has(name)):
+        planted = PLANTS[name](right, np.random.default_rng([*seed, zlib.crc32(name.encode())]))
+        if planted is not None and (planted.port.config is right.config or can_be_built(planted.port)):
+            yield "single", name, [planted]
+    for kind, repeat in wanted.kinds:
+        drawn = draw_together(right, np.random.default_rng([*seed, 1000, list(KINDS).index(kind), repeat]), kind)
+        if drawn is not None:
+            yield kind, *drawn
+
+
+def are_true(bench: KerasBench, made: Sequence[Planted], hidden: Collection[str] = ()) -> bool:
+    """Whether each mistake differs beyond rounding from the port before it."""
+    before = [bench.right, *(one.port for one in made[:-1])]
+    return all(bench.differs(port, one, hidden) for port, one in zip(before, made, strict=True))
+
+
+def draw_together(port: KerasPort, rng: np.random.Generator, kind: str) -> tuple[str, list[Planted]] | None:
+    """Two or three mistakes, none of which covers another; None where no try finds them."""
+
+    def plant(name: str, before: KerasPort) -> Planted | None:
+        return PLANTS[name](before, rng)
+
+    def are_apart(names: Sequence[str], made: Sequence[Planted]) -> bool:
+        ports = [port, *(one.port for one in made)]
+        parts = [touched(before, after) for before, after in itertools.pairwise(ports)]
+        overlaps = any(one & other for one, other in itertools.combinations(parts, 2))
+        return not overlaps and not _covers(names) and can_be_built(ports[-1])
+
+    names = [name for name in PLANTS if name not in UNPAIRED and plant(name, port) is not None]
+    return draw_several(names, kind, plant, port, rng, are_apart)
+
+
+def may_be_read(final: KerasPort, before: KerasPort, after: KerasPort, row: str, codes: frozenset[str]) -> bool:
+    """Whether hidden layers of a row tell a mistake: by how they are configured, or by numbers of three digits.
+
+    Args:
+        final: the port with all of its mistakes.
+        before: the port before this one.
+        after: the port behind it.
+        row: of the mistake.
+        codes: that name it where arrays are shown.
+    """
+    layers = [name for name in final.weights if row_of(name) == row and final.weights[name]]
+    return bool(layers) and all(_may_be_read(final, before, after, name, codes) for name in layers)
+
+
+def _may_be_read(final: KerasPort, before: KerasPort, after: KerasPort, name: str, codes: frozenset[str]) -> bool:
+    own, other, inner = before.weights[name], after.weights[name], final.inner(name)
+    changed = [key for key in own if other.get(key) is not own[key]]
+    if not changed:
+        return True
+    held = final.weights[name]
+    is_known = isinstance(inner.get("activation"), str) and final.kind(name) in READ
+    if not is_known or inner["dtype"]["config"]["name"].startswith("mixed"):
+        return False
+    kernel = held["kernel"].reshape(-1, held["kernel"].shape[-1])
+    if not can_be_read(kernel, held.get("bias", np.zeros(1)), inner["activation"]):
+        return False
+    if any(code.startswith("activation") for code in codes):
+        return True
+    return any(key not in other or differ_visibly(own[key], other[key]) for key in changed)
 
 
 def _covers(names: Sequence[str]) -> bool:
@@ -199,26 +254,14 @@ def touched(before: KerasPort, after: KerasPort) -> set[tuple[str, str]]:
     return parts
 
 
-def judge_plant(bench: KerasBench, kind: str, name: str, planted: Planted, true: bool) -> Record:
+def judge_plant(bench: KerasBench, trial: Trial[KerasPort], pasting: bool = True) -> Record:
     """Verify one planted port, and hold what was named against what should be."""
-    report, record = bench.verify(bench.build(planted.port))
-    named = [(finding.code, finding.layer) for finding in report.findings] if report is not None else []
-    return {
-        **record,
-        "kind": kind,
-        "name": name,
-        "true": bool(true),
-        "expected": [(sorted(codes), row) for codes, row in planted.expected],
-        "detected": record["verdict"] == "mismatch",
-        "layer": all(row == ANY or any(row == at for _, at in named) for _, row in planted.expected),
-        "first": bool(named) and matches(planted.expected, named[0]),
-        "all": all(any(matches((one,), other) for other in named) for one in planted.expected),
-    }
+    model = bench.model(trial.planted)
+    return judged(*bench.verify(model, pasting and not trial.planted.hidden), trial)
 
 
-def run_faithful(seed: int, number: int, only: Sequence[str]) -> list[Record]:
+def run_faithful(seed: int, number: int) -> list[Record]:
     """One network, ported rightly in every form and dtype."""
-    del only
     legacy, records = draw_keras(number, np.random.default_rng([seed, 2, number])), []
     for dtype in EVERY_DTYPE:
         bench = KerasBench(legacy, dtype)
@@ -229,7 +272,7 @@ def run_faithful(seed: int, number: int, only: Sequence[str]) -> list[Record]:
 
 
 def forms(bench: KerasBench) -> Iterator[tuple[str, Any]]:
-    """Ports that are right: as built, saved and loaded again, with a real dropout, frozen."""
+    """Ports that are right: as built, saved and loaded again, with a real dropout, frozen, with arrays hidden."""
     import keras
 
     model = bench.right.build()
@@ -244,53 +287,18 @@ def forms(bench: KerasBench) -> Iterator[tuple[str, Any]]:
     for entry in frozen.layers:
         frozen = frozen if entry["class_name"] == "InputLayer" else frozen.change(entry["name"], trainable=False)
     yield "frozen", frozen.build()
+    layers = [name for name, own in bench.right.weights.items() if own]
+    hidden = draw_hidden(np.random.default_rng(len(layers)), layers, [row_of(layers[0])], row_of)
+    yield "arrays hidden", hide(model, hidden)
 
 
 # --- all networks ---------------------------------------------------------------------------------------------------
 
 
-def run_task(task: tuple[str, int, int, tuple[str, ...]]) -> tuple[str, int, list[Record]]:
-    """One network of one kind, in a worker."""
-    import warnings
-
-    import keras
-
-    kind, seed, number, only = task
-    warnings.simplefilter("ignore")
-    keras.backend.clear_session()
-    records = (run_plants if kind == "plants" else run_faithful)(seed, number, only)
-    return kind, number, [{"number": number, "seed": seed, **record} for record in records]
-
-
-def main() -> None:
-    """Parse, run, print, write."""
-    from benchmarks.tables import print_tables, write_results
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", type=int, default=144, help="networks to plant mistakes into")
-    parser.add_argument("--faithful", type=int, default=144, help="networks to port rightly, in every form and dtype")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="names of mistakes, and 'pairs', 'faithful'; with commas")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "porter-keras-faults")
-    parser.add_argument("--misses", type=int, default=3, help="how many misses of each kind to print")
-    parser.add_argument("--no-write", action="store_true", help="leave RESULTS.md as it is")
-    arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    only = tuple(filter(None, arguments.only.split(",")))
-    unknown = set(only) - {*PLANTS, "pairs", "faithful"}
-    if unknown:
-        parser.error(f"no mistake called {', '.join(sorted(unknown))}; known are {', '.join(PLANTS)}, pairs, faithful")
-    planted = arguments.networks if not only or set(only) != {"faithful"} else 0
-    right = arguments.faithful if not only or "faithful" in only else 0
-    tasks = [("plants", arguments.seed, number, only) for number in range(planted)]
-    tasks += [("faithful", arguments.seed, number, only) for number in range(right)]
-    name = f"{fingerprint(OWN)}{'-' if only else ''}{'-'.join(only)[:60]}.jsonl"
-    records = collect(tasks, arguments.cache / name, arguments.jobs, run_task)
-    print_tables(records, arguments.misses)
-    if not arguments.no_write:
-        write_results(records, ROOT / "benchmarks" / "RESULTS.md", BEGIN, END)
-
+CAMPAIGN = Campaign(
+    run_plants, run_faithful, tuple(PLANTS), ("keras_faults", "keras_networks", "keras_plants"), 144, 144,
+    ("<!-- keras faults: begin -->", "<!-- keras faults: end -->"), "porter-keras-faults",
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    command(CAMPAIGN, __doc__)

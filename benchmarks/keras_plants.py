@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import planting
+from benchmarks.planting import ANY
+
 Array = np.ndarray
 Entry = dict[str, Any]
-Expected = tuple[tuple[frozenset[str], str], ...]
 
-ANY = "*"
 FUNCTIONS = ("relu", "tanh", "sigmoid", "elu", "softplus", "softsign", "selu", "linear", "hard_sigmoid", "gelu",
              "silu", "mish", "exponential", "relu6", "leaky_relu")  # fmt: skip
 GATES = {"LSTM": 4, "ConvLSTM2D": 4, "GRU": 3, "SimpleRNN": 1}
@@ -120,23 +121,7 @@ def named_weights(layer: Any) -> dict[str, Array]:
     return found
 
 
-@dataclass(frozen=True)
-class Planted:
-    """A port with a mistake.
-
-    Attributes:
-        port: its description.
-        expected: the codes that name it rightly, and the row, for each mistake.
-        layer: whose outputs show it.
-        random: whether it makes the outputs random, so that it differs without a measurement.
-    """
-
-    port: KerasPort
-    expected: Expected
-    layer: str
-    random: bool = False
-
-
+Planted = planting.Planted[KerasPort]
 Plant = Callable[[KerasPort, np.random.Generator], Planted | None]
 PLANTS: dict[str, Plant] = {}
 
@@ -154,8 +139,12 @@ def at(port: KerasPort, codes: str, name: str, row: str | None = None) -> Plante
 
     Of several layers that stand for one of the file, the last bears its name alone.
     """
-    row = row or re.sub("_(kernel|pool|edge)$", "", name)
-    return Planted(port, ((frozenset(codes.split()), row),), name)
+    return Planted(port, ((frozenset(codes.split()), row or row_of(name)),), layer=name)
+
+
+def row_of(name: str) -> str:
+    """Name of the file's layer that a layer of the port belongs to."""
+    return re.sub("_(kernel|pool|edge)$", "", name)
 
 
 def pick(rng: np.random.Generator, names: Sequence[Any]) -> Any | None:
@@ -328,7 +317,7 @@ def port_rounded(port: KerasPort, rng: np.random.Generator) -> Planted | None:
     }
     first = next((layer for layer, own in port.weights.items() if own), None)
     return None if first is None else Planted(
-        replace(port, weights=whole), ((frozenset({"precision.port", "kernel.precision"}), ANY),), first
+        replace(port, weights=whole), ((frozenset({"precision.port", "kernel.precision"}), ANY),), layer=first
     )  # fmt: skip
 
 
@@ -445,7 +434,7 @@ def biases_swapped(port: KerasPort, rng: np.random.Generator) -> Planted | None:
     one, two = pair
     swapped = port.set(one, bias=port.weights[two]["bias"]).set(two, bias=port.weights[one]["bias"])
     code = frozenset({"biases.swapped"})
-    return Planted(swapped, ((code, one), (code, two)), one)
+    return Planted(swapped, ((code, row_of(one)), (code, row_of(two))), layer=one)
 
 
 @plant
@@ -456,7 +445,7 @@ def layers_swapped(port: KerasPort, rng: np.random.Generator) -> Planted | None:
     one, two = pair
     swapped = port.set(one, **port.weights[two]).set(two, **port.weights[one])
     code = frozenset({"layers.swapped"})
-    return Planted(swapped, ((code, one), (code, two)), one)
+    return Planted(swapped, ((code, row_of(one)), (code, row_of(two))), layer=one)
 
 
 @plant

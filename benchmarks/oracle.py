@@ -7,7 +7,7 @@ something that the textbook bound for rounding does not explain.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import ml_dtypes
@@ -29,20 +29,23 @@ ACTIVATION_UNITS = 16
 """An activation is allowed this many rounding units of its value: more than any that was measured."""
 
 
-def differs(right: PortSpec, planted: PortSpec, row: str) -> bool:
+def differs(right: PortSpec, planted: PortSpec, row: str, hidden: Collection[str] = ()) -> bool:
     """Whether the planted port differs from the right one beyond rounding at a row.
 
     Args:
         right: the faithful port.
         planted: with the mistake in it.
         row: "Layer3", "Norm_in", "Transform_out", ...; "*" for anywhere.
+        hidden: rows whose arrays the planted port does not show: there the outputs alone count.
     """
-    if len(right.layers) != len(planted.layers) or planted.stray is not None:
+    if len(right.layers) != len(planted.layers):
+        return not hidden or _ends_differ(right, planted)
+    if planted.stray is not None:
         return True
     if row.startswith("Layer") and planted.gathered is None:
         index = int(row[5:]) - 1
         # A mistake in the order of a layer's units may stand in the next layer's rows.
-        return any(layer_differs(right, planted, k) for k in (index, index + 1) if k < len(right.layers))
+        return any(layer_differs(right, planted, k, hidden) for k in (index, index + 1) if k < len(right.layers))
     ends = [
         right.first != planted.first,
         right.last != planted.last,
@@ -51,17 +54,18 @@ def differs(right: PortSpec, planted: PortSpec, row: str) -> bool:
         affine_differs(right.before, planted.before, right.ends),
         affine_differs(right.after, planted.after, right.ends),
     ]
-    return any(ends) or any(layer_differs(right, planted, k) for k in range(len(right.layers)))
+    return any(ends) or any(layer_differs(right, planted, k, hidden) for k in range(len(right.layers)))
 
 
-def layer_differs(right: PortSpec, planted: PortSpec, index: int) -> bool:
+def layer_differs(right: PortSpec, planted: PortSpec, index: int, hidden: Collection[str] = ()) -> bool:
     """Whether one layer differs beyond rounding."""
     a, b = right.layers[index], planted.layers[index]
     if a.kernel.shape != b.kernel.shape or b.training_dropout:
         return True
-    if parameters_differ(a, b, right.variables):
-        return True
-    return a.activation != b.activation and _outputs_differ(a, b, right)
+    same_arrays = not parameters_differ(a, b, right.variables)
+    if f"Layer{index + 1}" in hidden:
+        return not (same_arrays and a.activation == b.activation) and _outputs_differ(a, b, right)
+    return not same_arrays or (a.activation != b.activation and _outputs_differ(a, b, right))
 
 
 def parameters_differ(a: LayerSpec, b: LayerSpec, dtype: str) -> bool:
@@ -85,20 +89,32 @@ def _ulps(a: Array, b: Array, dtype: str) -> Array:
 
 
 def _outputs_differ(a: LayerSpec, b: LayerSpec, spec: PortSpec) -> bool:
-    """On inputs that bring every unit's preactivation to both sides of zero and far out."""
+    """On inputs that bring every unit's preactivation to both sides of zero and far out, and on single ones."""
     unit = UNITS[spec.compute]
-    x = _wide_inputs(a)
-    kernel, bias = (
-        np.asarray(part, Wide) for part in (a.kernel, np.zeros(a.kernel.shape[1]) if a.bias is None else a.bias)
-    )
-    z = x @ kernel + bias
-    spread = (x.shape[1] + 2) * unit * (np.abs(x) @ np.abs(kernel) + np.abs(bias))
-    first, second = function(a.activation), function(b.activation)
+    x = np.concatenate([_wide_inputs(a), _single_inputs(a, b)])
+    first, second = (_computed(layer, x, unit, spec.variables) for layer in (a, b))
     with np.errstate(all="ignore"):
-        found = np.abs(first(z) - second(z))
-        reach = [np.abs(f(z + s) - f(z)) for f in (first, second) for s in (spread, -spread)]
-        allowed = np.max(reach, axis=0) + ACTIVATION_UNITS * unit * (np.abs(first(z)) + np.abs(second(z)))
-        return bool((found > allowed).any())
+        found = np.abs(first[0] - second[0])
+        return bool(
+            (
+                found
+                > np.maximum(first[1], second[1]) + ACTIVATION_UNITS * unit * (np.abs(first[0]) + np.abs(second[0]))
+            ).any()
+        )
+
+
+def _computed(layer: LayerSpec, x: Array, unit: float, dtype: str) -> tuple[Array, Array]:
+    """What a layer gives in long double, and how far the rounding of its sums may carry that."""
+    bias = np.zeros(layer.kernel.shape[1]) if layer.bias is None else layer.bias
+    with np.errstate(over="ignore"):
+        kernel, bias = (np.asarray(part.astype(DTYPES[dtype]), Wide) for part in (layer.kernel, bias))
+    z = x @ kernel + bias
+    sums = np.count_nonzero(x, axis=1)[:, None] + 2
+    spread = sums * unit * (np.abs(x) @ np.abs(kernel) + np.abs(bias))
+    activation = function(layer.activation)
+    with np.errstate(all="ignore"):
+        y = activation(z)
+        return y, np.max([np.abs(activation(z + s) - y) for s in (spread, -spread)], axis=0)
 
 
 def _wide_inputs(layer: LayerSpec) -> Array:
@@ -108,6 +124,16 @@ def _wide_inputs(layer: LayerSpec) -> Array:
     size = np.abs(drawn @ layer.kernel).max() if layer.kernel.any() else 1.0
     scales = np.repeat([0.3, 3.0, 30.0], 16)[:, None] / max(float(size), 1e-300)
     return (drawn * scales).astype(Wide)
+
+
+def _single_inputs(a: LayerSpec, b: LayerSpec) -> Array:
+    """One input at a time, of a few whose weights differ, small and large, to both sides; and none at all."""
+    rows = np.flatnonzero((a.kernel != b.kernel).any(axis=1))[:8]
+    size = max(float(np.abs(a.kernel).max()), 1e-300)
+    scales = np.array([sign * 4.0**power for power in range(-4, 5) for sign in (1, -1)]) / size
+    return np.concatenate(
+        [np.zeros((1, len(a.kernel))), *(np.eye(len(a.kernel))[row] * scales[:, None] for row in rows)]
+    ).astype(Wide)
 
 
 def function(name: str) -> Callable[[Array], Array]:
@@ -131,6 +157,19 @@ APPROXIMATIONS: dict[str, Callable[[Array], Array]] = {
     "rational_tanh": lambda z: np.clip(z * (27 + z * z) / (27 + 9 * z * z), -1, 1),
     "tanh_table": _tanh_table,
 }
+
+
+BEYOND = 64
+"""Units of roundoff of an output's largest value from which on a difference at the end is no longer rounding."""
+
+
+def _ends_differ(right: PortSpec, planted: PortSpec) -> bool:
+    """Whether the networks as wholes differ: all that shows where one layer more or less hides its arrays."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((32, len(right.layers[0].kernel))) * np.repeat([0.3, 1.0, 3.0, 10.0], 8)[:, None]
+    with np.errstate(all="ignore"):
+        a, b = outputs(right, x), outputs(planted, x)
+        return bool((np.abs(a - b) > BEYOND * UNITS[right.compute] * np.max(np.abs(a), axis=0)).any())
 
 
 def affine_differs(a: Affine | None, b: Affine | None, dtype: str) -> bool:

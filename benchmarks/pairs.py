@@ -1,11 +1,16 @@
-"""Two mistakes at once, in different layers or in the same one."""
+"""Several mistakes at once in a dense network, and what can be told of them where arrays are hidden."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.hiding import can_be_read, differ_visibly
+from benchmarks.planting import draw_several
 from benchmarks.plants import PLANTS, Planted
 from benchmarks.ports import Legacy, PortSpec
 
@@ -27,22 +32,21 @@ LAYOUTS = {"kernel_transposed", "kernel_reshaped", "kernel_flipped"}
 ORDERS = {"units_permuted", "rows_permuted", "inputs_permuted", "outputs_permuted"}
 
 
-def draw_pair(
-    legacy: Legacy, spec: PortSpec, rng: np.random.Generator, same_layer: bool
-) -> tuple[str, Planted, Planted] | None:
-    """Two mistakes, neither of which covers or undoes the other; None where forty tries find none.
+def draw_together(
+    legacy: Legacy, spec: PortSpec, rng: np.random.Generator, kind: str
+) -> tuple[str, list[Planted]] | None:
+    """Two or three mistakes, none of which covers or undoes another, by a kind of ``planting.KINDS``.
 
     Returns:
-        their names, the port with the first, and the port with both, whose expectation is the second's alone.
+        their names, and each as planted into the port that has those before it; None where no try finds them.
     """
-    names = IN_A_LAYER if same_layer else IN_A_LAYER + AT_THE_ENDS + STRUCTURE
-    for _ in range(40):
-        pair = sorted(rng.choice(names, 2, replace=False).tolist(), key=lambda name: name in LAST)
-        first = PLANTS[pair[0]](legacy, spec, rng)
-        second = None if first is None else PLANTS[pair[1]](legacy, first.spec, rng)
-        if first is not None and second is not None and _are_apart(spec, first, second, pair, same_layer):
-            return " + ".join(pair), first, second
-    return None
+    names = IN_A_LAYER if kind == "same layer" else IN_A_LAYER + AT_THE_ENDS + STRUCTURE
+
+    def plant(name: str, port: PortSpec) -> Planted | None:
+        return PLANTS[name](legacy, port, rng)
+
+    usable = [name for name in names if plant(name, spec) is not None]
+    return draw_several(usable, kind, plant, spec, rng, partial(_are_apart, spec), LAST)
 
 
 def touched(right: PortSpec, spec: PortSpec) -> set[tuple[Any, str]]:
@@ -62,17 +66,55 @@ def touched(right: PortSpec, spec: PortSpec) -> set[tuple[Any, str]]:
     }
 
 
-def _are_apart(right: PortSpec, first: Planted, second: Planted, names: list[str], same_layer: bool) -> bool:
-    """Whether both mistakes can be seen, and stand where they are wanted."""
-    rows = [{row for _, row in planted.expected} for planted in (first, second)]
-    if bool(rows[0] & rows[1]) != same_layer or set(names) <= ORDERS:
-        return False
-    if len(first.spec.layers) != len(right.layers):
-        return False  # rows of the second would be counted otherwise
-    if len(second.spec.layers) != len(right.layers):
+def _are_apart(right: PortSpec, names: Sequence[str], made: Sequence[Planted]) -> bool:
+    """Whether every mistake can be seen beside each of the others."""
+    ports = [right, *(one.port for one in made)]
+    if any(len(port.layers) != len(right.layers) for port in ports[:-1]):
+        return False  # rows of those behind would be counted otherwise
+    is_structure = len(ports[-1].layers) != len(right.layers)
+    if is_structure:
+        if any(one.rows & made[-1].rows for one in made[:-1]):
+            return False  # gone, or there twice, with the layer
         # With the numbers of a layer gone, no one can tell which of its neighbours is missing.
-        return not set(names) & (ORDERS | {"kernel_unset", "kernel_constant"})
-    if "bias_missing" in names and set(names) & {"kernel_unset", "kernel_constant"} and same_layer:
+        if set(names) & (ORDERS | {"kernel_unset", "kernel_constant"}):
+            return False
+        ports, made = ports[:-1], made[:-1]
+    parts = [touched(before, after) for before, after in itertools.pairwise(ports)]
+    return all(
+        _are_two((names[i], names[j]), parts[i] & parts[j], bool(made[i].rows & made[j].rows))
+        for i, j in itertools.combinations(range(len(made)), 2)
+    )
+
+
+def _are_two(names: tuple[str, str], overlap: set[tuple[Any, str]], is_same_layer: bool) -> bool:
+    if set(names) <= ORDERS:
+        return False
+    if "bias_missing" in names and set(names) & {"kernel_unset", "kernel_constant"} and is_same_layer:
         return False  # a bias of zero is what an initializer gives
-    both = touched(right, first.spec) & touched(first.spec, second.spec)
-    return not both or (names[0] in LAYOUTS and names[1] in LAST)
+    return not overlap or (names[0] in LAYOUTS and names[1] in LAST)
+
+
+def may_be_read(final: PortSpec, before: PortSpec, after: PortSpec, row: str, codes: frozenset[str]) -> bool:
+    """Whether arrays read out of a hidden layer tell a mistake: one that numbers of three digits show.
+
+    Args:
+        final: the port with all of its mistakes.
+        before: the port before this one.
+        after: the port behind it.
+        row: of the mistake.
+        codes: that name it where arrays are shown.
+    """
+    if not row.startswith("Layer") or len(before.layers) != len(final.layers):
+        return False
+    index = int(row[5:]) - 1
+    layer, a, b = final.layers[index], before.layers[index], after.layers[index]
+    zeros = np.zeros(layer.kernel.shape[1])
+    if final.compute not in ("float32", "float64") or layer.training_dropout:
+        return False
+    own, other, held = (zeros if each.bias is None else each.bias for each in (a, b, layer))
+    if not can_be_read(layer.kernel, held, layer.activation):
+        return False
+    if any(code.startswith("activation") for code in codes):
+        return True
+    # An order that was lost in one layer may stand in the next one's rows.
+    return differ_visibly(a.kernel, b.kernel) or differ_visibly(own, other)

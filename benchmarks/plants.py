@@ -8,40 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
+from benchmarks import planting
 from benchmarks.equivalents import shuffled
 from benchmarks.networks import ACTIVATIONS
+from benchmarks.planting import ANY
 from benchmarks.ports import STRAY, Affine, Legacy, PortSpec, affine
 from porter.codes import CODES
 
 Array = np.ndarray
-Expected = tuple[tuple[frozenset[str], str], ...]
+Planted = planting.Planted[PortSpec]
 
-
-ANY = "*"
-"""Stands for the row of a mistake that belongs to no single one."""
 ANYTHING = frozenset(CODES)
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A port with a mistake in it, and what the mistake should be called.
-
-    Attributes:
-        spec: the port.
-        expected: for each mistake, the codes that name it rightly and the row that it is at.
-        options: what ``porter.verify`` is told beside.
-    """
-
-    spec: PortSpec
-    expected: Expected
-    options: dict[str, Any] = field(default_factory=dict)
-
 
 Plant = Callable[[Legacy, PortSpec, np.random.Generator], Planted | None]
 PLANTS: dict[str, Plant] = {}

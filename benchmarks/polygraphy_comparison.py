@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.networks import draw_legacy, trained
-from benchmarks.plants import ANY, PLANTS, Planted
+from benchmarks.planting import ANY
+from benchmarks.plants import PLANTS, Planted
 from benchmarks.ports import COMPOSED, Legacy, PortSpec, build, faithful
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,12 +131,12 @@ def compare(legacy: Legacy, planted: Sequence[tuple[str, Planted]], right: PortS
     with tempfile.TemporaryDirectory() as folder:
         for kind, one in planted:
             rows = [row for _, row in one.expected]
-            found, seconds = polygraphy_rows(faithful(legacy, "float64"), one.spec, inputs, Path(folder))
+            found, seconds = polygraphy_rows(faithful(legacy, "float64"), one.port, inputs, Path(folder))
             first = found[:1] and (found[0] in rows or ANY in rows)
             # What follows the first difference differs as well, so that a second mistake is not told from the first.
             located = bool(first) and len(rows) == 1
             _add(tallies, kind, "Polygraphy", Tally(1, bool(found), located, 0, seconds))
-            named, seconds = porter_rows(network, one.spec, inputs)
+            named, seconds = porter_rows(network, one.port, inputs)
             located = all(any(row in (ANY, at) for _, at in named) for row in rows)
             causes = all(any(code in codes and row in (ANY, at) for code, at in named) for codes, row in one.expected)
             _add(tallies, kind, "porter", Tally(1, bool(named), located, causes, seconds))
@@ -169,17 +170,17 @@ def planted_ports(legacy: Legacy, right: PortSpec, each: int) -> list[tuple[str,
     for index, name in enumerate(MISTAKES):
         for seed in range(each):
             planted = PLANTS[name](legacy, right, np.random.default_rng([index, seed]))
-            if planted is not None and is_exportable(planted.spec):
+            if planted is not None and is_exportable(planted.port):
                 ports.append((name, planted))
     for index, pair in enumerate(PAIRS):
         for seed in range(each):
             rng = np.random.default_rng([100 + index, seed])
             first = PLANTS[pair[0]](legacy, right, rng)
-            second = None if first is None else PLANTS[pair[1]](legacy, first.spec, rng)
-            if first is None or second is None or not is_exportable(second.spec):
+            second = None if first is None else PLANTS[pair[1]](legacy, first.port, rng)
+            if first is None or second is None or not is_exportable(second.port):
                 continue
             if first.expected[0][1] != second.expected[0][1]:
-                ports.append((" + ".join(pair), Planted(second.spec, (*first.expected, *second.expected))))
+                ports.append((" + ".join(pair), Planted(second.port, (*first.expected, *second.expected))))
     return ports
 
 

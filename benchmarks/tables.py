@@ -1,17 +1,15 @@
-"""The results of ``benchmarks.faults``, as tables on the terminal and in RESULTS.md."""
+"""The results of benchmarks, as tables on the terminal and in RESULTS.md."""
 
 from __future__ import annotations
 
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-Record = dict[str, Any]
+from benchmarks.planting import ARRAYS, KINDS, Record
 
-BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 COLUMNS = (
     "mistake",
     "planted",
@@ -20,14 +18,12 @@ COLUMNS = (
     "layer named",
     "cause named first",
     "all named",
+    "nothing false",
     "remedy restores parity",
     "pasted as printed",
 )
-KINDS = {
-    "single": "One mistake",
-    "different layers": "Two mistakes, in different layers",
-    "same layer": "Two mistakes, in the same layer",
-}
+MEASURED = ("detected", "layer", "first", "all", "sound", "remedy", "pasted")
+"""What the shares of ``COLUMNS`` are of."""
 
 
 def rate(count: int, total: int) -> str:
@@ -38,25 +34,38 @@ def rate(count: int, total: int) -> str:
     return "100 %" if count == total else f"{min(share, 99.99):.2f} %"
 
 
-def plant_rows(records: Iterable[Record], kind: str) -> list[tuple[str, ...]]:
-    """One row a mistake, and one for all of them."""
+def plant_rows(records: Iterable[Record], kind: str, arrays: str) -> list[tuple[str, ...]]:
+    """One row a mistake that was planted alone, and one for all of them; one row for mistakes planted together."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if record["kind"] == kind:
-            groups[record["name"] if kind == "single" else kind].append(record)
+        if (record["kind"], record.get("arrays")) == (kind, arrays):
+            groups["all together"].append(record)
             if kind == "single":
-                groups["all together"].append(record)
+                groups[record["name"]].append(record)
     groups["all together"] = groups.pop("all together", [])
+    return _shares(groups)
+
+
+def _shares(groups: Mapping[str, Sequence[Record]]) -> list[tuple[str, ...]]:
     rows = []
     for name, group in groups.items():
         true = [record for record in group if record["true"]]
-        shares = [
-            rate(sum(record[key] for record in true), len(true))
-            for key in ("detected", "layer", "first", "all", "remedy", "pasted")
-        ]
+        measured = [[record[key] for record in true if key in record] for key in MEASURED]
         if group:
+            shares = [rate(sum(values), len(values)) for values in measured]
             rows.append((name, f"{len(group):,}", f"{len(true):,}", *shares))
     return rows
+
+
+def tables(records: Sequence[Record]) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
+    """(title, columns, rows) of every table that there is something for."""
+    made = [
+        (f"{title}, arrays {arrays}", COLUMNS, plant_rows(records, kind, arrays))
+        for arrays in ARRAYS
+        for kind, title in KINDS.items()
+    ]
+    made.append((RIGHT, FAITHFUL_COLUMNS, faithful_rows(records)))
+    return [table for table in made if table[-1]]
 
 
 def told_of_remedies(records: Iterable[Record]) -> str:
@@ -89,6 +98,7 @@ def faithful_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
     ]
 
 
+RIGHT = "Ports that are right"
 FAITHFUL_COLUMNS = ("port", "verified", "parity", "false alarms", "inconclusive", "broke down")
 
 
@@ -98,7 +108,8 @@ def misses(records: Iterable[Record], most: int) -> list[str]:
     lines = []
     for record in records:
         problem = _problem(record)
-        key = (record["name"] if record["kind"] in ("single", "faithful") else record["kind"], problem)
+        name = record["name"] if record["kind"] in ("single", "faithful") else record["kind"]
+        key = (f"{name} {record.get('arrays', '')}", problem)
         if problem and shown[key] < most:
             shown[key] += 1
             lines.append(_describe(record, problem))
@@ -114,6 +125,7 @@ def _problem(record: Record) -> str:
         return ""
     steps = (("detected", "not detected"), ("layer", "layer not named"), ("first", "another cause first"))
     steps += (("all", "not all named"),) if record["kind"] != "single" else ()
+    steps += (("sound", "something false is certain"),)
     steps += (("remedy", "remedy does not restore parity"),)
     return next((words for key, words in steps if not record[key]), "")
 
@@ -125,7 +137,7 @@ def _describe(record: Record, problem: str) -> str:
     found = record["error"] or f"{record['verdict']}: {record['findings'][:4]}"
     if record["verdict"] == "inconclusive":
         found += f" {record['notes']}"
-    return f"{problem}: {record['name']}: {where}{wanted}; got {found}"
+    return f"{problem}: {record['name']}: {where}, arrays {record.get('arrays', 'shown')}{wanted}; got {found}"
 
 
 def print_tables(records: Sequence[Record], most: int) -> None:
@@ -133,25 +145,26 @@ def print_tables(records: Sequence[Record], most: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=150)
+    console = Console(width=200)
     for line in misses(records, most):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
-    tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
     console.print(told_of_remedies(records), markup=False, highlight=False)
-    for title, columns, rows in tables:
-        if rows:
-            table = Table(title=title)
-            for column in columns:
-                table.add_column(column, justify="left" if column == columns[0] else "right")
-            for row in rows:
-                table.add_row(*row)
-            console.print(table)
+    for title, columns, rows in tables(records):
+        table = Table(title=title)
+        for column in columns:
+            table.add_column(column, justify="left" if column == columns[0] else "right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
 
 
-def write_results(records: Sequence[Record], path: Path, begin: str = BEGIN, end: str = END) -> None:
-    """Replace the tables of the faults in RESULTS.md, between two marks."""
-    replace_part(path, begin, end, markdown(records))
+def write_results(records: Sequence[Record], path: Path, begin: str, end: str) -> None:
+    """Replace in RESULTS.md, between two marks, the tables that a run has something for; others stay as they are."""
+    _, _, rest = path.read_text().partition(begin)
+    parts = {part.partition("\n")[0]: part for part in rest.partition(end)[0].strip().split("### ") if part.strip()}
+    parts |= {title: f"{title}\n\n{text}" for title, text in markdown(records).items()}
+    order = [f"{title}, arrays {arrays}" for arrays in ARRAYS for title in KINDS.values()] + [RIGHT]
+    replace_part(path, begin, end, "\n\n".join(f"### {parts[title].strip()}" for title in order if title in parts))
 
 
 def replace_part(path: Path, begin: str, end: str, text: str) -> None:
@@ -163,20 +176,23 @@ def replace_part(path: Path, begin: str, end: str, text: str) -> None:
     path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
 
 
-def markdown(records: Sequence[Record]) -> str:
-    """The summary that is committed."""
+def markdown(records: Sequence[Record]) -> dict[str, str]:
+    """What is committed of each table, by its title."""
     names = ("tensorflow", "keras", "numpy", "h5py", "hypothesis")
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)])
-    networks = {(record["number"]) for record in records if record["kind"] != "faithful"}
-    right = {(record["number"]) for record in records if record["kind"] == "faithful"}
-    parts = [
-        f"{len(networks)} networks with mistakes planted, {len(right)} ported rightly in every form. {versions}.\n"
-    ]
-    parts += [told] if (told := told_of_remedies(records)) else []
-    tables = [(title, COLUMNS, plant_rows(records, kind)) for kind, title in KINDS.items()]
-    tables.append(("Ports that are right", FAITHFUL_COLUMNS, faithful_rows(records)))
-    parts += [f"### {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in tables if rows]
-    return "\n".join(parts)
+    texts = {}
+    for title, columns, rows in tables(records):
+        own = [record for record in records if _title(record) == title]
+        networks = {(record["seed"], record["number"]) for record in own}
+        seeds = ", ".join(str(seed) for seed in sorted({record["seed"] for record in own}))
+        told = told_of_remedies(own)
+        texts[title] = f"{len(networks)} networks, seed {seeds}. {versions}.\n\n{told}{chr(10) if told else ''}"
+        texts[title] += markdown_table(columns, rows)
+    return texts
+
+
+def _title(record: Record) -> str:
+    return RIGHT if record["kind"] == "faithful" else f"{KINDS[record['kind']]}, arrays {record['arrays']}"
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

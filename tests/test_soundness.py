@@ -511,3 +511,27 @@ def test_outputs_that_are_no_rows_are_refused(network, ocean, keras, change):
     inner = plain_port(ocean)
     with pytest.raises(porter.PorterError, match="a row for each row of inputs"):
         judge(network, keras.Model(inner.inputs, ways[change](inner.outputs[0])))
+
+
+@pytest.mark.parametrize("form", ["tanh", "two sigmoids"])
+@pytest.mark.parametrize("factor", [1.0, 1 + 1e-5])
+def test_a_wrong_weight_of_hidden_arrays_is_no_other_form_of_tanh(keras, fixtures, form, factor):
+    """Written as 2 sigmoid(2 x) - 1, tanh may be off by more near zero: in all units, where it is written so."""
+    from benchmarks.hiding import hide
+    from tests.handmade import read_legacy
+
+    ops, legacy = keras.ops, read_legacy(fixtures / "square_7-7-7-7-7.h5")
+    function = "tanh" if form == "tanh" else lambda x: 2 * ops.sigmoid(2 * x) - 1
+    x = h = keras.Input((7,))
+    layers = [keras.layers.Dense(7, activation=name if name != "tanh" else function) for name in legacy.activations]
+    for layer in layers:
+        h = layer(h)
+    for number, (layer, kernel, bias) in enumerate(zip(layers, legacy.kernels, legacy.biases, strict=True)):
+        held = kernel.astype("float32")
+        held[2, 3] *= factor if number == 1 and form == "tanh" else 1
+        layer.set_weights([held, bias.astype("float32")])
+    port = hide(keras.Model(x, h), {layer.name for layer in layers})
+    report = porter.verify(fixtures / "square_7-7-7-7-7.h5", port, search=False, rows=100, placement="outside")
+    wrong = factor != 1 and form == "tanh"
+    assert report.verdict == ("mismatch" if wrong else "parity"), str(report)
+    assert not wrong or {finding.layer for finding in report.findings} == {"Layer2"}

@@ -72,7 +72,7 @@ def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> A
         if not known and under(activation, few).is_parity and under(activation, None).is_parity:
             fits.append(activation)
     if fits:
-        cause = _replaced(suspect, own, fits[0])
+        cause = replaced(suspect, own, fits[0])
         twins = tuple(str(other) for other in fits[1:])
         return ActivationReading((cause,), fits[0], under(fits[0], None), tried, twins)
     return _approximated(suspect, kernel, bias, comparison, tried)
@@ -167,7 +167,8 @@ def curves(suspect: Suspect, units: int, most: int = 400) -> tuple[Array, Array]
     return (z[order], found[order]) if found.shape[1] == units else nothing
 
 
-def _replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
+def replaced(suspect: Suspect, own: Activation, found: Activation) -> Cause:
+    """One activation in the place of the file's."""
     code, message = replacement(own, found)
     return Cause(code, suspect.name, message, remedy_of(suspect, own))
 
@@ -227,7 +228,7 @@ def _approximated(
             message = f"the activation {own} is only {how}"
             cause = Cause("activation.replaced", suspect.name, message, remedy_of(suspect, own))
         else:
-            cause = _replaced(suspect, own, options[best])
+            cause = replaced(suspect, own, options[best])
             cause = replace(cause, message=f"{cause.message}, {how}" if gaps[best] > CLOSE else cause.message)
     elif z.size and np.isfinite(found).all() and _is_elementwise(suspect, kernel):
         message = f"the activation is none of the {tried} that were tried"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from porter.examination.judged import JudgedStep
 from porter.examination.judging import Refused, cast, judge
 from porter.examination.numbers import column_order, describe_permutation
 from porter.examination.pasting import quoted, reached, swapped, taken_out
-from porter.examination.probes import FAR
+from porter.examination.probes import FAR, wide_rows
 from porter.examination.suspect import Stored, Suspect
 from porter.ports.blocks import Atom, Block
 from reference.composed.ensemble import Ensemble
@@ -207,13 +208,13 @@ def _absent_scaling(case: Case, one: Judged) -> Sequence[Cause]:
 def _extra_blocks(case: Case) -> list[Named]:
     named = []
     for block in case.pairing.extra:
-        source = _source_of(block, case.layers)
+        shown = _source_of(block, case.layers)
+        source = shown or _computed_by(block, case)
         one = case[source.name if source is not None else _in_front(case, block)]
         names = ", ".join(block.names)
         if source is not None:
-            cause = Cause(
-                "layers.repeated", source.name, f"{names} has its arrays a second time", taken_out(block.names)
-            )
+            does = "computes what it does" if shown is None else "has its arrays"
+            cause = Cause("layers.repeated", source.name, f"{names} {does} a second time", taken_out(block.names))
         else:
             cause = Cause(
                 "unexplained", one.name, f"{names}, behind it, has no counterpart in the file", taken_out(block.names)
@@ -277,6 +278,18 @@ def _source_of(block: Block, layers: Sequence[Stored]) -> Stored | None:
         return None
     alike = (layer for layer in layers if layer.kernel.shape == kernel.shape)
     return next((layer for layer in alike if np.mean(np.isclose(kernel, layer.kernel, rtol=1e-3, atol=0)) > 0.9), None)
+
+
+def _computed_by(block: Block, case: Case) -> Stored | None:
+    """The layer of the file that a block computes, where its arrays cannot be looked at."""
+    for layer in case.layers:
+        step = case[layer.name].step
+        if any(atom.is_core and atom.width == step.width for atom in block.atoms):
+            rows = wide_rows(step.width[0], np.random.default_rng(0))
+            with suppress(Refused):  # it does not take what the layer takes
+                if judge(step, block.run, rows, block.precision).is_parity:
+                    return layer
+    return None
 
 
 def same_once(named: Sequence[Named]) -> list[Named]:

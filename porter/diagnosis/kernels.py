@@ -142,7 +142,7 @@ def _permuted(suspect: Suspect, found: Array, own: Layout) -> KernelReading | No
     """Rows or columns of the right kernel in another order."""
     if own.code or own.array.shape != found.shape or suspect.equal(found, own.array).all():
         return None
-    if not suspect.is_shown and min(found.shape) < TELLING_LENGTH:
+    if not suspect.is_shown and found.size < TELLING_NUMBERS:
         return None
     columns = match_vectors(found.T, own.array.T, suspect.equal)
     if columns is not None:
@@ -181,8 +181,8 @@ def _permuted_rows(suspect: Suspect, order: Array) -> KernelReading | None:
     return KernelReading((cause,), suspect.own, None, 2, exact=suspect.own.kernel[order])
 
 
-TELLING_LENGTH = 4
-"""Numbers of three digits from which on two vectors are not alike by chance."""
+TELLING_NUMBERS = 12
+"""Numbers of three digits from which on an array is not another one in another order by chance."""
 TELLING_SIZE = 64
 """Entries from which on their spread says where a kernel comes from."""
 

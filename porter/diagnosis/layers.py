@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
-from porter.diagnosis.activations import ActivationReading, explain_activation, remedy_of, replaced_in_places
+from porter.diagnosis.activations import (
+    ActivationReading,
+    explain_activation,
+    is_same,
+    remedy_of,
+    replaced,
+    replaced_in_places,
+)
 from porter.diagnosis.biases import BiasReading, explain_bias
 from porter.diagnosis.kernels import KernelReading, explain_kernel
-from porter.diagnosis.recovery import assemble, holding, recover_affine
+from porter.diagnosis.readout import digits
+from porter.diagnosis.recovery import Recovered, assemble, holding, recover_affine
 from porter.examination.compare import Comparison
 from porter.examination.functions import ALONE, compare_function
 from porter.examination.numbers import column_order, describe_permutation
@@ -24,6 +32,9 @@ from porter.ports.blocks import Atom
 from reference.activations import Activation
 
 Array = NDArray[Any]
+
+WELL_APART = 10.0
+"""How many times what numbers that were read out may be off a bias has to differ by, to be told by them alone."""
 
 
 class Source(Protocol):
@@ -75,35 +86,50 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
     removed = _without_stray_atoms(suspect)
     if removed is not None:
         return replace(removed, before=before)
-    # A kernel of other units than the step's stands in front of something that makes them the step's.
+    return _explain_shown(suspect, before) or _explain_hidden(suspect, before)
+
+
+def _explain_shown(suspect: Suspect, before: Comparison) -> Diagnosis | None:
+    """A layer whose arrays one layer of the port shows, or several together; None where they are hidden."""
     exposed = suspect.kernel
-    is_shown = exposed is not None and exposed.shape[1] == suspect.step.width[1]
-    recovered: tuple[Suspect, Array, Array | None] | None = assemble(suspect) if exposed is None else None
-    beside = _arrays_beside_others(suspect) if exposed is None and recovered is None else None
-    if beside is not None and _are_own(suspect, *beside):
+    if exposed is not None:
+        # A kernel of other units than the step's stands in front of something that makes them the step's.
+        is_own = exposed.shape[1] == suspect.step.width[1]
+        return _explain_arrays(suspect, exposed, suspect.bias, before) if is_own else None
+    together = assemble(suspect)
+    if together is not None:
+        return _explain_arrays(*together, before)
+    beside = _arrays_beside_others(suspect)
+    if beside is None:
+        return None
+    if _are_own(suspect, *beside):
         return _unexplained(suspect, before)  # no array is wrong
-    if beside is not None:
-        recovered = holding(suspect, *beside), *beside
-    if recovered is not None:
-        is_shown = True
-    elif exposed is not None and is_shown:
-        recovered = suspect, exposed, suspect.bias
-    else:
-        recovered = recover_affine(suspect)
-    if recovered is None:
-        return _unexplained(suspect, before)
-    suspect, kernel, bias = recovered
+    return _explain_arrays(holding(suspect, *beside), *beside, before)
+
+
+def _explain_hidden(suspect: Suspect, before: Comparison) -> Diagnosis:
+    """A layer that hides its arrays: by its activation alone, which needs no digit of them, or by what is read out."""
+    own = suspect.own
+    alone = explain_activation(suspect, own.kernel, own.bias)
+    if alone.causes and alone.comparison.is_parity:
+        return Diagnosis(alone.causes, before, alone.comparison, alone.tried, alone.twins, own.kernel, alone.activation)
+    recovered = recover_affine(suspect)
+    return _unexplained(suspect, before) if recovered is None else _explain_arrays(*recovered, before)
+
+
+def _explain_arrays(suspect: Suspect, kernel: Array, bias: Array | None, before: Comparison) -> Diagnosis:
+    """A layer by the arrays that it was found to hold, (inputs, units) and (units,)."""
     reading = explain_kernel(suspect)
     bias_reading = explain_bias(suspect, reading.columns)
-    if not is_shown and reading.exact is not None and bias_reading.exact is not None:
+    if isinstance(suspect, Recovered) and reading.exact is not None and bias_reading.exact is not None:
         kernel, bias = reading.exact, bias_reading.exact  # probes give three digits; the file has them all
     activation = explain_activation(suspect, kernel, bias)
-    if not is_shown and not activation.comparison.is_parity:
-        # On weights that are known to three digits, and only if they were read out under the right activation,
-        # nothing finer can be told.
-        bias_reading, activation = replace(bias_reading, causes=()), replace(activation, causes=())
+    if isinstance(suspect, Recovered) and not activation.comparison.is_parity:
+        bias_reading, activation = _as_read_out(suspect, bias_reading, activation)
     causes = _merged(suspect, reading, bias_reading, activation)
-    if not causes or (not activation.comparison.is_parity and not activation.causes):
+    # Arrays that are the file's to three digits do not say that nothing finer is wrong with them.
+    is_open = isinstance(suspect, Recovered) and reading.exact is not None and bias_reading.exact is not None
+    if not causes or (not activation.comparison.is_parity and (is_open or not activation.causes)):
         causes = (*causes, _unexplained_cause(suspect, before))
     return Diagnosis(
         causes,
@@ -115,6 +141,25 @@ def explain_layer(suspect: Suspect, before: Comparison) -> Diagnosis:
         activation.activation,
         reading.source,
     )
+
+
+def _as_read_out(
+    suspect: Recovered, bias: BiasReading, activation: ActivationReading
+) -> tuple[BiasReading, ActivationReading]:
+    """What numbers of three digits say of the bias and the activation where they are all that is known.
+
+    A bias has to differ by more than they may be off, and an activation is the one that they were read out under.
+    """
+    held = np.zeros(suspect.own.kernel.shape[1]) if suspect.own.bias is None else suspect.own.bias
+    assert suspect.bias is not None
+    apart = np.max(np.abs(suspect.bias - held), initial=0.0)
+    share = digits(suspect.block.precision.format.unit)
+    size = np.max(np.abs([suspect.bias, held]), initial=0.0) + share * np.max(np.abs(suspect.own.kernel), initial=0.0)
+    told = bias.causes if apart > WELL_APART * share * size else ()
+    other = () if is_same(suspect.activation, suspect.own.activation) else (
+        replaced(suspect, suspect.own.activation, suspect.activation),
+    )  # fmt: skip
+    return replace(bias, causes=told), replace(activation, causes=other)
 
 
 def _merged(
@@ -282,7 +327,8 @@ def _unexplained_cause(suspect: Suspect, before: Comparison) -> Cause:
         return _replaced_in_places(suspect, alone)
     names = ", ".join(suspect.block.names)
     detail = f"the worst element is {before.actual:.9g} for {before.expected:.9g}"
-    is_merged = any(len(atom.names) > 1 for atom in suspect.block.atoms)
+    # Of pieces that hide their arrays nobody knows whether these are right.
+    is_merged = any(len(atom.names) > 1 and atom.weights is not None for atom in suspect.block.atoms)
     if is_merged and not parts_that_differ(suspect.step, suspect.block):
         message = f"{names} stand where one dense layer should: a connection past the layer, or one more input"
         return Cause(
@@ -301,8 +347,9 @@ def share_out(diagnoses: dict[str, Diagnosis], layers: Sequence[Source]) -> dict
     }
     order = {layer.name: i for i, layer in enumerate(layers)}
     result = dict(diagnoses)
+    unknown = {name for name, found in diagnoses.items() if found.kernel is None and not found.is_explained}
     for name, source in foreign.items():
-        if source in foreign:
+        if source in foreign or source in unknown:
             continue
         diagnosis = diagnoses[name]
         first = replace(

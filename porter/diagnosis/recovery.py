@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from porter.diagnosis.readout import alike, read_out
+from porter.diagnosis.readout import ReadOut, alike, read_out
 from porter.examination.parts import read_parts
 from porter.examination.suspect import Suspect
+from reference.activations import Activation
 
 Array = NDArray[Any]
 
@@ -32,13 +33,25 @@ class _Found(Suspect):
 
 
 @dataclass(frozen=True)
-class _Recovered(_Found):
-    """Weights that were read out through probes, not off the port."""
+class Recovered(_Found):
+    """Weights that were read out through probes, not off the port.
+
+    Attributes:
+        read: what was read out.
+    """
 
     is_shown = False
+    read: ReadOut | None = None
+
+    @property
+    def activation(self) -> Activation:
+        """That the weights were read out under."""
+        assert self.read is not None
+        return self.read.activation
 
     def equal(self, found: Array, wanted: Array) -> Array:
-        return alike(found, wanted)
+        """Elementwise: are numbers that were read out these?"""
+        return alike(found, wanted, self.block.precision.format.unit)
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ def holding(suspect: Suspect, kernel: Array, bias: Array) -> Suspect:
     return _Found(*_given(suspect), suspect.slack, kernel, bias)
 
 
-def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
+def recover_affine(suspect: Suspect) -> tuple[Recovered, Array, Array] | None:
     """Kernel and bias of a block that hides them, read out of what it gives.
 
     Returns:
@@ -89,4 +102,4 @@ def recover_affine(suspect: Suspect) -> tuple[Suspect, Array, Array] | None:
     found = read_out(ask, suspect.own)
     if found is None:
         return None
-    return _Recovered(*_given(suspect), 1.0, *found), *found
+    return Recovered(*_given(suspect), 1.0, found.kernel, found.bias, found), found.kernel, found.bias

@@ -20,7 +20,16 @@ from porter.examination.folds import find_folds, folded_steps
 from porter.examination.functions import ALONE, compare_function
 from porter.examination.hypotheses import FEW, shows_altered, telling_mistakes
 from porter.examination.judged import verdict_of
-from porter.examination.judging import Refused, cast, judge, judge_values, port_rows, rows_at_a_time
+from porter.examination.judging import (
+    Refused,
+    cast,
+    is_written,
+    judge,
+    judge_values,
+    port_rows,
+    probed,
+    rows_at_a_time,
+)
 from porter.examination.numbers import equal_within_ulp
 from porter.examination.one_to_one import SEEN_ROWS, one_to_one
 from porter.examination.pairing import Pair, Pairing, pair_chain
@@ -548,7 +557,16 @@ def _in_another_form(one: Judged, graph: Port, inputs: Array) -> Judged:
         return one
     forms = (form for form in equivalent_forms(one.step) if _may_be(form, one))
     tries = (_rejudge(one, form, one.gauge, graph, inputs) for form in forms)
-    return next((other for other in tries if other.verdict == "parity"), one)
+    return next((other for other in tries if other.verdict == "parity" and _is_written(one)), one)
+
+
+def _is_written(one: Judged) -> bool:
+    """Whether a layer that agrees in another form is written so: of one that hides its arrays that has to show."""
+    block = one.pair.block
+    assert block is not None
+    if _count_different(one.step, block) == 0:
+        return True
+    return is_written(one.step, probed(block.run, one.probes, block.precision), block.precision)
 
 
 def _may_be(form: Any, one: Judged) -> bool:

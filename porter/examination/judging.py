@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -229,6 +229,56 @@ def _sides(step: Any, inputs: Array, actual: Array, precision: Precision, is_far
         unheld,
         is_far and can_overflow(step, (fed,), trace, precision),
     )
+
+
+FORM_ROWS = 512
+"""Of each set of probes, on which a way to write a layer is looked for."""
+WRITTEN = 0.25
+"""Share of a layer's units that have to need the form it is written in: all do now and then, and of one whose weight is
+wrong that unit alone."""
+
+
+def units_needing(step: Any, fed: Sequence[Array], actual: Array, precision: Precision) -> Array:
+    """(units,) which of them give something that the bound of the step as it stands does not allow.
+
+    Args:
+        step: of a legacy program.
+        fed: what the port took, one array an input.
+        actual: (rows, ..., units) what it made of it.
+        precision: in which it computes.
+    """
+    with np.errstate(all="ignore"):
+        trace = step(*fed)
+        allowed = allowed_error(step, tuple(fed), trace, precision)
+        allowed = allowed + platform_allowance(step, tuple(fed), trace, precision)
+        expected = np.asarray(trace.outputs, np.float64)
+        needs = np.abs(np.asarray(actual, np.float64).reshape(expected.shape) - expected) > allowed
+        return np.asarray(needs.reshape(-1, expected.shape[-1]).any(axis=0))
+
+
+def is_written(step: Any, parts: Iterable[tuple[Sequence[Array], Array]], precision: Precision) -> bool:
+    """Whether a layer that hides its arrays, and agrees in another form, is written so; in 16 bits that stays open.
+
+    A form allows more than the step as it stands, and the rest may as well be what a wrong weight does.
+
+    Args:
+        step: of a legacy program, as it stands.
+        parts: what the port took, one array an input, and what it made of it.
+        precision: in which it computes.
+    """
+    if precision.is_short:
+        return True
+    needing = [units_needing(step, fed, actual, precision) for fed, actual in parts]
+    share = float(np.mean(np.any(needing, axis=0))) if needing else 0.0
+    return share == 0 or share >= WRITTEN  # none: then no weight is wrong
+
+
+def probed(run: Run, probes: Mapping[str, Array], precision: Precision) -> Iterator[tuple[tuple[Array], Array]]:
+    """What a layer of one input takes and makes of its probes, but for those far outside of its range."""
+    for name, rows in probes.items():
+        if name != FAR:
+            fed = cast(rows[:FORM_ROWS], precision.compute)
+            yield (fed.astype(np.float64),), np.asarray(run(fed))
 
 
 def judge(

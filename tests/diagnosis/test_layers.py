@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from porter.diagnosis.layers import explain_layer, share_out
 from porter.diagnosis.recovery import recover_affine
 from porter.examination.suspect import Stored
 from porter.ports.blocks import Atom
+from reference.activations import Activation
 from reference.precision import Precision
 from tests.diagnosis.suspects import before, codes, steps, suspect
 
@@ -124,6 +127,65 @@ def test_mistakes_are_named_where_weights_are_not_shown(own, changes, code):
     assert codes(explained(file, hidden=True, **changes(file)).causes) == [code]
 
 
+def one_sign(array):
+    """The largest number with the other sign."""
+    changed = array.copy()
+    changed.flat[np.argmax(np.abs(array))] *= -1
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "wanted"),
+    [
+        ("relu", lambda f: {"kernel": np.full((6, 6), 0.3)}, {"kernel.unset"}),
+        ("relu", lambda f: {"kernel": kernel(f) * (np.arange(6) > 1)}, {"kernel.values"}),
+        ("relu", lambda f: {"kernel": np.zeros((6, 6))}, {"kernel.unset"}),
+        ("tanh", lambda f: {"bias": np.full(6, bias(f)[0])}, {"bias.values"}),
+        ("tanh", lambda f: {"kernel": one_sign(kernel(f)), "activation": "elu"},
+         {"kernel.values", "activation.replaced"}),
+        ("relu", lambda f: {"kernel": one_sign(kernel(f)), "bias": -bias(f)}, {"kernel.values", "bias.negated"}),
+        ("softmax", lambda f: {"activation": "relu6"}, {"activation.replaced"}),
+        ("tanh", lambda f: {"activation": "softmax"}, {"activation.replaced"}),
+    ],
+)  # fmt: skip
+def test_what_is_read_out_of_a_layer_that_hides_its_arrays_is_told(own, changes, wanted):
+    file = steps(SHAPES, own)
+    found = explained(file, hidden=True, **changes(file))
+    assert set(codes(found.causes)) - {"unexplained"} == wanted
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("own", ["relu", "gelu", "elu"])
+def test_small_arrays_are_read_out_as_large_ones_are(own, dtype):
+    small = [replace(step, weights=step.weights / 1024, bias=step.bias / 1024) for step in steps(SHAPES, own)]
+    assert codes(explained(small, hidden=True, dtype=dtype, bias=-bias(small)).causes) == ["bias.negated"]
+    recovered = recover_affine(suspect(small, 1, hidden=True, dtype=dtype))
+    assert recovered is not None
+    assert np.allclose(recovered[2], bias(small), rtol=0, atol=1e-3 * np.abs(bias(small)).max())
+
+
+def test_few_columns_in_another_order_are_read_out():
+    file = steps([(9, 2), (2, 2), (2, 2)], "relu")
+    order = np.random.default_rng(1).permutation(9)
+    assert codes(explained(file, 0, hidden=True, kernel=kernel(file, 0)[order]).causes) == ["inputs.permuted"]
+
+
+def test_arrays_are_not_read_out_under_an_activation_that_only_begins_alike():
+    """A scaled tanh is a straight line, a little steeper, on small preactivations."""
+    small = [replace(step, weights=step.weights / 1024, bias=step.bias / 1024) for step in steps(SHAPES, "linear")]
+    scaled = Activation("scaled_tanh")
+    assert recover_affine(suspect(small, 1, hidden=True, activation=lambda z: 1.7 * np.sin(z))) is None
+    assert codes(explained(small, hidden=True, activation=scaled, kernel=one_sign(kernel(small))).causes) == [
+        "unexplained"
+    ]
+
+
+def test_what_is_finer_than_numbers_read_out_stays_open_beside_another_activation(file):
+    changed = kernel(file) * (1 + 1e-4 * np.random.default_rng(0).standard_normal((6, 6)))
+    found = explained(file, hidden=True, kernel=changed, activation="elu")
+    assert codes(found.causes) == ["activation.replaced", "unexplained"] and not found.is_explained
+
+
 def behind(name, function, *, kind="other", training=False):
     return Atom((name,), kind, function, 1, 2, Precision("float64", "float64"), is_training=training)
 
@@ -176,6 +238,16 @@ def test_three_layers_in_a_circle(file):
 
 def test_a_layer_that_comes_twice(file):
     assert shared(file, [0, 0, 2]) == {"Layer2": ["layers.repeated"]}
+
+
+def test_nothing_is_said_of_the_own_place_of_a_layer_that_nobody_can_read(file):
+    found = {
+        "Layer1": explained(file, 0, kernel=kernel(file, 1), bias=bias(file, 1)),
+        "Layer2": explained(file, 1, hidden=True, activation=lambda z: np.sin(2e4 * z)),
+    }
+    layers = [Stored.of(step) for step in file]
+    assert codes(share_out(found, layers)["Layer1"].causes) == ["layers.swapped"]
+    assert codes(share_out({"Layer1": found["Layer1"]}, layers)["Layer1"].causes) == ["layers.repeated"]
 
 
 def test_layers_sorted_as_text_are_said_to_be():

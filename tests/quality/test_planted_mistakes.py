@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.faults import Bench, judge_plant, matches, plants
+from benchmarks.faults import Bench, are_true, judge_plant, trials
 from benchmarks.networks import draw_legacy, fits, trained
+from benchmarks.planting import Trial, Wanted, matches
 from benchmarks.plants import PLANTS, Planted
 from benchmarks.ports import Legacy, PortSpec, faithful
 
@@ -66,19 +67,33 @@ def records() -> list[Record]:
     for number in range(NETWORKS):
         legacy, spec = small_port(number)
         bench = Bench(legacy)
-        for planted in itertools.islice(plants(legacy, spec, [7, number], ()), number % 2, None, 2):
+        every = trials(legacy, spec, [7, number], Wanted((*PLANTS, "pairs"), ("shown",)))
+        for trial in itertools.islice(every, number % 2, None, 2):
             # Once more for each mistake: of half of the networks, and where few networks allow it.
-            bench.pasting = number % 2 == 0 or planted[1] == "layers_swapped"
-            found.append({**judge_plant(bench, *planted), "number": number})
+            bench.pasting = number % 2 == 0 or trial.name == "layers_swapped"
+            found.append({**judge_plant(bench, trial), "number": number})
     for number, fixed in enumerate(RARE * 2, start=100):
         legacy, spec = small_port(number, **fixed)
         bench = Bench(legacy)
-        for planted in plants(legacy, spec, [7, number], MISTAKES_THAT_ARE_RARE):
-            found.append({**judge_plant(bench, *planted), "number": number})
+        for trial in trials(legacy, spec, [7, number], Wanted(MISTAKES_THAT_ARE_RARE, ("shown",))):
+            found.append({**judge_plant(bench, trial), "number": number})
     for number in range(200, 206):
         legacy, spec = small_port(number, activation="tanh", last="relu", kind=None)
-        for planted in plants(legacy, spec, [7, number], ("output_relu_missing",)):
-            found.append({**judge_plant(Bench(legacy), *planted), "number": number})
+        for trial in trials(legacy, spec, [7, number], Wanted(("output_relu_missing",), ("shown",))):
+            found.append({**judge_plant(Bench(legacy), trial), "number": number})
+    return [record for record in found if record["true"]]
+
+
+@pytest.fixture(scope="module")
+def harder() -> list[Record]:
+    """Threes of mistakes, and ports that hide their arrays."""
+    found = []
+    for number in (2, 4):
+        legacy, spec = small_port(number)
+        bench = Bench(legacy, pasting=False)
+        threes = itertools.islice(trials(legacy, spec, [7, number], Wanted(("threes",), ("shown",))), 2)
+        hidden = itertools.islice(trials(legacy, spec, [7, number], Wanted((), ("hidden",))), number, None, 9)
+        found += [{**judge_plant(bench, trial), "number": number} for trial in (*threes, *hidden)]
     return [record for record in found if record["true"]]
 
 
@@ -144,13 +159,20 @@ def test_one_weight_changed_by_a_relative_1e_6_is_found(records: list[Record]) -
     assert_share(single(records, "one_weight_1e-06"), "detected", 0.75)
 
 
+def test_threes_and_hidden_arrays_are_told_as_far_as_they_can_be_known(harder: list[Record]) -> None:
+    assert len(harder) >= 14 and {record["arrays"] for record in harder} == {"shown", "hidden"}
+    assert {record["kind"] for record in harder} >= {"single", "three"}
+    for key, least in (("detected", 1.0), ("layer", 1.0), ("first", 0.93), ("all", 0.93), ("sound", 0.93)):
+        assert_share(harder, key, least)
+
+
 # --- the checks of these checks ---------------------------------------------------------------------------------------
 
 
 def judged(change: Planted | None) -> Record:
     legacy, spec = small_port(2, activation="tanh", last="linear", kind=None)
     planted = Planted(spec, ((frozenset({"kernel.values"}), "Layer1"),)) if change is None else change
-    return {**judge_plant(Bench(legacy), "single", "control", planted, True), "number": 2}
+    return {**judge_plant(Bench(legacy), Trial("single", "control", planted, True)), "number": 2}
 
 
 def test_a_port_without_a_mistake_counts_as_missed() -> None:
@@ -166,8 +188,36 @@ def test_a_mistake_called_by_another_name_or_layer_counts_as_missed() -> None:
     assert planted is not None
     ((codes, row),) = planted.expected
     for wrong in ((frozenset({"bias.missing"}), row), (codes, "Layer99")):
-        record = judged(Planted(planted.spec, (wrong,)))
-        assert record["detected"] and not record["first"] and not record["all"]
+        record = judged(Planted(planted.port, (wrong,)))
+        assert record["detected"] and not record["first"] and not record["all"] and not record["sound"]
+
+
+def test_arrays_that_are_hidden_and_right_count_as_missed() -> None:
+    _, spec = small_port(2, activation="tanh", last="linear", kind=None)
+    wanted = ((frozenset({"kernel.values"}), "Layer1"),)
+    record = judged(Planted(spec, wanted, hidden=frozenset({"Layer1", "Layer2"})))
+    assert record["arrays"] == "hidden" and record["verdict"] == "parity" and not record["detected"]
+
+
+def test_a_hidden_weight_counts_only_where_outputs_show_it() -> None:
+    _, spec = small_port(2, activation="tanh", last="linear", kind=None)
+    for factor, is_hidden_true in ((1 + 4e-7, False), (1 + 1e-3, True)):
+        kernel = spec.layers[0].kernel.copy()
+        kernel[np.unravel_index(np.argmin(np.abs(kernel)), kernel.shape)] *= factor
+        made = [Planted(spec.layer(0, kernel=kernel), ((frozenset({"kernel.values"}), "Layer1"),))]
+        assert are_true(spec, made)
+        assert are_true(spec, made, frozenset({"Layer1"})) == is_hidden_true
+
+
+def test_unexplained_is_enough_only_where_numbers_read_out_cannot_tell() -> None:
+    legacy, spec = small_port(2, activation="tanh", last="linear", kind=None)
+    names = ("kernel_flipped", "kernel_unset", "one_weight_0.0001", "bias_negated")
+    found = {trial.name: trial.planted for trial in trials(legacy, spec, [7, 2], Wanted(names, ("hidden",)))}
+    assert set(found) == set(names)
+    for name, planted in found.items():
+        ((codes, row),) = planted.expected
+        assert row in planted.hidden
+        assert ("unexplained" in codes) == (name == "one_weight_0.0001")
 
 
 def test_nothing_planted_is_no_success() -> None:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.equivalents import equivalents
 from benchmarks.faults import DTYPES, Bench
 from benchmarks.networks import draw_legacy, fits, trained
-from benchmarks.plants import PLANTS
+from benchmarks.plants import PLANTS, Planted
 from benchmarks.ports import Legacy, faithful
 
 Record = dict[str, Any]
@@ -32,7 +32,7 @@ def verified(legacy: Legacy, number: int) -> list[Record]:
         right = faithful(legacy, dtype, fused=bool(number % 2))
         if fits(legacy, right, dtype):
             for form in equivalents(legacy, right, np.random.default_rng([8, number])):
-                records.append({"name": form.name, **bench.verify(form.spec, form.options)[1]})
+                records.append({"name": form.name, **bench.verify(Planted(form.spec, (), form.options))[1]})
     return records
 
 
@@ -69,5 +69,5 @@ def test_a_port_that_is_wrong_would_be_counted() -> None:
     legacy = draw_legacy(np.random.default_rng(0), depth=2, width=8, activation="tanh", last="linear", kind=None)
     planted = PLANTS["bias_negated"](legacy, faithful(legacy), np.random.default_rng(0))
     assert planted is not None
-    _, record = Bench(legacy).verify(planted.spec, {})
+    _, record = Bench(legacy).verify(Planted(planted.port, ()))
     assert len(alarms([{"name": "control", **record}])) == 1

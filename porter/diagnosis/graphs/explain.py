@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
@@ -27,10 +28,15 @@ Array = NDArray[Any]
 
 MOST_PAIRS = 3000
 """Pairs of hypotheses that are tried."""
+WINDOWS = ("padding", "strides")
+"""Mistakes by which a layer's windows stand elsewhere."""
 LARGEST = 2**17
 """Numbers that a step may give for pairs to be tried at all."""
 CLOSE = 1.5
 """Explanations whose errors differ by less than this factor are as good as each other; the first is taken."""
+
+
+Fit = tuple[tuple[Variant, ...], Comparison]
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,12 @@ def explain_step(suspect: Suspect, before: Comparison) -> Diagnosis:
         return _scaled(suspect, suspect.alone, before)
     if before.where.startswith(ALONE):
         return Diagnosis((_replaced_in_places(suspect, before),), before, before, 0)
-    suspect = with_arrays_read_out(suspect)
+    alone = _configured_alone(suspect, before)
+    if alone is not None:
+        return alone
+    suspect, moved = _read_out(suspect)
     readings = explain_arrays(suspect)
-    causes = merge_readings(readings)
+    causes = (*moved, *merge_readings(readings))
     step = effective(suspect, readings)
     after, tried = suspect.judge(step), sum(reading.tried for reading in readings)
     twins = tuple(twin for reading in readings for twin in reading.twins)
@@ -101,6 +110,41 @@ def _without_training(suspect: Suspect, before: Comparison) -> Diagnosis:
     return replace(found, causes=(cause, *found.causes), before=before)
 
 
+def _configured_alone(suspect: Suspect, before: Comparison) -> Diagnosis | None:
+    """A step that hides its arrays, explained by how it is configured: that needs no digit of them."""
+    if suspect.found or all(slot.array is None for slot in suspect.slots):
+        return None
+    tried, fits = _fitting(suspect, ((one,) for one in singles(suspect, suspect.step)), before)
+    if not fits or not _best(fits)[1].is_parity:
+        return None
+    found = _told(suspect, fits, tried)
+    assert found.after is not None
+    return Diagnosis(found.causes, before, found.after, tried, found.twins)
+
+
+def _is_shaped(suspect: Suspect, step: Any) -> bool:
+    """Whether a step gives arrays of the shape that the port's layer gives."""
+    part = suspect.seen[0]
+    try:
+        given = step(*(part.fed[name][:1] for name in step.inputs)).outputs
+    except (KeyError, ValueError, IndexError, TypeError):  # it does not take what the layer takes
+        return False
+    return bool(np.shape(given)[1:] == part.actual.shape[1:])
+
+
+def _read_out(suspect: Suspect) -> tuple[Suspect, tuple[Cause, ...]]:
+    """The suspect with arrays that it hides, and what is wrong with its windows where they are read out of others."""
+    read = with_arrays_read_out(suspect)
+    if read.found or all(slot.array is None for slot in suspect.slots):
+        return read, ()
+    for one in singles(suspect, suspect.step):
+        if one.code in WINDOWS and one.prepare is None and one.undo is None and _is_shaped(suspect, one.step):
+            read = with_arrays_read_out(replace(suspect, step=one.step))
+            if read.found:
+                return read, (Cause(one.code, suspect.name, one.message, one.remedy),)
+    return suspect, ()
+
+
 @dataclass(frozen=True)
 class _Configured:
     """What is wrong with how a step is configured."""
@@ -118,15 +162,15 @@ def _configured(suspect: Suspect, step: Any, before: Comparison) -> _Configured:
     if not fits and size <= LARGEST:
         more, fits = _fitting(suspect, pairs(suspect, step), before, most=MOST_PAIRS)
         tried += more
-    if not fits:
-        return _Configured(tried=tried)
+    return _told(suspect, fits, tried) if fits else _Configured(tried=tried)
+
+
+def _told(suspect: Suspect, fits: Sequence[Fit], tried: int) -> _Configured:
+    """The best explanation, and the others that are as good."""
     best, after = _best(fits)
     twins = tuple(_said(other) for other, _ in fits if _is_other(best, other))
     causes = tuple(Cause(one.code, suspect.name, one.message, one.remedy) for one in best)
     return _Configured(causes, after, tried, tuple(dict.fromkeys(twins)))
-
-
-Fit = tuple[tuple[Variant, ...], Comparison]
 
 
 def _fitting(

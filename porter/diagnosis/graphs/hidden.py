@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,14 @@ from numpy.typing import NDArray
 
 from porter.diagnosis.readout import alike, read_out
 from porter.examination.graphs.flattened import flattened
+from porter.examination.graphs.slots import put
 from porter.examination.graphs.suspect import Suspect
+from reference.activations import Activation
 
 Array = NDArray[Any]
+
+ROUGHLY = 0.05
+"""By what share of their range outputs may be missed that come of arrays of three digits."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class _ReadOut(Suspect):
     is_shown = False
 
     def equal(self, found: Array, wanted: Array) -> Array:
-        return alike(found, wanted)
+        return alike(found, wanted, self.precision.format.unit)
 
 
 def with_arrays_read_out(suspect: Suspect) -> Suspect:
@@ -35,18 +41,36 @@ def with_arrays_read_out(suspect: Suspect) -> Suspect:
         return suspect
 
     def ask(rows: Array) -> Array:
-        given = [flat.picked(alone(block, "").actual) for block in flat.placed(rows)]
+        placed = (block.reshape(-1, *fed.shape[1:]) for block in flat.placed(rows))
+        given = [flat.picked(alone(block, "").actual) for block in placed]
         return np.concatenate(given)[: len(rows)]
 
     read = read_out(ask, flat.own)
     if read is None:
         return suspect
-    kernel, bias = read
     turned = getattr(suspect.step, "orientation", "inputs-first") == "units-first"
     found = {
-        slot.path: bias if slot.is_added else (kernel.T if turned else kernel).reshape(slot.array.shape)
+        slot.path: read.bias if slot.is_added else (read.kernel.T if turned else read.kernel).reshape(slot.array.shape)
         for slot in suspect.slots
         if slot.array is not None
     }
+    if not _gives_what_was_seen(suspect, found, read.activation):
+        return suspect
     given = {field.name: getattr(suspect, field.name) for field in fields(suspect)}
     return _ReadOut(**{**given, "found": found})
+
+
+def _gives_what_was_seen(suspect: Suspect, found: Mapping[tuple[str, ...], Array], activation: Activation) -> bool:
+    """Whether arrays that were read out of single windows give the rest as well: not if they stand elsewhere."""
+    step = replace(suspect.step, activation=activation)
+    for path, array in found.items():
+        step = put(step, path, array)
+    with np.errstate(all="ignore"):
+        for part in suspect.seen:
+            if all(name in part.fed for name in step.inputs):
+                wanted = np.asarray(step(*(part.fed[name] for name in step.inputs)).outputs)
+                if wanted.shape != part.actual.shape:
+                    return False
+                if not np.max(np.abs(wanted - part.actual), initial=0.0) <= ROUGHLY * np.ptp(wanted):
+                    return False
+    return True

@@ -30,13 +30,14 @@ from porter.examination.graphs.suspect import Seen, Suspect, differing, has_arra
 from porter.examination.graphs.view import evaluating, operations_of, trains, unchanged
 from porter.examination.graphs.walking import Rows
 from porter.examination.graphs.whole import compare_whole, keeps_on
-from porter.examination.judging import compare_step
+from porter.examination.judging import compare_step, is_written
 from porter.examination.power import LARGEST_SHARE, has_power
 from porter.examination.probes import FAR
 from porter.network.graph import KerasNetwork
 from porter.ports.keras.graph_model import pairs
 from porter.ports.keras.names import legal_name
 from porter.ports.runtime import current_runtime
+from reference.activations import Activation
 from reference.composed.forms import equivalent_forms, form_of
 from reference.composed.together import Together
 from reference.operations.elementwise import Elementwise
@@ -93,7 +94,9 @@ def judge_by_name(
     few = any(len(each) < LEAST_ROWS for each in feeds.values())
     single = {} if few else _trace_port(model, program, tensors, row)
     inputs = {each.name: tensor for each, tensor in zip(network.inputs, model.inputs, strict=True)}
-    port = Port(model, program, {**inputs, **tensors}, values, reference, single)
+    # A program that has layers multiplied into others is without those that the port may bear the names of.
+    known = {name: tensor for name, tensor in {**inputs, **tensors}.items() if name in values}
+    port = Port(model, program, known, values, reference, single)
     judged = [_judge_named(step, port, network, rng, telling) for step in program.steps]
 
     def rejudge(one: Judged, suspect: Suspect) -> Judged:
@@ -288,9 +291,19 @@ def _in_another_form(suspect: Suspect, found: Comparison, compare: Compare) -> t
             other, again = _with_far_rows(other, again, compare)
         if again.is_parity:
             other, again = _with_reaching_rows(other, again, compare)
-        if again.is_parity:
+        if again.is_parity and _is_written(suspect):
             return other, again, f"the port writes {form_of(form)}"
     return suspect, found, ""
+
+
+def _is_written(suspect: Suspect) -> bool:
+    """Whether a step that agrees in another form is written so: of one that hides its arrays that has to show."""
+    step = suspect.step
+    if _shows_all(suspect) or not isinstance(getattr(step, "activation", None), Activation) or hasattr(step, "cell"):
+        return True
+    seen = (part for part in suspect.seen if all(name in part.fed for name in step.inputs))
+    parts = (([part.fed[name] for name in step.inputs], part.actual) for part in seen)
+    return isinstance(step, Elementwise) or is_written(step, parts, suspect.precision)
 
 
 def _with_sparse_rows(suspect: Suspect, found: Comparison, compare: Compare) -> tuple[Suspect, Comparison]:

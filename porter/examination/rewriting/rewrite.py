@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from porter.examination.case import Judged
 from porter.examination.compare import Comparison, merge_comparisons
-from porter.examination.judging import cast, judge_values
+from porter.examination.judging import cast, is_written, judge_values, probed
 from porter.examination.pairing import Pair, Pairing
+from porter.examination.probes import layer_rows
 from porter.examination.rewriting.chains import Link, find_chain
 from porter.examination.rewriting.spans import Pieces
 from porter.examination.steadiness import trace_batches
+from porter.examination.suspect import Stored
 from porter.ports.blocks import Atom
 from porter.ports.keras.graph import PortGraph
 from porter.ports.port import Port
@@ -116,9 +118,11 @@ def _judge(link: Link, traces: Traces, on_probes: OnProbes) -> Iterator[Judged]:
 
 
 def _best(link: Link, traces: Traces, on_probes: OnProbes) -> Judged:
-    tries = (_judge_as(step, link, traces, on_probes) for step in _ways(link))
     best: Judged | None = None
-    for one in tries:
+    for step, written in _ways(link):
+        one = _judge_as(step, link, traces, on_probes)
+        if written is not step and one.verdict == "parity" and not _is_written(written, link):
+            continue
         if one.verdict == "parity":
             return one
         best = one if best is None or one.comparison.exceeding < best.comparison.exceeding else best
@@ -126,10 +130,17 @@ def _best(link: Link, traces: Traces, on_probes: OnProbes) -> Judged:
     return best
 
 
-def _ways(link: Link) -> Iterator[Any]:
-    """The step on the port's units, in each way in which its port may have written it."""
+def _is_written(step: Dense, link: Link) -> bool:
+    """Whether a layer that agrees in another form is written so; one whose arrays are compared need not show it."""
+    block, own = link.block, Stored.of(step)
+    probes = layer_rows(own.kernel, own.bias, np.random.default_rng(0), None)
+    return block.dense is not None or is_written(step, probed(block.run, probes, block.precision), block.precision)
+
+
+def _ways(link: Link) -> Iterator[tuple[Any, Any]]:
+    """The step on the port's units in each way in which its port may have written it, and the step itself."""
     if not isinstance(link.step, Dense):
-        yield link.step
+        yield link.step, link.step
         return
     precision = link.block.precision
     unit = coarsest_unit(precision)
@@ -137,12 +148,13 @@ def _ways(link: Link) -> Iterator[Any]:
         unit = max(unit, precision.format.unit * (1 if precision.is_short else DIGITS))
     for step in regauge(link.step, link.entering, link.leaving, unit):
         named = replace(step, name=link.owner.name)
-        yield named
+        yield named, named
         if not isinstance(named, Rescaled):
-            yield from equivalent_forms(named)
+            yield from ((form, named) for form in equivalent_forms(named))
         together = max(len(atom.names) for atom in link.block.atoms)
         if together > 1 and precision.is_short:
-            yield in_blocks(named, together, precision.format.unit)
+            blocks = in_blocks(named, together, precision.format.unit)
+            yield blocks, blocks
 
 
 def _judge_as(step: Any, link: Link, traces: Traces, on_probes: OnProbes) -> Judged:

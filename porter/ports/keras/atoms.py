@@ -125,7 +125,7 @@ MIXING_SCALES = tuple(2.0**power for power in range(-4, 13, 2))
 
 
 def _mixes(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> bool:
-    """Whether an output depends on other inputs than its own, as behind a matrix.
+    """Whether an output depends on other inputs than its own, as behind a matrix, or on none, as behind one of zeros.
 
     Where no input on any scale shows it (a diagonal kernel, a single unit), it is taken not to.
     """
@@ -134,7 +134,17 @@ def _mixes(nodes: tuple[PortNode, ...], entry: Key, leaving: Key) -> bool:
         return inputs is not None
     rng = np.random.default_rng(0)
     run = _runner(nodes, entry, leaving)
-    return any(_mixes_at(run, scale, inputs, rng) for scale in MIXING_SCALES)
+    return any(_mixes_at(run, scale, inputs, rng) for scale in MIXING_SCALES) or _is_constant(run, inputs, rng)
+
+
+def _is_constant(run: Callable[[Array], Array], width: int, rng: np.random.Generator) -> bool:
+    """Whether every row gives the same, of any size."""
+    rows = np.concatenate([scale * rng.standard_normal((4, width)) for scale in MIXING_SCALES]).astype(np.float32)
+    try:
+        given = run(rows)
+    except Exception:  # somebody's own layer may refuse anything
+        return False
+    return len(given) == len(rows) and bool((given == given[:1]).all())
 
 
 def _mixes_at(run: Callable[[Array], Array], scale: float, width: int, rng: np.random.Generator) -> bool:
