@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.codes import Cause
+from porter.examination.conditions import rows_met
 from porter.examination.judging import Refused, cast, judge_values, run_piece
 from porter.examination.pairing import Pairing
 from porter.examination.pasting import taken_out
@@ -314,8 +315,8 @@ def what_it_changes(
 ) -> str | None:
     """An input on which a piece gives something else than it takes; None where it hands on everything.
 
-    Tried on ordinary rows, infinities, no number, fill values, numbers of every size and both signs; in a batch of one
-    and of none.
+    Tried on ordinary rows, infinities, no number, fill values, numbers of every size and both signs, and those on which
+    its conditions turn; in a batch of one and of none.
 
     Args:
         atom: a piece of a port.
@@ -328,7 +329,9 @@ def what_it_changes(
     if str(ordinary.dtype) not in FORMATS:
         return None  # words are looked up by the step behind
     rows, unit = _special_rows(ordinary, held, reach), FORMATS[str(ordinary.dtype)].unit
-    for part in (rows, rows[:1], rows[:0]):
+    conditions = atom.conditions
+    met = () if conditions is None else rows_met(conditions, [(rows,)])
+    for part in (rows, rows[:1], rows[:0], *(each.astype(rows.dtype).reshape(-1, *rows.shape[1:]) for (each,) in met)):
         try:
             found = run_piece(atom.run, part)
         except Refused as error:

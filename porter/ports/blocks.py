@@ -74,6 +74,11 @@ class Atom:
     look: Callable[[Sequence[Any], int, int], Asked | None] | None = None
 
     @property
+    def conditions(self) -> Asked | None:
+        """As those of a block."""
+        return _conditions((self,))
+
+    @property
     def kernel(self) -> Array | None:
         """(inputs, units) an exposed kernel, read anew: twenty wide ones at once would fill the memory."""
         return None if self.weights is None else self.weights()[0]
@@ -82,6 +87,11 @@ class Atom:
     def bias(self) -> Array | None:
         """(units,) an exposed bias."""
         return None if self.weights is None else self.weights()[1]
+
+
+def _conditions(atoms: Sequence[Atom]) -> Asked | None:
+    look, calls = atoms[0].look, [each for atom in atoms for each in atom.calls]
+    return None if look is None else look(calls, atoms[0].entry, atoms[-1].key)
 
 
 @dataclass(frozen=True)
@@ -133,12 +143,7 @@ class Block:
     @property
     def conditions(self) -> Asked | None:
         """Those of somebody's own code; None where there is none, or where it cannot be seen."""
-        look = self.atoms[0].look
-        return (
-            None
-            if look is None
-            else look([each for atom in self.atoms for each in atom.calls], self.entry, self.leaving)
-        )
+        return _conditions(self.atoms)
 
     def run(self, x: Array) -> Array:
         """(rows, inputs) to (rows, units), in the port's dtypes."""
