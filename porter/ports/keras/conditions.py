@@ -38,6 +38,8 @@ ELEMENTS = 2**16
 """Numbers of a row up to which a question is followed element by element."""
 STARTS, DESCENTS, FOUND = 32, 40, 4
 """Rows from which each search starts, steps that it takes, and rows that are kept of it."""
+SEARCHES = 48
+"""Searches that are made for one piece."""
 STALLED = 8
 """Steps in which the least distance has to be halved, or a search is given up."""
 BEYOND = 1.1
@@ -201,8 +203,10 @@ class Conditions:
                 yield rows
         if self._words is not None or any(np.dtype(each).kind != "f" for each in self._dtypes):
             return
-        for key in tuple(self._met):
-            found = self._search(dict(key), rng)
+        # Those that no element ever met come first: there may be more than can be looked for.
+        wanted = [dict(key) for key in sorted(self._met, key=lambda key: bool(self._met[key].any()))]
+        for each in itertools.islice(filter(self._is_lacking, wanted), SEARCHES):
+            found = self._search(each, rng)
             if found is not None and self._is_new(found) and _is_near(found):
                 yield found
 
@@ -232,13 +236,11 @@ class Conditions:
             yield tuple(size * rng.normal(size=(STARTS, *shape)) for shape in self._shapes)
 
     def _search(self, wanted: Wanted, rng: np.random.Generator) -> tuple[Array, ...] | None:
-        """Rows that are answered so at an element that was not; None where there are none, or none was found."""
+        """Rows that are answered so at an element that was not; None where none was found."""
         import tensorflow as tf
 
         lacking = self._lacking(wanted)
         every, least = self._questions.every, [np.inf]
-        if not lacking.any() or not all(self._may_be(at, answer) for at, answer in wanted.items()):
-            return None
         sizes = np.resize(SIZES, STARTS)
         given = [
             tf.constant((sizes.reshape(-1, *[1] * len(shape)) * rng.normal(size=(STARTS, *shape))).astype(dtype))
@@ -268,6 +270,10 @@ class Conditions:
                 return None
             given = _moved(given, slopes, np.asarray(total, np.float64))
         return None
+
+    def _is_lacking(self, wanted: Wanted) -> bool:
+        """Whether an element was not answered so, and may be."""
+        return bool(self._lacking(wanted).any()) and all(self._may_be(at, answer) for at, answer in wanted.items())
 
     def _may_be(self, at: int, answer: bool) -> bool:
         """Whether numbers that can be compared may have a question answered so."""
