@@ -331,7 +331,9 @@ def what_it_changes(
     rows, unit = _special_rows(ordinary, held, reach), FORMATS[str(ordinary.dtype)].unit
     conditions = atom.conditions
     met = () if conditions is None else rows_met(conditions, [(rows,)])
-    for part in (rows, rows[:1], rows[:0], *(each.astype(rows.dtype).reshape(-1, *rows.shape[1:]) for (each,) in met)):
+    with np.errstate(over="ignore"):
+        turning = [each.astype(rows.dtype).reshape(-1, *rows.shape[1:]) for (each,) in met]
+    for part in (rows, rows[:1], rows[:0], *turning):
         try:
             found = run_piece(atom.run, part)
         except Refused as error:

@@ -134,3 +134,11 @@ def _before(function: str, limits: Array) -> Array:
         if function == "square":
             return np.sqrt(np.abs(limits))
     return limits
+
+
+def documented(input_range: Array | None, drawn: Array) -> Array:
+    """Rows around 0 laid into a documented range, (inputs, 2); as they are where none is."""
+    if input_range is None:
+        return drawn
+    low, high = np.sort(input_range, axis=1).T
+    return np.asarray((low + high) / 2 + (high - low) / 2 * drawn)

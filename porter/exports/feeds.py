@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
-from porter.examination.domain import network_inputs, port_limits
-from porter.examination.graphs.feeds import documented
+from porter.examination.domain import documented, network_inputs, port_limits
 from porter.examination.graphs.masked_rows import masked_inputs, with_masks
 from porter.examination.probes import draw_rows
 from porter.network import Network
@@ -73,7 +72,7 @@ def _(network: KerasNetwork, program: Program, rows: int, rng: np.random.Generat
     drawn = [
         _draw(each, shape, held, words.get(each.name), rng) for each, shape in zip(network.inputs, shapes, strict=True)
     ]
-    drawn = drawn if words else [documented(network, each) for each in drawn]
+    drawn = drawn if words else [documented(network.input_range, each) for each in drawn]
     by_name = dict(zip((each.name for each in network.inputs), drawn, strict=True))
     drawn = list(with_masks(by_name, masked_inputs(network), recorded=False).values())
     if given is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porter.errors import PortError
-from porter.examination.domain import HOLDS, SHORT, check_input_dtypes
+from porter.examination.domain import HOLDS, SHORT, check_input_dtypes, documented
 from porter.examination.graphs.lengths import fill_shapes, merged, shapes_inside, takes
 from porter.examination.graphs.masked_rows import masked_inputs, with_masks
 from porter.examination.graphs.probes import ELEMENTS
@@ -145,16 +145,8 @@ def _draw(
         if rows > 1:
             values[-1] *= 10
         values[0] = 0 if rows > 3 else values[0]
-        drawn[each.name] = documented(network, values)
+        drawn[each.name] = documented(network.input_range, values)
     return drawn
-
-
-def documented(network: KerasNetwork, drawn: Array) -> Array:
-    """Rows around 0 laid into the range that is documented for the network's inputs; as they are where none is."""
-    if network.input_range is None:
-        return drawn
-    low, high = np.sort(network.input_range, axis=1).T
-    return np.asarray((low + high) / 2 + (high - low) / 2 * drawn)
 
 
 def _with_ends(drawn: Array, count: int, rng: np.random.Generator) -> Array:

@@ -162,10 +162,11 @@ class Conditions:
 
         if any(np.size(each) != len(each) * np.prod(shape) for each, shape in zip(rows, self._shapes, strict=True)):
             return
-        given = [
-            tf.constant(np.asarray(each).astype(dtype).reshape(-1, *shape))
-            for each, dtype, shape in zip(rows, self._dtypes, self._shapes, strict=True)
-        ]
+        with np.errstate(over="ignore"):
+            given = [
+                tf.constant(np.asarray(each).astype(dtype).reshape(-1, *shape))
+                for each, dtype, shape in zip(rows, self._dtypes, self._shapes, strict=True)
+            ]
         self._take_down(self._answered(self._run(*given)))
 
     def _answered(self, tensors: Sequence[Tensor]) -> list[Answers]:
@@ -242,10 +243,11 @@ class Conditions:
         lacking = self._lacking(wanted)
         every, least = self._questions.every, [np.inf]
         sizes = np.resize(SIZES, STARTS)
-        given = [
-            tf.constant((sizes.reshape(-1, *[1] * len(shape)) * rng.normal(size=(STARTS, *shape))).astype(dtype))
-            for shape, dtype in zip(self._shapes, self._dtypes, strict=True)
-        ]
+        with np.errstate(over="ignore"):
+            given = [
+                tf.constant((sizes.reshape(-1, *[1] * len(shape)) * rng.normal(size=(STARTS, *shape))).astype(dtype))
+                for shape, dtype in zip(self._shapes, self._dtypes, strict=True)
+            ]
         for descent in range(DESCENTS):
             with tf.GradientTape() as tape:
                 tape.watch(given)
@@ -339,7 +341,8 @@ def _nearest(distances: Sequence[Tensor], lacking: Answers) -> Tensor:
     """(rows,) the least that is lacking at any element that lacks it."""
     import tensorflow as tf
 
-    total: Tensor = sum(distances[1:], distances[0])
+    wide = [tf.cast(each, tf.float64) for each in distances]
+    total: Tensor = sum(wide[1:], wide[0])
     total = total if total.shape.rank else total[np.newaxis]
     if lacking.ndim and lacking.shape == tuple(total.shape[1:]):
         total = tf.where(lacking[np.newaxis], total, tf.constant(np.inf, total.dtype))

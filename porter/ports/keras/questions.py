@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ class Questions:
             self._constants |= {operation.name} if is_constant and operation.name not in inputs else set()
         needed = _leading_to([each.op for each in frozen.outputs])
         asked = (each for each in operations if each.name in needed and each.name not in self._constants)
-        self.every = tuple(dict.fromkeys(question for each in asked for question in _asked_by(each)))
+        self.every = tuple(dict.fromkeys(self._with_its_kind(one) for each in asked for one in _asked_by(each)))
         self._by_name = {each.name: each for each in self.every}
         self._reach = reaches(operations, {each.name: reach for each, reach in zip(frozen.inputs, given, strict=True)})
 
@@ -122,6 +122,11 @@ class Questions:
     def are_independent(self, one: Question, other: Question) -> bool:
         """Whether neither is answered by the answer to the other."""
         return one.name not in self._answered_by(other.name) and other.name not in self._answered_by(one.name)
+
+    def _with_its_kind(self, question: Question) -> Question:
+        """An answer that is made of whether a number is one is of that kind."""
+        kinds = {self._graph.get_operation_by_name(name).type for name in self._answered_by(question.name)}
+        return replace(question, kind=min(kinds & ASKING)) if kinds & ASKING else question
 
     def _answered_by(self, name: str) -> set[str]:
         operation = self._graph.get_operation_by_name(name)

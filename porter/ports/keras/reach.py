@@ -114,6 +114,11 @@ def _added(x: Reach, y: Reach) -> Reach:
     return x[0] + y[0], x[1] + y[1]
 
 
+def _chosen(condition: Reach, x: Reach, y: Reach) -> Reach:
+    known = {(0.0, 0.0): y, (1.0, 1.0): x}
+    return known.get(condition, (min(x[0], y[0]), max(x[1], y[1])))
+
+
 RULES: Mapping[str, Callable[..., Reach]] = {
     "Abs": _absolute,
     "AddV2": _added,
@@ -125,6 +130,7 @@ RULES: Mapping[str, Callable[..., Reach]] = {
     "GreaterEqual": lambda x, y: _not(is_larger(y, x)),
     "Less": lambda x, y: is_larger(y, x),
     "LessEqual": lambda x, y: _not(is_larger(x, y)),
+    "IsInf": lambda x: (0.0, float(bool(np.isinf(x).any()))),
     "LogicalAnd": _lower,
     "LogicalNot": _not,
     "LogicalOr": _upper,
@@ -135,7 +141,7 @@ RULES: Mapping[str, Callable[..., Reach]] = {
     "Neg": lambda x: (-x[1], -x[0]),
     "NotEqual": lambda x, y: _not(are_equal(x, y)),
     "OnesLike": lambda _: (1.0, 1.0),
-    "SelectV2": lambda _, x, y: (min(x[0], y[0]), max(x[1], y[1])),
+    "SelectV2": _chosen,
     "Softmax": lambda _: (0.0, 1.0),
     "Square": _square,
     "Sub": lambda x, y: (x[0] - y[1], x[1] - y[0]),
