@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.logistic_table import logistic_table
+from reference.rational import rational
 
 Array = NDArray[Any]
 
@@ -186,6 +187,8 @@ FUNCTIONS: Mapping[str, Callable[..., Array]] = {
     "logistic_table": logistic_table,
     "cut_sigmoid": cut_sigmoid,
 }
+BY_COEFFICIENTS: Mapping[str, Callable[..., Array]] = {"rational": rational}
+"""What is no function before its coefficients are given."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ class Activation:
             it calls the function itself (``reference.composed.forms``).
 
     Raises:
-        KeyError: no activation of that name; the message lists those that exist.
+        KeyError: no activation of that name, or none without its coefficients; the message lists those that exist.
     """
 
     name: str
@@ -207,12 +210,13 @@ class Activation:
     form: str = ""
 
     def __post_init__(self) -> None:
-        if self.name not in FUNCTIONS:
+        if self.name not in FUNCTIONS and not (self.name in BY_COEFFICIENTS and self.parameters):
             raise KeyError(f"no activation {self.name!r}; known are {', '.join(FUNCTIONS)}")
 
     def __call__(self, x: Array) -> Array:
         """Apply it to an array of any shape."""
-        return FUNCTIONS[self.name](x, **self.parameters)
+        functions = BY_COEFFICIENTS if self.name in BY_COEFFICIENTS else FUNCTIONS
+        return functions[self.name](x, **self.parameters)
 
     def __str__(self) -> str:
         inner = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items() if value is not None)

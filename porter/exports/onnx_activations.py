@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from porter.errors import UnbuildableError
 from porter.exports.onnx_site import OnnxSite
 from reference import logistic_table as table
 from reference.activations import CUT, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.rational import coefficients
 
 Make = Callable[..., str]
 
@@ -135,6 +136,18 @@ def _logistic_table(site: OnnxSite, x: str) -> str:
     return site.add("Gather", site.real(table.entries()), site.cast(held, "int32"))
 
 
+def _rational(site: OnnxSite, x: str, **parameters: float) -> str:
+    numerator, denominator = (_horner(site, x, each) for each in coefficients(parameters))
+    return site.add("Div", numerator, denominator)
+
+
+def _horner(site: OnnxSite, x: str, given: Sequence[float]) -> str:
+    total = site.real(given[-1])
+    for each in given[-2::-1]:
+        total = site.add("Add", site.add("Mul", total, x), site.real(each))
+    return total
+
+
 MAKERS: Mapping[str, Make] = {
     "linear": lambda site, x: x,
     "tanh": _plain("Tanh"),
@@ -159,4 +172,5 @@ MAKERS: Mapping[str, Make] = {
     "softmax": _softmax,
     "logistic_table": _logistic_table,
     "cut_sigmoid": _cut_sigmoid,
+    "rational": _rational,
 }

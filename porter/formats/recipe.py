@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from porter.errors import PorterError, RecipeError
+from porter.errors import RecipeError
 from porter.formats.containers.raw import RawNumbers
 from porter.formats.opened import open_file
 from porter.formats.options import ReadOptions
+from porter.formats.recipe_activations import ActivationText
 from porter.formats.recipe_ends import EndRecipe, Finite, Name, Vector
 from porter.formats.recipe_places import MEMBER, KernelPlace
 from porter.formats.scalings import KINDS
@@ -66,7 +67,7 @@ class LayerRecipe(_Table):
         order: along which axis the stored numbers run fastest: "C", or "Fortran" where what is labelled rows by
             columns was written column by column.
         shape: of the kernel where its numbers are stored flat, the first axis first.
-        activation: as in ``porter.read``.
+        activation: as in ``porter.read``; or a table with the coefficients of a rational function.
         takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or layers before it, "layer
             1"; the layer just before it, or the inputs, where None.
         merge: how several of these are made one.
@@ -80,21 +81,11 @@ class LayerRecipe(_Table):
     orientation: Literal["units-first", "inputs-first"] | None = None
     order: Literal["C", "Fortran"] = "C"
     shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
-    activation: str | None = None
+    activation: ActivationText | None = None
     takes: Annotated[list[Name], Field(min_length=1)] | None = None
     merge: Literal["concatenate", "add", "multiply"] | None = None
     gain: Finite | None = None
     temperature: Annotated[Finite, Field(gt=0)] | None = None
-
-    @field_validator("activation")
-    @classmethod
-    def _is_known(cls, text: str | None) -> str | None:
-        if text is not None:
-            try:
-                parse_activation(text)
-            except PorterError as error:
-                raise ValueError(f"{error.what}; known are {error.expected}") from error
-        return text
 
     @model_validator(mode="after")
     def _has_one_bias(self) -> LayerRecipe:

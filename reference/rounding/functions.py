@@ -11,6 +11,7 @@ from reference.activations import Activation
 from reference.logistic_table import START
 from reference.precision import Format
 from reference.rounding.constants import accuracy_of, form_units
+from reference.rounding.rational import rational_error
 from reference.rounding.spread import spread
 
 Array = NDArray[Any]
@@ -36,6 +37,8 @@ def activation_error(activation: Activation, z: Array, a: Array, error: Array, k
     """
     if activation.name == "linear":
         return error
+    if activation.name == "rational":
+        return rational_error(activation.parameters, z, a, error, kind, own)
     breakpoint_ = abs(activation.parameters.get("threshold", 0.0)) * kind.unit
     if activation.name == "logistic_table":
         error = error + LOOKUP * (kind.unit + own.unit) * (np.abs(z) - START)

@@ -17,6 +17,7 @@ from porter.errors import UnbuildableError
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.placement import placed
 from porter.ports.keras.names import FUSED, legal_name, name_operations
+from porter.ports.keras.rational import rational
 from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays, to_radians
 from reference import logistic_table as table
 from reference.activations import CUT, Activation
@@ -265,6 +266,11 @@ def _compose_logistic_table(dense: Dense, tensor: Any, site: _Site) -> Any:
     )
 
 
+def _compose_rational(dense: Dense, tensor: Any, site: _Site) -> Any:
+    outputs = rational(tensor, **dense.activation.parameters)
+    return keras.layers.Identity(name=site.name(f"{dense.name}_rational"), dtype=site.policy)(outputs)
+
+
 def _builder(layer: Layer) -> Callable[[Layer, Any, _Site], Any]:
     if type(layer) not in BUILDERS:
         known = ", ".join(kind.__name__ for kind in BUILDERS)
@@ -291,4 +297,5 @@ COMPOSED: Mapping[str, Callable[[Dense, Any, _Site], Any]] = {
     "gelu_tanh": _compose_gelu_tanh,
     "logistic_table": _compose_logistic_table,
     "cut_sigmoid": _compose_cut_sigmoid,
+    "rational": _compose_rational,
 }

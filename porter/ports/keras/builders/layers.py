@@ -11,6 +11,7 @@ from typing import Any
 
 from keras import layers, ops
 
+from porter.network.activations import parse_activation
 from porter.network.graph import KerasLayer
 from porter.ports.keras.builders.convolution import convolution, depthwise, local, separable, transposed
 from porter.ports.keras.builders.merging import attention, dot, merge
@@ -25,19 +26,28 @@ from porter.ports.keras.builders.site import (
     hard_sigmoid_layers,
     in_a_row,
     masked_value,
+    named,
     scaled_tanh_layers,
 )
 from porter.ports.keras.names import legal_name
+from porter.ports.keras.rational import rational
 
 
 def dense(layer: KerasLayer, site: Site) -> Apply:
     """Dense, the activation fused."""
     p, behind = layer.parameters, apart(layer, site)
-    fused = None if behind else site.activation(p["activation"])
+    activation = parse_activation(p["activation"])
+    is_rational = activation.name == "rational"
+    fused = None if behind or is_rational else site.activation(p["activation"])
     main = ("kernel", lambda name: site.keep(
         layers.Dense(p["units"], fused, p["use_bias"], name=name, dtype=site.policy), layer.weights, "kernel", "bias"
     ))  # fmt: skip
-    return in_a_row(legal_name(layer.name), main, *behind)
+    name = legal_name(layer.name)
+    if not is_rational:
+        return in_a_row(name, main, *behind)
+    product = in_a_row(f"{name}_kernel", main)
+    bent = named(name, lambda x: rational(x, **activation.parameters), site)
+    return lambda tensors, masks: bent(product(tensors, masks), masks)
 
 
 def activation_layer(layer: KerasLayer, site: Site) -> Apply:
@@ -48,6 +58,8 @@ def activation_layer(layer: KerasLayer, site: Site) -> Apply:
         return in_a_row(name, *hard_sigmoid_layers(site))
     if function == "scaled_tanh":
         return in_a_row(name, *scaled_tanh_layers(site, **arguments))
+    if function == "rational":
+        return named(name, lambda x: rational(x, **arguments), site)
     kinds = {"relu": layers.ReLU, "leaky_relu": layers.LeakyReLU, "elu": layers.ELU, "softmax": layers.Softmax}
     if function == "thresholded_relu":
         kinds[function], arguments = layers.ReLU, {"threshold": arguments["theta"]}
