@@ -15,9 +15,10 @@ from porter.examination.functions import ALONE
 from porter.examination.judging import judge_values
 from porter.examination.pasting import activated
 from porter.examination.suspect import Suspect
-from reference.activations import FUNCTIONS, Activation
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS, Activation
 from reference.composed.forms import equivalent_forms
 from reference.operations.dense import Activate
+from reference.rational import DENOMINATOR, NUMERATOR, bends, coefficients, horner
 
 Array = NDArray[Any]
 
@@ -65,7 +66,7 @@ def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> A
         if other.is_parity:
             return ActivationReading((), own, other)
     tried, fits = 0, list[Activation]()
-    for activation in (*candidates(own), *fitted(*curve(suspect, kernel, bias))):
+    for activation in (*candidates(own), *fitted(*curve(suspect, kernel, bias), own)):
         tried += 1
         known = any(is_same(activation, other) for other in fits)
         few = None if activation.parameters.get("axis") == 0 else FEW  # over rows, some rows are another question
@@ -105,10 +106,33 @@ def candidates(own: Activation) -> Iterator[Activation]:
     yield Activation("softmax", {"axis": 0})
 
 
-def fitted(z: Array, found: Array) -> list[Activation]:
-    """Activations whose parameter is read off points of the port's own curve, both (points,)."""
+def fitted(z: Array, found: Array, own: Activation | None = None) -> list[Activation]:
+    """Activations whose parameter is read off points of the port's own curve, both (points,).
+
+    Args:
+        z: preactivations.
+        found: what the port gives.
+        own: the file's activation, of which one coefficient may be another.
+    """
     with np.errstate(all="ignore"):
-        return list(_fitted(z, found))
+        others = [] if own is None or own.name not in BY_COEFFICIENTS else _coefficients(z, found, own)
+        return [*_fitted(z, found), *others]
+
+
+def _coefficients(z: Array, found: Array, own: Activation) -> Iterator[Activation]:
+    """Quotients N / D with one other coefficient c: where N = g D, c z^k is left of the rest, by least squares."""
+    sides = coefficients(own.parameters)
+    above, below = (horner(each, z) for each in sides)
+    certain = 1 / (np.abs(above) + np.abs(found * below))  # what both are rounded by
+    for keys, side, factor in ((NUMERATOR, sides[0], np.ones_like(z)), (DENOMINATOR, sides[1], -found)):
+        for power, given in enumerate(side):
+            term, left = factor * z**power, found * below - above
+            held = np.isfinite(certain * left) & np.isfinite(certain * term)
+            weighted = (certain * term)[held]
+            change = float(weighted @ (certain * left)[held] / (weighted @ weighted))
+            other = {**own.parameters, keys[power]: _snap(given + change)}
+            if np.isfinite(change) and other[keys[power]] != given and bends(other):
+                yield Activation(own.name, other)
 
 
 def _fitted(z: Array, found: Array) -> Iterator[Activation]:

@@ -25,6 +25,7 @@ from porter.formats.recipe_ends import EndRecipe, Finite, Name, Vector
 from porter.formats.recipe_places import MEMBER, KernelPlace
 from porter.formats.scalings import KINDS
 from porter.network.activations import parse_activation
+from reference.activations import BY_COEFFICIENTS
 from reference.operations.transforms import FUNCTIONS
 
 VERSION = 1
@@ -114,6 +115,11 @@ class LayerRecipe(_Table):
         if self.gain is not None:
             return self.gain, False
         return None if self.temperature is None else (self.temperature, True)
+
+    @property
+    def activates_apart(self) -> bool:
+        """Whether, among layers that say what they take, the activation is a step of its own."""
+        return self.factor is not None or parse_activation(self.activation or "linear").name in BY_COEFFICIENTS
 
     def place(self, *, is_bias: bool = False) -> str | KernelPlace:
         """Where its kernel lies, or the bias in it: a name, where that is all."""

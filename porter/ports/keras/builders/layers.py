@@ -11,7 +11,6 @@ from typing import Any
 
 from keras import layers, ops
 
-from porter.network.activations import parse_activation
 from porter.network.graph import KerasLayer
 from porter.ports.keras.builders.convolution import convolution, depthwise, local, separable, transposed
 from porter.ports.keras.builders.merging import attention, dot, merge
@@ -36,18 +35,11 @@ from porter.ports.keras.rational import rational
 def dense(layer: KerasLayer, site: Site) -> Apply:
     """Dense, the activation fused."""
     p, behind = layer.parameters, apart(layer, site)
-    activation = parse_activation(p["activation"])
-    is_rational = activation.name == "rational"
-    fused = None if behind or is_rational else site.activation(p["activation"])
+    fused = None if behind else site.activation(p["activation"])
     main = ("kernel", lambda name: site.keep(
         layers.Dense(p["units"], fused, p["use_bias"], name=name, dtype=site.policy), layer.weights, "kernel", "bias"
     ))  # fmt: skip
-    name = legal_name(layer.name)
-    if not is_rational:
-        return in_a_row(name, main, *behind)
-    product = in_a_row(f"{name}_kernel", main)
-    bent = named(name, lambda x: rational(x, **activation.parameters), site)
-    return lambda tensors, masks: bent(product(tensors, masks), masks)
+    return in_a_row(legal_name(layer.name), main, *behind)
 
 
 def activation_layer(layer: KerasLayer, site: Site) -> Apply:
