@@ -79,13 +79,14 @@ def _rounded(parameters: Mapping[str, float], size: Array, value: Array, least: 
 def _polynomial_error(given: Sequence[float], size: Array, form: Format) -> tuple[Array, Array]:
     """Of a polynomial at an argument of that size at most, in any order of evaluation, and what its parts may reach.
 
-    Each term meets the rounding of its coefficient, n products and n sums; a term that underflows is multiplied on.
+    Each term meets the rounding of its coefficient, n products and n sums; a term that underflows is multiplied on. A
+    power may be formed before it is multiplied by its coefficient.
     """
     units = (2 * len(given) + 2) * form.unit
     grown = np.maximum(size, 1)
     terms = horner(np.abs(given).tolist(), size)
     flushed = 2 * form.tiny * horner([1.0] * len(given), grown)
-    return units / (1 - units) * terms + flushed, horner(np.abs(given).tolist(), grown)
+    return units / (1 - units) * terms + flushed, horner(np.maximum(np.abs(given), 1).tolist(), grown)
 
 
 def _expanded(given: Sequence[float], z: Array) -> list[tuple[Array, Array]]:
