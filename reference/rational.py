@@ -42,7 +42,7 @@ def bends(parameters: Mapping[str, float]) -> bool:
 
 
 def rational(x: Array, **parameters: float) -> Array:
-    """Numerator over denominator, of any shape; infinite or NaN at a pole, and where a power overflows.
+    """(p0 + p1 x + ... + p9 x^9) / (q0 + q1 x + ... + q9 x^9), of any shape; infinite or NaN at a pole and in overflow.
 
     Raises:
         KeyError: a parameter that is no coefficient.

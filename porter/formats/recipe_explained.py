@@ -51,6 +51,10 @@ bias_in = "first row"                # the bias stands in the kernel; or "last r
 orientation = "inputs-first"
 activation = "linear"
 
+# A rational function is an activation, too: coefficients of z, the lowest power first, up to z^9. This is
+# (27 z + z^3) / (27 + 9 z^2); without a denominator it is a polynomial. Tables of entries are not read:
+#     activation = {numerator = [0.0, 27.0, 0.0, 1.0], denominator = [27.0, 0.0, 9.0]}
+
 # A layer takes the layer before it, unless it says otherwise: a skip connection is a second one that it takes. Then the
 # orientation and the activation of every layer have to be said, and there are no transforms, bounds or members:
 #     [[layers]]

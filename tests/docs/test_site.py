@@ -25,7 +25,7 @@ from porter.formats.recipe import (
     TransformsRecipe,
 )  # fmt: skip
 from porter.formats.recipe_ends import EndRecipe
-from reference.activations import FUNCTIONS
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS
 
 needs_mkdocs = pytest.mark.skipif(
     importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None,
@@ -149,7 +149,10 @@ def test_the_tables_have_every_key_and_every_activation(hooks):
     tables |= {"bounds.input": ClampRecipe}
     fields |= {f"{name}.{f}" for name, model in tables.items() for f in model.model_fields}
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.recipe_keys()), re.MULTILINE)) == fields
-    assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == set(FUNCTIONS)
+    assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == {
+        *FUNCTIONS,
+        *BY_COEFFICIENTS,
+    }
 
 
 def test_what_builds_the_site_is_pinned(root):

@@ -86,8 +86,11 @@ def test_parity_in_other_dtypes(network, keras, dtype):
     [
         (PADE.replace("9.0", "9.001"), "activation.parameter", "q2=9.001"),
         (PADE.replace("0.0, 1.0]", "0.0, 1.0001]"), "activation.parameter", "p3=1.0001"),
-        (PADE.replace("27.0, 0.0, 9.0", "27.0, 0.01, 9.0"), "activation.parameter", "q1=0.01"),
-        (PADE.replace("27.0, 0.0, 1.0], ", "27.1, 0.0, 1.1], "), "activation.replaced", "only approximated"),
+        (
+            PADE.replace("27.0, 0.0, 9.0", "27.0, 0.01, 9.0"),
+            "activation.parameter",
+            "q1=0.00999",
+        ),  # as exactly as the curve gives it
         ('"tanh"', "activation.replaced", "tanh for rational"),
     ],
 )
@@ -103,6 +106,14 @@ def test_a_mistake_of_a_port_is_named(folder, keras, text, activation, code, tol
 def test_one_that_is_left_out_is_named(folder, network, keras):
     report = porter.verify(network, porter.build(read(folder, TEXT.replace(PADE, '"linear"'))))
     assert [(each.code, each.layer) for each in report.findings] == [("activation.missing", "Layer1")]
+
+
+def test_where_two_coefficients_are_others_is_named(folder, network, keras):
+    other = PADE.replace("27.0, 0.0, 1.0], ", "27.001, 0.0, 1.001], ")
+    report = porter.verify(network, porter.build(read(folder, TEXT.replace(PADE, other))))
+    assert report.verdict == "mismatch"
+    assert [(row.layer, row.verdict) for row in report.layers] == [("Layer1", "mismatch"), ("Layer2", "parity")]
+    assert [(each.code, each.layer) for each in report.findings] == [("activation.replaced", "Layer1")]
 
 
 def test_exports_are_right_or_refused_by_name(folder, network, keras):
