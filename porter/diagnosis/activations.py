@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,8 +115,14 @@ def fitted(z: Array, found: Array, own: Activation | None = None) -> list[Activa
         own: the file's activation, of which one coefficient may be another.
     """
     with np.errstate(all="ignore"):
-        others = [] if own is None or own.name not in BY_COEFFICIENTS else _coefficients(z, found, own)
+        others = [] if own is None else _of_the_same_kind(z, found, own)
         return [*_fitted(z, found), *others]
+
+
+def _of_the_same_kind(z: Array, found: Array, own: Activation) -> Iterable[Activation]:
+    if own.name == "table":
+        return [Activation("table", {**own.parameters, "nearest": 1 - own.parameters["nearest"]})]
+    return _coefficients(z, found, own) if own.name in BY_COEFFICIENTS and z.size else ()
 
 
 def _coefficients(z: Array, found: Array, own: Activation) -> Iterator[Activation]:

@@ -10,6 +10,7 @@ from porter.exports.onnx_site import OnnxSite
 from reference import logistic_table as table
 from reference.activations import CUT, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
 from reference.rational import coefficients
+from reference.table import entries_of, step_of
 
 Make = Callable[..., str]
 
@@ -131,9 +132,20 @@ def _cut_sigmoid(site: OnnxSite, x: str) -> str:
 def _logistic_table(site: OnnxSite, x: str) -> str:
     """The entries that the original has, found as it finds them."""
     place = site.add("Div", site.add("Sub", x, site.real(table.START)), site.real(table.STEP))
+    return _entry(site, place, table.entries())
+
+
+def _table(site: OnnxSite, x: str, *, first: float, last: float, values: tuple[float, ...], nearest: float = 0) -> str:
+    place = site.add("Div", site.add("Sub", x, site.real(first)), site.real(step_of(first, last, values)))
+    place = site.add("Add", place, site.real(0.5)) if nearest else place
+    return _entry(site, place, entries_of(values))
+
+
+def _entry(site: OnnxSite, place: str, entries: Any) -> str:
+    """The entry at a place, that of no number being the first."""
     place = site.add("Where", site.add("IsNaN", place), site.real(0), place)
-    held = site.clip(place, 0.0, float(table.ENTRIES - 1))
-    return site.add("Gather", site.real(table.entries()), site.cast(held, "int32"))
+    held = site.clip(place, 0.0, float(len(entries) - 1))
+    return site.add("Gather", site.real(entries), site.cast(held, "int32"))
 
 
 def _rational(site: OnnxSite, x: str, **parameters: float) -> str:
@@ -173,4 +185,5 @@ MAKERS: Mapping[str, Make] = {
     "logistic_table": _logistic_table,
     "cut_sigmoid": _cut_sigmoid,
     "rational": _rational,
+    "table": _table,
 }

@@ -41,6 +41,7 @@ UNHELD = {
         "an activation that is looked up in a table of 100,000 numbers",
         "give --exact-activations (exact_activations=True) for the function that the table stands for",
     ),
+    "table": ("an activation that is looked up in a table", "export to onnx or saved_model"),
     "rational": ("a rational function as an activation", "export to onnx or saved_model"),
 }
 """Activations that programs do not have, each as it is called, and what to do."""

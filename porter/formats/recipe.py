@@ -20,7 +20,7 @@ from porter.errors import RecipeError
 from porter.formats.containers.raw import RawNumbers
 from porter.formats.opened import open_file
 from porter.formats.options import ReadOptions
-from porter.formats.recipe_activations import ActivationText
+from porter.formats.recipe_activations import ActivationText, TableRecipe
 from porter.formats.recipe_ends import EndRecipe, Finite, Name, Vector
 from porter.formats.recipe_places import MEMBER, KernelPlace
 from porter.formats.scalings import KINDS
@@ -69,6 +69,7 @@ class LayerRecipe(_Table):
             columns was written column by column.
         shape: of the kernel where its numbers are stored flat, the first axis first.
         activation: as in ``porter.read``; or a table with the coefficients of a rational function.
+        table: entries in the place of an activation.
         takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or layers before it, "layer
             1"; the layer just before it, or the inputs, where None.
         merge: how several of these are made one.
@@ -83,6 +84,7 @@ class LayerRecipe(_Table):
     order: Literal["C", "Fortran"] = "C"
     shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
     activation: ActivationText | None = None
+    table: TableRecipe | None = None
     takes: Annotated[list[Name], Field(min_length=1)] | None = None
     merge: Literal["concatenate", "add", "multiply"] | None = None
     gain: Finite | None = None
@@ -92,6 +94,12 @@ class LayerRecipe(_Table):
     def _has_one_bias(self) -> LayerRecipe:
         if self.bias is not None and self.bias_in is not None:
             raise ValueError("bias and bias_in: the bias stands in one place only")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_activation(self) -> LayerRecipe:
+        if self.table is not None and self.activation is not None:
+            raise ValueError("activation and table: one of them")
         return self
 
     @model_validator(mode="after")
@@ -347,6 +355,8 @@ class Recipe(_Table):
         declared: dict[str, Any] = {"kind": self.kind, "physical": self.physical}
         for key in ("activation", "orientation"):
             given = tuple(getattr(layer, key) for layer in self.layers)
+            if key == "activation":  # a table takes the place of none
+                given = tuple("linear" if layer.table else own for layer, own in zip(self.layers, given, strict=True))
             if any(value is not None for value in given):
                 declared[key] = given
         if self.scaling is not None:
@@ -365,6 +375,8 @@ class Recipe(_Table):
         if self.layers[0].kernel is None:
             raise ValueError("layer 1 needs a kernel: nothing but the inputs comes before it")
         for number, layer in enumerate(self.layers, start=1):
+            if layer.table is not None:
+                raise ValueError(f"layer {number}: a table is not read beside takes, gain or temperature")
             unsaid = [key for key in ("orientation", "activation") if getattr(layer, key) is None]
             if layer.kernel is not None and unsaid:
                 raise ValueError(f"layer {number}: its {unsaid[0]} has to be said beside takes, gain or temperature")
@@ -406,6 +418,9 @@ class Recipe(_Table):
 
     def extras(self) -> Iterator[tuple[str, str, Vector]]:
         """Each vector of what stands outside layers and scaling: its place, the name that it gets, and where it is."""
+        for number, layer in enumerate(self.layers, start=1):
+            if layer.table is not None:
+                yield f"layer {number}, table, values", f"Tables/Layer{number}", layer.table.values
         for key in ("least", "greatest", "tolerance"):
             value = None if self.bounds is None else getattr(self.bounds, key)
             if value is not None:

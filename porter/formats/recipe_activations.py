@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from porter.errors import PorterError
-from porter.formats.recipe_ends import Finite
+from porter.formats.recipe_ends import Finite, Name
 from porter.network.activations import format_activation, parse_activation
 from reference.activations import Activation
 from reference.rational import DEGREE, DENOMINATOR, NUMERATOR
 
+ENTRIES = ("below", "nearest")
 Coefficients = Annotated[list[Finite], Field(min_length=1, max_length=DEGREE + 1)]
 
 
@@ -36,6 +37,39 @@ class RationalRecipe(BaseModel):
         return format_activation(Activation("rational", kept))
 
 
+class TableRecipe(BaseModel):
+    """Entries that take the place of an activation, at equal distances of its argument; beyond them the ends hold.
+
+    Attributes:
+        values: full name of their dataset, or the entries themselves.
+        first: argument of the first entry.
+        last: argument of the last entry.
+        entry: which one an argument between two is given: the one "below" where None, or the "nearest"; what is between
+            them is not computed.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    values: Name | Annotated[list[Finite], Field(min_length=2)]
+    first: Finite
+    last: Finite
+    entry: str | None = None
+
+    @model_validator(mode="after")
+    def _is_read(self) -> TableRecipe:
+        if self.entry not in (None, *ENTRIES):
+            told = "; an interpolation is not read" if self.entry == "linear" else ""
+            raise ValueError(f"entry {self.entry!r} is not one of {', '.join(ENTRIES)}{told}")
+        if self.first >= self.last:
+            raise ValueError("first is not below last")
+        return self
+
+    @property
+    def place(self) -> dict[str, float]:
+        """Parameters of the activation beside its entries."""
+        return {"first": float(self.first), "last": float(self.last), "nearest": int(self.entry == "nearest")}
+
+
 def spelt(value: Any) -> Any:
     """The spelling of an activation, also of one that is written out; anything else as it is.
 
@@ -43,10 +77,9 @@ def spelt(value: Any) -> Any:
         ValueError: what is written out is not read.
     """
     if isinstance(value, dict):
-        if "table" in value:
+        if "table" in value or "values" in value:
             raise ValueError(
-                "a table of entries is not read; a rational function is, as "
-                "{numerator = [0.0, 1.0], denominator = [1.0, 0.0, 0.5]}"
+                'a table of entries has a key of its own: table = {values = "t", first = -5.0, last = 5.0}'
             )
         try:
             value = RationalRecipe.model_validate(value).spelling

@@ -8,7 +8,7 @@ import math
 import re
 
 from porter.errors import UnknownActivationError
-from reference.activations import BY_COEFFICIENTS, FUNCTIONS, Activation
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS, LOOKED_UP, Activation
 from reference.rational import KEYS, bends
 
 ALIASES = {
@@ -61,7 +61,12 @@ def parse_activation(text: str) -> Activation:
 
 
 def format_activation(activation: Activation) -> str:
-    """The spelling that ``parse_activation`` turns into an equal activation; every digit is kept."""
+    """The spelling that ``parse_activation`` turns into an equal activation; every digit is kept.
+
+    Tables have none: their entries are left out.
+    """
+    if activation.name in LOOKED_UP:
+        return str(activation)
     inner = ", ".join(f"{key}={value!r}" for key, value in activation.parameters.items())
     return f"{activation.name}({inner})" if inner else activation.name
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reference.activations import CUT, FUNCTIONS, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation, sigmoid, softplus
 from reference.rounding.rational import moved
+from reference.rounding.table import jumps
 
 Array = NDArray[Any]
 
@@ -248,4 +249,5 @@ _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "logistic_table": _at_ends("logistic_table"),
     "cut_sigmoid": _cut_sigmoid,
     "rational": moved,
+    "table": jumps,
 }
