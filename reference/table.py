@@ -35,6 +35,11 @@ def table(x: Array, *, first: float, last: float, values: tuple[float, ...], nea
     return entries_of(values)[places(x, first, last, nearest, values)].astype(x.dtype)
 
 
+def middles(*, first: float, last: float, values: Sequence[float], nearest: float = 0) -> Array:
+    """(entries,) an argument of each, as far as can be from those of others."""
+    return np.asarray(first + step_of(first, last, values) * (np.arange(len(values)) + (0.0 if nearest else 0.5)))
+
+
 @lru_cache(maxsize=8)
 def entries_of(values: tuple[float, ...]) -> Array:
     """(entries,) float64, read-only."""

@@ -19,6 +19,7 @@ from reference.activations import BY_COEFFICIENTS, FUNCTIONS, Activation
 from reference.composed.forms import equivalent_forms
 from reference.operations.dense import Activate
 from reference.rational import DENOMINATOR, NUMERATOR, bends, coefficients, horner
+from reference.table import entries_of, middles
 
 Array = NDArray[Any]
 
@@ -184,11 +185,15 @@ def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) 
 
 def curves(suspect: Suspect, units: int, most: int = 400) -> tuple[Array, Array]:
     """The same of each unit: (points,) and (points, units); no points where there are no curves."""
+    return _tail_at(suspect, np.concatenate([np.linspace(-10, 10, most), np.linspace(-0.05, 0.05, 41)]), units)
+
+
+def _tail_at(suspect: Suspect, z: Array, units: int) -> tuple[Array, Array]:
+    """What each unit gives for these preactivations, (points,), sorted by them."""
     nothing = np.zeros(0), np.zeros((0, units))
     tail = suspect.block.tail
     if tail is None:
         return nothing
-    z = np.concatenate([np.linspace(-10, 10, most), np.linspace(-0.05, 0.05, 41)])
     try:
         found = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64).reshape(len(z), -1)
     except Exception:  # a tail that does not take plain preactivations has no curve
@@ -242,6 +247,9 @@ def _approximated(
     suspect: Suspect, kernel: Array, bias: Array | None, comparison: Comparison, tried: int
 ) -> ActivationReading:
     """Nothing fits exactly: the nearest function, if the port's curve follows one, or nothing."""
+    others = _other_entries(suspect, kernel.shape[1]) if suspect.own.activation.name == "table" else None
+    if others is not None:
+        return ActivationReading((others,), None, comparison, tried)
     z, every = curves(suspect, kernel.shape[1])
     found, own = every[:, 0], suspect.own.activation
     if z.size and _is_right(suspect, z, every):
@@ -266,6 +274,24 @@ def _approximated(
     else:
         return ActivationReading((), None, comparison, tried)
     return ActivationReading((cause,), None, comparison, tried)
+
+
+def _other_entries(suspect: Suspect, units: int) -> Cause | None:
+    """Some entries of a table are others; None where all are as the file's, or most are not."""
+    own, unit = suspect.own.activation, suspect.block.precision.format.unit
+    z, wanted = middles(**own.parameters), entries_of(own.parameters["values"])
+    _, every = _tail_at(suspect, z, units)
+    if not len(every):
+        return None
+    apart = np.abs(every[:, 0] - wanted) > 2 * unit * np.abs(wanted) + suspect.block.precision.format.tiny
+    if not 0 < np.count_nonzero(apart) <= len(wanted) / 2:
+        return None
+    first = int(np.argmax(apart))
+    message = (
+        f"{np.count_nonzero(apart):,} of {len(wanted):,} entries of its table are others: the first, entry {first}, of "
+        f"{z[first]:.6g}, is {every[first, 0]:.9g} for {wanted[first]:.9g}"
+    )
+    return Cause("activation.parameter", suspect.name, message, remedy_of(suspect, own))
 
 
 def _is_right(suspect: Suspect, z: Array, found: Array) -> bool:

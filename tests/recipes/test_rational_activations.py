@@ -127,7 +127,7 @@ def test_exports_are_right_or_refused_by_name(folder, network, keras):
 @pytest.mark.parametrize(
     ("activation", "told"),
     [
-        ('{table = "t", first = -5.0, last = 5.0}', "layer 1, activation: a table of entries is not read"),
+        ('{table = "t", first = -5.0, last = 5.0}', "layer 1, activation: a table of entries has a key of its own"),
         ("{denominator = [1.0]}", "layer 1, activation: numerator: Field required"),
         ("{numerator = [1.0, nan]}", "numerator, entry 2"),
         ("{numerator = [0.0, 1.0], denominators = [1.0]}", "denominators"),
