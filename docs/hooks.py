@@ -112,11 +112,13 @@ def recipe_keys() -> Iterator[str]:
         ScalingRecipe,
         TransformsRecipe,
     )  # fmt: skip
+    from porter.formats.recipe_activations import RationalRecipe, TableRecipe
     from porter.formats.recipe_ends import EndRecipe
 
     yield "| key | needed | meaning |"
     yield "|---|---|---|"
-    for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("scaling.", ScalingRecipe),
+    for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("layers.activation.", RationalRecipe),
+                          ("layers.table.", TableRecipe), ("scaling.", ScalingRecipe),
                           ("scaling.input.", EndRecipe), ("scaling.output.", EndRecipe),
                           ("transforms.", TransformsRecipe), ("bounds.", BoundsRecipe), ("bounds.input.", ClampRecipe),
                           ("ensemble.", EnsembleRecipe), ("raw.", RawRecipe)):  # fmt: skip

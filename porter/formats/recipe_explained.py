@@ -55,7 +55,7 @@ activation = "linear"
 # (27 z + z^3) / (27 + 9 z^2); without a denominator it is a polynomial:
 #     activation = {numerator = [0.0, 27.0, 0.0, 1.0], denominator = [27.0, 0.0, 9.0]}
 # A table of entries takes the place of the activation, not beside takes, gain or temperature. For z between the
-# arguments of two entries it gives the one "below", where left out, or the "nearest"; beyond them the first or the last:
+# arguments of two entries it gives the one "below", where left out, or the "nearest"; beyond them the first or last:
 #     table = {values = "net/table", first = -5.0, last = 5.0, entry = "nearest"}
 
 # A layer takes the layer before it, unless it says otherwise: a skip connection is a second one that it takes. Then the

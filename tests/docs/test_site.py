@@ -24,6 +24,7 @@ from porter.formats.recipe import (
     ScalingRecipe,
     TransformsRecipe,
 )  # fmt: skip
+from porter.formats.recipe_activations import RationalRecipe, TableRecipe
 from porter.formats.recipe_ends import EndRecipe
 from reference.activations import BY_COEFFICIENTS, FUNCTIONS
 
@@ -146,7 +147,7 @@ def test_the_tables_have_every_key_and_every_activation(hooks):
     fields |= {f"scaling.{f}" for f in ScalingRecipe.model_fields}
     fields |= {f"scaling.{end}.{f}" for end in ("input", "output") for f in EndRecipe.model_fields}
     tables = {"transforms": TransformsRecipe, "bounds": BoundsRecipe, "ensemble": EnsembleRecipe, "raw": RawRecipe}
-    tables |= {"bounds.input": ClampRecipe}
+    tables |= {"bounds.input": ClampRecipe, "layers.activation": RationalRecipe, "layers.table": TableRecipe}
     fields |= {f"{name}.{f}" for name, model in tables.items() for f in model.model_fields}
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.recipe_keys()), re.MULTILINE)) == fields
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == {
