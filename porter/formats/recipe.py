@@ -387,6 +387,13 @@ class Recipe(_Table):
         return self
 
     @model_validator(mode="after")
+    def _has_tables_of_its_own(self) -> Recipe:
+        with_tables = [number for number, layer in enumerate(self.layers, start=1) if layer.table is not None]
+        if with_tables and self.format is not None:
+            raise ValueError(f"layer {with_tables[0]}: a table is not read beside format, whose networks have none")
+        return self
+
+    @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
         if self.ensemble is None:
             return self

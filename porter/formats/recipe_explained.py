@@ -54,7 +54,7 @@ activation = "linear"
 # A rational function is an activation, too: coefficients of z, the lowest power first, up to z^9. This is
 # (27 z + z^3) / (27 + 9 z^2); without a denominator it is a polynomial:
 #     activation = {numerator = [0.0, 27.0, 0.0, 1.0], denominator = [27.0, 0.0, 9.0]}
-# A table of entries takes the place of the activation, not beside takes, gain or temperature. For z between the
+# A table of entries takes the place of the activation; not beside takes, gain, temperature or format. For z between the
 # arguments of two entries it gives the one "below", where left out, or the "nearest"; beyond them the first or last:
 #     table = {values = "net/table", first = -5.0, last = 5.0, entry = "nearest"}
 

@@ -134,6 +134,7 @@ def test_exports_are_right_or_refused_by_name(folder, network, keras):
         ('values = "t"', 'values = "u"', "layer 1, table, values: no dataset 'u'"),
         ('values = "t"', 'values = "t[0:1]"', "layer 1, table, values: found 1 values; 2 to 100,000 finite ones"),
         ("table =", 'activation = "tanh"\ntable =', "layer 1: activation and table: one of them"),
+        ("\n[[layers]]", 'format = "oc-smart"\n[[layers]]', "layer 1: a table is not read beside format"),
         ("table =", "gain = 2.0\ntable =", "layer 1: a gain or temperature goes before an activation"),
         ('"linear"', '"linear"\ntakes = ["layer 1", "inputs"]\nmerge = "concatenate"',
          "layer 1: a table is not read beside takes"),
