@@ -162,10 +162,11 @@ class Conditions:
 
         if any(np.size(each) != len(each) * np.prod(shape) for each, shape in zip(rows, self._shapes, strict=True)):
             return
-        given = [
-            tf.constant(np.asarray(each).astype(dtype).reshape(-1, *shape))
-            for each, dtype, shape in zip(rows, self._dtypes, self._shapes, strict=True)
-        ]
+        with np.errstate(over="ignore"):  # what a short format cannot hold is infinite there
+            given = [
+                tf.constant(np.asarray(each).astype(dtype).reshape(-1, *shape))
+                for each, dtype, shape in zip(rows, self._dtypes, self._shapes, strict=True)
+            ]
         self._take_down(self._answered(self._run(*given)))
 
     def _answered(self, tensors: Sequence[Tensor]) -> list[Answers]:
