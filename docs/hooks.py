@@ -112,11 +112,13 @@ def recipe_keys() -> Iterator[str]:
         ScalingRecipe,
         TransformsRecipe,
     )  # fmt: skip
+    from porter.formats.recipe_activations import RationalRecipe, TableRecipe
     from porter.formats.recipe_ends import EndRecipe
 
     yield "| key | needed | meaning |"
     yield "|---|---|---|"
-    for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("scaling.", ScalingRecipe),
+    for prefix, model in (("", Recipe), ("layers.", LayerRecipe), ("layers.activation.", RationalRecipe),
+                          ("layers.table.", TableRecipe), ("scaling.", ScalingRecipe),
                           ("scaling.input.", EndRecipe), ("scaling.output.", EndRecipe),
                           ("transforms.", TransformsRecipe), ("bounds.", BoundsRecipe), ("bounds.input.", ClampRecipe),
                           ("ensemble.", EnsembleRecipe), ("raw.", RawRecipe)):  # fmt: skip
@@ -135,14 +137,20 @@ def activations() -> Iterator[str]:
     import inspect
 
     from porter.network.activations import ALIASES
-    from reference.activations import FUNCTIONS
+    from reference.activations import BY_COEFFICIENTS, FUNCTIONS
+    from reference.rational import KEYS
 
     yield "| name | also | parameters | formula and source |"
     yield "|---|---|---|---|"
-    for name, function in FUNCTIONS.items():
+    for name, function in {**FUNCTIONS, **BY_COEFFICIENTS}.items():
         also = ", ".join(f"`{alias}`" for alias, target in ALIASES.items() if target == name)
-        parameters = ", ".join(f"`{each}`" for each in list(inspect.signature(function).parameters)[1:])
-        formula = re.sub(r"\s+", " ", inspect.getdoc(function) or "").replace("|", "\\|").replace("*", "\\*")
+        known = KEYS if name in BY_COEFFICIENTS else list(inspect.signature(function).parameters)[1:]
+        parameters = ", ".join(f"`{each}`" for each in known)
+        formula = (
+            re.sub(r"\s+", " ", (inspect.getdoc(function) or "").partition("Raises:")[0].strip())
+            .replace("|", "\\|")
+            .replace("*", "\\*")
+        )
         yield f"| `{name}` | {also} | {parameters} | {formula} |"
 
 

@@ -7,7 +7,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from reference.activations import FUNCTIONS, Activation
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS, Activation
+from reference.rational import KEYS, bends
 
 ALIASES: Mapping[str, str] = {
     "identity": "linear",
@@ -43,13 +44,15 @@ def parse_activation(text: str) -> Activation:
         raise ValueError(f"activation {text!r}: expected name or name(parameter=value, ...)")
     spelt = match[1].lower().replace("-", "_")
     name = ALIASES.get(spelt, spelt)
-    if name not in FUNCTIONS:
+    if name not in FUNCTIONS and name not in BY_COEFFICIENTS:
         raise ValueError(f"activation {text!r}: no such name; known are {', '.join(sorted({*FUNCTIONS, *ALIASES}))}")
     parameters = _parameters(text, match[2] or "")
-    known = list(inspect.signature(FUNCTIONS[name]).parameters)[1:]
+    known = KEYS if name in BY_COEFFICIENTS else tuple(inspect.signature(FUNCTIONS[name]).parameters)[1:]
     unknown = [key for key in parameters if key not in known]
     if unknown:
         raise ValueError(f"activation {text!r}: no parameter {unknown[0]!r}; known are {', '.join(known) or 'none'}")
+    if name in BY_COEFFICIENTS and not bends(parameters):
+        raise ValueError(f"activation {text!r}: its coefficients leave no function of its argument")
     return Activation(name, parameters)
 
 

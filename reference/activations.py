@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.logistic_table import logistic_table
+from reference.rational import rational
+from reference.table import table
 
 Array = NDArray[Any]
 
@@ -186,6 +188,11 @@ FUNCTIONS: Mapping[str, Callable[..., Array]] = {
     "logistic_table": logistic_table,
     "cut_sigmoid": cut_sigmoid,
 }
+BY_COEFFICIENTS: Mapping[str, Callable[..., Array]] = {"rational": rational}
+"""What is no function before its coefficients are given."""
+LOOKED_UP: Mapping[str, Callable[..., Array]] = {"table": table}
+"""What is no function before its entries are given, which no spelling has in it."""
+_UNNAMED = {**BY_COEFFICIENTS, **LOOKED_UP}
 
 
 @dataclass(frozen=True)
@@ -199,7 +206,7 @@ class Activation:
             it calls the function itself (``reference.composed.forms``).
 
     Raises:
-        KeyError: no activation of that name; the message lists those that exist.
+        KeyError: no activation of that name, or none without its coefficients; the message lists those that exist.
     """
 
     name: str
@@ -207,13 +214,19 @@ class Activation:
     form: str = ""
 
     def __post_init__(self) -> None:
-        if self.name not in FUNCTIONS:
+        if self.name not in FUNCTIONS and not (self.name in _UNNAMED and self.parameters):
             raise KeyError(f"no activation {self.name!r}; known are {', '.join(FUNCTIONS)}")
 
     def __call__(self, x: Array) -> Array:
         """Apply it to an array of any shape."""
-        return FUNCTIONS[self.name](x, **self.parameters)
+        function = _UNNAMED[self.name] if self.name in _UNNAMED else FUNCTIONS[self.name]
+        return function(x, **self.parameters)
 
     def __str__(self) -> str:
-        inner = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items() if value is not None)
+        inner = ", ".join(_shown(key, value) for key, value in self.parameters.items() if value is not None)
         return f"{self.name}({inner})" if inner else self.name
+
+
+def _shown(key: str, value: Any) -> str:
+    """A parameter, or of a table how many entries there are."""
+    return f"{len(value)} {key}" if isinstance(value, tuple) and key == "values" else f"{key}={value:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,11 @@ from porter.examination.functions import ALONE
 from porter.examination.judging import judge_values
 from porter.examination.pasting import activated
 from porter.examination.suspect import Suspect
-from reference.activations import FUNCTIONS, Activation
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS, Activation
 from reference.composed.forms import equivalent_forms
 from reference.operations.dense import Activate
+from reference.rational import DENOMINATOR, NUMERATOR, bends, coefficients, horner
+from reference.table import entries_of, middles
 
 Array = NDArray[Any]
 
@@ -65,7 +67,7 @@ def explain_activation(suspect: Suspect, kernel: Array, bias: Array | None) -> A
         if other.is_parity:
             return ActivationReading((), own, other)
     tried, fits = 0, list[Activation]()
-    for activation in (*candidates(own), *fitted(*curve(suspect, kernel, bias))):
+    for activation in (*candidates(own), *fitted(*curve(suspect, kernel, bias), own)):
         tried += 1
         known = any(is_same(activation, other) for other in fits)
         few = None if activation.parameters.get("axis") == 0 else FEW  # over rows, some rows are another question
@@ -105,10 +107,39 @@ def candidates(own: Activation) -> Iterator[Activation]:
     yield Activation("softmax", {"axis": 0})
 
 
-def fitted(z: Array, found: Array) -> list[Activation]:
-    """Activations whose parameter is read off points of the port's own curve, both (points,)."""
+def fitted(z: Array, found: Array, own: Activation | None = None) -> list[Activation]:
+    """Activations whose parameter is read off points of the port's own curve, both (points,).
+
+    Args:
+        z: preactivations.
+        found: what the port gives.
+        own: the file's activation, of which one coefficient may be another.
+    """
     with np.errstate(all="ignore"):
-        return list(_fitted(z, found))
+        others = [] if own is None else _of_the_same_kind(z, found, own)
+        return [*_fitted(z, found), *others]
+
+
+def _of_the_same_kind(z: Array, found: Array, own: Activation) -> Iterable[Activation]:
+    if own.name == "table":
+        return [Activation("table", {**own.parameters, "nearest": 1 - own.parameters["nearest"]})]
+    return _coefficients(z, found, own) if own.name in BY_COEFFICIENTS and z.size else ()
+
+
+def _coefficients(z: Array, found: Array, own: Activation) -> Iterator[Activation]:
+    """Quotients N / D with one other coefficient c: where N = g D, c z^k is left of the rest, by least squares."""
+    sides = coefficients(own.parameters)
+    above, below = (horner(each, z) for each in sides)
+    certain = 1 / (np.abs(above) + np.abs(found * below))  # what both are rounded by
+    for keys, side, factor in ((NUMERATOR, sides[0], np.ones_like(z)), (DENOMINATOR, sides[1], -found)):
+        for power, given in enumerate(side):
+            term, left = factor * z**power, found * below - above
+            held = np.isfinite(certain * left) & np.isfinite(certain * term)
+            weighted = (certain * term)[held]
+            change = float(weighted @ (certain * left)[held] / (weighted @ weighted))
+            other = {**own.parameters, keys[power]: _snap(given + change)}
+            if np.isfinite(change) and other[keys[power]] != given and bends(other):
+                yield Activation(own.name, other)
 
 
 def _fitted(z: Array, found: Array) -> Iterator[Activation]:
@@ -154,11 +185,15 @@ def curve(suspect: Suspect, kernel: Array, bias: Array | None, most: int = 400) 
 
 def curves(suspect: Suspect, units: int, most: int = 400) -> tuple[Array, Array]:
     """The same of each unit: (points,) and (points, units); no points where there are no curves."""
+    return _tail_at(suspect, np.concatenate([np.linspace(-10, 10, most), np.linspace(-0.05, 0.05, 41)]), units)
+
+
+def _tail_at(suspect: Suspect, z: Array, units: int) -> tuple[Array, Array]:
+    """What each unit gives for these preactivations, (points,), sorted by them."""
     nothing = np.zeros(0), np.zeros((0, units))
     tail = suspect.block.tail
     if tail is None:
         return nothing
-    z = np.concatenate([np.linspace(-10, 10, most), np.linspace(-0.05, 0.05, 41)])
     try:
         found = np.asarray(tail(np.repeat(z[:, None], units, axis=1))).astype(np.float64).reshape(len(z), -1)
     except Exception:  # a tail that does not take plain preactivations has no curve
@@ -212,6 +247,9 @@ def _approximated(
     suspect: Suspect, kernel: Array, bias: Array | None, comparison: Comparison, tried: int
 ) -> ActivationReading:
     """Nothing fits exactly: the nearest function, if the port's curve follows one, or nothing."""
+    others = _other_entries(suspect, kernel.shape[1]) if suspect.own.activation.name == "table" else None
+    if others is not None:
+        return ActivationReading((others,), None, comparison, tried)
     z, every = curves(suspect, kernel.shape[1])
     found, own = every[:, 0], suspect.own.activation
     if z.size and _is_right(suspect, z, every):
@@ -236,6 +274,24 @@ def _approximated(
     else:
         return ActivationReading((), None, comparison, tried)
     return ActivationReading((cause,), None, comparison, tried)
+
+
+def _other_entries(suspect: Suspect, units: int) -> Cause | None:
+    """Some entries of a table are others; None where all are as the file's, or most are not."""
+    own, unit = suspect.own.activation, suspect.block.precision.format.unit
+    z, wanted = middles(**own.parameters), entries_of(own.parameters["values"])
+    _, every = _tail_at(suspect, z, units)
+    if not len(every):
+        return None
+    apart = np.abs(every[:, 0] - wanted) > 2 * unit * np.abs(wanted) + suspect.block.precision.format.tiny
+    if not 0 < np.count_nonzero(apart) <= len(wanted) / 2:
+        return None
+    first = int(np.argmax(apart))
+    message = (
+        f"{np.count_nonzero(apart):,} of {len(wanted):,} entries of its table are others: the first, entry {first}, of "
+        f"{z[first]:.6g}, is {every[first, 0]:.9g} for {wanted[first]:.9g}"
+    )
+    return Cause("activation.parameter", suspect.name, message, remedy_of(suspect, own))
 
 
 def _is_right(suspect: Suspect, z: Array, found: Array) -> bool:

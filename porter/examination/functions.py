@@ -17,6 +17,7 @@ from reference.activations import Activation
 from reference.operations.dense import Activate
 from reference.precision import Precision
 from reference.rounding.bounds import allowed_error, inevitable_overflow, platform_allowance
+from reference.table import step_of
 
 Array = NDArray[Any]
 
@@ -83,7 +84,8 @@ def _wanted(name: str, parameters: tuple[tuple[str, float], ...], precision: Pre
     """The numbers near zero, and those far away, where a function written out may overflow."""
     kind = precision.format
     ends = kind.largest * np.array([0.5, 1.0])
-    numbers = cast(np.concatenate([_numbers(), ends, -ends]), precision.compute)
+    own = _between(Activation(name, dict(parameters))) if name == "table" else np.zeros(0)
+    numbers = cast(np.concatenate([_numbers(), ends, -ends, own]), precision.compute)
     # Nothing whose last digits the platform may flush to zero.
     sizes = np.abs(numbers.astype(np.float64))
     is_held = ~(sizes <= 4 * kind.tiny / kind.unit) | (sizes == 0)
@@ -100,9 +102,16 @@ def _wanted(name: str, parameters: tuple[tuple[str, float], ...], precision: Pre
         found.append(replace(
             one, z=z, expected=one.expected[:, 0], allowed=one.allowed[:, 0] + slack, unheld=one.unheld[:, 0],
             # A comparison with no number is false, and where people write such functions with one they mean numbers.
-            keeps_nan=name == "linear" or not (is_plain or name == "logistic_table"),
+            keeps_nan=name == "linear" or not (is_plain or name in ("logistic_table", "table")),
         ))  # fmt: skip
     return tuple(found)
+
+
+def _between(table: Activation) -> Array:
+    """(entries - 1, 2) flat: what is a quarter and three quarters of the way from each entry of a table to the next."""
+    first, values = table.parameters["first"], table.parameters["values"]
+    step = step_of(first, table.parameters["last"], values)
+    return np.asarray(first + step * (np.arange(len(values) - 1)[:, np.newaxis] + [0.25, 0.75])).ravel()
 
 
 @lru_cache(maxsize=16)

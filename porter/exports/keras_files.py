@@ -19,7 +19,7 @@ from porter.network.graph import KerasNetwork
 WEIGHTS = ".weights.h5"
 ENDINGS = {
     "gelu_tanh": "_gelu_tanh", "hard_sigmoid_keras2": "_clip", "logistic_table": "_table", "scaled_tanh": "_amplitude",
-    "cut_sigmoid": "_cut",
+    "cut_sigmoid": "_cut", "rational": "_rational", "table": "_table",
 }  # fmt: skip
 """Of the last layer's name, where Keras has no such activation and layers of its own come behind the dense one."""
 

@@ -199,7 +199,7 @@ def _fitted(suspect: TracedSuspect) -> list[Activation]:
         return []
     before, after = np.concatenate([one.ravel() for one in z]), np.concatenate([one.ravel() for one in found])
     keep = np.isfinite(before) & np.isfinite(after)
-    return fitted(before[keep][:20000], after[keep][:20000])
+    return fitted(before[keep][:20000], after[keep][:20000], suspect.own.activation)
 
 
 def _foreign(suspect: TracedSuspect, kernel: _Part, bias: _Part, activation: _Part) -> Iterator[tuple[_Part, ...]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from porter.errors import UnbuildableError
 from porter.exports.onnx_site import OnnxSite
 from reference import logistic_table as table
 from reference.activations import CUT, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation
+from reference.rational import coefficients
+from reference.table import entries_of, step_of
 
 Make = Callable[..., str]
 
@@ -130,9 +132,32 @@ def _cut_sigmoid(site: OnnxSite, x: str) -> str:
 def _logistic_table(site: OnnxSite, x: str) -> str:
     """The entries that the original has, found as it finds them."""
     place = site.add("Div", site.add("Sub", x, site.real(table.START)), site.real(table.STEP))
+    return _entry(site, place, table.entries())
+
+
+def _table(site: OnnxSite, x: str, *, first: float, last: float, values: tuple[float, ...], nearest: float = 0) -> str:
+    place = site.add("Div", site.add("Sub", x, site.real(first)), site.real(step_of(first, last, values)))
+    place = site.add("Add", place, site.real(0.5)) if nearest else place
+    return _entry(site, place, entries_of(values))
+
+
+def _entry(site: OnnxSite, place: str, entries: Any) -> str:
+    """The entry at a place, that of no number being the first."""
     place = site.add("Where", site.add("IsNaN", place), site.real(0), place)
-    held = site.clip(place, 0.0, float(table.ENTRIES - 1))
-    return site.add("Gather", site.real(table.entries()), site.cast(held, "int32"))
+    held = site.clip(place, 0.0, float(len(entries) - 1))
+    return site.add("Gather", site.real(entries), site.cast(held, "int32"))
+
+
+def _rational(site: OnnxSite, x: str, **parameters: float) -> str:
+    numerator, denominator = (_horner(site, x, each) for each in coefficients(parameters))
+    return site.add("Div", numerator, denominator)
+
+
+def _horner(site: OnnxSite, x: str, given: Sequence[float]) -> str:
+    total = site.real(given[-1])
+    for each in given[-2::-1]:
+        total = site.add("Add", site.add("Mul", total, x), site.real(each))
+    return total
 
 
 MAKERS: Mapping[str, Make] = {
@@ -159,4 +184,6 @@ MAKERS: Mapping[str, Make] = {
     "softmax": _softmax,
     "logistic_table": _logistic_table,
     "cut_sigmoid": _cut_sigmoid,
+    "rational": _rational,
+    "table": _table,
 }

@@ -36,8 +36,15 @@ UNTOLD = re.compile(r"""[^ -~]|["'\\`]|\*/|/\*""")
 """What could end a comment or a text in a program, in whichever language."""
 MOST_NUMBERS = 2**23
 """Of all arrays together: some 200 MB of text."""
-UNHELD = {"logistic_table"}
-"""Activations that are a table of 100,000 numbers, not a formula."""
+UNHELD = {
+    "logistic_table": (
+        "an activation that is looked up in a table of 100,000 numbers",
+        "give --exact-activations (exact_activations=True) for the function that the table stands for",
+    ),
+    "table": ("an activation that is looked up in a table", "export to onnx or saved_model"),
+    "rational": ("a rational function as an activation", "export to onnx or saved_model"),
+}
+"""Activations that programs do not have, each as it is called, and what to do."""
 UNITS = {"cos_degrees": "degrees", "log10": "its logarithm is taken", "ln": "its logarithm is taken"}
 
 
@@ -232,12 +239,13 @@ def _check_name(network: Network, name: str, language: str) -> None:
 
 def _check_activations(network: Network, pieces: tuple[Piece, ...], language: str) -> None:
     for piece in pieces:
-        if UNHELD & set(activations_of(piece.layer)):
+        for name in UNHELD.keys() & set(activations_of(piece.layer)):
+            found, remedy = UNHELD[name]
             raise UnbuildableError(
                 f"{piece.name} of {network.name} cannot be written in {language}",
-                found="an activation that is looked up in a table of 100,000 numbers",
-                expected="a formula",
-                remedy="give --exact-activations (exact_activations=True) for the function that the table stands for",
+                found=found,
+                expected="another activation",
+                remedy=remedy,
             )
 
 

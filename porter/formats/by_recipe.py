@@ -15,7 +15,7 @@ from porter.network import Network
 from reference.programs import recipe
 from reference.trace import Program
 
-PROGRAM_OPTIONS = (*oc_smart.PROGRAM_OPTIONS, "transform_in", "transform_out", "ensemble", "members")
+PROGRAM_OPTIONS = (*oc_smart.PROGRAM_OPTIONS, "transform_in", "transform_out", "ensemble", "members", "tables")
 GRAPH_OPTIONS = ("takes", "merge", "factors", "activation", "orientation", "scaling", "dtype")
 
 

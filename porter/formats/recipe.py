@@ -16,14 +16,16 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from porter.errors import PorterError, RecipeError
+from porter.errors import RecipeError
 from porter.formats.containers.raw import RawNumbers
 from porter.formats.opened import open_file
 from porter.formats.options import ReadOptions
+from porter.formats.recipe_activations import ActivationText, TableRecipe
 from porter.formats.recipe_ends import EndRecipe, Finite, Name, Vector
 from porter.formats.recipe_places import MEMBER, KernelPlace
 from porter.formats.scalings import KINDS
 from porter.network.activations import parse_activation
+from reference.activations import BY_COEFFICIENTS
 from reference.operations.transforms import FUNCTIONS
 
 VERSION = 1
@@ -66,7 +68,8 @@ class LayerRecipe(_Table):
         order: along which axis the stored numbers run fastest: "C", or "Fortran" where what is labelled rows by
             columns was written column by column.
         shape: of the kernel where its numbers are stored flat, the first axis first.
-        activation: as in ``porter.read``.
+        activation: as in ``porter.read``; or a table with the coefficients of a rational function.
+        table: entries in the place of an activation.
         takes: what it is computed from, in order: "inputs" (scaled, where there is scaling) or layers before it, "layer
             1"; the layer just before it, or the inputs, where None.
         merge: how several of these are made one.
@@ -80,26 +83,23 @@ class LayerRecipe(_Table):
     orientation: Literal["units-first", "inputs-first"] | None = None
     order: Literal["C", "Fortran"] = "C"
     shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
-    activation: str | None = None
+    activation: ActivationText | None = None
+    table: TableRecipe | None = None
     takes: Annotated[list[Name], Field(min_length=1)] | None = None
     merge: Literal["concatenate", "add", "multiply"] | None = None
     gain: Finite | None = None
     temperature: Annotated[Finite, Field(gt=0)] | None = None
 
-    @field_validator("activation")
-    @classmethod
-    def _is_known(cls, text: str | None) -> str | None:
-        if text is not None:
-            try:
-                parse_activation(text)
-            except PorterError as error:
-                raise ValueError(f"{error.what}; known are {error.expected}") from error
-        return text
-
     @model_validator(mode="after")
     def _has_one_bias(self) -> LayerRecipe:
         if self.bias is not None and self.bias_in is not None:
             raise ValueError("bias and bias_in: the bias stands in one place only")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_activation(self) -> LayerRecipe:
+        if self.table is not None and self.activation is not None:
+            raise ValueError("activation and table: one of them")
         return self
 
     @model_validator(mode="after")
@@ -123,6 +123,11 @@ class LayerRecipe(_Table):
         if self.gain is not None:
             return self.gain, False
         return None if self.temperature is None else (self.temperature, True)
+
+    @property
+    def activates_apart(self) -> bool:
+        """Whether, among layers that say what they take, the activation is a step of its own."""
+        return self.factor is not None or parse_activation(self.activation or "linear").name in BY_COEFFICIENTS
 
     def place(self, *, is_bias: bool = False) -> str | KernelPlace:
         """Where its kernel lies, or the bias in it: a name, where that is all."""
@@ -350,6 +355,8 @@ class Recipe(_Table):
         declared: dict[str, Any] = {"kind": self.kind, "physical": self.physical}
         for key in ("activation", "orientation"):
             given = tuple(getattr(layer, key) for layer in self.layers)
+            if key == "activation":  # a table takes the place of none
+                given = tuple("linear" if layer.table else own for layer, own in zip(self.layers, given, strict=True))
             if any(value is not None for value in given):
                 declared[key] = given
         if self.scaling is not None:
@@ -368,6 +375,8 @@ class Recipe(_Table):
         if self.layers[0].kernel is None:
             raise ValueError("layer 1 needs a kernel: nothing but the inputs comes before it")
         for number, layer in enumerate(self.layers, start=1):
+            if layer.table is not None:
+                raise ValueError(f"layer {number}: a table is not read beside takes, gain or temperature")
             unsaid = [key for key in ("orientation", "activation") if getattr(layer, key) is None]
             if layer.kernel is not None and unsaid:
                 raise ValueError(f"layer {number}: its {unsaid[0]} has to be said beside takes, gain or temperature")
@@ -375,6 +384,13 @@ class Recipe(_Table):
         beside = [key for key in others if getattr(self, key) is not None] + ["physical"] * self.physical
         if beside:
             raise ValueError(f"{beside[0]} is not read beside layers with takes, gain or temperature")
+        return self
+
+    @model_validator(mode="after")
+    def _has_tables_of_its_own(self) -> Recipe:
+        with_tables = [number for number, layer in enumerate(self.layers, start=1) if layer.table is not None]
+        if with_tables and self.format is not None:
+            raise ValueError(f"layer {with_tables[0]}: a table is not read beside format, whose networks have none")
         return self
 
     @model_validator(mode="after")
@@ -409,6 +425,9 @@ class Recipe(_Table):
 
     def extras(self) -> Iterator[tuple[str, str, Vector]]:
         """Each vector of what stands outside layers and scaling: its place, the name that it gets, and where it is."""
+        for number, layer in enumerate(self.layers, start=1):
+            if layer.table is not None:
+                yield f"layer {number}, table, values", f"Tables/Layer{number}", layer.table.values
         for key in ("least", "greatest", "tolerance"):
             value = None if self.bounds is None else getattr(self.bounds, key)
             if value is not None:

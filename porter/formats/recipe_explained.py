@@ -51,6 +51,13 @@ bias_in = "first row"                # the bias stands in the kernel; or "last r
 orientation = "inputs-first"
 activation = "linear"
 
+# A rational function is an activation, too: coefficients of z, the lowest power first, up to z^9. This is
+# (27 z + z^3) / (27 + 9 z^2); without a denominator it is a polynomial:
+#     activation = {numerator = [0.0, 27.0, 0.0, 1.0], denominator = [27.0, 0.0, 9.0]}
+# A table of entries takes the place of the activation; not beside takes, gain, temperature or format. For z between the
+# arguments of two entries it gives the one "below", where left out, or the "nearest"; beyond them the first or last:
+#     table = {values = "net/table", first = -5.0, last = 5.0, entry = "nearest"}
+
 # A layer takes the layer before it, unless it says otherwise: a skip connection is a second one that it takes. Then the
 # orientation and the activation of every layer have to be said, and there are no transforms, bounds or members:
 #     [[layers]]

@@ -131,7 +131,7 @@ def _connected(
         made = [] if own.kernel is None else [_dense(source, recipe, number, widths[number])]
         if own.factor is not None:
             made.append(_gain(number, widths[number], *own.factor))
-        if not is_bare and (own.kernel is None or own.factor is not None):
+        if not is_bare and (own.kernel is None or own.activates_apart):
             parameters = {"function": activation.name, "arguments": dict(activation.parameters)}
             apart = name if own.kernel is None else f"Activation{number}"
             made.append(KerasLayer(apart, "activation", "Activation", parameters))
@@ -149,7 +149,8 @@ def _dense(source: WeightFile, recipe: Recipe, number: int, units: int) -> Keras
     weights = {"kernel": oc_smart.native(kernel.T if layer.orientation == "units-first" else kernel)}
     if bias is not None:
         weights["bias"] = oc_smart.native(bias.reshape(-1))
-    spelling = format_activation(parse_activation(layer.activation or "linear" if layer.factor is None else "linear"))
+    fused = "linear" if layer.activates_apart or layer.activation is None else layer.activation
+    spelling = format_activation(parse_activation(fused))
     parameters = {"units": units, "activation": spelling, "use_bias": bias is not None}
     return KerasLayer(f"Layer{number}", "dense", "Dense", parameters, weights)
 

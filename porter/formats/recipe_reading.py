@@ -31,6 +31,7 @@ from porter.network import Claim, Dense, Ensemble, Extremes, Layer, Network, Sca
 from porter.network.weight_file import WeightFile
 from reference.activations import Activation
 from reference.composed.ensemble import WITHIN
+from reference.table import MOST_ENTRIES, is_table
 
 Array = NDArray[Any]
 
@@ -54,6 +55,7 @@ def read_by_recipe(opened: OpenedFile, recipe: Recipe, options: ReadOptions) -> 
     _check_places(stored, recipe)
     network = _core(stored, recipe, options)
     if not recipe.is_graph:
+        network = _with_tables(stored, recipe, network)
         network = _with_ends(stored, recipe, network)
     if recipe.name is None:
         return network
@@ -203,6 +205,31 @@ def _bounds(stored: Stored, network: Network, end: str, name: str, width: int) -
     if np.any(least >= greatest):
         raise _problem(stored, "bounds", "a least value that is not below the greatest; one that is")
     return Extremes(name, least, greatest, tolerance)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _with_tables(stored: Stored, recipe: Recipe, network: Network) -> Network:
+    """The network with tables in the place of the activations that the recipe has them for."""
+    tables = {f"Layer{number}": layer.table for number, layer in enumerate(recipe.layers, start=1) if layer.table}
+    if not tables:
+        return network
+    found: dict[str, Activation] = {}
+    for name, table in tables.items():
+        values = tuple(float(value) for value in np.atleast_1d(network.source.arrays[f"Tables/{name}"]))
+        if not is_table(table.first, table.last, values):
+            told = f"{len(values):,} values; 2 to {MOST_ENTRIES:,} finite ones"
+            raise _problem(stored, f"layer {name.removeprefix('Layer')}, table, values", told)
+        found[name] = Activation("table", {**table.place, "values": values})
+    layers = tuple(
+        replace(layer, activation=found[layer.name]) if isinstance(layer, Dense) and layer.name in found else layer
+        for layer in network.layers
+    )
+    kept = [claim for claim in network.claims if claim.convention != "activation" or claim.layer not in found]
+    own = [Claim(name, "activation", str(activation), "declared") for name, activation in found.items()]
+    declared = {**network.declarations, "tables": {name: table.place for name, table in tables.items()}}
+    return replace(network, layers=layers, claims=(*kept, *own), declarations=declared)
 
 
 # --- ensembles ------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from porter.network import Claim, Network
 from porter.network.activations import format_activation
 from porter.network.weight_file import WeightFile
 
-BEYOND = ("transform_in", "transform_out", "ensemble", "takes")
+BEYOND = ("transform_in", "transform_out", "ensemble", "takes", "tables")
 """Declarations of recipes that are not written anew."""
 DESCRIBED = (oc_smart.FAMILY, arrays.FAMILY, FAMILY)
 """Families of which a recipe can say everything."""
@@ -39,7 +39,7 @@ def write_recipe(network: Network, path: str | Path, *, force: bool = False) -> 
     if (network.family == FAMILY and any(key in network.declarations for key in BEYOND)) or _is_relaid(network):
         raise UsageError(
             f"a recipe for {network.name} is there already",
-            found="a network read by a recipe that says more: transforms, bounds, members, connections, slices, orders",
+            found="what a recipe says beyond layers and scaling: transforms, bounds, members, connections, tables, ...",
             expected="layers and scaling alone",
             remedy="take that recipe",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ Freeze = str | Sequence[str] | None
 UNTIL = "until:"
 FIXED = ("Rescaling", "Normalization")
 """Layers that bring numbers to other units: they are measured once, and never learned."""
-TABLE = "logistic_table"
-"""The table that the ports of some families look their activation up in; no activation is learned."""
+TABLES = re.compile(r"(logistic_)?table(_\d+)?")
+"""The tables that the ports of some families look their activation up in; no activation is learned."""
 
 
 def layers_of(model: Any) -> dict[str, Any]:
@@ -65,7 +66,8 @@ def freeze(model: Any, chosen: Freeze) -> tuple[str, ...]:
         for name, layer in layers.items():
             layer.trainable = name not in names
     for name, layer in layers.items():
-        if type(layer).__name__ in FIXED or name.split("/")[-1] == TABLE:
+        is_table = type(layer).__name__ == "Embedding" and TABLES.fullmatch(name.split("/")[-1])
+        if type(layer).__name__ in FIXED or is_table:
             layer.trainable = False
     if not model.trainable_weights:
         raise UsageError(

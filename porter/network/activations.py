@@ -8,7 +8,8 @@ import math
 import re
 
 from porter.errors import UnknownActivationError
-from reference.activations import FUNCTIONS, Activation
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS, LOOKED_UP, Activation
+from reference.rational import KEYS, bends
 
 ALIASES = {
     "identity": "linear",
@@ -44,17 +45,28 @@ def parse_activation(text: str) -> Activation:
     match = _SPELLING.fullmatch(text)
     name = match[1].lower().replace("-", "_") if match is not None else ""
     name = ALIASES.get(name, name)
-    if match is None or name not in FUNCTIONS:
+    if match is None or name not in (*FUNCTIONS, *BY_COEFFICIENTS):
         raise UnknownActivationError(
             f"activation {text!r} is not known",
             expected=", ".join(FUNCTIONS),
             remedy='give one of these names, with parameters as in "leaky_relu(negative_slope=0.1)"',
         )
-    return Activation(name, _parameters(text, name, match[2]))
+    parameters = _parameters(text, name, match[2])
+    if name in BY_COEFFICIENTS and not bends(parameters):
+        raise UnknownActivationError(
+            f"activation {text!r}: its coefficients leave no function of its argument",
+            expected="coefficients of a quotient, as in rational(p1=1, q0=1, q2=0.5), which is z / (1 + 0.5 z^2)",
+        )
+    return Activation(name, parameters)
 
 
 def format_activation(activation: Activation) -> str:
-    """The spelling that ``parse_activation`` turns into an equal activation; every digit is kept."""
+    """The spelling that ``parse_activation`` turns into an equal activation; every digit is kept.
+
+    Tables have none: their entries are left out.
+    """
+    if activation.name in LOOKED_UP:
+        return str(activation)
     inner = ", ".join(f"{key}={value!r}" for key, value in activation.parameters.items())
     return f"{activation.name}({inner})" if inner else activation.name
 
@@ -63,7 +75,7 @@ def _parameters(text: str, name: str, inside: str | None) -> dict[str, float]:
     """``key=number`` pairs; anything else is refused."""
     if inside is None or not inside.strip():
         return {}
-    known = tuple(inspect.signature(FUNCTIONS[name]).parameters)[1:]
+    known = KEYS if name in BY_COEFFICIENTS else tuple(inspect.signature(FUNCTIONS[name]).parameters)[1:]
     found: dict[str, float] = {}
     for part in inside.split(","):
         key, _, value = (piece.strip() for piece in part.partition("="))

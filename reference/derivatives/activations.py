@@ -17,6 +17,7 @@ from reference.activations import (
     sigmoid,
     softplus,
 )
+from reference.rational import coefficients, horner, rational
 
 Array = NDArray[Any]
 
@@ -88,6 +89,14 @@ def _scaled_tanh(z: Array, y: Array, amplitude: float = 1.7159, slope: float = 2
     return amplitude * slope * (1 - np.tanh(slope * z) ** 2)
 
 
+def _rational(z: Array, y: Array, **parameters: float) -> Array:
+    """(N' - R D') / D."""
+    numerator, denominator = coefficients(parameters)
+    above, below = (horner([n * each for n, each in enumerate(part)][1:] or [0.0], z)
+                    for part in (numerator, denominator))  # fmt: skip
+    return np.asarray((above - rational(z, **parameters) * below) / horner(denominator, z))
+
+
 DERIVATIVES: Mapping[str, Callable[..., Array]] = {
     "linear": lambda z, y: np.ones_like(z),
     "tanh": lambda z, y: 1 - y**2,
@@ -111,5 +120,6 @@ DERIVATIVES: Mapping[str, Callable[..., Array]] = {
     "scaled_tanh": _scaled_tanh,
     "logistic_table": _logistic,
     "cut_sigmoid": _logistic,
+    "rational": _rational,
 }
-"""By the names of ``reference.activations.FUNCTIONS``; softmax, which is not elementwise, is left out."""
+"""By the names of activations; softmax, which is not elementwise, is left out."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import reference.rounding.layers  # noqa: F401 - registers the bounds of these steps
 from reference.activation_names import parse_activation
+from reference.activations import BY_COEFFICIENTS
 from reference.operations.elementwise import Elementwise
 from reference.operations.merging import Merge, Mode
 from reference.operations.scaling import Rule, Scaling
@@ -59,23 +60,25 @@ def program(
         kernel, factor = arrays.get(f"Weights/{layer}"), factors[number - 1]
         wide = [widths[place] for place in own]
         widths.append(sum(wide) if how == "concatenate" else wide[0])
-        is_bare = kernel is None and parse_activation(spelt).name == "linear"
+        own_activation = parse_activation(spelt)
+        is_bare = kernel is None and own_activation.name == "linear"
+        is_apart = factor is not None or own_activation.name in BY_COEFFICIENTS
         if how is not None:
             name = layer if is_bare else f"Merge{number}"
             steps.append(Merge(name, inputs, cast("Mode", how), -1, dtype))
             inputs = (name,)
         if kernel is not None:
             widths[number] = _width(arrays, number, orientation)[1]
-            fused = spelt if factor is None else "linear"
+            fused = "linear" if is_apart else spelt
             steps.append(_dense(layer, inputs, kernel, arrays.get(f"Bias/{layer}"), fused, orientation, dtype))
             inputs = (layer,)
         if factor is not None:
             by, divides = factor
             steps.append(_gain(f"Gain{number}", inputs, widths[number], by, divides, dtype))
             inputs = (f"Gain{number}",)
-        if not is_bare and (kernel is None or factor is not None):
+        if not is_bare and (kernel is None or is_apart):
             name = layer if kernel is None else f"Activation{number}"
-            steps.append(Elementwise(name, inputs, parse_activation(spelt), dtype))
+            steps.append(Elementwise(name, inputs, own_activation, dtype))
         names.append(steps[-1].name)
     steps += _scaling("Norm_out", names[-1], arrays, rules[1], dtype)
     return Program(("inputs",), tuple(steps), (steps[-1].name,))

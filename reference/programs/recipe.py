@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 WEIGHTED = "weighted mean"
 CONSTANTS = 4 * 2.0**-53
-AROUND = ("Members", "Bounds", "Ensemble")
+AROUND = ("Members", "Bounds", "Ensemble", "Tables")
 
 
 def program(
@@ -37,6 +37,7 @@ def program(
     transform_out: Sequence[str] | None = None,
     ensemble: str | None = None,
     members: int = 1,
+    tables: Mapping[str, Mapping[str, float]] | None = None,
     dtype: Any = np.float64,
     **declared: Any,
 ) -> Program:
@@ -52,6 +53,7 @@ def program(
         transform_out: a function for each output, behind the scaling.
         ensemble: by which rule the members are made one.
         members: how many there are, whose outputs stand member by member.
+        tables: by layer, ``first``, ``last`` and ``nearest`` of the entries ``Tables/Layer1`` (n,) that it looks up.
         dtype: in which the arithmetic is done.
         declared: what else ``oc_smart.program`` takes.
 
@@ -62,6 +64,9 @@ def program(
     if ensemble is not None:
         declared["orientation"] = "units-first"
     steps: list[Any] = list(oc_smart.program(core, attributes, dtype=dtype, **declared).steps)
+    for name, where in (tables or {}).items():
+        entries = Activation("table", {**where, "values": tuple(np.asarray(arrays[f"Tables/{name}"], float).tolist())})
+        steps = [replace(step, activation=entries) if step.name == name else step for step in steps]
     if "Members/Norm_in" in arrays:
         steps.insert(0, _scaled_members(arrays["Members/Norm_in"], dtype))
     if transform_in is not None:

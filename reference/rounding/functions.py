@@ -11,6 +11,7 @@ from reference.activations import Activation
 from reference.logistic_table import START
 from reference.precision import Format
 from reference.rounding.constants import accuracy_of, form_units
+from reference.rounding.rational import rational_error
 from reference.rounding.spread import spread
 
 Array = NDArray[Any]
@@ -19,6 +20,8 @@ FLUSHES = 4
 """Results that may underflow on the way through one function."""
 LOOKUP = 3
 """Roundings on the way to a place in a table: of a sum with its start, of its step, of the quotient."""
+TABLE_LOOKUP = 8
+"""The same where start and step are rounded, the step may be a difference of rounded ends, and half of it is added."""
 HEADROOM = 2
 """An intermediate result may be this much larger than the function's value (gelu behind a product, measured)."""
 
@@ -36,9 +39,14 @@ def activation_error(activation: Activation, z: Array, a: Array, error: Array, k
     """
     if activation.name == "linear":
         return error
+    if activation.name == "rational":
+        return rational_error(activation.parameters, z, a, error, kind, own)
     breakpoint_ = abs(activation.parameters.get("threshold", 0.0)) * kind.unit
     if activation.name == "logistic_table":
         error = error + LOOKUP * (kind.unit + own.unit) * (np.abs(z) - START)
+    if activation.name == "table":
+        ends = abs(activation.parameters["first"]), abs(activation.parameters["last"])
+        error = error + TABLE_LOOKUP * (kind.unit + own.unit) * (np.abs(z) + max(ends)) + kind.tiny
     moved = spread(activation, z, a, error + breakpoint_ if breakpoint_ else error)
     if activation.name == "softmax":
         return moved + _softmax_error(activation, z, a, np.abs(a) + moved, kind, own)

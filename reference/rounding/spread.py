@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.activations import CUT, FUNCTIONS, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE, Activation, sigmoid, softplus
+from reference.rounding.rational import moved
+from reference.rounding.table import jumps
 
 Array = NDArray[Any]
 
@@ -246,4 +248,6 @@ _BOUNDS: Mapping[str, Callable[..., Array]] = {
     "thresholded_relu": _thresholded_relu,
     "logistic_table": _at_ends("logistic_table"),
     "cut_sigmoid": _cut_sigmoid,
+    "rational": moved,
+    "table": jumps,
 }

@@ -24,8 +24,9 @@ from porter.formats.recipe import (
     ScalingRecipe,
     TransformsRecipe,
 )  # fmt: skip
+from porter.formats.recipe_activations import RationalRecipe, TableRecipe
 from porter.formats.recipe_ends import EndRecipe
-from reference.activations import FUNCTIONS
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS
 
 needs_mkdocs = pytest.mark.skipif(
     importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None,
@@ -146,10 +147,13 @@ def test_the_tables_have_every_key_and_every_activation(hooks):
     fields |= {f"scaling.{f}" for f in ScalingRecipe.model_fields}
     fields |= {f"scaling.{end}.{f}" for end in ("input", "output") for f in EndRecipe.model_fields}
     tables = {"transforms": TransformsRecipe, "bounds": BoundsRecipe, "ensemble": EnsembleRecipe, "raw": RawRecipe}
-    tables |= {"bounds.input": ClampRecipe}
+    tables |= {"bounds.input": ClampRecipe, "layers.activation": RationalRecipe, "layers.table": TableRecipe}
     fields |= {f"{name}.{f}" for name, model in tables.items() for f in model.model_fields}
     assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.recipe_keys()), re.MULTILINE)) == fields
-    assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == set(FUNCTIONS)
+    assert set(re.findall(r"^\| `(\S+)`", "\n".join(hooks.activations()), re.MULTILINE)) == {
+        *FUNCTIONS,
+        *BY_COEFFICIENTS,
+    }
 
 
 def test_what_builds_the_site_is_pinned(root):

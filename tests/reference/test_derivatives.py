@@ -9,7 +9,7 @@ import pytest
 
 import porter
 from porter.formats.programs import build_program
-from reference.activations import FUNCTIONS, Activation
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS, Activation
 from reference.composed.ensemble import WITHIN, Ensemble
 from reference.composed.extremes import Extremes
 from reference.derivatives.activations import DERIVATIVES, derivative
@@ -28,6 +28,7 @@ PARAMETERS = {
     "elu": {"alpha": 0.7},
     "scaled_tanh": {"amplitude": 1.2, "slope": 0.8},
     "thresholded_relu": {"theta": 0.5},
+    "rational": {"p0": 0.5, "p1": 27.0, "p3": 1.0, "q0": 27.0, "q2": 9.0},
 }
 FLOAT32, FLOAT64 = Precision("float32", "float32"), Precision("float64", "float64")
 BOUNDED = ("tanh", "sigmoid", "softsign", "softplus", "elu", "exponential", "scaled_tanh", "leaky_relu", "linear")
@@ -64,7 +65,7 @@ def test_every_activation_has_one_but_softmax():
 @pytest.mark.parametrize("name", sorted(set(DERIVATIVES) - {"logistic_table"}))
 @pytest.mark.parametrize("with_parameters", [False, True])
 def test_activations_against_differences(name, with_parameters):
-    activation = Activation(name, PARAMETERS.get(name, {}) if with_parameters else {})
+    activation = Activation(name, PARAMETERS.get(name, {}) if with_parameters or name in BY_COEFFICIENTS else {})
     z = np.linspace(-7.03, 5.97, 401)
     slopes = (activation(z + 1e-6) - activation(z - 1e-6)) / 2e-6
     smooth = np.abs(activation(z + 2e-6) - 2 * activation(z) + activation(z - 2e-6)) < 1e-8

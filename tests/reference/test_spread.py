@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reference.activations import FUNCTIONS, Activation
+from reference.activations import BY_COEFFICIENTS, FUNCTIONS, LOOKED_UP, Activation
 from reference.rounding.constants import ACCURACY
 from reference.rounding.spread import _BOUNDS, NEAR, SMALL, spread
 
@@ -127,5 +127,5 @@ def test_nan_only_where_the_value_is_not_finite(name):
 
 
 def test_every_activation_has_a_bound_and_constants():
-    assert set(FUNCTIONS) == set(_BOUNDS)
+    assert {*FUNCTIONS, *BY_COEFFICIENTS, *LOOKED_UP} == set(_BOUNDS)
     assert all(set(FUNCTIONS) <= set(constants) for constants in ACCURACY.values())

@@ -64,7 +64,7 @@ def activations(suspect: Suspect, step: Any) -> Iterator[Variant]:
         return
     for other in _others(own, _rank(suspect)):
         yield _replaced(suspect, step, own, other)
-    for other in fitted(*_curve(suspect, replace(step, activation=Activation("linear")))):
+    for other in fitted(*_curve(suspect, replace(step, activation=Activation("linear"))), own):
         yield _replaced(suspect, step, own, other)
 
 

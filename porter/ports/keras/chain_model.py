@@ -17,12 +17,18 @@ from porter.errors import UnbuildableError
 from porter.network import Dense, Ensemble, Extremes, Layer, Network, Scaling, Transform
 from porter.network.placement import placed
 from porter.ports.keras.names import FUSED, legal_name, name_operations
+from porter.ports.keras.rational import rational
 from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays, to_radians
-from reference import logistic_table as table
+from reference import logistic_table as logistic
 from reference.activations import CUT, Activation
 from reference.composed.ensemble import WITHIN
+from reference.table import entries_of, step_of
 
 Array = NDArray[Any]
+
+
+TABLE = "table"
+"""Name of the layer that holds the entries of a table."""
 
 
 def build_chain(network: Network, *, placement: str, dtype: str) -> Any:
@@ -60,7 +66,7 @@ class _Site:
     ends: str
     names: set[str] = field(default_factory=set)
     weights: list[tuple[Any, list[Array]]] = field(default_factory=list)
-    lookup: Any = None
+    lookups: dict[Any, Any] = field(default_factory=dict)
 
     def name(self, wanted: str) -> str:
         """A legal name that no other layer of the model has."""
@@ -70,15 +76,14 @@ class _Site:
         self.names.add(name)
         return name
 
-    def table(self) -> Any:
-        """The layer that holds the logistic table, once for all layers that look it up."""
-        if self.lookup is None:
-            shape = {"input_dim": table.ENTRIES, "output_dim": 1, "embeddings_initializer": "zeros"}
-            self.lookup = keras.layers.Embedding(
-                **shape, trainable=False, name=self.name("logistic_table"), dtype=self.policy
-            )
-            self.weights.append((self.lookup, [table.entries()[:, None]]))
-        return self.lookup
+    def table(self, name: str, key: Any, entries: Array) -> Any:
+        """The layer that holds a table, once for all layers that look it up."""
+        if key not in self.lookups:
+            shape = {"input_dim": len(entries), "output_dim": 1, "embeddings_initializer": "zeros"}
+            lookup = keras.layers.Embedding(**shape, trainable=False, name=self.name(name), dtype=self.policy)
+            self.weights.append((lookup, [entries[:, None]]))
+            self.lookups[key] = lookup
+        return self.lookups[key]
 
     def set_weights(self) -> None:
         """Cast every array once, from the precision it is stored in, and set it."""
@@ -255,14 +260,37 @@ def _compose_cut_sigmoid(dense: Dense, tensor: Any, site: _Site) -> Any:
 
 
 def _compose_logistic_table(dense: Dense, tensor: Any, site: _Site) -> Any:
-    """A frozen gather of the entries that the original has, found as it finds them, in float32 at least."""
+    """The entries that the original has, found as it finds them."""
+    lookup = site.table("logistic_table", "logistic_table", logistic.entries())
+    return _looked_up(dense, tensor, site, lookup, (logistic.START, logistic.STEP, 0.0))
+
+
+def _compose_table(dense: Dense, tensor: Any, site: _Site) -> Any:
+    """The entries that a recipe gives."""
+    given = dict(dense.activation.parameters)
+    values, nearest = given["values"], given.get("nearest", 0)
+    lookup = site.table(TABLE, values, entries_of(values))
+    step = step_of(given["first"], given["last"], values)
+    return _looked_up(dense, tensor, site, lookup, (given["first"], step, 0.5 if nearest else 0.0))
+
+
+def _looked_up(dense: Dense, tensor: Any, site: _Site, lookup: Any, line: tuple[float, float, float]) -> Any:
+    """A frozen gather of entries whose place is (x - start) / step + half, found in float32 at least."""
+    start, step, half = line
     # An array makes the difference as wide as itself; a number would leave it in half precision.
-    start = np.full(1, table.START, "float64" if site.ends == "float64" else "float32")
-    place = ops.clip(ops.subtract(tensor, start) / table.STEP, 0, table.ENTRIES - 1)
-    found = site.table()(ops.cast(ops.nan_to_num(place), "int32"))
+    first = np.full(1, start, "float64" if site.ends == "float64" else "float32")
+    place = ops.subtract(tensor, first) / step
+    place = ops.add(place, half) if half else place
+    place = ops.where(ops.isnan(place), ops.zeros_like(place), place)
+    found = lookup(ops.cast(ops.clip(place, 0, lookup.input_dim - 1), "int32"))
     return keras.layers.Reshape((dense.kernel.shape[1],), name=site.name(f"{dense.name}_table"), dtype=site.policy)(
         found
     )
+
+
+def _compose_rational(dense: Dense, tensor: Any, site: _Site) -> Any:
+    outputs = rational(tensor, **dense.activation.parameters)
+    return keras.layers.Identity(name=site.name(f"{dense.name}_rational"), dtype=site.policy)(outputs)
 
 
 def _builder(layer: Layer) -> Callable[[Layer, Any, _Site], Any]:
@@ -291,4 +319,6 @@ COMPOSED: Mapping[str, Callable[[Dense, Any, _Site], Any]] = {
     "gelu_tanh": _compose_gelu_tanh,
     "logistic_table": _compose_logistic_table,
     "cut_sigmoid": _compose_cut_sigmoid,
+    "rational": _compose_rational,
+    "table": _compose_table,
 }

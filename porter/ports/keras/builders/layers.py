@@ -25,9 +25,11 @@ from porter.ports.keras.builders.site import (
     hard_sigmoid_layers,
     in_a_row,
     masked_value,
+    named,
     scaled_tanh_layers,
 )
 from porter.ports.keras.names import legal_name
+from porter.ports.keras.rational import rational
 
 
 def dense(layer: KerasLayer, site: Site) -> Apply:
@@ -48,6 +50,8 @@ def activation_layer(layer: KerasLayer, site: Site) -> Apply:
         return in_a_row(name, *hard_sigmoid_layers(site))
     if function == "scaled_tanh":
         return in_a_row(name, *scaled_tanh_layers(site, **arguments))
+    if function == "rational":
+        return named(name, lambda x: rational(x, **arguments), site)
     kinds = {"relu": layers.ReLU, "leaky_relu": layers.LeakyReLU, "elu": layers.ELU, "softmax": layers.Softmax}
     if function == "thresholded_relu":
         kinds[function], arguments = layers.ReLU, {"threshold": arguments["theta"]}

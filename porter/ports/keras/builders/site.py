@@ -16,7 +16,7 @@ from porter.network.graph import KerasLayer
 from porter.ports.keras.names import FUSED
 from porter.ports.keras.versions import activates_by_layers, by_operations, keeps_arrays
 from reference.activation_names import parse_activation
-from reference.activations import TANH_AMPLITUDE, TANH_SLOPE
+from reference.activations import BY_COEFFICIENTS, TANH_AMPLITUDE, TANH_SLOPE
 
 Array = NDArray[Any]
 
@@ -80,7 +80,7 @@ class Site:
             return hard_sigmoid_keras2(self, name, shape)
         if name in FUSED:
             return None if name == "linear" else name
-        if "(" in name:
+        if "(" in name and parse_activation(name).name not in BY_COEFFICIENTS:
             return self.parametric(name)
         raise UnbuildableError("activation", found=repr(name), expected=f"one of {', '.join(FUSED)}")
 
