@@ -476,8 +476,14 @@ _UNCOMMENT = "its layers are comments: complete them and take the '# ' away in f
 _HOW_TO_BEGIN = "let porter write one to begin with: porter inspect FILE --write-recipe net.toml"
 
 
+_MESSAGES = {
+    "extra_forbidden": "no such key; porter recipe --explain shows all",
+    "missing": "missing, and needed",
+}
+
+
 def _problem(entry: Any) -> str:
-    message = str(entry["msg"]).removeprefix("Value error, ")
+    message = _MESSAGES.get(entry["type"], str(entry["msg"]).removeprefix("Value error, "))
     found = "" if entry["type"] in ("missing", "value_error", "extra_forbidden") else f" (found {entry['input']!r:.60})"
     return f"{_spell_place(entry['loc'])}: {message}{found}"
 

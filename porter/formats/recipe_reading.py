@@ -16,7 +16,7 @@ from porter.formats import oc_smart, recipe_graph, scalings
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.containers.held import Held, attributes_in, text_of, texts_in
-from porter.formats.containers.raw import WHOLE, RawNumbers
+from porter.formats.containers.raw import HOW_TO_SAY_RAW, WHOLE, RawNumbers
 from porter.formats.folders import OpenedFolder
 from porter.formats.members import Layout
 from porter.formats.npz import NpzError, read_npz
@@ -111,9 +111,22 @@ def _users_names(places: Mapping[str, str]) -> Iterator[None]:
 
 
 def _as_said(recipe: Recipe, claims: Iterable[Claim]) -> Iterator[Claim]:
-    """The claims, but none on how ranges lie that the recipe writes out, or has in two vectors."""
+    """The claims, but none on how ranges lie that the recipe writes out, or has in two vectors.
+
+    No shape proves an orientation where the recipe says the shape, or where members are put side by side as it says.
+    """
     said = {name for _, name, value in recipe.places() if name.startswith("Norm") and not isinstance(value, str)}
-    return (claim for claim in claims if claim.convention != "range orientation" or claim.layer not in said)
+    laid = {
+        f"Layer{number}": layer
+        for number, layer in enumerate(recipe.layers, start=1)
+        if layer.shape is not None or recipe.ensemble is not None
+    }
+    for claim in claims:
+        if claim.convention == "orientation" and claim.layer in laid:
+            value = laid[claim.layer].orientation or claim.value
+            yield Claim(claim.layer, claim.convention, value, "declared", "as the recipe lays the numbers out")
+        elif claim.convention != "range orientation" or claim.layer not in said:
+            yield claim
 
 
 def _for_all_columns(stored: Stored, recipe: Recipe, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -401,7 +414,7 @@ class Stored:
         if isinstance(opened, OpenedFolder) and opened.names:
             from porter.formats.containers.texts import key_of, read_members, texts_beside
 
-            members = read_members(opened)
+            members = read_members(opened, by_file=True)
             texts = texts_beside(opened)
             files = {name: key_of(name) for name in opened.names if key_of(name) in members}
             return cls(opened, tuple(members), lambda name: _readable(members[name]), Held({}, texts).said, files)
@@ -415,8 +428,7 @@ class Stored:
                 raise UnknownFormatError(
                     f"{opened.path} is no container of arrays that is known",
                     found=f"it begins with {opened.head[:16]!r}",
-                    remedy='where it is nothing but numbers in binary, a recipe says so: [raw] with dtype = "float32" '
-                    "(porter recipe --explain)",
+                    remedy=HOW_TO_SAY_RAW,
                 )
             hdf5 = opened.hdf5
             reversed_axes = opened.head.startswith(MATLAB_73)  # MATLAB writes the last axis first

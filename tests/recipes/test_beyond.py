@@ -193,6 +193,18 @@ def test_members_with_scalings_of_their_own(tmp_path, keras):
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
 
 
+def test_no_shape_proves_what_a_recipe_lays_out(tmp_path, keras):
+    """Members side by side and flat numbers have the shapes that the recipe gives them."""
+    square = {f"{name}_{number}": RNG.normal(size=(3, 3)) for name in "WV" for number in (1, 2)}
+    text = MEMBERS.replace('bias = "B_{i}"\n', "").replace('"units-first"', '"inputs-first"')
+    network = read(tmp_path, square, f"{text}members = 2\n")
+    found = [(claim.value, claim.evidence) for claim in network.claims if claim.convention == "orientation"]
+    assert found == [("inputs-first", "declared")] * 2
+    flat = read(tmp_path, {**ARRAYS, "k1": W1.reshape(-1)}, layers(more="shape = [4, 3]"))
+    found = [(claim.layer, claim.evidence) for claim in flat.claims if claim.convention == "orientation"]
+    assert found == [("Layer1", "declared"), ("Layer2", "shape")]
+
+
 def test_members_with_several_outputs(tmp_path, keras):
     arrays = ensemble()
     for number in (1, 2, 3):

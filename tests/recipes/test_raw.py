@@ -154,6 +154,35 @@ def test_lines_of_the_texts_of_a_folder(tmp_path, texts):
     np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
 
 
+def test_files_that_differ_in_their_endings_alone_have_their_whole_names(tmp_path, texts):
+    (texts / "W_1.dat").write_text(printed(np.zeros((5, 3))))
+    (texts / "W_1.txt").write_text(printed(ARRAYS["W1"]))
+    text = OF_FOLDER.replace("W_1.txt/lines 2-6", "W_1.txt")
+    (tmp_path / "net.toml").write_text(text)
+    network = porter.read(texts, recipe=tmp_path / "net.toml")
+    np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
+    (tmp_path / "net.toml").write_text(text.replace("W_1.txt", "W_1.dat"))
+    assert not np.any(porter.read(texts, recipe=tmp_path / "net.toml").layer("Layer1").kernel)
+    (tmp_path / "net.toml").write_text(text.replace("W_1.txt", "W_1"))
+    with pytest.raises(errors.RecipeError, match=r"no dataset 'W_1'\n.*'W_1.dat', 'W_1.txt'"):
+        porter.read(texts, recipe=tmp_path / "net.toml")
+
+
+def test_what_no_family_reads_is_refused_with_the_way_to_a_recipe(tmp_path):
+    for name, data, says in (
+        ("numbers.txt", b"net\n1.0 2.0\n3.0 4.0\n", "porter inspect FILE --write-recipe net.toml"),
+        ("numbers.bin", np.ones(9).tobytes(), r"to do: .* a recipe says so: \[raw\]"),
+        ("prose.txt", b"not a network\n", "with an example each$"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(errors.UnknownFormatError, match=says):
+            porter.read(tmp_path / name)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "first.txt").write_text("1.0 2.0\n")
+    with pytest.raises(errors.NotAFileError, match="porter inspect FOLDER --write-recipe"):
+        porter.read(tmp_path / "folder")
+
+
 def test_lines_of_one_text(tmp_path):
     text = "net\n5 3\n" + printed(ARRAYS["W1"]) + printed(ARRAYS["B1"]) + "4 5\n" + printed(ARRAYS["W2"], "unit ")
     (tmp_path / "net.txt").write_text(text + printed(ARRAYS["B2"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -128,11 +129,18 @@ def _words_of(lines: Sequence[str]) -> Any:
     return "".join(texts) if len(texts) == 1 or is_json else texts
 
 
-def read_members(folder: OpenedFolder) -> Mapping[str, Array | UnreadableError]:
-    """The same, with the refusal in the place of what cannot be read as one matrix."""
+def read_members(folder: OpenedFolder, *, by_file: bool = False) -> Mapping[str, Array | UnreadableError]:
+    """The same, with the refusal in the place of what cannot be read as one matrix.
+
+    Args:
+        folder: to be read.
+        by_file: whether files that differ in their endings alone are called by their whole names, and are not refused.
+    """
     found: dict[str, Array | UnreadableError] = {}
-    for name in (*folder.names, *folder.links()):
-        key = key_of(name)
+    names = (*folder.names, *folder.links())
+    alike = Counter(map(key_of, names)) if by_file else Counter()
+    for name in names:
+        key = name if alike[key_of(name)] > 1 else key_of(name)
         try:
             array = read_member(folder, name)
         except UnreadableError as error:
