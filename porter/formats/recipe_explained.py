@@ -81,7 +81,7 @@ mean = [0.5, -0.25]
 std = [2.0, 4.0]                     # or variance = ...
 # offset = "xoffset"                 # or an offset, and a gain by which the difference is multiplied
 # gain = "gain"                      # a column that is not scaled has the offset 0 and the gain 1
-# low = -1.0                         # added in the end: mapminmax has a minimum of -1; a rule "[low,high]" says it itself
+# low = -1.0                         # added in the end: mapminmax has a minimum of -1; "[low,high]" says it itself
 # factor = 0.6666666666666666        # what the quotient is multiplied by
 # inverse = true                     # the formula is meant the other way round
 
