@@ -9,6 +9,7 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
+from porter.report import wording
 
 RNG = np.random.default_rng(5)
 W1, B1 = RNG.normal(size=(4, 3)), RNG.normal(size=4)
@@ -203,6 +204,26 @@ def test_no_shape_proves_what_a_recipe_lays_out(tmp_path, keras):
     flat = read(tmp_path, {**ARRAYS, "k1": W1.reshape(-1)}, layers(more="shape = [4, 3]"))
     found = [(claim.layer, claim.evidence) for claim in flat.claims if claim.convention == "orientation"]
     assert found == [("Layer1", "declared"), ("Layer2", "shape")]
+
+
+def test_members_that_a_port_has_each_by_its_own(tmp_path, keras):
+    """Nothing tells such layers to be those of the file: the port is right, or wrong, as a whole alone."""
+    arrays = ensemble((4, 4, 4))
+    network = read(tmp_path, arrays, f"{MEMBERS}members = 3\n")
+    verdicts = {}
+    for name, scales in (("right", (1, 1, 1)), ("wrong", (1, 1, 0.9))):
+        inputs = keras.Input((3,))
+        members = []
+        for number, scale in enumerate(scales, start=1):
+            hidden, output = keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1, use_bias=False)
+            members.append(output(hidden(inputs)))
+            hidden.set_weights([arrays[f"W_{number}"].T, arrays[f"B_{number}"]])
+            output.set_weights([arrays[f"V_{number}"] * scale])
+        report = porter.verify(network, keras.Model(inputs, keras.layers.Average()(members)), search=False, rows=200)
+        verdicts[name] = report.verdict
+        assert bool(report.findings) == (name == "wrong"), str(report)
+    assert verdicts == {"right": "inconclusive", "wrong": "mismatch"}
+    assert "recipe=" in str(wording.setting(report)) and "activation=" not in str(wording.setting(report))
 
 
 def test_members_with_several_outputs(tmp_path, keras):
