@@ -219,7 +219,7 @@ def test_every_error_is_listed_with_its_place(tmp_path):
     ("text", "says"),
     [
         ("layers = [", "is not TOML"),
-        ("version = 1", "layers: Field required"),
+        ("version = 1", "layers: missing, and needed"),
         ("layers = []", "layers: List should have at least 1 item"),
         ('version = 2\nlayers = [{kernel = "a"}]', "version: Input should be 1 (found 2)"),
         ('physical = "yes"\nlayers = [{kernel = "a"}]', "physical: Input should be a valid boolean"),

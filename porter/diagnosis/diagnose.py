@@ -56,7 +56,9 @@ def diagnose(case: Case) -> list[Named]:
     has_layers = any(atom.is_core or len(atom.names) > 1 for atom in case.graph.atoms)
     if len(dense) > 1 and has_layers and not any(map(_is_found, dense)):  # a port in one piece shows no layer
         shows = any(atom.arrays is not None and atom.arrays() for atom in case.graph.atoms)
-        return [_unrecognised(case, dense[0])] if case.whole == "mismatch" or shows else []
+        # Other layers that give the same, such as the members of an ensemble each by its own, are no mistake.
+        is_wrong = case.whole == "mismatch" or (shows and case.whole != "within")
+        return [_unrecognised(case, dense[0])] if is_wrong else []
     diagnoses: dict[str, Diagnosis] = {}
     for position, one in enumerate(dense):
         if one.verdict == "mismatch" and one.pair.block is not None:

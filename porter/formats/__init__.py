@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,8 @@ def read(
             from porter.formats.recipe import read_recipe
             from porter.formats.recipe_reading import read_by_recipe
 
-            return read_by_recipe(opened, read_recipe(recipe), options)
+            network = read_by_recipe(opened, read_recipe(recipe), options)
+            return dataclasses.replace(network, source=dataclasses.replace(network.source, recipe=Path(recipe)))
         reader = family_of(opened)
         if keras is not None and reader.name != "keras-legacy":
             raise UsageError(

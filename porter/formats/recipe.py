@@ -152,6 +152,16 @@ class ScalingRecipe(_Table):
     input: Ranges | None = None
     output: Ranges | None = None
 
+    @model_validator(mode="after")
+    def _has_one_rule_an_end(self) -> ScalingRecipe:
+        tables = [key for key in ("input", "output") if isinstance(getattr(self, key), EndRecipe)]
+        if self.rule is not None and tables and any(getattr(self, key).rule is None for key in tables):
+            raise ValueError(
+                f"rule is that of pairs, and is not read beside the two vectors of {' and '.join(tables)}: "
+                "say it in their table"
+            )
+        return self
+
 
 POWERS = {1 / 8: "root8", 1 / 4: "root4", 1 / 2: "sqrt", 1.0: "identity", 2.0: "square", 4.0: "pow4", 8.0: "pow8"}
 """Functions that are powers, by their exponents."""
@@ -248,6 +258,9 @@ class EnsembleRecipe(_Table):
     def _has_weights(self) -> EnsembleRecipe:
         if (self.weights is None) == (self.rule == WEIGHTED):
             raise ValueError(f"weights are what the rule {WEIGHTED!r} needs, and no other takes")
+        twice = [name for number, name in enumerate(self.names) if name in self.names[:number]]
+        if twice:
+            raise ValueError(f"the member {twice[0]!r} twice")
         return self
 
     @property
@@ -401,6 +414,9 @@ class Recipe(_Table):
             raise ValueError("an ensemble needs the orientation of every layer")
         if not any(MEMBER in (layer.kernel or "") for layer in self.layers):
             raise ValueError(f"an ensemble needs names with {MEMBER} in them, where the member stands")
+        own = [place for place, _, value in self.extras() if isinstance(value, str) and MEMBER in value]
+        if own:
+            raise ValueError(f"{own[0]}: {MEMBER} in it, and it is one for all members")
         if self.format is not None or self.physical or self.widths is not None:
             raise ValueError("an ensemble has no format, widths or physical units of a family")
         return self
@@ -479,8 +495,14 @@ _UNCOMMENT = "its layers are comments: complete them and take the '# ' away in f
 _HOW_TO_BEGIN = "let porter write one to begin with: porter inspect FILE --write-recipe net.toml"
 
 
+_MESSAGES = {
+    "extra_forbidden": "no such key; porter recipe --explain shows all",
+    "missing": "missing, and needed",
+}
+
+
 def _problem(entry: Any) -> str:
-    message = str(entry["msg"]).removeprefix("Value error, ")
+    message = _MESSAGES.get(entry["type"], str(entry["msg"]).removeprefix("Value error, "))
     found = "" if entry["type"] in ("missing", "value_error", "extra_forbidden") else f" (found {entry['input']!r:.60})"
     return f"{_spell_place(entry['loc'])}: {message}{found}"
 

@@ -42,7 +42,7 @@ class EndRecipe(BaseModel):
         variance: likewise, in the place of std.
         offset: likewise, in the place of mean.
         gain: likewise: what the difference is multiplied by.
-        low: what the centre becomes; 0 where None, or the low end of the rule.
+        low: what the centre becomes; 0 where None. The rule says it of a minimum and a maximum.
         factor: what the result is multiplied by before that.
         inverse: whether the formula is meant the other way round.
     """
@@ -79,8 +79,12 @@ class EndRecipe(BaseModel):
                 "minimum and maximum, or mean and std or variance, are needed, or offset and gain "
                 f"(found {' and '.join(given) or 'none'})"
             )
-        if self.rule is not None and (self.rule == "mean-std") != (given[0] in ("mean", "offset", "std", "gain")):
+        ranges = given == ("minimum", "maximum")
+        fits = ranges if self.rule != "mean-std" else given[0] in ("mean", "offset", "std", "gain")
+        if self.rule is not None and not fits:
             raise ValueError(f"the rule {self.rule} does not go with {' and '.join(given)}")
+        if ranges and self.low is not None:
+            raise ValueError('low beside minimum and maximum, whose rule says it: rule = "[low,high]"')
         return self
 
     @property

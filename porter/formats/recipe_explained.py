@@ -26,7 +26,7 @@ name = "mystery"                     # what the network is called; the file's na
 
 # A name is the full name of an array, "group/member"; in a folder, the name of a file with its ending or without.
 # In a text, lines are named by their numbers, "lines 3-7" or "line 8"; of a folder's text "W.txt/lines 2-6". A name in
-# front of every row is passed over.
+# front of every row is passed over. Lines of which the last alone is shorter are one run of numbers, for a shape.
 # A name may have a slice behind it, "all[0:7]" or "W[2, :, :]": first:end, one an axis, counted from 0.
 
 # Of a file of nothing but numbers in binary, which is then the array "numbers"; or of a folder of such files, each of
@@ -75,8 +75,8 @@ activation = "linear"
 #     rule = "[-1,1]"                # or "[0,1]", "mean-std", "none"
 #     input = "Norm_in"
 #     output = [[0.0, 1.5], [-1.0, 2.0]]
-# ... or two vectors for an end, by name, written out, or one number for all columns. Into the network's units it is
-# factor * (x - centre) / width + low; out of them the same backwards:
+# ... or two vectors for an end, by name, written out, or one number for all columns, with a rule of their own. Into the
+# network's units it is factor * (x - centre) / width + low; out of them the same backwards:
 [scaling.input]
 rule = "[0,1]"                       # or "[-1,1]", "[0.1,0.9]", ... with minimum and maximum
 minimum = "x_min"
@@ -88,7 +88,7 @@ mean = [0.5, -0.25]
 std = [2.0, 4.0]                     # or variance = ...
 # offset = "xoffset"                 # or an offset, and a gain by which the difference is multiplied
 # gain = "gain"                      # a column that is not scaled has the offset 0 and the gain 1
-# low = -1.0                         # added in the end: mapminmax has a minimum of -1
+# low = -1.0                         # added in the end: mapminmax has a minimum of -1; "[low,high]" says it itself
 # factor = 0.6666666666666666        # what the quotient is multiplied by
 # inverse = true                     # the formula is meant the other way round
 
@@ -106,9 +106,11 @@ std = [2.0, 4.0]                     # or variance = ...
 #     least = [0.0, 0.0, 280.0]
 #     greatest = "x_max"
 # Several networks made one: {i} in the names is the member; the orientation of every layer has to be said:
-# Several outputs of members are averaged each; within one deviation there is one output a member.
+# Several outputs of members are averaged each; within one deviation there is one output a member. Functions of columns
+# and bounds come behind the mean. A softmax, which goes over all units of a layer, is not read of members.
 #     [ensemble]
-#     members = 10                   # 1 to 10; or a list of what stands for {i}: ["F_1", "F_2", "G_1"]
+#     members = 10                   # 1 to 10; or a list of what stands for {i}: ["F_1", "F_2", "G_1"];
+#                                    # then {set} is F or G: the member without its number
 #     rule = "mean"                  # or "mean within one deviation", "weighted mean"
 #     weights = "w"                  # of a weighted mean
 """

@@ -98,8 +98,8 @@ def sliced(name: str, array: Array, text: str | None) -> Array:
             raise PlaceError(f"{name!r} with [{text}]; whole numbers and first:end, one an axis")
         first, end = (None if not part else int(part) for part in match.groups()[1:])
         items.append(slice(first, end) if match[1] is None else int(match[1]))
-    ends = ((each.stop, size) for each, size in zip(items, array.shape, strict=False) if isinstance(each, slice))
-    if any(stop is not None and stop > size for stop, size in ends):
+    ends = [(each, size) for each, size in zip(items, array.shape, strict=False) if isinstance(each, slice)]
+    if any(end is not None and not -size <= end <= size for each, size in ends for end in (each.start, each.stop)):
         raise PlaceError(f"{name!r} of shape {array.shape}; one that has [{text}]")
     try:
         part = np.asarray(array[tuple(items)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from porter.formats import oc_smart, recipe_graph, scalings
 from porter.formats.containers.arrays import container_of
 from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.containers.held import Held, attributes_in, text_of, texts_in
-from porter.formats.containers.raw import WHOLE, RawNumbers
+from porter.formats.containers.raw import HOW_TO_SAY_RAW, WHOLE, RawNumbers
 from porter.formats.folders import OpenedFolder
 from porter.formats.members import Layout
 from porter.formats.npz import NpzError, read_npz
@@ -70,7 +71,7 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
         arrays |= _for_all_columns(stored, recipe, arrays)
     else:
         arrays = _members(stored, recipe)
-    extra = {name: _vector(stored, place, value) for place, name, value in recipe.extras()}
+    extra = {name: _numbers(stored, place, value) for place, name, value in recipe.extras()}
     places = {name: str(value) for _, name, value in recipe.places() if isinstance(value, str | KernelPlace)}
     family = FAMILY if recipe.format is None else recipe.format
     source = WeightFile(stored.opened.path, family, stored.sha256, {**arrays, **extra}, _said(stored, recipe), places)
@@ -87,18 +88,47 @@ def _core(stored: Stored, recipe: Recipe, options: ReadOptions) -> Network:
     if recipe.ensemble is not None:
         rules = options.scaling if "Norm_out" in arrays or "Norm_in" in arrays else None
         options = replace(options, orientation="units-first", scaling=rules)
-    if recipe.is_graph:
-        graph = recipe_graph.interpret(source, layout, recipe, options)
-        return replace(graph, claims=(*_as_said(recipe, graph.claims), *_memory_claims(recipe)))
     unsaid = UNSAID if recipe.format is None else oc_smart.UNSAID
-    network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
+    network: Network
+    with _users_names(places):
+        if recipe.is_graph:
+            network = recipe_graph.interpret(source, layout, recipe, options)
+        else:
+            network = oc_smart.interpret(source, layout, options, order_declared=True, unsaid=unsaid)
+    if recipe.ensemble is not None:
+        _check_activations(stored, network)
     return replace(network, claims=(*_as_said(recipe, network.claims), *_memory_claims(recipe)))
 
 
+@contextmanager
+def _users_names(places: Mapping[str, str]) -> Iterator[None]:
+    """Refusals name arrays as the recipe does, and not as they are called here."""
+    try:
+        yield
+    except UnreadableError as error:
+        parts = {key: getattr(error, key) for key in ("what", "found", "expected", "remedy")}
+        for name, place in places.items():
+            parts |= {key: text.replace(repr(name), repr(place)) for key, text in parts.items() if text is not None}
+        raise type(error)(**parts) from error
+
+
 def _as_said(recipe: Recipe, claims: Iterable[Claim]) -> Iterator[Claim]:
-    """The claims, but none on how ranges lie that the recipe writes out, or has in two vectors."""
+    """The claims, but none on how ranges lie that the recipe writes out, or has in two vectors.
+
+    No shape proves an orientation where the recipe says the shape, or where members are put side by side as it says.
+    """
     said = {name for _, name, value in recipe.places() if name.startswith("Norm") and not isinstance(value, str)}
-    return (claim for claim in claims if claim.convention != "range orientation" or claim.layer not in said)
+    laid = {
+        f"Layer{number}": layer
+        for number, layer in enumerate(recipe.layers, start=1)
+        if layer.shape is not None or recipe.ensemble is not None
+    }
+    for claim in claims:
+        if claim.convention == "orientation" and claim.layer in laid:
+            value = laid[claim.layer].orientation or claim.value
+            yield Claim(claim.layer, claim.convention, value, "declared", "as the recipe lays the numbers out")
+        elif claim.convention != "range orientation" or claim.layer not in said:
+            yield claim
 
 
 def _for_all_columns(stored: Stored, recipe: Recipe, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -106,13 +136,24 @@ def _for_all_columns(stored: Stored, recipe: Recipe, arrays: Mapping[str, Array]
     found = {}
     for place, name, value in recipe.places():
         if isinstance(value, EndRecipe) and value.is_one_for_all:
-            number = 1 if name == "Norm_in" else len(recipe.layers)
-            width = _width_at(recipe, arrays, number, 0 if name == "Norm_in" else 1)
+            number = 0 if name == "Norm_in" else len(recipe.layers)
+            width = _columns_of(recipe, arrays, number)
             if width is None:
+                number = max(number, 1)
                 told = f"one number for all columns, and not how layer {number} is stored; its orientation"
                 raise _problem(stored, place, told)
             found[name] = np.repeat(arrays[name], width, axis=0)
     return found
+
+
+def _columns_of(recipe: Recipe, arrays: Mapping[str, Array], number: int) -> int | None:
+    """Of what a layer gives, 0 for the inputs; None where a layer does not say which axis its units are."""
+    if number == 0 or recipe.layers[number - 1].kernel is not None:
+        return _width_at(recipe, arrays, max(number, 1), min(number, 1))
+    taken = [_columns_of(recipe, arrays, place) for place in recipe.taken(number)]
+    if recipe.layers[number - 1].merge != "concatenate":
+        return taken[0]
+    return None if None in taken else sum(columns for columns in taken if columns is not None)
 
 
 def _width_at(recipe: Recipe, arrays: Mapping[str, Array], number: int, end: int) -> int | None:
@@ -198,12 +239,12 @@ def _bounds(stored: Stored, network: Network, end: str, name: str, width: int) -
     arrays = network.source.arrays
     tolerance = arrays.get(f"Bounds/{end}tolerance", np.full(1, np.inf))
     found = [arrays[f"Bounds/{end}least"], arrays[f"Bounds/{end}greatest"], np.abs(tolerance)]
+    place = "bounds, input" if end else "bounds"
     if any(array.size not in (1, width) for array in found):
-        place = "bounds, input" if end else "bounds"
         raise _problem(stored, place, f"{', '.join(str(array.size) for array in found)} values; {width} of each")
     least, greatest, tolerance = (np.broadcast_to(array, (width,)).astype(np.float64) for array in found)
     if np.any(least >= greatest):
-        raise _problem(stored, "bounds", "a least value that is not below the greatest; one that is")
+        raise _problem(stored, place, "a least value that is not below the greatest; one that is")
     return Extremes(name, least, greatest, tolerance)
 
 
@@ -283,6 +324,14 @@ def _member_layer(stored: Stored, number: int, layer: LayerRecipe, member: str) 
     return kernel, bias
 
 
+def _check_activations(stored: Stored, network: Network) -> None:
+    """Refuse what goes over all units of a layer, which here are those of all members."""
+    over = [layer for layer in network.dense_layers if layer.activation.name == "softmax"]
+    if over:
+        place = f"layer {over[0].name.removeprefix('Layer')}, activation"
+        raise _problem(stored, place, "softmax, which is not read of members; a function of single units")
+
+
 def _diagonal(kernels: Sequence[Array]) -> Array:
     whole = np.zeros(np.sum([kernel.shape for kernel in kernels], axis=0), np.result_type(*kernels))
     row = column = 0
@@ -345,10 +394,10 @@ def _merged(stored: Stored, recipe: Recipe, network: Network, layers: list[Layer
     if recipe.ensemble.rule != WEIGHTED and outputs == 1:
         return [*layers, Ensemble("Ensemble", members, recipe.ensemble.rule)]
     weights = network.source.arrays.get("Ensemble/weights", np.ones(members)).astype(np.float64)
-    if weights.size != members or not np.sum(weights):
-        raise RecipeError(
-            "the recipe does not fit the network", (f"ensemble, weights: {weights.size} for {members} members",)
-        )
+    if weights.size != members:
+        raise _problem(stored, "ensemble, weights", f"{weights.size} for {members} members; one each")
+    if not np.isfinite(weights).all() or not np.sum(weights):
+        raise _problem(stored, "ensemble, weights", f"a sum of {np.sum(weights):g}; finite weights, whose sum is not 0")
     share = np.kron((weights / np.sum(weights))[:, None], np.eye(outputs))
     merging = Dense("Ensemble", share, None, Activation("linear"))
     last = layers[-1]
@@ -392,7 +441,7 @@ class Stored:
         if isinstance(opened, OpenedFolder) and opened.names:
             from porter.formats.containers.texts import key_of, read_members, texts_beside
 
-            members = read_members(opened)
+            members = read_members(opened, by_file=True)
             texts = texts_beside(opened)
             files = {name: key_of(name) for name in opened.names if key_of(name) in members}
             return cls(opened, tuple(members), lambda name: _readable(members[name]), Held({}, texts).said, files)
@@ -406,8 +455,7 @@ class Stored:
                 raise UnknownFormatError(
                     f"{opened.path} is no container of arrays that is known",
                     found=f"it begins with {opened.head[:16]!r}",
-                    remedy='where it is nothing but numbers in binary, a recipe says so: [raw] with dtype = "float32" '
-                    "(porter recipe --explain)",
+                    remedy=HOW_TO_SAY_RAW,
                 )
             hdf5 = opened.hdf5
             reversed_axes = opened.head.startswith(MATLAB_73)  # MATLAB writes the last axis first
@@ -584,6 +632,17 @@ def _vector(stored: Stored, place: str, value: str | float | list[float]) -> Arr
         raise _problem(stored, place, str(error)) from error
     native = array.astype(array.dtype.newbyteorder("="))
     return native if native.ndim == 0 else native.reshape(-1)
+
+
+def _numbers(stored: Stored, place: str, value: str | float | list[float]) -> Array:
+    """The same, of numbers, which may be infinite."""
+    array = _vector(stored, place, value)
+    if array.dtype.kind not in "fiu":
+        raise _problem(stored, place, f"{array.dtype}; numbers")
+    wrong = np.flatnonzero(np.isnan(array))
+    if wrong.size:
+        raise _problem(stored, place, f"NaN in column {wrong[0]}; a number")
+    return array
 
 
 def _problem(stored: Stored, place: str, problem: str) -> RecipeError:

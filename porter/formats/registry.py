@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from porter.errors import NotAFileError, PickleFileError, UnknownFormatError
 from porter.formats.containers.foreign import refuse_foreign
+from porter.formats.containers.raw import HOW_TO_SAY_RAW
 from porter.formats.folders import OpenedFolder
 from porter.formats.opened import PICKLE_PREFIXES, OpenedFile, check_archive
 from porter.formats.options import ReadOptions
+from porter.formats.text import is_text
 
 if TYPE_CHECKING:
     from porter.network import Network
@@ -101,7 +103,8 @@ def family_of(opened: OpenedFile) -> Family:
             f"{opened.path} is a directory, and no family keeps a network so",
             found=f"{len(opened.names)} files",
             expected="a file, or a folder that is one network",
-            remedy="name one of the files in it; `porter formats` shows what is read",
+            remedy="name one of the files in it; or say what each is in a recipe: porter inspect FOLDER --write-recipe "
+            "net.toml writes one to begin with; `porter formats` shows what is read",
         )
     if opened.is_npz:
         check_archive(opened.path)
@@ -152,12 +155,16 @@ def _matching(opened: OpenedFile) -> Family | None:
 
 
 def _remedy(opened: OpenedFile) -> str:
-    if opened.is_hdf5:
+    from porter.formats.containers.arrays import container_of  # only now, for it loads what most files do not need
+
+    if opened.is_hdf5 or container_of(opened) is not None:
         return (
             "say where the arrays lie in a recipe: porter inspect FILE --write-recipe net.toml writes one to begin "
             "with, and --recipe net.toml reads by it"
         )
-    return "`porter formats` shows what is read, with an example each"
+    return (
+        f"`porter formats` shows what is read, with an example each{'' if is_text(opened) else f'; {HOW_TO_SAY_RAW}'}"
+    )
 
 
 def _contents(opened: OpenedFile) -> str:

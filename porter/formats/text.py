@@ -19,6 +19,7 @@ LARGEST = 256 << 20
 LARGEST_COUNT = 10**8
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.IGNORECASE)
 _LONGEST = 400
+_PAGES = dict.fromkeys(map(ord, "\f\v\x1c\x1d\x1e\x85\u2028\u2029"), " ")
 
 
 def is_text(opened: OpenedFile) -> bool:
@@ -42,9 +43,12 @@ def read_lines(opened: OpenedFile) -> list[str]:
     except OSError as error:
         raise AccessError(f"{opened.path} cannot be read", found=os_reason(error)) from error
     try:
-        return raw.decode("utf-8-sig").splitlines()
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("latin-1").splitlines()
+        text = raw.decode("latin-1")
+    # Counted as editors do: a form feed begins no line. It is no part of a number either.
+    lines = text.translate(_PAGES).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def numbers(where: str, words: Sequence[str], count: int | None = None, dtype: Any = np.float64) -> Array:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 SHOWN = 6
 NEVER = (
-    "looked for by no search: connections past a layer, members of an ensemble whose names do not tell them apart, "
-    "gains and deviations below zero, activations that are not among those of the guide, other functions a column"
+    "looked for by no search: connections past a layer, members of an ensemble whose names do not end in the member or "
+    "that have several outputs each, weighted means of members, "
+    "gains and deviations below zero, gains and temperatures before an activation, bounds of inputs, "
+    "activations that are not among those of the guide, other functions a column"
 )
 
 

@@ -24,6 +24,7 @@ class WeightFile:
         attributes: stored attributes by name, as plain Python values.
         places: where a recipe names the arrays: the array's name here to the dataset's name in the file; an array that
             is missing from it was written out in the recipe. Empty where the names here are those of the file.
+        recipe: path of the recipe by which it was read; None where there was none.
     """
 
     path: Path
@@ -32,3 +33,4 @@ class WeightFile:
     arrays: Mapping[str, Array]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    recipe: Path | None = None

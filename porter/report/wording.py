@@ -217,6 +217,9 @@ def setting(report: ReportData) -> str | None:
         return None
     told = report.provenance.get("declarations", {})
     declared = "".join(f", {key}={value!r}" for key, value in told.items() if key in READING)
+    recipe = report.provenance.get("recipe")
+    if isinstance(recipe, str):  # it declares them, and more
+        declared = f", recipe={recipe!r}"
     path, port = report.provenance.get("legacy"), report.provenance.get("port")
     lines = ["import keras", "import porter"]
     if not isinstance(path, str):

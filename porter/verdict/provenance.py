@@ -27,6 +27,7 @@ def verification(
     return {
         "legacy": str(network.source.path),
         "legacy_sha256": network.source.sha256,
+        **({} if network.source.recipe is None else {"recipe": str(network.source.recipe)}),
         "port": None if port is None else str(port),
         "port_sha256": None if port is None or not Path(port).is_file() else digest_of(Path(port)),
         "seed": seed,

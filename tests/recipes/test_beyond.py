@@ -1,5 +1,6 @@
 """Recipes that say more than where a kernel lies: orders, slices, gains, transforms, bounds, ensembles."""
 
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
+from porter.report import wording
 
 RNG = np.random.default_rng(5)
 W1, B1 = RNG.normal(size=(4, 3)), RNG.normal(size=4)
@@ -192,6 +194,38 @@ def test_members_with_scalings_of_their_own(tmp_path, keras):
     assert porter.verify(network, porter.build(network), search=False, rows=200).verdict == "parity"
 
 
+def test_no_shape_proves_what_a_recipe_lays_out(tmp_path, keras):
+    """Members side by side and flat numbers have the shapes that the recipe gives them."""
+    square = {f"{name}_{number}": RNG.normal(size=(3, 3)) for name in "WV" for number in (1, 2)}
+    text = MEMBERS.replace('bias = "B_{i}"\n', "").replace('"units-first"', '"inputs-first"')
+    network = read(tmp_path, square, f"{text}members = 2\n")
+    found = [(claim.value, claim.evidence) for claim in network.claims if claim.convention == "orientation"]
+    assert found == [("inputs-first", "declared")] * 2
+    flat = read(tmp_path, {**ARRAYS, "k1": W1.reshape(-1)}, layers(more="shape = [4, 3]"))
+    found = [(claim.layer, claim.evidence) for claim in flat.claims if claim.convention == "orientation"]
+    assert found == [("Layer1", "declared"), ("Layer2", "shape")]
+
+
+def test_members_that_a_port_has_each_by_its_own(tmp_path, keras):
+    """Nothing tells such layers to be those of the file: the port is right, or wrong, as a whole alone."""
+    arrays = ensemble((4, 4, 4))
+    network = read(tmp_path, arrays, f"{MEMBERS}members = 3\n")
+    verdicts = {}
+    for name, scales in (("right", (1, 1, 1)), ("wrong", (1, 1, 0.9))):
+        inputs = keras.Input((3,))
+        members = []
+        for number, scale in enumerate(scales, start=1):
+            hidden, output = keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1, use_bias=False)
+            members.append(output(hidden(inputs)))
+            hidden.set_weights([arrays[f"W_{number}"].T, arrays[f"B_{number}"]])
+            output.set_weights([arrays[f"V_{number}"] * scale])
+        report = porter.verify(network, keras.Model(inputs, keras.layers.Average()(members)), search=False, rows=200)
+        verdicts[name] = report.verdict
+        assert bool(report.findings) == (name == "wrong"), str(report)
+    assert verdicts == {"right": "inconclusive", "wrong": "mismatch"}
+    assert "recipe=" in str(wording.setting(report)) and "activation=" not in str(wording.setting(report))
+
+
 def test_members_with_several_outputs(tmp_path, keras):
     arrays = ensemble()
     for number in (1, 2, 3):
@@ -219,11 +253,36 @@ def test_members_with_several_outputs(tmp_path, keras):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("= 3\n", '= ["1", "2", "1"]\n', "the member '1' twice"),
+        ("= 3\n", '= 3\nrule = "weighted mean"\nweights = [1.0, -1.0, 0.0]\n', "found a sum of 0; finite weights"),
+        ("= 3\n", '= 3\nrule = "weighted mean"\nweights = [1.0, 1.0]\n', "found 2 for 3 members; one each"),
+        (
+            "= 3\n",
+            '= 3\nrule = "weighted mean"\nweights = "w_{i}"\n',
+            "weights: {i} in it, and it is one for all members",
+        ),
+        ("= 3\n", '= 3\n[bounds]\nleast = 0.0\ngreatest = "y_{i}"\n', "bounds, greatest: {i} in it"),
+        ('"tanh"', '"softmax"', "layer 1, activation: found softmax, which is not read of members"),
+        ('"linear"', '"softmax"', "layer 2, activation: found softmax"),
+    ],
+)
+def test_what_members_cannot_be_is_named(tmp_path, old, new, says):
+    """A softmax over the units of all members would be another function than that of each."""
+    assert read(tmp_path, ensemble(), f"{MEMBERS}members = 3\n").widths[0] == 3
+    with pytest.raises(errors.RecipeError, match=re.escape(says)):
+        read(tmp_path, ensemble(), f"{MEMBERS}members = 3\n".replace(old, new))
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         (layers("k1[0:9]"), r"one that has \[0:9\]"),
         (layers("k1[7, :]"), r"\[7, :\]"),
-        (layers("k1[9:, :]"), "is empty"),
+        (layers("k1[9:, :]"), r"one that has \[9:, :\]"),
+        (layers("k1[4:, :]"), "is empty"),
+        (layers("k1[-9:, :]"), r"one that has \[-9:, :\]"),
         (layers(more="shape = [5, 5]"), "5 x 5"),
         (f"{layers()}\n[transforms]\ninput = 'sine'\n", "'sine' is not known"),
         (f"{layers()}\n[transforms]\ninput = 'power 0.3'\n", "'power 0.3' is not read; powers that are read are 0.125"),
@@ -233,6 +292,15 @@ def test_members_with_several_outputs(tmp_path, keras):
         (f"{layers()}\n[bounds]\nleast = [0.0]\n", "least and greatest of the outputs are needed"),
         (f"{layers()}\n[bounds.input]\nleast = [0.0, 1.0]\ngreatest = 2.0\n", "bounds, input: found 2, 1, 1 values; 3"),
         (f"{layers()}\n[bounds.input]\nleast = 0.0\ngreatest = 2.0\ntolerance = 0.1\n", "bounds, input, tolerance"),
+        (f"{layers()}\n[scaling]\nrule = '[0,1]'\n[scaling.input]\nminimum = 0.0\nmaximum = 1.0\n", "say it in their"),
+        (f"{layers()}\n[scaling]\nrule = 'none'\n[scaling.output]\nmean = 0.0\nstd = 1.0\n", "vectors of output"),
+        (f"{layers()}\n[scaling.input]\nminimum = 0.0\nmaximum = 1.0\nlow = 0.0\n", "low beside minimum and maximum"),
+        (f"{layers()}\n[scaling.input]\nrule = '[0,1]'\nmaximum = 0.0\ngain = 1.0\n", "not go with maximum and gain"),
+        (f"{layers()}\n[bounds]\nleast = 'gap'\ngreatest = 9.0\n", "bounds, least: found NaN in column 1; a number"),
+        (f"{layers()}\n[bounds.input]\nleast = 'text'\ngreatest = 9.0\n", "bounds, input, least: found <U4; numbers"),
+        (f"{layers()}\n[bounds.input]\nleast = 2.0\ngreatest = 1.0\n", "bounds, input: found a least value"),
+        (layers("deep"), "'deep' is not a matrix"),
+        (layers().replace('"b1"', '"b2"'), "'b2' does not fit 'k1'"),
         (f"{layers()}\n[ensemble]\nmembers = 3\n", "where the member stands"),
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\n", "no dataset 'W_1'"),
         (f"{layers('W_{i}')}\n[ensemble]\nmembers = 3\nweights = [1.0]\n", "no other takes"),
@@ -245,4 +313,4 @@ def test_members_with_several_outputs(tmp_path, keras):
 )
 def test_what_does_not_fit_is_named(tmp_path, text, says):
     with pytest.raises((errors.RecipeError, errors.UnreadableError), match=says):
-        read(tmp_path, ARRAYS, text)
+        read(tmp_path, {**ARRAYS, "gap": np.array([0.0, np.nan]), "text": np.array(["none"]), "deep": W1[None]}, text)

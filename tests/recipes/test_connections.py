@@ -122,6 +122,18 @@ def test_activations_of_several_layers_and_sums_with_one(folder, keras):
     assert " ".join(row.layer for row in report.layers[2:6]) == "Layer2 Merge3 Layer3 Merge4"
 
 
+def test_one_number_scales_all_columns_that_are_joined(folder, keras):
+    """Behind the last layer, which has no kernel that says how many there are."""
+    last = TEXT.index('[[layers]]\nkernel = "w3"')
+    text = TEXT[:last] + "[scaling.output]\noffset = 1.0\ngain = 2.0\n"
+    first = np.tanh(X @ ARRAYS["w1"].T + ARRAYS["b1"])
+    second = np.maximum(first @ ARRAYS["w2"].T + ARRAYS["b2"], 0)
+    (found,) = build_program(read(folder, text))(X)
+    np.testing.assert_allclose(found, (first + second) / 2 + 1, rtol=1e-12)
+    (found,) = build_program(read(folder, text.replace('"add"', '"concatenate"')))(X)
+    np.testing.assert_allclose(found, np.concatenate([first, second], axis=1) / 2 + 1, rtol=1e-12)
+
+
 def test_nothing_is_assumed_of_what_a_recipe_writes_out(network):
     assert {claim.evidence for claim in network.claims} == {"declared"}
 

@@ -154,6 +154,35 @@ def test_lines_of_the_texts_of_a_folder(tmp_path, texts):
     np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
 
 
+def test_files_that_differ_in_their_endings_alone_have_their_whole_names(tmp_path, texts):
+    (texts / "W_1.dat").write_text(printed(np.zeros((5, 3))))
+    (texts / "W_1.txt").write_text(printed(ARRAYS["W1"]))
+    text = OF_FOLDER.replace("W_1.txt/lines 2-6", "W_1.txt")
+    (tmp_path / "net.toml").write_text(text)
+    network = porter.read(texts, recipe=tmp_path / "net.toml")
+    np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
+    (tmp_path / "net.toml").write_text(text.replace("W_1.txt", "W_1.dat"))
+    assert not np.any(porter.read(texts, recipe=tmp_path / "net.toml").layer("Layer1").kernel)
+    (tmp_path / "net.toml").write_text(text.replace("W_1.txt", "W_1"))
+    with pytest.raises(errors.RecipeError, match=r"no dataset 'W_1'\n.*'W_1.dat', 'W_1.txt'"):
+        porter.read(texts, recipe=tmp_path / "net.toml")
+
+
+def test_what_no_family_reads_is_refused_with_the_way_to_a_recipe(tmp_path):
+    for name, data, says in (
+        ("numbers.txt", b"net\n1.0 2.0\n3.0 4.0\n", "porter inspect FILE --write-recipe net.toml"),
+        ("numbers.bin", np.ones(9).tobytes(), r"to do: .* a recipe says so: \[raw\]"),
+        ("prose.txt", b"not a network\n", "with an example each$"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(errors.UnknownFormatError, match=says):
+            porter.read(tmp_path / name)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "first.txt").write_text("1.0 2.0\n")
+    with pytest.raises(errors.NotAFileError, match="porter inspect FOLDER --write-recipe"):
+        porter.read(tmp_path / "folder")
+
+
 def test_lines_of_one_text(tmp_path):
     text = "net\n5 3\n" + printed(ARRAYS["W1"]) + printed(ARRAYS["B1"]) + "4 5\n" + printed(ARRAYS["W2"], "unit ")
     (tmp_path / "net.txt").write_text(text + printed(ARRAYS["B2"]))
@@ -166,12 +195,49 @@ def test_lines_of_one_text(tmp_path):
     np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
 
 
+def test_numbers_that_are_broken_into_lines(tmp_path):
+    """As Fortran writes more numbers than a line holds; a form feed begins no line."""
+    numbers = [f"{number:.17g}" for number in ARRAYS["W1"].reshape(-1)]
+    broken = "".join(" ".join(numbers[start : start + 4]) + "\n" for start in range(0, len(numbers), 4))
+    text = "net\f of 1994\n" + broken + printed(ARRAYS["B1"]) + printed(ARRAYS["W2"]) + printed(ARRAYS["B2"])
+    (tmp_path / "net.txt").write_text(text)
+    names = ("lines 2-5", "line 6", "lines 7-10", "line 11")
+    layout = OF_FOLDER.replace("b.txt/lines 2-2", "b.txt/line 2")
+    for old, new in zip(("W_1.txt/lines 2-6", "b.txt/line 1", "W_2.txt/lines 2-5", "b.txt/line 2"), names, strict=True):
+        layout = layout.replace(old, new)
+    shaped = layout.replace('"lines 2-5"', '"lines 2-5"\nshape = [5, 3]')
+    (tmp_path / "net.toml").write_text(shaped)
+    network = porter.read(tmp_path / "net.txt", recipe=tmp_path / "net.toml")
+    np.testing.assert_allclose(build_program(network)(X)[0], Y, rtol=1e-12)
+    (tmp_path / "net.toml").write_text(layout)
+    with pytest.raises(errors.PorterError, match=r"'lines 2-5' is not a matrix\n +found: +shape \(15,\)"):
+        porter.read(tmp_path / "net.txt", recipe=tmp_path / "net.toml")
+    (tmp_path / "net.txt").write_text(text.replace(numbers[0] + " ", ""))
+    (tmp_path / "net.toml").write_text(shaped)
+    with pytest.raises(errors.PorterError, match="3 and 4 values in lines 2 to 5"):
+        porter.read(tmp_path / "net.txt", recipe=tmp_path / "net.toml")
+
+
+@pytest.mark.parametrize("container", ["net.csv", "texts"])
+def test_decimal_commas_are_refused_wherever_they_stand(tmp_path, container):
+    """Also where every line has as many of them, which is a matrix of twice as many columns."""
+    path = tmp_path / "net.csv" if container == "net.csv" else tmp_path / "texts" / "W.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("0,5;1,25\n-0,25;0,75\n")
+    name = "lines 1-2" if container == "net.csv" else "W.csv"
+    (tmp_path / "net.toml").write_text(f'[[layers]]\nkernel = "{name}"\n')
+    with pytest.raises(errors.PorterError, match="several signs between the numbers of line 1"):
+        porter.read(tmp_path / container, recipe=tmp_path / "net.toml")
+    path.write_text("0.5;1.25\n-0.25;0.75\n")
+    assert porter.read(tmp_path / container, recipe=tmp_path / "net.toml").widths == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ("lines 2-6", "lines 1-6", "2 and 3 values in lines 1 to 6"),
         ("lines 2-6", "lines 2-7", "6 lines"),
-        ("lines 2-6", "lines 6-2", "6 lines"),
+        ("lines 2-6", "lines 6-2", "6 lines\n  expected: first-last, of these lines"),
         ("W_2.txt/lines 2-5", "W_2.txt/lines 1-5", "'of' in line 1, which is no number"),
         ("W_1.txt", "W_9.txt", "no dataset 'W_9.txt/lines 2-6'"),
     ],

@@ -14,6 +14,10 @@ from porter.formats.opened import OpenedFile
 Array = NDArray[Any]
 
 WHOLE = "numbers"
+HOW_TO_SAY_RAW = (
+    'where it is nothing but numbers in binary, a recipe says so: [raw] with dtype = "float32" '
+    "(porter recipe --explain)"
+)
 MARKER = 4
 """Bytes in front of and behind a record, which say how long it is."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -49,15 +50,15 @@ def read_text(opened: OpenedFile) -> Held:
     """Every block of lines with as many numbers each, (lines, numbers), called ``lines 3-7``.
 
     Raises:
-        UnreadableError: no text, or one without numbers.
+        UnreadableError: no text, or one without numbers, or with decimal commas.
     """
-    found = dict(_blocks(read_lines(opened)))
+    found = dict(_blocks(str(opened.path), read_lines(opened)))
     if not found:
         raise StoredTypeError(f"{opened.path} holds no lines of numbers", expected="a matrix, a row a line")
     return Held(found)
 
 
-def _blocks(lines: list[str]) -> Iterator[tuple[str, Array]]:
+def _blocks(where: str, lines: list[str]) -> Iterator[tuple[str, Array]]:
     rows: list[list[float]] = []
     start = 0
     for number, line in enumerate([*lines, ""], start=1):
@@ -66,6 +67,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, Array]]:
             yield f"lines {start}-{number - 1}", np.array(rows)
             rows = []
         if words is not None:
+            _check_signs(where, number, line)
             start = number if not rows else start
             rows.append(words)
 
@@ -127,11 +129,18 @@ def _words_of(lines: Sequence[str]) -> Any:
     return "".join(texts) if len(texts) == 1 or is_json else texts
 
 
-def read_members(folder: OpenedFolder) -> Mapping[str, Array | UnreadableError]:
-    """The same, with the refusal in the place of what cannot be read as one matrix."""
+def read_members(folder: OpenedFolder, *, by_file: bool = False) -> Mapping[str, Array | UnreadableError]:
+    """The same, with the refusal in the place of what cannot be read as one matrix.
+
+    Args:
+        folder: to be read.
+        by_file: whether files that differ in their endings alone are called by their whole names, and are not refused.
+    """
     found: dict[str, Array | UnreadableError] = {}
-    for name in (*folder.names, *folder.links()):
-        key = key_of(name)
+    names = (*folder.names, *folder.links())
+    alike = Counter(map(key_of, names)) if by_file else Counter()
+    for name in names:
+        key = name if alike[key_of(name)] > 1 else key_of(name)
         try:
             array = read_member(folder, name)
         except UnreadableError as error:
@@ -269,6 +278,9 @@ def _check_signs(where: str, number: int, line: str) -> None:
 def read_rows(where: str, lines: Sequence[str], first: int, last: int) -> Array:
     """The matrix that some lines of a text are, (rows, columns); a name in front of every row is none of its numbers.
 
+    Rows of which the last alone is shorter are one run of numbers, (numbers,), as Fortran breaks what is longer than a
+    line.
+
     Args:
         where: the file, for messages.
         lines: of the text.
@@ -279,8 +291,9 @@ def read_rows(where: str, lines: Sequence[str], first: int, last: int) -> Array:
         DamagedFileError: no such lines, or something in them that is no number, or rows of several lengths.
         NonFiniteError: a number that is NaN or infinite.
     """
+    meant = f"{where}: lines {first}-{last}"
     if not first <= last <= len(lines):
-        raise DamagedFileError(f"{where}: lines {first}-{last}", found=f"{len(lines):,} lines", expected="such lines")
+        raise DamagedFileError(meant, found=f"{len(lines):,} lines", expected="first-last, of these lines")
     kept = {number: lines[number - 1] for number in range(first, last + 1) if lines[number - 1].strip()}
     rows = {number: _cells(line) for number, line in kept.items()}
     if rows and all(len(words) > 1 and not _is_number(words[0].strip("\"'")) for words in rows.values()):
@@ -288,12 +301,24 @@ def read_rows(where: str, lines: Sequence[str], first: int, last: int) -> Array:
     for number, words in rows.items():
         strange = next((word for word in words if not _is_number(word)), None)
         if strange is not None:
-            raise _no_matrix(where, f"{strange[:40]!r} in line {number}, which is no number")
+            raise _no_numbers(meant, f"{strange[:40]!r} in line {number}, which is no number")
         _check_signs(where, number, kept[number])
-    widths = {len(words) for words in rows.values()}
-    if len(widths) != 1:
-        raise _no_matrix(where, f"{_listed(widths) or 'no'} values in lines {first} to {last}")
-    return np.array([numbers(f"{where}, line {number}", words) for number, words in rows.items()])
+    found = [numbers(f"{where}, line {number}", words) for number, words in rows.items()]
+    widths = {len(row) for row in found}
+    if len(widths) == 1:
+        return np.array(found)
+    if not found or {len(row) for row in found[:-1]} != {max(widths)}:
+        raise _no_numbers(meant, f"{_listed(widths) or 'no'} values in lines {first} to {last}")
+    return np.concatenate(found)
+
+
+def _no_numbers(meant: str, found: str) -> DamagedFileError:
+    return DamagedFileError(
+        meant,
+        found=found,
+        expected="as many numbers in every line but the last, and a name in front of every line or of none",
+        remedy="check the lines in the recipe, counted from 1",
+    )
 
 
 def _listed(widths: set[int]) -> str:
