@@ -252,7 +252,7 @@ def test_port_passes_its_options_on(run, fixtures, tmp_path, judged):
     assert options["seed"] == 5
     assert options["search"] is False
     assert options["placement"] == "folded"
-    assert options["samples"].name == "square_7-7-7-7-7.npz"
+    assert options["samples"].path.name == "square_7-7-7-7-7.npz"
     assert network.declarations == {"activation": "relu", "output_activation": "linear", "scaling": "[0,1]"}
     assert model.get_layer("Layer1").compute_dtype == "float64"
     assert read_provenance(tmp_path / "aa.h5")["options"]["samples"] == "square_7-7-7-7-7.npz"

@@ -333,6 +333,7 @@ def what_it_changes(
     met = () if conditions is None else rows_met(conditions, [(rows,)])
     with np.errstate(over="ignore"):
         turning = [each.astype(rows.dtype).reshape(-1, *rows.shape[1:]) for (each,) in met]
+    turning = [each for each in turning if np.all((each >= reach[0]) & (each <= reach[1]))]
     for part in (rows, rows[:1], rows[:0], *turning):
         try:
             found = run_piece(atom.run, part)

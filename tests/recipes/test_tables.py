@@ -130,7 +130,7 @@ def test_exports_are_right_or_refused_by_name(folder, network, keras):
     [
         ('"nearest"', '"linear"', "layer 1, table: entry 'linear' is not one of below, nearest; an interpolation"),
         ("first = -4.0", "first = 4.0", "layer 1, table: first is not below last"),
-        ("first = -4.0, ", "", "layer 1, table, first: Field required"),
+        ("first = -4.0, ", "", "layer 1, table, first: missing, and needed"),
         ('values = "t"', 'values = "u"', "layer 1, table, values: no dataset 'u'"),
         ('values = "t"', 'values = "t[0:1]"', "layer 1, table, values: found 1 values; 2 to 100,000 finite ones"),
         ("table =", 'activation = "tanh"\ntable =', "layer 1: activation and table: one of them"),
