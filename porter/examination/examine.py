@@ -390,13 +390,13 @@ def _on_own_probes(
     verdict, reason = verdict_of(total, differ or 0, block.precision, tried, shown)
     if verdict == "parity":
         asked = [*(sets[name] for name in found if name in sets and name != FAR), ordinary]
-        met, open_ = _on_conditions(step, block, asked, sets)
+        met, left_open = _on_conditions(step, block, asked, sets)
         total = merge_comparisons([total, *met.values()])
         found |= met
         if total.exceeding:
             verdict = "mismatch"
-        elif open_:
-            verdict, reason = "uncompared", open_
+        elif left_open:
+            verdict, reason = "uncompared", left_open
     if verdict == "parity" and differ is None and not shows_altered(step, [*run, ordinary], block.precision):
         verdict, reason = "uncompared", UNREAD.format(block.precision.compute)
     return replace(
