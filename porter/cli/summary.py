@@ -15,7 +15,6 @@ from rich.text import Text
 
 from porter.errors import UsageError
 from porter.jobs.batch import Outcome, worst_status
-from porter.report.junit import render_junit
 from porter.report.report import Report
 from porter.report.terminal import HEAD, render_text, style
 from porter.report.wording import headline, printable
@@ -115,6 +114,8 @@ def write_reports(outcomes: Sequence[Outcome], html: Path | None, junit: Path | 
                 outcome.result.to_html(html)
         if junit is not None:
             with _writing("--junit", junit):
+                from porter.report.junit import render_junit  # XML, which few ask for
+
                 junit.write_text(render_junit(outcome.result, outcome.file.name), encoding="utf-8")
 
 
