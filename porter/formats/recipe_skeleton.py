@@ -12,7 +12,7 @@ from porter.formats.arrays.names import role_of
 from porter.formats.folders import is_plain_folder, open_folder
 from porter.formats.members import natural_key
 from porter.formats.opened import open_file
-from porter.formats.recipe_reading import Stored
+from porter.formats.recipe_arrays import Stored
 
 SHOWN_ARRAYS = 2000
 GUESSED = "# guessed from the shapes alone: check it"

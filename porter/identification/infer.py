@@ -16,7 +16,7 @@ from porter.formats.containers.foreign import refuse_foreign
 from porter.formats.folders import OpenedFolder, is_plain_folder, open_folder
 from porter.formats.opened import OpenedFile, open_file
 from porter.formats.readers import family_of
-from porter.formats.recipe_reading import Stored
+from porter.formats.recipe_arrays import Stored
 from porter.identification.answers import answer, no_chain, nothing, unexplained
 from porter.identification.bounds import LEAST_SHARE, agreeing_share, bounded, held_residual, unshown
 from porter.identification.candidate import Candidate

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from porter.errors import SamplesFormatError, SamplesShapeError, SamplesValueError, UnreadableError
 from porter.formats.opened import open_file
-from porter.formats.recipe_reading import Stored
+from porter.formats.recipe_arrays import Stored
 from porter.formats.samples import is_number, printed_step, spacing
 from porter.identification.refining import Golden
 
