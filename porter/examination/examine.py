@@ -14,7 +14,7 @@ from porter.errors import PortError
 from porter.examination.accounting import take_account
 from porter.examination.case import Case, Judged
 from porter.examination.compare import Comparison, compare_outputs, merge_comparisons
-from porter.examination.conditions import MET, rows_met
+from porter.examination.conditions import judge_on_conditions
 from porter.examination.domain import check_input_dtypes, network_inputs
 from porter.examination.folds import find_folds, folded_steps
 from porter.examination.functions import ALONE, compare_function
@@ -390,7 +390,7 @@ def _on_own_probes(
     verdict, reason = verdict_of(total, differ or 0, block.precision, tried, shown)
     if verdict == "parity":
         asked = [*(sets[name] for name in found if name in sets and name != FAR), ordinary]
-        met, left_open = _on_conditions(step, block, asked, sets)
+        met, left_open = judge_on_conditions(step, block, asked, sets)
         total = merge_comparisons([total, *met.values()])
         found |= met
         if total.exceeding:
@@ -410,29 +410,6 @@ def _on_own_probes(
         would_show=shown,
         reason=reason,
     )
-
-
-def _on_conditions(
-    step: Any, block: Block, seen: Sequence[Array], sets: dict[str, Array]
-) -> tuple[dict[str, Comparison], str]:
-    """A step where the conditions of the port's own code turn, whose rows are added to its probes.
-
-    Returns:
-        What came of it by the name of the rows; and why nothing is known of a condition, or "".
-    """
-    conditions = block.conditions
-    if conditions is None:
-        return {}, ""
-    rows = [each.reshape(len(each), -1) for (each,) in rows_met(conditions, [(each,) for each in seen])]
-    if not rows:
-        return {}, conditions.left_open()
-    sets[MET] = np.concatenate(rows)
-    try:
-        found = judge(step, block.run, sets[MET], block.precision, MET, is_far=True)
-    except Refused:
-        return {}, conditions.left_open()
-    quiet = found if found.exceeding else replace(found, ratio=-1.0)
-    return {MET: replace(quiet, coarseness=np.inf)}, conditions.left_open()
 
 
 def _made_of_nothing(step: Transform, block: Block, rows: Array) -> Comparison:
