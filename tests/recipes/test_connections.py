@@ -6,6 +6,7 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
+from tests.recipes.reading import read
 
 RNG = np.random.default_rng(8)
 ARRAYS = {
@@ -50,23 +51,6 @@ def formula(x, merged=np.add):
     second = np.maximum(first @ ARRAYS["w2"].T + ARRAYS["b2"], 0)
     y = np.concatenate([scaled, merged(first, second)], axis=1) @ ARRAYS["w3"].T + ARRAYS["b3"]
     return (y + 1) / 2 * [2, 10] + [0, 10]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("connections")
-    np.savez(path / "net.npz", **ARRAYS)
-    return path
-
-
-def read(folder, text=TEXT, **options):
-    (folder / "net.toml").write_text(text)
-    return porter.read(folder / "net.npz", recipe=folder / "net.toml", **options)
-
-
-@pytest.fixture(scope="module")
-def network(folder):
-    return read(folder)
 
 
 def test_skips_are_added_and_put_side_by_side(network, keras):
@@ -182,6 +166,6 @@ def test_what_does_not_fit_is_named(folder, old, new, says):
 
 def test_options_that_mean_nothing_are_refused(folder):
     with pytest.raises(errors.OptionContradictionError, match="physical="):
-        read(folder, physical=True)
+        read(folder, TEXT, physical=True)
     with pytest.raises(errors.OptionContradictionError, match="activation= contradicts"):
-        read(folder, activation="relu")
+        read(folder, TEXT, activation="relu")

@@ -6,6 +6,7 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
+from tests.recipes.reading import read
 
 RNG = np.random.default_rng(3)
 ARRAYS = {
@@ -33,23 +34,6 @@ def formula(x):
     hidden = 1 / (1 + np.exp(-0.3 * (x @ ARRAYS["w1"].T + ARRAYS["b1"])))
     powers = np.exp((hidden @ ARRAYS["w2"].T + ARRAYS["b2"]) / 2.5)
     return powers / powers.sum(axis=1, keepdims=True)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("gains")
-    np.savez(path / "net.npz", **ARRAYS)
-    return path
-
-
-def read(folder, text=TEXT):
-    (folder / "net.toml").write_text(text)
-    return porter.read(folder / "net.npz", recipe=folder / "net.toml")
-
-
-@pytest.fixture(scope="module")
-def network(folder):
-    return read(folder)
 
 
 def test_they_are_read_and_proven_by_samples(network, keras):

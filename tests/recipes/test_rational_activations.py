@@ -6,6 +6,7 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
+from tests.recipes.reading import read
 
 RNG = np.random.default_rng(3)
 ARRAYS = {
@@ -35,23 +36,6 @@ def formula(x):
     return z * (27 + z**2) / (27 + 9 * z**2) @ ARRAYS["w2"].T + ARRAYS["b2"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("rational")
-    np.savez(path / "net.npz", **ARRAYS)
-    return path
-
-
-def read(folder, text=TEXT, **options):
-    (folder / "net.toml").write_text(text)
-    return porter.read(folder / "net.npz", recipe=folder / "net.toml", **options)
-
-
-@pytest.fixture(scope="module")
-def network(folder):
-    return read(folder)
-
-
 @pytest.mark.parametrize(("text", "gain"), [(TEXT, 1.0), (WITH_GAIN, 0.5)], ids=["chain", "graph"])
 def test_the_program_and_the_port_compute_it(folder, keras, text, gain):
     network = read(folder, text)
@@ -64,7 +48,7 @@ def test_the_program_and_the_port_compute_it(folder, keras, text, gain):
 def test_it_is_ported_and_proven_by_samples(folder, network, keras):
     np.savez(folder / "golden.npz", inputs=X, outputs=formula(X))
     given = {"recipe": folder / "net.toml", "samples": folder / "golden.npz"}
-    read(folder)
+    read(folder, TEXT)
     report = porter.port(folder / "net.npz", folder / "net.keras", force=True, **given)
     assert (report.verdict, report.links["reading"], report.links["save"]) == ("parity", "proven", "parity"), report
     assert [(row.layer, row.verdict) for row in report.layers] == [("Layer1", "parity"), ("Layer2", "parity")]

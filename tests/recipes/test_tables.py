@@ -6,6 +6,7 @@ import pytest
 import porter
 from porter import errors
 from porter.formats.programs import build_program
+from tests.recipes.reading import read
 
 RNG = np.random.default_rng(4)
 ENTRIES = np.tanh(np.linspace(-4, 4, 201))
@@ -36,23 +37,6 @@ def formula(x, half):
     return ENTRIES[place] @ ARRAYS["w2"].T + ARRAYS["b2"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("tables")
-    np.savez(path / "net.npz", **ARRAYS)
-    return path
-
-
-def read(folder, text=TEXT):
-    (folder / "net.toml").write_text(text)
-    return porter.read(folder / "net.npz", recipe=folder / "net.toml")
-
-
-@pytest.fixture(scope="module")
-def network(folder):
-    return read(folder)
-
-
 @pytest.mark.parametrize(("text", "half"), [(TEXT, 0.5), (BELOW, 0.0)], ids=["nearest", "below"])
 def test_the_program_and_the_port_look_it_up(folder, keras, text, half):
     network = read(folder, text)
@@ -72,7 +56,7 @@ def test_entries_may_be_written_out_and_what_lies_beyond_them_is_held_to_the_end
 
 def test_it_is_ported_and_proven_by_samples(folder, network, keras):
     np.savez(folder / "golden.npz", inputs=X, outputs=formula(X, 0.5))
-    read(folder)
+    read(folder, TEXT)
     given = {"recipe": folder / "net.toml", "samples": folder / "golden.npz"}
     report = porter.port(folder / "net.npz", folder / "net.keras", force=True, **given)
     assert (report.verdict, report.links["reading"], report.links["save"]) == ("parity", "proven", "parity"), report
